@@ -1,0 +1,32 @@
+// Two-dimensional convolution (cross-correlation, as everywhere in machine learning) and its two gradients, NHWC.
+#pragma once
+
+#include "core/kernel.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+/// y[n,i,j,co] = sum_{a,b,ci} x[n, i*stride + a*dilation - top, j*stride + b*dilation - left, ci] w[a,b,ci,co]
+/// x (n,h,w,cin), w (kh,kw,cin/groups,cout), y (n,oh,ow,cout). Positions outside x count as zero. Output channels
+/// [k*cout/groups, (k+1)*cout/groups) read input channels [k*cin/groups, (k+1)*cin/groups).
+struct ConvGeometry {
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  std::int64_t top = 0, bottom = 0, left = 0, right = 0;  ///< zero rows and columns added around x; may be negative (crop)
+  std::int64_t groups = 1;
+
+  bool operator==(const ConvGeometry&) const = default;
+};
+
+namespace cpu {
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tensor& y);
+void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx);
+void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw);
+}  // namespace cpu
+
+/// The callers (autodiff/ops/conv2d*) have checked shapes, dtypes (f32 or f64) and allocated the output.
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_kernel{"conv2d", cpu::conv2d};
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dx_kernel{"conv2d_dx", cpu::conv2d_dx};
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dw_kernel{"conv2d_dw", cpu::conv2d_dw};
+
+}  // namespace costate

@@ -1,0 +1,37 @@
+// Reference-counted bytes under tensors. Immutable once shared, so kernels may hang derived layouts on them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/memory.h"
+
+namespace costate {
+
+class Storage {
+ public:
+  Storage(std::size_t bytes, Device device) : block_(bytes, device) {}
+
+  [[nodiscard]] void* data() const { return block_.data(); }
+  [[nodiscard]] Device device() const { return block_.device(); }
+
+  /// A layout computed from these bytes (packed panels, a Winograd transform ...), made on first use, kept as long as the
+  /// storage lives, counted by the allocator if it holds Blocks. `key` names the layout and everything it depends on.
+  template <class T, class Make>
+  std::shared_ptr<const T> derived(const std::string& key, Make&& make) const {
+    const std::lock_guard lock(mutex_);
+    auto& slot = derived_[key];
+    if (!slot) slot = std::make_shared<const T>(make());
+    return std::static_pointer_cast<const T>(slot);
+  }
+
+ private:
+  Block block_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<const void>> derived_;
+};
+
+}  // namespace costate

@@ -1,0 +1,138 @@
+// Tensor: creation, views, checks.
+#include "core/tensor.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace costate {
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  Tensor t;
+  t.shape_ = shape;
+  t.dtype_ = dtype;
+  t.device_ = device;
+  t.storage_ = std::make_shared<Storage>(t.bytes(), device);
+  return t;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_same_v<T, bf16>) std::fill_n(t.mutable_data<T>(), t.size(), bf16(static_cast<float>(value)));
+    else std::fill_n(t.mutable_data<T>(), t.size(), static_cast<T>(value));
+  });
+  return t;
+}
+
+Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
+  require(static_cast<std::int64_t>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}", values.size(),
+          to_string(shape));
+  Tensor t = empty(shape, dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    auto* out = t.mutable_data<T>();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if constexpr (std::is_same_v<T, bf16>) out[i] = bf16(static_cast<float>(values[i]));
+      else out[i] = static_cast<T>(values[i]);
+    }
+  });
+  return t;
+}
+
+const void* Tensor::raw(DType want) const {
+  require(!ghost_, "tensor: internal error: a value that its derivative rule said it does not need was read");
+  require(storage_ != nullptr, "tensor: an undefined tensor was read");
+  require(want == dtype_, "tensor: holds {}, read as {}", name_of(dtype_), name_of(want));
+  return static_cast<const char*>(storage_->data()) + static_cast<std::size_t>(offset_) * size_of(dtype_);
+}
+
+void* Tensor::mutable_raw(DType want) {
+  const void* p = raw(want);
+  require(storage_.use_count() == 1 && id_ == 0, "tensor: written to after it was shared; tensors are immutable, make a new one");
+  return const_cast<void*>(p);
+}
+
+const Storage& Tensor::storage() const {
+  static_cast<void>(raw(dtype_));
+  return *storage_;
+}
+
+std::vector<double> Tensor::to_vector() const {
+  std::vector<double> v(static_cast<std::size_t>(size()));
+  visit_dtype(dtype_, [&](auto tag) {
+    using T = decltype(tag);
+    const T* p = data<T>();
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      if constexpr (std::is_same_v<T, bf16>) v[i] = static_cast<float>(p[i]);
+      else v[i] = static_cast<double>(p[i]);
+    }
+  });
+  return v;
+}
+
+double Tensor::item() const {
+  require(size() == 1, "item: shape {} has not exactly one element", to_string(shape_));
+  return to_vector()[0];
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  require(shape.size() == size(), "reshape: {} to {} changes the number of elements", to_string(shape_), to_string(shape));
+  Tensor t = *this;
+  t.shape_ = shape;
+  t.id_ = 0;
+  return t;
+}
+
+Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
+  require(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [{}, {}) is outside shape {}", first,
+          first + count, to_string(shape_));
+  Tensor t = *this;
+  t.shape_ = shape_.with(0, count);
+  t.offset_ += dim(0) == 0 ? 0 : first * (size() / dim(0));
+  t.id_ = 0;
+  return t;
+}
+
+Tensor Tensor::with_id(std::uint64_t id) const {
+  Tensor t = *this;
+  t.id_ = id;
+  return t;
+}
+
+Tensor Tensor::ghost() const {
+  Tensor t = *this;
+  t.storage_.reset();
+  t.ghost_ = true;
+  return t;
+}
+
+void require_same_kind(const char* op, const Tensor& a, const Tensor& b) {
+  require(a.defined() && b.defined(), "{}: an operand is undefined", op);
+  require(a.dtype() == b.dtype(), "{}: dtypes {} and {} differ; cast one of them", op, name_of(a.dtype()), name_of(b.dtype()));
+  require(a.device() == b.device(), "{}: operands on {} and {}; move one of them", op, name_of(a.device()), name_of(b.device()));
+}
+
+void require_same(const char* op, const Tensor& a, const Tensor& b) {
+  require_same_kind(op, a, b);
+  require(a.shape() == b.shape(), "{}: shapes {} and {} differ", op, to_string(a.shape()), to_string(b.shape()));
+}
+
+std::int64_t first_non_finite(const Tensor& t) {
+  return visit_dtype(t.dtype(), [&](auto tag) -> std::int64_t {
+    using T = decltype(tag);
+    if constexpr (!std::is_same_v<T, std::int32_t>) {
+      const T* p = t.data<T>();
+      for (std::int64_t i = 0; i < t.size(); ++i) {
+        if constexpr (std::is_same_v<T, bf16>) {
+          if (!std::isfinite(static_cast<float>(p[i]))) return i;
+        } else if (!std::isfinite(p[i])) {
+          return i;
+        }
+      }
+    }
+    return -1;
+  });
+}
+
+}  // namespace costate

@@ -1,0 +1,93 @@
+// The tensor: a handle on dense, row-major, immutable storage.
+//
+// Layouts: images (n, h, w, c), tokens (n, t, c), vectors (n, d), convolution weights (kh, kw, in, out), matrices (in, out).
+// A tensor is written once, by whoever made it, before anybody else holds it; after that it never changes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/shape.h"
+#include "core/storage.h"
+
+namespace costate {
+
+class Tensor {
+ public:
+  Tensor() = default;  ///< no tensor: defined() is false
+
+  /// Uninitialised; fill it through mutable_data before handing it on.
+  static Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu) {
+    return full(shape, 0, dtype, device);
+  }
+  /// From host values, converted to `dtype`. Throws when the count does not fit the shape.
+  static Tensor from(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f64);
+
+  [[nodiscard]] bool defined() const { return storage_ != nullptr || ghost_; }
+  [[nodiscard]] const Shape& shape() const { return shape_; }
+  [[nodiscard]] int rank() const { return shape_.rank(); }
+  [[nodiscard]] std::int64_t dim(int axis) const { return shape_[axis]; }
+  [[nodiscard]] std::int64_t size() const { return shape_.size(); }
+  [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
+  [[nodiscard]] DType dtype() const { return dtype_; }
+  [[nodiscard]] Device device() const { return device_; }
+
+  /// Elements in row-major order. T must be the host type of dtype().
+  template <class T>
+  [[nodiscard]] const T* data() const {
+    return static_cast<const T*>(raw(dtype_of<T>()));
+  }
+  /// For the maker only: throws once another handle shares the storage.
+  template <class T>
+  [[nodiscard]] T* mutable_data() {
+    return static_cast<T*>(mutable_raw(dtype_of<T>()));
+  }
+  [[nodiscard]] const void* bytes_data() const { return raw(dtype_); }
+  [[nodiscard]] void* mutable_bytes() { return mutable_raw(dtype_); }
+
+  [[nodiscard]] std::vector<double> to_vector() const;  ///< all elements, as f64
+  [[nodiscard]] double item() const;                    ///< the only element
+
+  /// Same storage under another shape of equal size.
+  [[nodiscard]] Tensor reshaped(const Shape& shape) const;
+  /// Rows [first, first + count) of the first axis, same storage.
+  [[nodiscard]] Tensor rows(std::int64_t first, std::int64_t count) const;
+
+  [[nodiscard]] const Storage& storage() const;
+  [[nodiscard]] std::int64_t offset() const { return offset_; }  ///< first element, counted from the storage's start
+
+  /// Identity under automatic differentiation; 0 for constants. Set by autodiff/ only.
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  [[nodiscard]] Tensor with_id(std::uint64_t id) const;
+  /// Shape, dtype and identity without the data: what a tape keeps of values its derivative does not read.
+  [[nodiscard]] Tensor ghost() const;
+  [[nodiscard]] bool is_ghost() const { return ghost_; }
+
+ private:
+  [[nodiscard]] const void* raw(DType want) const;
+  [[nodiscard]] void* mutable_raw(DType want);
+
+  std::shared_ptr<Storage> storage_;
+  std::int64_t offset_ = 0;
+  Shape shape_;
+  std::uint64_t id_ = 0;
+  DType dtype_ = DType::f32;
+  Device device_ = Device::cpu;
+  bool ghost_ = false;
+};
+
+using Tensors = std::vector<Tensor>;
+
+/// Throws, naming `op`, unless dtype and device agree.
+void require_same_kind(const char* op, const Tensor& a, const Tensor& b);
+/// Throws, naming `op`, unless shape, dtype and device agree.
+void require_same(const char* op, const Tensor& a, const Tensor& b);
+
+/// Index of the first NaN or infinity in row-major order, or -1.
+std::int64_t first_non_finite(const Tensor& t);
+
+}  // namespace costate
