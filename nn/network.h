@@ -37,6 +37,8 @@ struct Signature {
   std::int64_t classes = 0;    ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
   Shape z;                     ///< one sample's condition, rank 0 if it takes none
   std::string summary;         ///< a line on the structure
+  /// What the family brings where no file says otherwise: {"prediction", "schedule", "sampling"} as JSON text.
+  std::string defaults = "{}";
 };
 
 struct Parameter {
