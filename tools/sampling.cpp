@@ -2,6 +2,7 @@
 #include "tools/sampling.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 
@@ -99,12 +100,13 @@ Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
 
 Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   Condition c;
-  c.guidance = options_.guidance;
+  const bool guidance_given = !std::isnan(options_.guidance);
+  if (guidance_given) c.guidance = options_.guidance;
   if (model_.is_exact()) return c;
   const Signature s = model_.network->signature();
   if (start_z_.defined()) c.z = rows_of(start_z_, first, rows);
   if (start_z_null_.defined()) c.z_null = start_z_null_;
-  if (start_guidance_.defined() && !options_.guidance_given) c.guidance_steps = start_guidance_.to_vector();
+  if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
   if (c.z.defined()) return c;
   if (!options_.classes.empty()) c.classes = repeat_labels(integer_list("--class", options_.classes), first, rows);
   else if (start_class_.defined()) c.classes = cast(rows_of(start_class_, first, rows), DType::i32);

@@ -1,6 +1,8 @@
 // The options of subcommands that run a sampler, and the sampler they ask for.
 #pragma once
 
+#include <limits>
+
 #include "io/hdf5.h"
 #include "solvers/sampler.h"
 #include "tools/common.h"
@@ -11,8 +13,8 @@ namespace costate {
 struct SamplingOptions {
   std::string sampler = "ddim", grid, classes, start;
   std::int64_t steps = 0, count = 0;
-  double eta = 0, guidance = 1;
-  bool guidance_given = false;
+  double eta = 0;
+  double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
 
   void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
 };
