@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "io/atomic_file.h"
 #include "tools/common.h"
 
 namespace costate {
@@ -47,14 +48,11 @@ nlohmann::ordered_json describe(const Model& m) {
 void run_info(const Common& o) {
   o.apply({".json"});
   const auto j = describe(o.load());
-  for (const auto& file : o.outputs(".json")) {
-    static_cast<void>(file);
-  }
+  for (const auto& file : o.outputs(".json")) write_file(file, j.dump(2) + "\n");
   if (o.json) {
     std::cout << j.dump(2) << "\n";
     return;
   }
-  std::vector<std::vector<std::string>> rows;
   for (const auto& [key, value] : j.items()) std::cout << fmt::format("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
