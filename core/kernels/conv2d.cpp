@@ -6,7 +6,6 @@
 #include <string>
 
 #include "core/kernels/micro.h"
-#include "core/parallel.h"
 
 namespace costate::cpu {
 namespace {
@@ -120,14 +119,15 @@ class Gather {
   void run(Tensor& out) const {
     const std::int64_t images = out.dim(0), tiles = (y_.count * x_.count + tile_rows - 1) / tile_rows;
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
-    const std::int64_t parts = task_count(tiles, 2 * tile_rows * blocks_.front().width * taps * view_.reduced);
     T* const to = out.mutable_data<T>();
     // Blocks outermost: the panels of one stay in the cache while images and pixels go by.
-    parallel_for(static_cast<std::int64_t>(blocks_.size()) * images * parts, [&](std::int64_t task) {
-      const std::int64_t part = task % parts, image = task / parts % images;
-      run_tiles(blocks_[static_cast<std::size_t>(task / parts / images)], image, tiles * part / parts,
-                tiles * (part + 1) / parts, to + image * (out.size() / images), out.dim(2), out.dim(3));
-    });
+    parallel_tiles(static_cast<std::int64_t>(blocks_.size()) * images, tiles,
+                   2 * tile_rows * blocks_.front().width * taps * view_.reduced,
+                   [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+                     const std::int64_t image = piece % images;
+                     run_tiles(blocks_[static_cast<std::size_t>(piece / images)], image, first, last,
+                               to + image * (out.size() / images), out.dim(2), out.dim(3));
+                   });
   }
 
  private:

@@ -6,7 +6,6 @@
 
 #include "core/kernels/conv2d.h"
 #include "core/kernels/micro.h"
-#include "core/parallel.h"
 
 namespace costate::cpu {
 namespace {
@@ -45,13 +44,12 @@ class WeightGradient {
     for (std::int64_t tap = 0; tap < taps; ++tap) runs.push_back(tap_runs(tap / shape_[1], tap % shape_[1], first, last, begin));
 
     const auto columns = static_cast<std::int64_t>(columns_.size()), tiles = static_cast<std::int64_t>(rows_.size()) / geometry_.groups;
-    const std::int64_t units = columns * tiles;
-    const std::int64_t parts = task_count(units, 2 * taps * g_pixels * tile_rows * columns_.front().width);
-    parallel_for(parts, [&](std::int64_t part) {
+    const std::int64_t flops = 2 * taps * g_pixels * tile_rows * columns_.front().width;
+    parallel_tiles(columns, tiles, flops, [&](std::int64_t piece, std::int64_t from, std::int64_t to) {
+      const auto& column = columns_[static_cast<std::size_t>(piece)];
       std::vector<Segment<T>> segments;
-      for (std::int64_t u = units * part / parts; u < units * (part + 1) / parts; ++u) {
-        const auto& column = columns_[static_cast<std::size_t>(u / tiles)];
-        const auto& row = rows_[static_cast<std::size_t>(column.group * tiles + u % tiles)];
+      for (std::int64_t tile = from; tile < to; ++tile) {
+        const auto& row = rows_[static_cast<std::size_t>(column.group * tiles + tile)];
         for (std::int64_t tap = 0; tap < taps; ++tap)
           add_tile(tap, runs[static_cast<std::size_t>(tap)], row, x_panels.data() + row.offset * x_pixels, column,
                    g_panels.data() + column.offset * g_pixels, first > 0, segments);
@@ -67,9 +65,10 @@ class WeightGradient {
   }
 
   static void pack(const std::vector<ColumnBlock>& blocks, const T* in, std::int64_t channels, std::int64_t pixels, T* out) {
-    parallel_for(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t i) {
-      const auto& block = blocks[static_cast<std::size_t>(i)];
-      pack_panel(in + block.first, channels, 1, pixels, block.count, block.width, out + block.offset * pixels);
+    const auto pieces = static_cast<std::int64_t>(blocks.size());
+    parallel_tiles(1, pieces, pack_cost * pixels * blocks.front().width, [&](std::int64_t, std::int64_t from, std::int64_t to) {
+      for (auto i = static_cast<std::size_t>(from); i < static_cast<std::size_t>(to); ++i)
+        pack_panel(in + blocks[i].first, channels, 1, pixels, blocks[i].count, blocks[i].width, out + blocks[i].offset * pixels);
     });
   }
 

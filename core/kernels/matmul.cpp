@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "core/kernels/micro.h"
-#include "core/parallel.h"
 
 namespace costate::cpu {
 namespace {
@@ -37,12 +36,10 @@ class Product {
 
   void run() const {
     const auto blocks = static_cast<std::int64_t>(blocks_.size());
-    const std::int64_t parts = task_count(tiles_, 2 * tile_rows * blocks_.front().width * k_);
-    parallel_for(batch_ * blocks * parts, [&](std::int64_t task) {
-      const std::int64_t part = task % parts;
-      run_tiles(task / parts / blocks, static_cast<std::size_t>(task / parts % blocks), tiles_ * part / parts,
-                tiles_ * (part + 1) / parts);
-    });
+    parallel_tiles(batch_ * blocks, tiles_, 2 * tile_rows * blocks_.front().width * k_,
+                   [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+                     run_tiles(piece / blocks, static_cast<std::size_t>(piece % blocks), first, last);
+                   });
   }
 
  private:
@@ -50,10 +47,10 @@ class Product {
   void pack_a() {
     if (!transpose_a_) return;
     packed_a_.emplace(batch_ * tiles_ * k_ * tile_rows);
-    parallel_for(batch_ * tiles_, [&](std::int64_t i) {
-      const std::int64_t row = i % tiles_ * tile_rows;
-      pack_panel(a_ + i / tiles_ * k_ * m_ + row, m_, 1, k_, std::min(tile_rows, m_ - row), tile_rows,
-                 packed_a_->data() + i * k_ * tile_rows);
+    parallel_tiles(batch_, tiles_, pack_cost * k_ * tile_rows, [&](std::int64_t item, std::int64_t first, std::int64_t last) {
+      for (std::int64_t tile = first; tile < last; ++tile)
+        pack_panel(a_ + item * k_ * m_ + tile * tile_rows, m_, 1, k_, std::min(tile_rows, m_ - tile * tile_rows), tile_rows,
+                   packed_a_->data() + (item * tiles_ + tile) * k_ * tile_rows);
     });
   }
 
@@ -71,9 +68,11 @@ class Product {
     }
     packed_b_.emplace(batch_ * k_ * packed_width_);
     const auto packed = static_cast<std::int64_t>(blocks_.size() - first_packed_);
-    parallel_for(batch_ * packed, [&](std::int64_t i) {
-      pack_block(i / packed, first_packed_ + static_cast<std::size_t>(i % packed), packed_b_->data());
-    });
+    parallel_tiles(batch_, packed, pack_cost * k_ * blocks_.front().width,
+                   [&](std::int64_t item, std::int64_t first, std::int64_t last) {
+                     for (std::int64_t i = first; i < last; ++i)
+                       pack_block(item, first_packed_ + static_cast<std::size_t>(i), packed_b_->data());
+                   });
   }
 
   void pack_block(std::int64_t item, std::size_t block, T* panels) const {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/memory.h"
@@ -71,6 +72,8 @@ template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out);
 
+inline constexpr std::int64_t pack_cost = 32;  ///< packing an element takes about as long as this many flops
+
 /// Elements of T on the heap, counted by the allocator.
 template <class T>
 class Scratch {
@@ -83,7 +86,9 @@ class Scratch {
   Block block_;
 };
 
-/// How many tasks to cut `units` of work, each of `flops`, into: by the work alone, never by threads or batch.
-std::int64_t task_count(std::int64_t units, std::int64_t flops);
+/// Runs work(piece, first, last) over the tiles of every piece, in tasks of roughly equal size. `flops` is the
+/// work of one tile; work too small to be worth a second thread stays in this one. The cut cannot show in the bits, since every tile is computed alike.
+void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,
+                    const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work);
 
 }  // namespace costate::cpu
