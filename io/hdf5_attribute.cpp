@@ -2,7 +2,7 @@
 #include "io/hdf5_attribute.h"
 
 #include <algorithm>
-#include <cstring>
+#include <memory>
 
 #include "io/hdf5_handle.h"
 
@@ -58,7 +58,7 @@ std::optional<std::string> read_text(hid_t object, const std::string& name, cons
   char* text = nullptr;
   check(H5Aread(a->id, a->type, &text) >= 0, where + ": is damaged");
   if (text == nullptr) return std::string();
-  const Handle owner(reinterpret_cast<hid_t>(text), [](hid_t p) { return H5free_memory(reinterpret_cast<void*>(p)); });
+  const std::unique_ptr<char, herr_t (*)(void*)> owner(text, H5free_memory);
   return std::string(text);
 }
 

@@ -29,6 +29,7 @@ class TorchFile {
  private:
   void open_zip();
   void open_legacy();
+  void read_legacy_storages(const Pickle& keys, std::string_view rest, const std::string& where);
   [[nodiscard]] std::string_view storage_bytes(const PickleStorage& storage, const std::string& where) const;
 
   std::shared_ptr<const MappedFile> file_;

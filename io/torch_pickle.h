@@ -33,8 +33,9 @@ struct PickleGlobal { std::string name; };  ///< "torch.float32"
 struct PickleStorage {
   std::string key;
   Element element = Element::u8;
-  bool untyped = false;
-  std::int64_t size = 0;  ///< elements (bytes when untyped)
+  std::size_t width = 1;  ///< bytes per element, also of kinds that cannot be read
+  bool untyped = false;   ///< bytes, whose tensors name the type themselves
+  std::int64_t size = 0;  ///< elements
   std::int64_t view_offset = 0;
 };
 struct PickleTensor {
@@ -71,8 +72,8 @@ struct Pickle {
 
 /// Is `global` ("module.name") on the list of names that may occur?
 [[nodiscard]] bool is_accepted_global(std::string_view global);
-/// The element type of "torch.FloatStorage" or "torch.float32"; false when it names none.
-[[nodiscard]] bool element_of_global(std::string_view global, Element& element);
+/// The element type of "torch.FloatStorage" or "torch.float32" and its bytes; false when it names none.
+[[nodiscard]] bool element_of_global(std::string_view global, Element& element, std::size_t& width);
 
 /// The entry of a dictionary with this text key, or null (also when `v` is no dictionary).
 [[nodiscard]] PickleItem find_item(PickleItem v, std::string_view key);
