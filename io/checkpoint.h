@@ -49,6 +49,7 @@ class Checkpoint {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
+  [[nodiscard]] const CheckpointEntry* find(std::string_view key) const;
   [[nodiscard]] const CheckpointEntry& at(std::string_view key) const;
   void select(std::vector<CheckpointEntry> all, const std::string& prefix);
 

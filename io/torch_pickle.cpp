@@ -123,8 +123,8 @@ class Machine {
         return true;
       }
       case BINPERSID: push(persistent_storage(*pop(), where_)); return true;
-      case REDUCE: case NEWOBJ: { const auto v = pop_items(2); push(rebuild(*v[0], v[1], where_)); return true; }
-      case NEWOBJ_EX: { const auto v = pop_items(3); push(rebuild(*v[0], v[1], where_)); return true; }
+      case REDUCE: case NEWOBJ: { const auto v = pop_items(2); push_rebuilt(*v[0], v[1]); return true; }
+      case NEWOBJ_EX: { const auto v = pop_items(3); push_rebuilt(*v[0], v[1]); return true; }
       case BUILD: {
         const auto state = pop();
         if (auto* o = std::get_if<PickleObject>(&mutable_top().value)) o->state = state;
@@ -163,6 +163,15 @@ class Machine {
     require(pickle_.values.size() < max_values, "{}: the pickle has more than {} values", where_, max_values);
     pickle_.values.push_back({std::move(value)});
     stack_.push_back(&pickle_.values.back());
+  }
+  void push_rebuilt(const PickleValue& callable, PickleItem args) {
+    push(rebuild(callable, args, where_));
+    const auto& made = pickle_.values.back();
+    // copies of what the memo holds cost two bytes of file each, so they are counted apart
+    if (const auto* d = made.as<PickleDict>()) copied_ += d->items.size();
+    if (const auto* t = made.as<PickleTuple>()) copied_ += t->items.size();
+    if (const auto* b = made.as<PickleBytes>()) copied_ += b->bytes.size();
+    wants(copied_ <= max_values, "copies its values too often");
   }
   void push_long(std::uint64_t length) {
     const std::string digits = take_string(length);
@@ -226,7 +235,7 @@ class Machine {
 
   std::string_view bytes_;
   const std::string& where_;
-  std::size_t at_ = 0, opcode_at_ = 0;
+  std::size_t at_ = 0, opcode_at_ = 0, copied_ = 0;
   bool stopped_ = false;
   Pickle pickle_;
   PickleItems stack_;

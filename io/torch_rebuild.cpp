@@ -133,7 +133,7 @@ PickleStorage persistent_storage(const PickleValue& id, const std::string& where
   s.untyped = tuple->items[1]->as<PickleGlobal>()->name.ends_with("UntypedStorage");
   s.key = tuple->items[2]->as<PickleText>()->text;
   s.size = integer(tuple->items[4], where);
-  require(s.size >= 0, "{}: a storage has a negative size", where);
+  require(s.size >= 0 && s.key.size() <= 256, "{}: a storage has a damaged size or name", where);
   if (const PickleItems* view = tuple->items.size() > 5 ? items_of(tuple->items[5]) : nullptr) {
     require(view->size() == 3, "{}: a storage's view is damaged", where);
     s.view_offset = integer((*view)[1], where);
