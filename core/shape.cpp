@@ -1,6 +1,8 @@
 // Shapes: bounds checks and text.
 #include "core/shape.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -27,7 +29,7 @@ bool Shape::operator==(const Shape& o) const { return std::equal(begin(), end(),
 
 std::size_t Shape::index(int axis) const {
   const int a = axis < 0 ? axis + rank_ : axis;
-  require(a >= 0 && a < rank_, "shape: axis {} is outside {}", axis, to_string(*this));
+  require(a >= 0 && a < rank_, "shape: axis {} is outside {}", axis, *this);
   return static_cast<std::size_t>(a);
 }
 
@@ -39,7 +41,7 @@ Shape Shape::with(int axis, std::int64_t extent) const {
 
 int Shape::axis(int a, const char* op) const {
   const int i = a < 0 ? a + rank_ : a;
-  require(i >= 0 && i < rank_, "{}: axis {} is outside shape {}", op, a, to_string(*this));
+  require(i >= 0 && i < rank_, "{}: axis {} is outside shape {}", op, a, *this);
   return i;
 }
 
@@ -50,3 +52,7 @@ std::string to_string(const Shape& s) {
 }
 
 }  // namespace costate
+
+fmt::format_context::iterator fmt::formatter<costate::Shape>::format(const costate::Shape& s, fmt::format_context& context) const {
+  return fmt::format_to(context.out(), "{}", costate::to_string(s));
+}

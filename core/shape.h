@@ -43,3 +43,10 @@ class Shape {
 std::string to_string(const Shape& s);
 
 }  // namespace costate
+
+/// Shapes format themselves, so that an error message is put together only when it is thrown.
+template <>
+struct fmt::formatter<costate::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  fmt::format_context::iterator format(const costate::Shape& s, fmt::format_context& context) const;
+};

@@ -27,7 +27,7 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
 
 Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
   require(static_cast<std::int64_t>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}", values.size(),
-          to_string(shape));
+          shape);
   Tensor t = empty(shape, dtype);
   visit_dtype(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -72,12 +72,12 @@ std::vector<double> Tensor::to_vector() const {
 }
 
 double Tensor::item() const {
-  require(size() == 1, "item: shape {} has not exactly one element", to_string(shape_));
+  require(size() == 1, "item: shape {} has not exactly one element", shape_);
   return to_vector()[0];
 }
 
 Tensor Tensor::reshaped(const Shape& shape) const {
-  require(shape.size() == size(), "reshape: {} to {} changes the number of elements", to_string(shape_), to_string(shape));
+  require(shape.size() == size(), "reshape: {} to {} changes the number of elements", shape_, shape);
   Tensor t = *this;
   t.shape_ = shape;
   t.id_ = 0;
@@ -86,7 +86,7 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 
 Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
   require(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [{}, {}) is outside shape {}", first,
-          first + count, to_string(shape_));
+          first + count, shape_);
   Tensor t = *this;
   t.shape_ = shape_.with(0, count);
   t.offset_ += dim(0) == 0 ? 0 : first * (size() / dim(0));
@@ -115,7 +115,7 @@ void require_same_kind(const char* op, const Tensor& a, const Tensor& b) {
 
 void require_same(const char* op, const Tensor& a, const Tensor& b) {
   require_same_kind(op, a, b);
-  require(a.shape() == b.shape(), "{}: shapes {} and {} differ", op, to_string(a.shape()), to_string(b.shape()));
+  require(a.shape() == b.shape(), "{}: shapes {} and {} differ", op, a.shape(), b.shape());
 }
 
 std::int64_t first_non_finite(const Tensor& t) {

@@ -1,0 +1,139 @@
+// Turns an op - one small struct - into a tensor function that every transform can differentiate.
+//
+// An op has `static constexpr const char* name`, attributes, `forward`, and the member that gives its derivative by family:
+//
+//   linear     Tensor transpose(const Tensor& g, const Tensors& in, int i): cotangent of input i; reads shapes and dtypes only
+//   bilinear   Tensor wrt0(g, b, a), Tensor wrt1(g, a, b): cotangent of one factor from the other; of the last only the shape
+//   pointwise  Tensor slope(x, y): dy/dx, with `static constexpr bool slope_reads_output` saying which of the two it reads
+//   composite  Tensor spec(in): the definition in plain ops. `forward` may be missing. Optional `fast_vjp(in, g, wanted)`:
+//              kernels for the first derivative; everything else is answered by spec
+//   flat       `static constexpr bool flat = true`: piecewise constant, no derivative
+//
+// forward(in...) and spec(in...) take the inputs one by one, or all as one Tensors.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "autodiff/tape.h"
+#include "autodiff/transform.h"
+
+namespace costate {
+
+template <class Op>
+concept Linear = requires(const Op& op, const Tensor& g, const Tensors& in) { op.transpose(g, in, 0); };
+template <class Op>
+concept Bilinear = requires(const Op& op, const Tensor& t) { op.wrt0(t, t, t), op.wrt1(t, t, t); };
+template <class Op>
+concept Pointwise = requires(const Op& op, const Tensor& t) { op.slope(t, t), Op::slope_reads_output; };
+template <class Op>
+concept Composite = requires { &Op::spec; };
+template <class Op>
+concept Flat = requires { requires Op::flat; };
+template <class Op>
+concept HasFastVjp = requires { &Op::fast_vjp; };
+
+namespace detail {
+
+/// f(in), f(in[0]), f(in[0], in[1]) ... : whichever exists for the number of inputs.
+template <class F>
+Tensor spread(const F& f, const Tensors& in) {
+  if constexpr (std::invocable<F, Tensors>) return f(in);
+  else if constexpr (std::invocable<F, Tensor>) return f(in[0]);
+  else if constexpr (std::invocable<F, Tensor, Tensor>) return f(in[0], in[1]);
+  else if constexpr (std::invocable<F, Tensor, Tensor, Tensor>) return f(in[0], in[1], in[2]);
+  else return f(in[0], in[1], in[2], in[3]);
+}
+
+Tensor multiply(const Tensor& a, const Tensor& b);  // mul, spelt here so that ops need not include one another
+Tensor sum_of(const Tensor& a, const Tensor& b);    // add; either may be undefined
+
+template <class Op>
+Tensor run_forward(const Op& op, const Tensors& in) {
+  return spread([&](auto&&... t) -> Tensor requires requires { op.forward(t...); } { return op.forward(t...); }, in);
+}
+template <class Op>
+Tensor run_spec(const Op& op, const Tensors& in) {
+  return spread([&](auto&&... t) -> Tensor requires requires { op.spec(t...); } { return op.spec(t...); }, in);
+}
+
+}  // namespace detail
+
+template <class Op>
+class OpRule final : public Rule {
+ public:
+  explicit OpRule(Op op) : op_(std::move(op)) {}
+  [[nodiscard]] const char* name() const override { return Op::name; }
+
+  [[nodiscard]] Wanted reads(const Wanted& wanted) const override {
+    if constexpr (Bilinear<Op>) return {wanted[1], wanted[0], false};
+    else if constexpr (Pointwise<Op>) return {!Op::slope_reads_output, Op::slope_reads_output};
+    else return Wanted(wanted.size() + 1, Composite<Op>);
+  }
+
+  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs, const Wanted& wanted) const override {
+    const Tensor& g = gs[0];
+    if constexpr (Linear<Op>) {
+      Tensors back(in.size());
+      for (std::size_t i = 0; i < in.size(); ++i) {
+        if (wanted[i]) back[i] = op_.transpose(g, in, static_cast<int>(i));
+      }
+      return back;
+    } else if constexpr (Bilinear<Op>) {
+      return {wanted[0] ? op_.wrt0(g, in[1], in[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
+    } else if constexpr (Pointwise<Op>) {
+      return {detail::multiply(g, op_.slope(in[0], out[0]))};
+    } else {
+      static_assert(Composite<Op>, "an op needs one of: transpose, wrt0 and wrt1, slope, spec, flat");
+      if constexpr (HasFastVjp<Op>) {
+        Tensors all = in;
+        all.push_back(g);
+        if (!watched(all)) return op_.fast_vjp(in, g, wanted);
+      }
+      return costate::vjp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, wanted).pull_once({g});
+    }
+  }
+
+  [[nodiscard]] Tensors jvp(const Tensors& in, const Tensors& out, const Tensors& v) const override {
+    if constexpr (Linear<Op>) {
+      Tensors full = v;
+      for (std::size_t i = 0; i < in.size(); ++i) {
+        if (!full[i].defined()) full[i] = Tensor::zeros(in[i].shape(), in[i].dtype(), in[i].device());
+      }
+      return {apply_again(full)};
+    } else if constexpr (Bilinear<Op>) {
+      return {detail::sum_of(v[0].defined() ? apply_again({v[0], in[1]}) : Tensor(),
+                             v[1].defined() ? apply_again({in[0], v[1]}) : Tensor())};
+    } else if constexpr (Pointwise<Op>) {
+      return {detail::multiply(v[0], op_.slope(in[0], out[0]))};
+    } else {
+      return costate::jvp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, v).second;
+    }
+  }
+
+ private:
+  [[nodiscard]] Tensor apply_again(const Tensors& in) const;
+  Op op_;
+};
+
+/// (Not `apply`: std::apply would be found first for a vector of tensors.) Runs an op on its inputs and tells the recordings that watch one of them.
+template <class Op>
+Tensor apply_op(const Op& op, const Tensors& in) {
+  if constexpr (requires { &Op::forward; }) {
+    Tensor out = [&] {
+      const ActiveLevels none(0);
+      return detail::run_forward(op, in);
+    }();
+    if constexpr (Flat<Op>) return out;
+    else return watched(in) ? note(std::make_shared<const OpRule<Op>>(op), in, {std::move(out)})[0] : out;
+  } else {
+    return detail::run_spec(op, in);
+  }
+}
+
+template <class Op>
+Tensor OpRule<Op>::apply_again(const Tensors& in) const {
+  return apply_op(op_, in);
+}
+
+}  // namespace costate

@@ -1,0 +1,49 @@
+// Linear op: concat.
+#include "autodiff/ops/concat.h"
+
+#include "autodiff/apply.h"
+#include "autodiff/ops/slice.h"
+#include "core/kernels/copy.h"
+
+namespace costate {
+namespace {
+
+struct Op {
+  static constexpr const char* name = "concat";
+  int axis;
+
+  [[nodiscard]] Tensor forward(const Tensors& parts) const {
+    std::int64_t total = 0;
+    for (const auto& p : parts) {
+      require_same_kind(name, parts[0], p);
+      require(p.rank() == parts[0].rank() && p.shape().with(axis, 0) == parts[0].shape().with(axis, 0),
+              "{}: {} and {} differ outside axis {}", name, parts[0].shape(), p.shape(), axis);
+      total += p.dim(axis);
+    }
+    Tensor y = Tensor::empty(parts[0].shape().with(axis, total), parts[0].dtype(), parts[0].device());
+    const auto to = row_major_steps(y.shape());
+    std::int64_t at = 0;
+    for (const auto& p : parts) {
+      CopyBox box{.rank = p.rank(), .from_step = row_major_steps(p.shape()), .to_step = to};
+      for (int i = 0; i < p.rank(); ++i) box.extent[static_cast<std::size_t>(i)] = p.dim(i);
+      box.to = at * to[static_cast<std::size_t>(axis)];
+      copy_kernel(p.device(), box, p, y);
+      at += p.dim(axis);
+    }
+    return y;
+  }
+  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int which) const {
+    std::int64_t first = 0;
+    for (int i = 0; i < which; ++i) first += in[static_cast<std::size_t>(i)].dim(axis);
+    return slice(g, axis, first, in[static_cast<std::size_t>(which)].dim(axis));
+  }
+};
+
+}  // namespace
+
+Tensor concat(const Tensors& parts, int axis) {
+  require(!parts.empty(), "concat: nothing to join");
+  return parts.size() == 1 ? parts[0] : apply_op(Op{parts[0].shape().axis(axis, Op::name)}, parts);
+}
+
+}  // namespace costate

@@ -1,0 +1,11 @@
+// Tensors joined along one axis.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace costate {
+
+/// All parts agree in every other axis, in dtype and device.
+[[nodiscard]] Tensor concat(const Tensors& parts, int axis);
+
+}  // namespace costate

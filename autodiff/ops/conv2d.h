@@ -1,0 +1,21 @@
+// Two-dimensional convolution and its two gradients: three bilinear ops, closed under differentiation.
+#pragma once
+
+#include "core/kernels/conv2d.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+/// x (n,h,w,cin), w (kh,kw,cin/groups,cout) -> (n,oh,ow,cout). See ConvGeometry for strides, padding, dilation and groups.
+[[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const ConvGeometry& geometry = {});
+
+/// The gradient in x of <g, conv2d(x, w)>; also known as transposed convolution. `x` is the shape of the result.
+[[nodiscard]] Tensor conv2d_dx(const Tensor& g, const Tensor& w, const Shape& x, const ConvGeometry& geometry = {});
+
+/// The gradient in w of <g, conv2d(x, w)>. `w` is the shape of the result.
+[[nodiscard]] Tensor conv2d_dw(const Tensor& x, const Tensor& g, const Shape& w, const ConvGeometry& geometry = {});
+
+/// Geometry of a stride-1 convolution that keeps the size, for an odd kernel.
+[[nodiscard]] ConvGeometry same_padding(std::int64_t kernel_h, std::int64_t kernel_w);
+
+}  // namespace costate

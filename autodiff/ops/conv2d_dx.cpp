@@ -1,0 +1,35 @@
+// Bilinear op: the data gradient of conv2d.
+#include "autodiff/apply.h"
+#include "autodiff/ops/conv2d.h"
+#include "autodiff/ops/conv2d_shape.h"
+#include "core/kernels/copy.h"
+
+namespace costate {
+namespace {
+
+struct Op {
+  static constexpr const char* name = "conv2d_dx";
+  ConvGeometry geometry;
+  Shape x;
+
+  [[nodiscard]] Tensor forward(const Tensor& g, const Tensor& w) const {
+    require_same_kind(name, g, w);
+    const Shape y = conv2d_shape(name, geometry, x, w.shape());
+    require(g.shape() == y, "{}: the cotangent has shape {}, the convolution's result {}", name, g.shape(), y);
+    const Tensor u = to_compute(g), v = to_compute_weight(w);
+    Tensor dx = Tensor::empty(x, u.dtype(), g.device());
+    conv2d_dx_kernel(g.device(), geometry, u, v, dx);
+    return to_stored(dx, g.dtype());
+  }
+  // Linear in g with transpose conv2d, linear in w like <h, conv2d_dx(g, w)> = <g, conv2d(h, w)>.
+  [[nodiscard]] Tensor wrt0(const Tensor& h, const Tensor& w, const Tensor&) const { return conv2d(h, w, geometry); }
+  [[nodiscard]] Tensor wrt1(const Tensor& h, const Tensor& g, const Tensor& w) const { return conv2d_dw(h, g, w.shape(), geometry); }
+};
+
+}  // namespace
+
+Tensor conv2d_dx(const Tensor& g, const Tensor& w, const Shape& x, const ConvGeometry& geometry) {
+  return apply_op(Op{geometry, x}, {g, w});
+}
+
+}  // namespace costate

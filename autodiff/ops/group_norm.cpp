@@ -1,0 +1,74 @@
+// Composite op: group norm with an optional fused SiLU.
+#include "autodiff/ops/group_norm.h"
+
+#include "autodiff/apply.h"
+#include "autodiff/ops/add.h"
+#include "autodiff/ops/mul.h"
+#include "autodiff/ops/reciprocal.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/scale.h"
+#include "autodiff/ops/silu.h"
+#include "autodiff/ops/sqrt.h"
+#include "autodiff/ops/sum.h"
+#include "core/kernels/copy.h"
+#include "core/kernels/group_norm.h"
+
+namespace costate {
+namespace {
+
+struct Op {
+  static constexpr const char* name = "group_norm";
+  GroupNormSpec attributes;
+
+  [[nodiscard]] Tensor spec(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
+    const Shape grouped{x.dim(0), x.dim(1) * x.dim(2), attributes.groups, x.dim(3) / attributes.groups}, one{x.dim(0), 1, attributes.groups, 1};
+    const double weight = 1.0 / static_cast<double>(grouped[1] * grouped[3]);
+    const Tensor u = reshape(x, grouped);
+    const Tensor centred = sub(u, scale(sum_to(u, one), weight));
+    const Tensor variance = scale(sum_to(square(centred), one), weight);
+    const Tensor normal = reshape(mul(centred, reciprocal(sqrt(add_scalar(variance, attributes.eps)))), x.shape());
+    const Shape channels{1, 1, 1, x.dim(3)};
+    const Tensor y = add(mul(normal, reshape(gamma, channels)), reshape(beta, channels));
+    return attributes.silu ? silu(y) : y;
+  }
+
+  [[nodiscard]] Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
+    require_same_kind(name, x, gamma);
+    require_same_kind(name, x, beta);
+    require(x.rank() == 4, "{}: wants x (n, h, w, c), got {}", name, x.shape());
+    require(attributes.groups >= 1 && x.dim(3) % attributes.groups == 0, "{}: {} channels do not divide into {} groups", name, x.dim(3), attributes.groups);
+    require(gamma.shape() == Shape{x.dim(3)} && beta.shape() == gamma.shape(), "{}: scale {} and shift {} for {} channels", name,
+            gamma.shape(), beta.shape(), x.dim(3));
+    const Tensor u = to_compute(x);
+    Tensor y = Tensor::empty(u.shape(), u.dtype(), u.device());
+    group_norm_kernel(u.device(), attributes, u, to_compute(gamma), to_compute(beta), y);
+    return to_stored(y, x.dtype());
+  }
+
+  [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
+    const Tensor x = to_compute(in[0]), gamma = to_compute(in[1]);
+    GroupNormGrads grads{Tensor::empty(x.shape(), x.dtype(), x.device()), {}, {}};
+    if (wanted[1]) grads.gamma = Tensor::empty(gamma.shape(), x.dtype(), x.device());
+    if (wanted[2]) grads.beta = Tensor::empty(gamma.shape(), x.dtype(), x.device());
+    group_norm_vjp_kernel(x.device(), attributes, x, gamma, to_compute(in[2]), to_compute(g), grads);
+    Tensors back{grads.x, grads.gamma, grads.beta};
+    for (auto& t : back) {
+      if (t.defined()) t = to_stored(t, g.dtype());
+    }
+    return back;
+  }
+};
+
+}  // namespace
+
+Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, std::int64_t groups, double eps, bool silu) {
+  return apply_op(Op{{groups, eps, silu}}, {x, gamma, beta});
+}
+
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  require(x.rank() >= 1 && x.dim(-1) > 0, "layer_norm: wants (..., c), got {}", x.shape());
+  const Tensor rows = reshape(x, {x.size() / x.dim(-1), 1, 1, x.dim(-1)});
+  return reshape(group_norm(rows, gamma, beta, 1, eps), x.shape());
+}
+
+}  // namespace costate

@@ -1,0 +1,65 @@
+// Linear ops: slice and pad, each the other's transpose.
+#include "autodiff/ops/slice.h"
+
+#include "autodiff/apply.h"
+#include "core/kernels/copy.h"
+
+namespace costate {
+namespace {
+
+/// A copy of `extent` elements an axis between row-major tensors.
+CopyBox box_between(const Shape& extent, const Shape& from, const Shape& to) {
+  CopyBox box{.rank = extent.rank(), .from_step = row_major_steps(from), .to_step = row_major_steps(to)};
+  for (int i = 0; i < extent.rank(); ++i) box.extent[static_cast<std::size_t>(i)] = extent[i];
+  return box;
+}
+
+struct Slice {
+  static constexpr const char* name = "slice";
+  int axis;
+  std::int64_t first, count;
+
+  [[nodiscard]] Tensor forward(const Tensor& x) const {
+    require(first >= 0 && count >= 0 && first + count <= x.dim(axis), "{}: [{}, {}) is outside axis {} of {}", name, first,
+            first + count, axis, x.shape());
+    if (axis == 0) return x.rows(first, count);
+    const Shape shape = x.shape().with(axis, count);
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    CopyBox box = box_between(shape, x.shape(), shape);
+    box.from = first * box.from_step[static_cast<std::size_t>(axis)];
+    copy_kernel(x.device(), box, x, y);
+    return y;
+  }
+  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const {
+    return pad(g, axis, first, in[0].dim(axis) - first - count);
+  }
+};
+
+struct Pad {
+  static constexpr const char* name = "pad";
+  int axis;
+  std::int64_t before, after;
+
+  [[nodiscard]] Tensor forward(const Tensor& x) const {
+    require(before >= 0 && after >= 0, "{}: {} before and {} after; neither may be negative", name, before, after);
+    Tensor y = Tensor::zeros(x.shape().with(axis, x.dim(axis) + before + after), x.dtype(), x.device());
+    CopyBox box = box_between(x.shape(), x.shape(), y.shape());
+    box.to = before * box.to_step[static_cast<std::size_t>(axis)];
+    copy_kernel(x.device(), box, x, y);
+    return y;
+  }
+  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const { return slice(g, axis, before, in[0].dim(axis)); }
+};
+
+}  // namespace
+
+Tensor slice(const Tensor& x, int axis, std::int64_t first, std::int64_t count) {
+  return apply_op(Slice{x.shape().axis(axis, Slice::name), first, count}, {x});
+}
+
+Tensor pad(const Tensor& x, int axis, std::int64_t before, std::int64_t after) {
+  if (before == 0 && after == 0) return x;
+  return apply_op(Pad{x.shape().axis(axis, Pad::name), before, after}, {x});
+}
+
+}  // namespace costate

@@ -1,0 +1,22 @@
+// Elementwise kernels of two operands of equal rank, where an extent of 1 is repeated along the other's.
+#pragma once
+
+#include "core/kernel.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+namespace cpu {
+void lincomb(double alpha, double beta, const Tensor& a, const Tensor& b, Tensor& y);
+void mul(const Tensor& a, const Tensor& b, Tensor& y);
+}  // namespace cpu
+
+/// y = alpha a + beta b
+inline constexpr Kernel<void(double, double, const Tensor&, const Tensor&, Tensor&)> lincomb_kernel{"lincomb", cpu::lincomb};
+/// y = a b
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> mul_kernel{"mul", cpu::mul};
+
+/// The shape two operands stretch to; throws, naming `op`, where neither extent is 1 or the ranks differ.
+Shape stretched(const char* op, const Shape& a, const Shape& b);
+
+}  // namespace costate

@@ -1,0 +1,38 @@
+// Moves a box of elements between two strided views: permute, slice, pad, concatenate and broadcast are all this.
+#pragma once
+
+#include <array>
+
+#include "core/kernel.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+/// Loop extents with the step each axis takes in source and destination, in elements; source steps may be 0 (repeat).
+struct CopyBox {
+  int rank = 0;
+  std::array<std::int64_t, Shape::max_rank> extent{}, from_step{}, to_step{};
+  std::int64_t from = 0, to = 0;  ///< first elements
+};
+
+/// Row-major steps of a shape, in elements.
+std::array<std::int64_t, Shape::max_rank> row_major_steps(const Shape& shape);
+
+namespace cpu {
+void copy(const CopyBox& box, const Tensor& from, Tensor& to);
+void cast(const Tensor& from, Tensor& to);
+}  // namespace cpu
+
+/// Elements of `to` outside the box are left alone. Any dtype, the same on both sides.
+inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kernel{"copy", cpu::copy};
+/// Converts every element, rounding to nearest.
+inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast};
+
+/// bf16 is a storage type: heavy kernels run on an f32 copy and round their result once. Other dtypes pass through.
+Tensor to_compute(const Tensor& t);
+/// As to_compute for weights: the copy stays with the weight's storage.
+Tensor to_compute_weight(const Tensor& w);
+/// The result of a computation in the dtype its operands are stored in.
+Tensor to_stored(const Tensor& t, DType dtype);
+
+}  // namespace costate

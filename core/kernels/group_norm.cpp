@@ -1,0 +1,307 @@
+// Group norm (+ SiLU) on the CPU. An image is cut into bands of pixels by its size alone; every band sums its channels in f64,
+// and the bands are added in order, so the bits depend on the image only.
+#include "core/kernels/group_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/parallel.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/group_norm.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include "core/kernels/simd-inl.h"
+
+#ifndef COSTATE_GROUP_NORM_ONCE
+#define COSTATE_GROUP_NORM_ONCE
+namespace costate::group_norm_detail {
+
+/// What one image needs per channel: u = (x - mean) * scale + beta, with scale = gamma * rstd.
+template <class T>
+struct Channels {
+  std::vector<T> mean, rstd, scale, beta;
+};
+
+/// A band of pixels of one image.
+template <class T>
+struct Band {
+  const T* x;
+  std::size_t pixels, channels;
+};
+
+/// The loops of one instruction set.
+template <class T>
+struct GroupNormLoops {
+  void (*sums)(const Band<T>&, const double* mean, double* sum);
+  void (*forward)(const Band<T>&, const Channels<T>&, bool silu, T* y);
+  void (*backward)(const Band<T>&, const Channels<T>&, bool silu, const T* g, T* du, double* sum, double* sum_xhat);
+  void (*dx)(const Band<T>&, const Channels<T>&, const T* a, const T* b_xhat, T* du);
+};
+
+}  // namespace costate::group_norm_detail
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace costate::HWY_NAMESPACE {
+
+using namespace group_norm_detail;  // NOLINT(google-build-using-namespace)
+
+/// sum[c] = sum over pixels of x, or of (x - mean[c])^2 if `mean` is given.
+template <class T>
+void band_sums(const Band<T>& b, const double* mean, double* sum) {
+  const hn::ScalableTag<double> d;
+  for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
+    const std::size_t n = b.channels - c;
+    auto total = hn::Zero(d);
+    const T* p = b.x + c;
+    if (mean == nullptr) {
+      for (std::size_t i = 0; i < b.pixels; ++i, p += b.channels) total = hn::Add(total, load_f64(d, p, n));
+    } else {
+      const auto m = load_some(d, mean + c, n);
+      for (std::size_t i = 0; i < b.pixels; ++i, p += b.channels) {
+        const auto v = hn::Sub(load_f64(d, p, n), m);
+        total = hn::MulAdd(v, v, total);
+      }
+    }
+    store_some(total, d, sum + c, n);
+  }
+}
+
+template <class T>
+void band_forward(const Band<T>& b, const Channels<T>& k, bool silu, T* y) {
+  const hn::ScalableTag<T> d;
+  for (std::size_t i = 0; i < b.pixels; ++i) {
+    const T* p = b.x + i * b.channels;
+    T* out = y + i * b.channels;
+    for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
+      const std::size_t n = b.channels - c;
+      const auto centred = hn::Sub(load_some(d, p + c, n), load_some(d, k.mean.data() + c, n));
+      const auto u = hn::MulAdd(centred, load_some(d, k.scale.data() + c, n), load_some(d, k.beta.data() + c, n));
+      store_some(silu ? hn::Mul(u, sigmoid(d, u)) : u, d, out + c, n);
+    }
+  }
+}
+
+/// du = g, or g times the slope of silu at u; written to `du`, with sums of du and of du * xhat per channel.
+template <class T>
+void band_backward(const Band<T>& b, const Channels<T>& k, bool silu, const T* g, T* du, double* sum, double* sum_xhat) {
+  const hn::ScalableTag<T> d;
+  const hn::ScalableTag<double> d64;
+  const std::size_t half = hn::Lanes(d64);
+  constexpr bool wide = hn::MaxLanes(d) > hn::MaxLanes(d64);  // a vector of T fills two of f64
+  for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
+    const std::size_t n = b.channels - c;
+    const auto mean = load_some(d, k.mean.data() + c, n), scale = load_some(d, k.scale.data() + c, n),
+               beta = load_some(d, k.beta.data() + c, n), rstd = load_some(d, k.rstd.data() + c, n);
+    auto s0 = hn::Zero(d64), s1 = s0, x0 = s0, x1 = s0;
+    for (std::size_t i = 0; i < b.pixels; ++i) {
+      const std::size_t at = i * b.channels + c;
+      const auto centred = hn::Sub(load_some(d, b.x + at, n), mean);
+      auto v = load_some(d, g + at, n);
+      if (silu) v = hn::Mul(v, silu_slope(d, hn::MulAdd(centred, scale, beta)));
+      store_some(v, d, du + at, n);
+      HWY_ALIGN T both[2 * hn::MaxLanes(d)];
+      hn::Store(v, d, both);
+      hn::Store(hn::Mul(v, hn::Mul(centred, rstd)), d, both + hn::Lanes(d));
+      s0 = hn::Add(s0, load_f64(d64, both));
+      x0 = hn::Add(x0, load_f64(d64, both + hn::Lanes(d)));
+      if constexpr (wide) {
+        s1 = hn::Add(s1, load_f64(d64, both + half));
+        x1 = hn::Add(x1, load_f64(d64, both + hn::Lanes(d) + half));
+      }
+    }
+    store_some(s0, d64, sum + c, n);
+    store_some(x0, d64, sum_xhat + c, n);
+    if (wide && n > half) {
+      store_some(s1, d64, sum + c + half, n - half);
+      store_some(x1, d64, sum_xhat + c + half, n - half);
+    }
+  }
+}
+
+/// dx = scale du - a - b xhat, in place over du; a and b hold rstd / m times the group's sums.
+template <class T>
+void band_dx(const Band<T>& b, const Channels<T>& k, const T* a, const T* bx, T* du) {
+  const hn::ScalableTag<T> d;
+  for (std::size_t i = 0; i < b.pixels; ++i) {
+    for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
+      const std::size_t n = b.channels - c, at = i * b.channels + c;
+      const auto xhat = hn::Mul(hn::Sub(load_some(d, b.x + at, n), load_some(d, k.mean.data() + c, n)), load_some(d, k.rstd.data() + c, n));
+      const auto direct = hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale.data() + c, n), load_some(d, a + c, n));
+      store_some(hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct), d, du + at, n);
+    }
+  }
+}
+
+template <class T>
+GroupNormLoops<T> group_norm_loops() {
+  return {band_sums<T>, band_forward<T>, band_backward<T>, band_dx<T>};
+}
+GroupNormLoops<float> group_norm_f32() { return group_norm_loops<float>(); }
+GroupNormLoops<double> group_norm_f64() { return group_norm_loops<double>(); }
+
+}  // namespace costate::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace costate {
+
+HWY_EXPORT(group_norm_f32);
+HWY_EXPORT(group_norm_f64);
+
+namespace {
+
+using namespace group_norm_detail;  // NOLINT(google-build-using-namespace)
+
+/// One call's view of x: images, pixels, channels, and the cut into bands.
+template <class T>
+class Norm {
+ public:
+  Norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta)
+      : spec_(spec), x_(x.data<T>()), gamma_(gamma.data<T>()), beta_(beta.data<T>()), images_(x.dim(0)),
+        pixels_(x.dim(1) * x.dim(2)), channels_(x.dim(3)),
+        bands_(std::clamp<std::int64_t>(pixels_ * channels_ / 16384, 1, std::min<std::int64_t>(pixels_, 16))) {
+    if constexpr (std::is_same_v<T, float>) loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f32)();
+    else loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f64)();
+    const auto mean = group_means(nullptr), variance = group_means(mean.data());
+    constants_.resize(static_cast<std::size_t>(images_));
+    for (std::int64_t i = 0; i < images_; ++i) set_constants(i, mean, variance);
+  }
+
+  void forward(T* y) const {
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+      loops_.forward(band, at(image), spec_.silu, y + offset(image, first));
+    });
+  }
+
+  /// dx into `du`; the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients.
+  void backward(const T* g, T* du, std::vector<double>& sum, std::vector<double>& sum_xhat) const {
+    std::vector<double> part(scratch()), part_xhat(scratch());
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+      const auto slot = slot_of(image, first);
+      loops_.backward(band, at(image), spec_.silu, g + offset(image, first), du + offset(image, first), part.data() + slot,
+                      part_xhat.data() + slot);
+    });
+    sum = add_bands(part);
+    sum_xhat = add_bands(part_xhat);
+    const auto c = static_cast<std::size_t>(channels_);
+    std::vector<T> a(sum.size()), b(sum.size());
+    for (std::size_t i = 0; i < static_cast<std::size_t>(images_); ++i) {
+      const std::size_t width = c / static_cast<std::size_t>(spec_.groups);
+      for (std::size_t group = 0; group < c; group += width) {
+        double s = 0, sx = 0;
+        for (std::size_t k = group; k < group + width; ++k) {
+          s += static_cast<double>(gamma_[k]) * sum[i * c + k];
+          sx += static_cast<double>(gamma_[k]) * sum_xhat[i * c + k];
+        }
+        const double factor = static_cast<double>(constants_[i].rstd[group]) / static_cast<double>(pixels_ * static_cast<std::int64_t>(width));
+        std::fill_n(a.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(s * factor));
+        std::fill_n(b.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(sx * factor));
+      }
+    }
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+      loops_.dx(band, at(image), a.data() + image * channels_, b.data() + image * channels_, du + offset(image, first));
+    });
+  }
+
+ private:
+  [[nodiscard]] const Channels<T>& at(std::int64_t image) const { return constants_[static_cast<std::size_t>(image)]; }
+  [[nodiscard]] std::int64_t offset(std::int64_t image, std::int64_t pixel) const { return (image * pixels_ + pixel) * channels_; }
+  [[nodiscard]] std::size_t scratch() const { return static_cast<std::size_t>(images_ * bands_ * channels_); }
+  [[nodiscard]] std::int64_t slot_of(std::int64_t image, std::int64_t first) const {
+    return (image * bands_ + (first * bands_ + pixels_ - 1) / pixels_) * channels_;
+  }
+
+  /// run(image, first pixel, band) for all bands of all images, in parallel.
+  template <class Run>
+  void over_bands(const Run& run) const {
+    parallel_for(images_ * bands_, [&](std::int64_t job) {
+      const std::int64_t image = job / bands_, band = job % bands_;
+      const std::int64_t first = pixels_ * band / bands_, last = pixels_ * (band + 1) / bands_;
+      run(image, first, Band<T>{x_ + offset(image, first), static_cast<std::size_t>(last - first), static_cast<std::size_t>(channels_)});
+    });
+  }
+
+  /// Adds the bands' partial sums in order: (image, channel).
+  [[nodiscard]] std::vector<double> add_bands(const std::vector<double>& part) const {
+    std::vector<double> sum(static_cast<std::size_t>(images_ * channels_));
+    for (std::int64_t i = 0; i < images_ * bands_; ++i) {
+      for (std::int64_t c = 0; c < channels_; ++c)
+        sum[static_cast<std::size_t>(i / bands_ * channels_ + c)] += part[static_cast<std::size_t>(i * channels_ + c)];
+    }
+    return sum;
+  }
+
+  /// Mean of x, or of (x - mean)^2, over each group; repeated for every channel of the group: (image, channel).
+  [[nodiscard]] std::vector<double> group_means(const double* mean) const {
+    std::vector<double> part(scratch());
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+      loops_.sums(band, mean == nullptr ? nullptr : mean + image * channels_, part.data() + slot_of(image, first));
+    });
+    auto sum = add_bands(part);
+    const auto width = static_cast<std::size_t>(channels_ / spec_.groups);
+    for (std::size_t group = 0; group < sum.size(); group += width) {
+      double total = 0;
+      for (std::size_t k = group; k < group + width; ++k) total += sum[k];
+      std::fill_n(sum.begin() + static_cast<std::ptrdiff_t>(group), width, total / static_cast<double>(pixels_ * static_cast<std::int64_t>(width)));
+    }
+    return sum;
+  }
+
+  void set_constants(std::int64_t image, const std::vector<double>& mean, const std::vector<double>& variance) {
+    auto& k = constants_[static_cast<std::size_t>(image)];
+    for (std::int64_t c = 0; c < channels_; ++c) {
+      const auto i = static_cast<std::size_t>(image * channels_ + c);
+      const double rstd = 1 / std::sqrt(variance[i] + spec_.eps);
+      k.mean.push_back(static_cast<T>(mean[i]));
+      k.rstd.push_back(static_cast<T>(rstd));
+      k.scale.push_back(static_cast<T>(rstd * static_cast<double>(gamma_[c])));
+      k.beta.push_back(beta_[c]);
+    }
+  }
+
+  GroupNormSpec spec_;
+  const T *x_, *gamma_, *beta_;
+  std::int64_t images_, pixels_, channels_, bands_;
+  GroupNormLoops<T> loops_;
+  std::vector<Channels<T>> constants_;
+};
+
+template <class T>
+void sum_images(const std::vector<double>& per_image, Tensor& out) {
+  if (!out.defined()) return;
+  const auto c = static_cast<std::size_t>(out.size());
+  T* to = out.mutable_data<T>();
+  for (std::size_t k = 0; k < c; ++k) {
+    double sum = 0;
+    for (std::size_t i = k; i < per_image.size(); i += c) sum += per_image[i];
+    to[k] = static_cast<T>(sum);
+  }
+}
+
+}  // namespace
+
+void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
+  if (x.size() == 0) return;
+  visit_compute(x.dtype(), "group_norm", [&](auto tag) {
+    using T = decltype(tag);
+    Norm<T>(spec, x, gamma, beta).forward(y.mutable_data<T>());
+  });
+}
+
+void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& g,
+                         GroupNormGrads& grads) {
+  visit_compute(x.dtype(), "group_norm_vjp", [&](auto tag) {
+    using T = decltype(tag);
+    std::vector<double> sum, sum_xhat;
+    Norm<T>(spec, x, gamma, beta).backward(g.data<T>(), grads.x.mutable_data<T>(), sum, sum_xhat);
+    sum_images<T>(sum_xhat, grads.gamma);
+    sum_images<T>(sum, grads.beta);
+  });
+}
+
+}  // namespace costate
+#endif

@@ -1,0 +1,19 @@
+// Reductions with an order fixed by the shape alone.
+#pragma once
+
+#include "core/kernel.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+namespace cpu {
+void sum_to(const Tensor& x, Tensor& y);
+void max_last(const Tensor& x, Tensor& y);
+}  // namespace cpu
+
+/// Sums x over the axes where y has extent 1; ranks are equal. Accumulates in f64.
+inline constexpr Kernel<void(const Tensor&, Tensor&)> sum_to_kernel{"sum_to", cpu::sum_to};
+/// Largest entry along the last axis, which has extent 1 in y. NaN wins.
+inline constexpr Kernel<void(const Tensor&, Tensor&)> max_last_kernel{"max_last", cpu::max_last};
+
+}  // namespace costate

@@ -1,0 +1,14 @@
+// y = max(x, 0); NaN stays NaN
+#pragma once
+
+#include "core/kernels/pointwise.h"
+
+namespace costate {
+
+namespace cpu {
+void relu(const Tensor& x, Tensor& y);
+}  // namespace cpu
+
+inline constexpr PointwiseKernel relu_kernel{"relu", cpu::relu};
+
+}  // namespace costate

@@ -1,0 +1,14 @@
+// y = 1 / (1 + e^-x)
+#pragma once
+
+#include "core/kernels/pointwise.h"
+
+namespace costate {
+
+namespace cpu {
+void sigmoid(const Tensor& x, Tensor& y);
+}  // namespace cpu
+
+inline constexpr PointwiseKernel sigmoid_kernel{"sigmoid", cpu::sigmoid};
+
+}  // namespace costate

@@ -1,0 +1,127 @@
+// Softmax rows on the CPU, for every instruction set.
+#include "core/kernels/softmax.h"
+
+#include "core/parallel.h"
+
+#ifndef COSTATE_SOFTMAX_ONCE
+#define COSTATE_SOFTMAX_ONCE
+namespace costate {
+/// The loops of one instruction set.
+template <class T>
+struct SoftmaxLoops {
+  void (*forward)(const T* x, T* y, std::size_t rows, std::size_t width);
+  void (*vjp)(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width);
+};
+}  // namespace costate
+#endif
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/softmax.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include "core/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace costate::HWY_NAMESPACE {
+
+/// Sum of all lanes in one fixed order.
+template <class D>
+HWY_INLINE hn::TFromD<D> lane_sum(D d, hn::Vec<D> v) {
+  return hn::GetLane(hn::SumOfLanes(d, v));
+}
+
+template <class T>
+void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width) {
+  const hn::ScalableTag<T> d;
+  const std::size_t lanes = hn::Lanes(d), whole = width / lanes * lanes;
+  for (std::size_t r = 0; r < rows; ++r, x += width, y += width) {
+    auto top = hn::Set(d, x[0]);
+    for (std::size_t i = 0; i < whole; i += lanes) top = hn::Max(top, hn::LoadU(d, x + i));
+    T largest = hn::GetLane(hn::MaxOfLanes(d, top));
+    for (std::size_t i = whole; i < width; ++i) largest = x[i] > largest ? x[i] : largest;
+    const auto shift = hn::Set(d, largest);
+    auto sum = hn::Zero(d);
+    for (std::size_t i = 0; i < width; i += lanes) {
+      const auto e = hn::Exp(d, hn::Sub(load_some(d, x + i, width - i), shift));
+      sum = hn::Add(sum, i < whole ? e : hn::IfThenElseZero(hn::FirstN(d, width - i), e));
+      store_some(e, d, y + i, width - i);
+    }
+    const auto scale = hn::Set(d, static_cast<T>(1) / lane_sum(d, sum));
+    for (std::size_t i = 0; i < width; i += lanes) {
+      store_some(hn::Mul(load_some(d, y + i, width - i), scale), d, y + i, width - i);
+    }
+  }
+}
+
+template <class T>
+void softmax_vjp_rows(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width) {
+  const hn::ScalableTag<T> d;
+  const std::size_t lanes = hn::Lanes(d);
+  for (std::size_t r = 0; r < rows; ++r, y += width, g += width, dx += width) {
+    auto sum = hn::Zero(d);
+    for (std::size_t i = 0; i < width; i += lanes)
+      sum = hn::MulAdd(load_some(d, y + i, width - i), load_some(d, g + i, width - i), sum);
+    const auto inner = hn::Set(d, lane_sum(d, sum));
+    for (std::size_t i = 0; i < width; i += lanes) {
+      const auto shifted = hn::Sub(load_some(d, g + i, width - i), inner);
+      store_some(hn::Mul(load_some(d, y + i, width - i), shifted), d, dx + i, width - i);
+    }
+  }
+}
+
+SoftmaxLoops<float> softmax_f32() { return {softmax_rows<float>, softmax_vjp_rows<float>}; }
+SoftmaxLoops<double> softmax_f64() { return {softmax_rows<double>, softmax_vjp_rows<double>}; }
+
+}  // namespace costate::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace costate {
+
+HWY_EXPORT(softmax_f32);
+HWY_EXPORT(softmax_f64);
+
+namespace {
+
+template <class T>
+SoftmaxLoops<T> loops() {
+  if constexpr (std::is_same_v<T, float>) return HWY_DYNAMIC_DISPATCH(softmax_f32)();
+  else return HWY_DYNAMIC_DISPATCH(softmax_f64)();
+}
+
+/// Calls run(first row, rows) on pieces of some thousand elements.
+template <class Run>
+void over_rows(const Tensor& x, const Run& run) {
+  const std::int64_t width = x.dim(-1);
+  if (x.size() == 0) return;
+  parallel_ranges(x.size() / width, std::max<std::int64_t>(1, 8192 / width),
+                  [&](std::int64_t first, std::int64_t last) { run(first * width, static_cast<std::size_t>(last - first)); });
+}
+
+}  // namespace
+
+void cpu::softmax(const Tensor& x, Tensor& y) {
+  const auto width = static_cast<std::size_t>(x.dim(-1));
+  visit_compute(x.dtype(), "softmax", [&](auto tag) {
+    using T = decltype(tag);
+    const T* in = x.data<T>();
+    T* out = y.mutable_data<T>();
+    over_rows(x, [&](std::int64_t at, std::size_t rows) { loops<T>().forward(in + at, out + at, rows, width); });
+  });
+}
+
+void cpu::softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx) {
+  const auto width = static_cast<std::size_t>(y.dim(-1));
+  visit_compute(y.dtype(), "softmax_vjp", [&](auto tag) {
+    using T = decltype(tag);
+    const T *probability = y.data<T>(), *cotangent = g.data<T>();
+    T* out = dx.mutable_data<T>();
+    over_rows(y, [&](std::int64_t at, std::size_t rows) {
+      loops<T>().vjp(probability + at, cotangent + at, out + at, rows, width);
+    });
+  });
+}
+
+}  // namespace costate
+#endif

@@ -1,0 +1,19 @@
+// Softmax along the last axis, and its vector-Jacobian product.
+#pragma once
+
+#include "core/kernel.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+namespace cpu {
+void softmax(const Tensor& x, Tensor& y);
+void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx);
+}  // namespace cpu
+
+/// y = e^(x - max x) / sum e^(x - max x)
+inline constexpr Kernel<void(const Tensor&, Tensor&)> softmax_kernel{"softmax", cpu::softmax};
+/// dx = y (g - <g, y>), with y the softmax
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> softmax_vjp_kernel{"softmax_vjp", cpu::softmax_vjp};
+
+}  // namespace costate

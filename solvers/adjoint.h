@@ -1,0 +1,49 @@
+// Adjoints: gradients of a loss of the sampled x_0 in x_T and in the network's parameters. One file of solvers/adjoints each.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autodiff/tape.h"
+#include "solvers/sampler.h"
+
+namespace costate {
+
+/// A scalar (shape ()) loss of x_0, written with ops.
+using Loss = std::function<Tensor(const Tensor& x_0)>;
+
+struct GradientProblem {
+  const Sampler& sampler;
+  Tensor x_T;
+  Tensors p;           ///< the network's differentiable parameters
+  bool wrt_x_T = true;
+  Wanted wrt_p;        ///< one flag per p
+  Loss loss;
+  Progress progress;
+};
+
+struct Gradient {
+  Tensor x_0;
+  double loss = 0;
+  Tensor x_T;      ///< undefined if not asked for
+  Tensors p;       ///< undefined where not asked for
+  std::int64_t nfe = 0;   ///< evaluations of the denoiser in all (forward, recomputed, inside VJPs)
+  std::int64_t vjps = 0;  ///< vector-Jacobian products through the denoiser
+};
+
+struct Adjoint {
+  std::string name;        ///< as in `--adjoint`
+  std::string summary;
+  std::string consistent;  ///< "the sampler" (exact discrete gradient) or "the continuous adjoint"
+  std::string memory;      ///< in words: "every tape", "N states and one tape" ...
+  std::string reference;
+  std::function<Gradient(const GradientProblem&)> gradient;
+};
+
+/// All adjoints, from the files of solvers/adjoints.
+const std::vector<Adjoint>& adjoints();
+/// By name; an unknown one throws with the nearest.
+const Adjoint& find_adjoint(const std::string& name);
+
+}  // namespace costate

@@ -1,0 +1,21 @@
+// Noise sources: asked for a step, never for "the next" number, so that a replay gives the same.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "core/tensor.h"
+
+namespace costate {
+
+/// Standard normal noise (n, ...) of a step, in the shape and dtype of `like`; a pure function of the step.
+using Noise = std::function<Tensor(int step, const Tensor& like)>;
+
+/// No noise: asking for some throws.
+Noise no_noise();
+/// Philox noise of samples first_sample, first_sample + 1, ...
+Noise fresh_noise(std::uint64_t seed, std::uint64_t first_sample);
+/// Recorded noise (steps, n, ...), consumed in order of the steps.
+Noise recorded_noise(const Tensor& noise);
+
+}  // namespace costate
