@@ -50,7 +50,7 @@ std::vector<std::string> word_list(const std::string& text);
 
 /// Runs `check`, which looks at values from the command line: its Error becomes a UsageError.
 template <class Check>
-auto as_usage(Check&& check) {
+decltype(auto) as_usage(Check&& check) {
   try {
     return check();
   } catch (const UsageError&) {
