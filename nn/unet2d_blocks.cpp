@@ -1,6 +1,7 @@
 // Building and running the blocks of UNet2D (diffusers' unet_2d_blocks).
 #include "nn/unet2d_blocks.h"
 
+#include <algorithm>
 #include <numbers>
 
 #include "autodiff/ops/arithmetic.h"
@@ -80,8 +81,11 @@ Tensor MidBlock::operator()(Tensor h, const Tensor& time) const {
 
 UpBlock::UpBlock(const UNet2DPlan& plan, const LevelPlan& level) : pyramid(level.pyramid()) {
   for (std::int64_t i = 0; i <= plan.layers; ++i) {
-    const std::int64_t skip = i == plan.layers ? level.skip : level.out;
-    resnets.emplace_back(plan.res_block((i == 0 ? level.in : level.out) + skip, level.out, pyramid));
+    const std::int64_t below = i == 0 ? level.in : level.out, skip = i == plan.layers ? level.skip : level.out;
+    ResBlockPlan block = plan.res_block(below + skip, level.out, pyramid);
+    // diffusers' AttnSkipUpBlock2D misses a parenthesis here, and published weights were trained so.
+    if (pyramid && level.attention) block.groups = std::min<std::int64_t>(below + skip / 4, 32);
+    resnets.emplace_back(block);
   }
   if (level.attention) attentions.assign(pyramid ? 1 : resnets.size(), attention_of(plan, level));
   if (!level.resamples) return;
