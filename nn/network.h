@@ -31,9 +31,9 @@ struct Inputs {
 
 /// Facts a user asks about before evaluating.
 struct Signature {
-  Shape input;                 ///< one sample, e.g. (h, w, c); the usual size: a convolutional network takes others
+  Shape input;                 ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
-  bool takes_time = true;
+  bool takes_time = true;      ///< does it read Inputs::t?
   std::int64_t classes = 0;    ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
   Shape z;                     ///< one sample's condition, rank 0 if it takes none
   std::string summary;         ///< a line on the structure
@@ -99,6 +99,9 @@ class NetworkOf final : public Network {
  private:
   Model model_;
 };
+
+/// One number a row, from one a row or one for all; throws, calling them `name`, for any other count.
+std::vector<double> per_row(const char* name, const std::vector<double>& values, std::int64_t rows);
 
 /// A parameter as it lies in files, from how it lies here, and back. `rank` of `either` is taken from `like`.
 Tensor to_file_layout(const Tensor& here, Layout layout, const Shape& like);
