@@ -43,7 +43,6 @@ class Config {
 
   [[nodiscard]] const std::string& where() const { return where_; }
   [[nodiscard]] std::string dump() const;  ///< the object as JSON text
-  [[nodiscard]] const nlohmann::json& json() const { return *object_; }
 
  private:
   std::shared_ptr<const nlohmann::json> object_;
