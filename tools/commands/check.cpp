@@ -7,7 +7,7 @@
 
 #include "autodiff/check.h"
 #include "tests/cases/case.h"
-#include "tests/cases/inputs.h"
+#include "tests/support/inputs.h"
 #include "tools/common.h"
 
 namespace costate {
