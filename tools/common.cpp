@@ -1,6 +1,7 @@
 // Options that every subcommand shares.
 #include "tools/common.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,9 +46,7 @@ void Common::apply(const std::vector<std::string>& extensions) const {
   for (const auto& file : out) {
     const std::string extension = std::filesystem::path(file).extension().string();
     if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;
-    std::string list;
-    for (const auto& e : extensions) list += (list.empty() ? "" : ", ") + e;
-    throw UsageError("--out " + file + ": " + (list.empty() ? "this subcommand writes no files" : "this subcommand writes " + list));
+    throw UsageError(fmt::format("--out {}: this subcommand writes {}", file, extensions.empty() ? "no files" : fmt::format("{}", fmt::join(extensions, ", "))));
   }
 }
 
@@ -88,7 +87,7 @@ std::string& stored_command_line() {
 
 const std::string& command_line() { return stored_command_line(); }
 void set_command_line(int argc, char** argv) {
-  for (int i = 0; i < argc; ++i) stored_command_line() += (i ? " " : "") + std::string(argv[i]);
+  for (int i = 0; i < argc; ++i) stored_command_line() += fmt::format("{}{}", i == 0 ? "" : " ", argv[i]);
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {
@@ -102,7 +101,8 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const std::string gap(width[i] - row[i].size(), ' ');
-      line += (i ? "  " : "") + (i == 0 ? row[i] + gap : gap + row[i]);
+      if (i > 0) line += "  ";
+      line += i == 0 ? row[i] + gap : gap + row[i];
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
