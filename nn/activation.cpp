@@ -11,15 +11,22 @@ namespace costate {
 
 Activation activation_from(const Config& config, const std::string& key) {
   const std::string name = config.choice(key, "silu", {"silu", "swish", "mish", "gelu", "relu"});
-  return name == "mish" ? Activation::mish : name == "gelu" ? Activation::gelu : name == "relu" ? Activation::relu : Activation::silu;
+  return name == "mish"   ? Activation::mish
+         : name == "gelu" ? Activation::gelu
+         : name == "relu" ? Activation::relu
+                          : Activation::silu;
 }
 
 Tensor activate(Activation activation, const Tensor& x) {
   switch (activation) {
-    case Activation::silu: return silu(x);
-    case Activation::mish: return mish(x);
-    case Activation::gelu: return gelu(x);
-    case Activation::relu: return relu(x);
+    case Activation::silu:
+      return silu(x);
+    case Activation::mish:
+      return mish(x);
+    case Activation::gelu:
+      return gelu(x);
+    case Activation::relu:
+      return relu(x);
   }
   fail("activation: unknown kind {}", static_cast<int>(activation));
 }

@@ -17,7 +17,8 @@ struct AttentionBlock {
   double divisor = 1;
 
   AttentionBlock() = default;
-  /// As many heads of `head_width` channels as go into the image's; what is left over is not attended to, as in diffusers.
+  /// As many heads of `head_width` channels as go into the image's; what is left over is not attended to, as in
+  /// diffusers.
   AttentionBlock(std::int64_t channels, std::int64_t head_width, std::optional<GroupNorm> norm, double divide)
       : group_norm(std::move(norm)), heads(channels / head_width), divisor(divide) {
     require(heads >= 1, "attention: a head of {} channels does not fit into {} channels", head_width, channels);

@@ -16,7 +16,8 @@ struct Conv2d {
   Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const ConvGeometry& how)
       : weight(parameter({kernel, kernel, in, out})), bias(parameter({out})), geometry(how) {}
   /// Stride 1, the size is kept.
-  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel) : Conv2d(in, out, kernel, same_padding(kernel, kernel)) {}
+  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel)
+      : Conv2d(in, out, kernel, same_padding(kernel, kernel)) {}
 
   static void fields(auto& self, auto&& visit) {
     visit("weight", self.weight, Layout::conv);
@@ -25,7 +26,8 @@ struct Conv2d {
 
   [[nodiscard]] Tensor operator()(const Tensor& x) const { return add_bias(conv2d(x, weight, geometry), bias); }
 
-  /// The same plus a vector a sample, shift (n, out). It is added to the bias first, so the image is passed over once only.
+  /// The same plus a vector a sample, shift (n, out). It is added to the bias first, so the image is passed over once
+  /// only.
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& shift) const {
     const Tensor all = add_bias(shift, bias);
     return add(conv2d(x, weight, geometry), reshape(all, {all.dim(0), 1, 1, all.dim(1)}));

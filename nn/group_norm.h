@@ -15,7 +15,8 @@ struct GroupNorm {
   GroupNorm() = default;
   GroupNorm(std::int64_t channels, std::int64_t number, double epsilon)
       : weight(parameter({channels})), bias(parameter({channels})), groups(number), eps(epsilon) {
-    require(number >= 1 && channels % number == 0, "group norm: {} channels do not divide into {} groups", channels, number);
+    require(number >= 1 && channels % number == 0, "group norm: {} channels do not divide into {} groups", channels,
+            number);
   }
 
   static void fields(auto& self, auto&& visit) {

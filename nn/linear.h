@@ -8,9 +8,9 @@
 namespace costate {
 
 struct Linear {
-  Tensor weight;                    ///< (in, out)
-  Tensor bias;                      ///< (out)
-  Layout layout = Layout::linear;   ///< of the weight: `either` where some files hold a 1x1 convolution
+  Tensor weight;                   ///< (in, out)
+  Tensor bias;                     ///< (out)
+  Layout layout = Layout::linear;  ///< of the weight: `either` where some files hold a 1x1 convolution
 
   Linear() = default;
   Linear(std::int64_t in, std::int64_t out, Layout file = Layout::linear)

@@ -6,13 +6,14 @@
 namespace costate {
 
 Tensor Network::embed_classes(const Tensor& classes) const {
-  fail("embed_classes: this network has no label table, but {} labels were given", classes.defined() ? classes.size() : 0);
+  fail("embed_classes: this network has no label table, but {} labels were given",
+       classes.defined() ? classes.size() : 0);
 }
 
 std::vector<double> per_row(const char* name, const std::vector<double>& values, std::int64_t rows) {
   if (values.size() == 1) return std::vector<double>(static_cast<std::size_t>(rows), values[0]);
-  require(static_cast<std::int64_t>(values.size()) == rows, "network: {} of {} for {} rows; wants one a row, or one for all",
-          values.size(), name, rows);
+  require(static_cast<std::int64_t>(values.size()) == rows,
+          "network: {} of {} for {} rows; wants one a row, or one for all", values.size(), name, rows);
   return values;
 }
 

@@ -14,15 +14,15 @@ namespace costate {
 
 /// What a residual block is made from.
 struct ResBlockPlan {
-  std::int64_t in = 0, out = 0;         ///< channels
-  std::int64_t time = 0;                ///< width of the time embedding
+  std::int64_t in = 0, out = 0;             ///< channels
+  std::int64_t time = 0;                    ///< width of the time embedding
   std::int64_t groups = 1, groups_out = 1;  ///< of norm1 and norm2
   double eps = 1e-5;
   Activation activation = Activation::silu;
-  bool scale_shift = false;             ///< the time scales and shifts norm2's result instead of being added before it
-  double divisor = 1;                   ///< of the sum with the shortcut
+  bool scale_shift = false;  ///< the time scales and shifts norm2's result instead of being added before it
+  double divisor = 1;        ///< of the sum with the shortcut
   Resampling resampling = Resampling::none;  ///< of both branches, after the first activation
-  bool project = false;                 ///< a 1x1 convolution on the shortcut even where the channels agree
+  bool project = false;                      ///< a 1x1 convolution on the shortcut even where the channels agree
 };
 
 struct ResBlock {

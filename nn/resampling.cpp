@@ -8,7 +8,8 @@
 namespace costate {
 namespace {
 
-// StyleGAN2's filter, as in NCSN++ (Song et al. 2021, arXiv:2011.13456, appendix H). Along the second axis of (n, h, w, 1).
+// StyleGAN2's filter, as in NCSN++ (Song et al. 2021, arXiv:2011.13456, appendix H). Along the second axis of (n, h, w,
+// 1).
 constexpr ConvGeometry fir_geometry{.stride_h = 2, .top = 1, .bottom = 1};
 
 Tensor fir_weight(DType dtype, double strength) {
@@ -36,11 +37,16 @@ Tensor fir_up(const Tensor& x) {
 
 Tensor resample(Resampling how, const Tensor& x) {
   switch (how) {
-    case Resampling::none: return x;
-    case Resampling::mean_down: return downsample_mean2(x);
-    case Resampling::nearest_up: return upsample_nearest2(x);
-    case Resampling::fir_down: return fir_down(x);
-    case Resampling::fir_up: return fir_up(x);
+    case Resampling::none:
+      return x;
+    case Resampling::mean_down:
+      return downsample_mean2(x);
+    case Resampling::nearest_up:
+      return upsample_nearest2(x);
+    case Resampling::fir_down:
+      return fir_down(x);
+    case Resampling::fir_up:
+      return fir_up(x);
   }
   fail("resample: unknown kind {}", static_cast<int>(how));
 }

@@ -37,7 +37,8 @@ Tensor table_rows(const std::vector<double>& t, const Tensor& table) {
 
 Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype) {
   const auto rows = static_cast<std::int64_t>(t.size()), half = width / 2;
-  require(static_cast<double>(half) != freq_shift, "time embedding: width {} with freq_shift {} has no frequencies", width, freq_shift);
+  require(static_cast<double>(half) != freq_shift, "time embedding: width {} with freq_shift {} has no frequencies",
+          width, freq_shift);
   std::vector<double> values(static_cast<std::size_t>(rows * width), 0.0);
   for (std::int64_t i = 0; i < rows; ++i) {
     double* const row = values.data() + i * width;

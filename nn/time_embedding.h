@@ -8,9 +8,11 @@
 
 namespace costate {
 
-/// Sinusoids of the numbers: with half = width / 2 and angle_k = t 10000^(-k / (half - freq_shift)), each row is all sines, then
-/// all cosines (or the other way round), and a zero if the width is odd. Angles and sines are f64, then rounded to `dtype`.
-[[nodiscard]] Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype);
+/// Sinusoids of the numbers: with half = width / 2 and angle_k = t 10000^(-k / (half - freq_shift)), each row is all
+/// sines, then all cosines (or the other way round), and a zero if the width is odd. Angles and sines are f64, then
+/// rounded to `dtype`.
+[[nodiscard]] Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift,
+                               DType dtype);
 
 /// What a network makes of its time before any layer.
 struct TimeProjection {
@@ -24,7 +26,7 @@ struct TimeProjection {
   std::int64_t width = 0;  ///< of the result
   bool cos_first = true;   ///< positional only, like freq_shift
   double freq_shift = 0;
-  Tensor weight;           ///< undefined for sinusoids
+  Tensor weight;  ///< undefined for sinusoids
 
   static void fields(auto& self, auto&& visit) { visit("weight", self.weight); }
 

@@ -44,14 +44,16 @@ void UNet2D::check(const Tensor& x) const {
 }
 
 Tensor UNet2D::embed_classes(const Tensor& classes) const {
-  require(plan.labels == Labels::table || plan.labels == Labels::timestep, "unet2d: labels were given to a network without a label table{}",
+  require(plan.labels == Labels::table || plan.labels == Labels::timestep,
+          "unet2d: labels were given to a network without a label table{}",
           plan.labels == Labels::identity ? "; it takes vectors (z)" : "");
-  require(classes.rank() == 1 && classes.dtype() == DType::i32, "unet2d: labels are (n) i32, got {} {}", classes.shape(), name_of(classes.dtype()));
+  require(classes.rank() == 1 && classes.dtype() == DType::i32, "unet2d: labels are (n) i32, got {} {}",
+          classes.shape(), name_of(classes.dtype()));
   const std::vector<double> labels = classes.to_vector();
   if (class_embedding.mlp) return (*class_embedding.mlp)(time_proj(labels, conv_in.weight.dtype()));
   for (const double label : labels)
-    require(label >= 0 && label < static_cast<double>(plan.classes), "unet2d: label {} is outside this network's {} classes, 0 to {}",
-            label, plan.classes, plan.classes - 1);
+    require(label >= 0 && label < static_cast<double>(plan.classes),
+            "unet2d: label {} is outside this network's {} classes, 0 to {}", label, plan.classes, plan.classes - 1);
   return gather_rows(class_embedding.weight, classes);
 }
 
@@ -60,7 +62,8 @@ Tensor UNet2D::embed(const Inputs& in, const std::vector<double>& t) const {
   const bool conditional = plan.labels != Labels::none;
   require(!(in.z.defined() && in.classes.defined()), "unet2d: takes labels or z, not both");
   require(conditional == (in.z.defined() || in.classes.defined()), "unet2d: this network {}",
-          conditional ? "is conditional: it wants labels, or vectors (z) in their place" : "takes no condition, but one was given");
+          conditional ? "is conditional: it wants labels, or vectors (z) in their place"
+                      : "takes no condition, but one was given");
   if (conditional) {
     const Tensor row = in.z.defined() ? in.z : embed_classes(in.classes);
     require(row.shape() == e.shape(), "unet2d: wants a condition (n, width) = {}, got {}", e.shape(), row.shape());
@@ -95,8 +98,9 @@ Signature UNet2D::signature() const {
   s.classes = plan.classes;
   if (plan.labels != Labels::none) s.z = {plan.time_width};
   const auto attends = [](const LevelPlan& level) { return level.attention; };
-  s.summary = fmt::format("U-Net, {} channels, {} residual blocks a level, attention in {} of {} levels", fmt::join(plan.channels, "-"),
-                          plan.layers, std::count_if(plan.down.begin(), plan.down.end(), attends), plan.down.size());
+  s.summary = fmt::format("U-Net, {} channels, {} residual blocks a level, attention in {} of {} levels",
+                          fmt::join(plan.channels, "-"), plan.layers,
+                          std::count_if(plan.down.begin(), plan.down.end(), attends), plan.down.size());
   return s;
 }
 

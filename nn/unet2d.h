@@ -12,7 +12,7 @@ namespace costate {
 
 /// What labels add to the time embedding: rows of a table, or an MLP on numbers embedded like times.
 struct ClassEmbedding {
-  Tensor weight;                     ///< (classes, time width), or undefined
+  Tensor weight;  ///< (classes, time width), or undefined
   std::optional<TimeEmbedding> mlp;
 
   static void fields(auto& self, auto&& visit) {
@@ -47,8 +47,8 @@ struct UNet2D {
     visit("conv_out", self.conv_out);
   }
 
-  /// x (n, h, w, in), t a row (or one for all); `classes`, or in their place `z`: vectors (n, time width) to add to the time
-  /// embedding. h and w must halve evenly as often as the network has levels to change.
+  /// x (n, h, w, in), t a row (or one for all); `classes`, or in their place `z`: vectors (n, time width) to add to the
+  /// time embedding. h and w must halve evenly as often as the network has levels to change.
   [[nodiscard]] Tensor operator()(const Inputs& in) const;
   /// (n, time width): what the labels add to the time embedding.
   [[nodiscard]] Tensor embed_classes(const Tensor& classes) const;

@@ -12,7 +12,7 @@ namespace costate {
 namespace {
 
 using Style = LevelPlan::Style;
-constexpr std::int64_t image_channels = 3;      // of a pyramid
+constexpr std::int64_t image_channels = 3;        // of a pyramid
 constexpr std::int64_t pyramid_attn_groups = 32;  // whatever the channels
 
 AttentionBlock attention_of(const UNet2DPlan& plan, const LevelPlan& level) {
@@ -41,7 +41,8 @@ DownBlock::DownBlock(const UNet2DPlan& plan, const LevelPlan& level) : pyramid(l
   if (level.style == Style::convolution)
     conv.emplace(level.out, level.out, 3,
                  ConvGeometry{.stride_h = 2, .stride_w = 2, .top = before, .bottom = 1, .left = before, .right = 1});
-  else resnet = resampler(plan, level, Resampling::mean_down, Resampling::fir_down);
+  else
+    resnet = resampler(plan, level, Resampling::mean_down, Resampling::fir_down);
   if (pyramid) skip_conv.emplace(image_channels, level.out, 1);
 }
 
@@ -89,8 +90,10 @@ UpBlock::UpBlock(const UNet2DPlan& plan, const LevelPlan& level) : pyramid(level
   }
   if (level.attention) attentions.assign(pyramid ? 1 : resnets.size(), attention_of(plan, level));
   if (!level.resamples) return;
-  if (level.style == Style::convolution) conv.emplace(level.out, level.out, 3);
-  else resnet = resampler(plan, level, Resampling::nearest_up, Resampling::fir_up);
+  if (level.style == Style::convolution)
+    conv.emplace(level.out, level.out, 3);
+  else
+    resnet = resampler(plan, level, Resampling::nearest_up, Resampling::fir_up);
   if (!pyramid) return;
   const std::int64_t groups = plan.res_block(level.out, level.out, true).groups;
   skip_norm.emplace(level.out, groups, plan.eps);

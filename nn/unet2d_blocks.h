@@ -9,8 +9,8 @@
 
 namespace costate {
 
-/// In pyramid blocks an image runs beside the features: the network's input, halved from block to block on the way down; what
-/// will be added to its output, doubled from block to block on the way up. Other blocks leave it alone.
+/// In pyramid blocks an image runs beside the features: the network's input, halved from block to block on the way
+/// down; what will be added to its output, doubled from block to block on the way up. Other blocks leave it alone.
 struct DownBlock {
   std::vector<ResBlock> resnets;
   std::vector<AttentionBlock> attentions;  ///< one after each residual block, or none
@@ -51,10 +51,11 @@ struct MidBlock {
 
 struct UpBlock {
   std::vector<ResBlock> resnets;
-  std::vector<AttentionBlock> attentions;  ///< after the last residual blocks, as many as there are: all, one (pyramid) or none
-  std::optional<Conv2d> conv;              ///< after doubling
-  std::optional<ResBlock> resnet;          ///< or this doubles
-  std::optional<GroupNorm> skip_norm;      ///< pyramid: to the image
+  std::vector<AttentionBlock>
+      attentions;                  ///< after the last residual blocks, as many as there are: all, one (pyramid) or none
+  std::optional<Conv2d> conv;      ///< after doubling
+  std::optional<ResBlock> resnet;  ///< or this doubles
+  std::optional<GroupNorm> skip_norm;  ///< pyramid: to the image
   std::optional<Conv2d> skip_conv;
   bool pyramid = false;
 

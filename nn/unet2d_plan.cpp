@@ -33,7 +33,8 @@ constexpr BlockNames up_names = {{{"UpBlock2D", false, Style::convolution},
 std::vector<LevelPlan> read_levels(const Config& config, const std::string& types, std::vector<std::string> names,
                                    const BlockNames& known, const std::string& style_key) {
   if (const auto given = config.texts(types); !given.empty()) names = given;
-  const Style style = config.choice(style_key, "conv", {"conv", "resnet"}) == "conv" ? Style::convolution : Style::residual;
+  const Style style =
+      config.choice(style_key, "conv", {"conv", "resnet"}) == "conv" ? Style::convolution : Style::residual;
   std::vector<LevelPlan> levels;
   for (const auto& name : names) {
     const std::string bare = name.rfind("UNetRes", 0) == 0 ? name.substr(7) : name;
@@ -53,13 +54,16 @@ void read_levels(const Config& config, UNet2DPlan& plan) {
   plan.channels = config.integers("block_out_channels");
   if (plan.channels.empty()) plan.channels = {224, 448, 672, 896};
   const std::string attn_down = "AttnDownBlock2D", attn_up = "AttnUpBlock2D";
-  plan.down = read_levels(config, "down_block_types", {"DownBlock2D", attn_down, attn_down, attn_down}, down_names, "downsample_type");
+  plan.down = read_levels(config, "down_block_types", {"DownBlock2D", attn_down, attn_down, attn_down}, down_names,
+                          "downsample_type");
   plan.up = read_levels(config, "up_block_types", {attn_up, attn_up, attn_up, "UpBlock2D"}, up_names, "upsample_type");
   const std::size_t levels = plan.channels.size();
   for (const auto c : plan.channels)
     if (c < 1) config.unsupported("block_out_channels", "channels must be positive");
-  if (plan.down.size() != levels) config.unsupported("down_block_types", fmt::format("wants one for each of {} block_out_channels", levels));
-  if (plan.up.size() != levels) config.unsupported("up_block_types", fmt::format("wants one for each of {} block_out_channels", levels));
+  if (plan.down.size() != levels)
+    config.unsupported("down_block_types", fmt::format("wants one for each of {} block_out_channels", levels));
+  if (plan.up.size() != levels)
+    config.unsupported("up_block_types", fmt::format("wants one for each of {} block_out_channels", levels));
   for (std::size_t i = 0; i < levels; ++i) {
     const std::size_t mirror = levels - 1 - i;
     plan.down[i].in = plan.channels[i == 0 ? 0 : i - 1];
@@ -69,7 +73,8 @@ void read_levels(const Config& config, UNet2DPlan& plan) {
     plan.up[i].skip = plan.channels[mirror == 0 ? 0 : mirror - 1];
     const bool pyramid = plan.down[i].pyramid() || plan.up[i].pyramid();
     if (pyramid && plan.in_channels != 3) config.unsupported("in_channels", "Skip blocks work on images of 3 channels");
-    if (pyramid && plan.out_channels != 3) config.unsupported("out_channels", "Skip blocks work on images of 3 channels");
+    if (pyramid && plan.out_channels != 3)
+      config.unsupported("out_channels", "Skip blocks work on images of 3 channels");
   }
 }
 
@@ -83,16 +88,20 @@ void read_time(const Config& config, UNet2DPlan& plan) {
   if (kind != "learned") return;
   plan.time = TimeProjection::Kind::learned;
   plan.time_steps = config.integer("num_train_timesteps", 0);
-  if (plan.time_steps < 1) config.unsupported("num_train_timesteps", "time_embedding_type = learned wants the number of rows");
+  if (plan.time_steps < 1)
+    config.unsupported("num_train_timesteps", "time_embedding_type = learned wants the number of rows");
 }
 
 void read_labels(const Config& config, UNet2DPlan& plan) {
   const std::string kind = config.choice("class_embed_type", "", {"", "timestep", "identity"});
   const auto rows = config.maybe_integer("num_class_embeds");
   if (rows && *rows < 1) config.unsupported("num_class_embeds", "must be positive");
-  if (kind == "timestep") plan.labels = UNet2DPlan::Labels::timestep;
-  else if (kind == "identity") plan.labels = UNet2DPlan::Labels::identity;
-  else if (rows) plan.labels = UNet2DPlan::Labels::table;
+  if (kind == "timestep")
+    plan.labels = UNet2DPlan::Labels::timestep;
+  else if (kind == "identity")
+    plan.labels = UNet2DPlan::Labels::identity;
+  else if (rows)
+    plan.labels = UNet2DPlan::Labels::table;
   if (plan.labels == UNet2DPlan::Labels::table) plan.classes = *rows;
 }
 
@@ -109,14 +118,17 @@ void read_norms(const Config& config, UNet2DPlan& plan) {
   if (plan.head_width.value_or(1) < 1) config.unsupported("attention_head_dim", "must be positive");
   for (const auto* path : {&plan.down, &plan.up})
     for (const auto& level : *path)
-      if (!plan.groups && !level.pyramid()) config.unsupported("norm_num_groups", "only Skip blocks count their groups themselves");
+      if (!plan.groups && !level.pyramid())
+        config.unsupported("norm_num_groups", "only Skip blocks count their groups themselves");
 }
 
 std::int64_t pyramid_groups(std::int64_t channels) { return std::min<std::int64_t>(channels / 4, 32); }
 
 }  // namespace
 
-std::int64_t UNet2DPlan::groups_of(std::int64_t of_channels) const { return groups.value_or(pyramid_groups(of_channels)); }
+std::int64_t UNet2DPlan::groups_of(std::int64_t of_channels) const {
+  return groups.value_or(pyramid_groups(of_channels));
+}
 
 ResBlockPlan UNet2DPlan::res_block(std::int64_t in, std::int64_t out, bool pyramid) const {
   return {.in = in,
@@ -137,7 +149,8 @@ UNet2DPlan unet2d_plan(const Config& config) {
   if (plan.in_channels < 1) config.unsupported("in_channels", "must be positive");
   if (plan.out_channels < 1) config.unsupported("out_channels", "must be positive");
   if (const auto size = config.integers("sample_size"); !size.empty()) {
-    if (size.size() > 2 || size[0] < 1 || size.back() < 1) config.unsupported("sample_size", "wants one size, or height and width");
+    if (size.size() > 2 || size[0] < 1 || size.back() < 1)
+      config.unsupported("sample_size", "wants one size, or height and width");
     plan.height = size[0];
     plan.width = size.back();
   }
@@ -145,7 +158,8 @@ UNet2DPlan unet2d_plan(const Config& config) {
   plan.layers = config.integer("layers_per_block", 2);
   if (plan.layers < 1) config.unsupported("layers_per_block", "must be positive");
   plan.downsample_padding = config.integer("downsample_padding", 1);
-  if (plan.downsample_padding != 0 && plan.downsample_padding != 1) config.unsupported("downsample_padding", "supported: 0, 1");
+  if (plan.downsample_padding != 0 && plan.downsample_padding != 1)
+    config.unsupported("downsample_padding", "supported: 0, 1");
   read_levels(config, plan);
   read_time(config, plan);
   read_labels(config, plan);

@@ -20,10 +20,10 @@ struct LevelPlan {
 
   Style style = Style::convolution;
   bool attention = false;
-  bool resamples = true;      ///< all but the last of each path
-  std::int64_t in = 0;        ///< channels that arrive: from the level above (down) or below (up)
+  bool resamples = true;  ///< all but the last of each path
+  std::int64_t in = 0;    ///< channels that arrive: from the level above (down) or below (up)
   std::int64_t out = 0;
-  std::int64_t skip = 0;      ///< up: channels of the last skip connection; those before have `out`
+  std::int64_t skip = 0;  ///< up: channels of the last skip connection; those before have `out`
 
   [[nodiscard]] bool pyramid() const { return style == Style::pyramid; }
 };
@@ -52,7 +52,7 @@ struct UNet2DPlan {
   std::int64_t time_steps = 0;  ///< rows of a learned table
   std::int64_t time_width = 0;  ///< of the embedding after the MLP
   Labels labels = Labels::none;
-  std::int64_t classes = 0;     ///< rows of the label table
+  std::int64_t classes = 0;  ///< rows of the label table
 
   Activation activation = Activation::silu;
   bool scale_shift = false;

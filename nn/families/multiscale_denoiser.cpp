@@ -1,9 +1,10 @@
 // Family multiscale_denoiser: blind convolutional denoisers of images and of their Haar details, coarse to fine
-// (Kadkhodaie, Guth, Mallat, Simoncelli, "Learning multi-scale local conditional probability models of images", ICLR 2023).
+// (Kadkhodaie, Guth, Mallat, Simoncelli, "Learning multi-scale local conditional probability models of images", ICLR
+// 2023).
 //
-// A chain of bias-free convolutions with bias-free batch norms and ReLU between. No time input: the network finds the noise level
-// itself. Its output is the noise part sigma eps of x = x_0 + sigma eps. Where it returns fewer channels than it reads, the
-// first ones read are a clean condition (the low-pass image) and the rest are the noisy details.
+// A chain of bias-free convolutions with bias-free batch norms and ReLU between. No time input: the network finds the
+// noise level itself. Its output is the noise part sigma eps of x = x_0 + sigma eps. Where it returns fewer channels
+// than it reads, the first ones read are a clean condition (the low-pass image) and the rest are the noisy details.
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/relu.h"
 #include "nn/conv2d.h"
@@ -21,7 +22,9 @@ struct ScaleNorm {
     visit("gammas", self.gammas);
   }
 
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return x * reshape(gammas / running_sd, {1, 1, 1, x.dim(3)}); }
+  [[nodiscard]] Tensor operator()(const Tensor& x) const {
+    return x * reshape(gammas / running_sd, {1, 1, 1, x.dim(3)});
+  }
 };
 
 struct MultiscaleDenoiser {
@@ -36,7 +39,8 @@ struct MultiscaleDenoiser {
 
   [[nodiscard]] Tensor operator()(const Inputs& in) const {
     const std::int64_t channels = conv_layers.front().weight.dim(2);
-    require(in.x.rank() == 4 && in.x.dim(3) == channels, "multiscale_denoiser: wants x (n, h, w, {}), got {}", channels, in.x.shape());
+    require(in.x.rank() == 4 && in.x.dim(3) == channels, "multiscale_denoiser: wants x (n, h, w, {}), got {}", channels,
+            in.x.shape());
     require(!in.classes.defined() && !in.z.defined(), "multiscale_denoiser: takes no condition but its own channels");
     Tensor h = conv_layers.front()(in.x);
     for (std::size_t i = 0; i < norms.size(); ++i) h = relu(norms[i](conv_layers[i + 1](h)));
@@ -61,12 +65,14 @@ MultiscaleDenoiser make(const Config& config, const KeyShapes& keys) {
   for (auto at = keys.find("conv_layers.0.weight"); at != keys.end();
        at = keys.find(fmt::format("conv_layers.{}.weight", m.conv_layers.size()))) {
     const Shape& w = at->second;
-    require(w.rank() == 4 && w[2] == w[3] && w[2] % 2 == 1, "multiscale_denoiser: {} should be (out, in, k, k) with odd k, is {}", at->first, w);
+    require(w.rank() == 4 && w[2] == w[3] && w[2] % 2 == 1,
+            "multiscale_denoiser: {} should be (out, in, k, k) with odd k, is {}", at->first, w);
     Conv2d layer(w[1], w[0], w[2]);
     layer.bias = Tensor();
     m.conv_layers.push_back(layer);
   }
-  require(m.conv_layers.size() >= 2, "multiscale_denoiser: {} convolutions (conv_layers.N.weight); wants two or more", m.conv_layers.size());
+  require(m.conv_layers.size() >= 2, "multiscale_denoiser: {} convolutions (conv_layers.N.weight); wants two or more",
+          m.conv_layers.size());
   for (std::size_t i = 1; i + 1 < m.conv_layers.size(); ++i) {
     const Tensor each = parameter({1, m.conv_layers[i].weight.dim(3), 1, 1});
     m.norms.push_back({each, each});
@@ -81,7 +87,8 @@ MultiscaleDenoiser make(const Config& config, const KeyShapes& keys) {
 }  // namespace
 
 Family multiscale_denoiser_family() {
-  return {"multiscale_denoiser", "blind bias-free denoisers of images and Haar details, coarse to fine; structure read off the keys",
+  return {"multiscale_denoiser",
+          "blind bias-free denoisers of images and Haar details, coarse to fine; structure read off the keys",
           [](const Config&, const KeyShapes& keys) -> std::string {
             const bool found = keys.count("conv_layers.0.weight") != 0 && keys.count("BN_layers.0.running_sd") != 0;
             return found ? "keys conv_layers.0.weight and BN_layers.0.running_sd" : "";

@@ -1,4 +1,5 @@
-// Comparing a network with a reference evaluation in shared/: y, and the vector-Jacobian products in x and every weight.
+// Comparing a network with a reference evaluation in shared/: y, and the vector-Jacobian products in x and every
+// weight.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +24,8 @@ namespace costate::parity {
 /// The folder of weights and fixtures: $COSTATE_SHARED, or shared/ beside the checkout.
 inline std::filesystem::path shared_folder() {
   const char* given = std::getenv("COSTATE_SHARED");
-  return given != nullptr ? std::filesystem::path(given) : std::filesystem::path(COSTATE_SOURCE_DIR).parent_path() / "shared";
+  return given != nullptr ? std::filesystem::path(given)
+                          : std::filesystem::path(COSTATE_SOURCE_DIR).parent_path() / "shared";
 }
 
 /// True if the path below shared/ is there; says so on the terminal if it is not, so that a skipped test is seen.
@@ -48,7 +50,8 @@ struct Loaded {
 };
 
 /// The key of the file that is this parameter, in today's or an older spelling.
-inline std::string file_key(const Network& network, const std::map<std::string, std::string>& keys, const std::string& key) {
+inline std::string file_key(const Network& network, const std::map<std::string, std::string>& keys,
+                            const std::string& key) {
   if (const auto at = keys.find(key); at != keys.end()) return at->second;
   for (const auto& [here, there] : network.spellings()) {
     std::string old = key;
@@ -77,8 +80,8 @@ inline Loaded load(const Config& config, const std::filesystem::path& weights, D
     const Tensor raw = file.read(loaded.file_keys.back());
     loaded.file_shapes.push_back(raw.shape());
     values.push_back(cast(from_file_layout(raw, parameter.layout), dtype));
-    require(values.back().shape() == parameter.value.shape(), "{}: {} in the file, wants {}", parameter.key, values.back().shape(),
-            parameter.value.shape());
+    require(values.back().shape() == parameter.value.shape(), "{}: {} in the file, wants {}", parameter.key,
+            values.back().shape(), parameter.value.shape());
   }
   loaded.network = ghosts->with(values);
   return loaded;
@@ -97,8 +100,8 @@ inline Inputs read_inputs(const Hdf5Reader& file, DType dtype) {
 /// Largest differences, each over the largest value it is compared with.
 struct Errors {
   double y = 0, g_x = 0, g_z = 0;
-  double g_theta = 0;         ///< over the largest entry of all g_theta
-  double g_theta_check = 0;   ///< [sum, norm, sum of cos(i) g_i], over the largest norm
+  double g_theta = 0;            ///< over the largest entry of all g_theta
+  double g_theta_check = 0;      ///< [sum, norm, sum of cos(i) g_i], over the largest norm
   bool g_theta_rounded = false;  ///< the reference stores f32
 };
 
@@ -151,7 +154,8 @@ inline void compare_weights(const Hdf5Reader& ref, const std::map<std::string, T
 }
 
 /// Evaluates the network on in.h5, pulls its cotangent back and compares with ref.h5.
-inline Errors compare(const Loaded& loaded, const std::filesystem::path& in_path, const std::filesystem::path& ref_path, DType dtype) {
+inline Errors compare(const Loaded& loaded, const std::filesystem::path& in_path, const std::filesystem::path& ref_path,
+                      DType dtype) {
   const Hdf5Reader in_file(in_path), ref(ref_path);
   const Inputs in = read_inputs(in_file, dtype);
   const std::vector<Parameter> parameters = loaded.network->parameters();
@@ -177,7 +181,8 @@ inline Errors compare(const Loaded& loaded, const std::filesystem::path& in_path
   if (ref.contains("g_z")) e.g_z = relative(g[1], ref.read("g_z"));
   std::map<std::string, Tensor> g_theta;
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (g[i + 2].defined()) g_theta[loaded.file_keys[i]] = to_file_layout(g[i + 2], parameters[i].layout, loaded.file_shapes[i]);
+    if (g[i + 2].defined())
+      g_theta[loaded.file_keys[i]] = to_file_layout(g[i + 2], parameters[i].layout, loaded.file_shapes[i]);
   compare_weights(ref, g_theta, e);
   return e;
 }

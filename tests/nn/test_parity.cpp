@@ -10,13 +10,14 @@ using namespace costate;
 
 struct Fixture {
   std::string name;
-  std::string config;   ///< below shared/, or empty
+  std::string config;  ///< below shared/, or empty
   std::string weights, in, ref;
 };
 
 std::ostream& operator<<(std::ostream& out, const Fixture& f) { return out << f.name; }
 
-Fixture diffusers(const std::string& name, const std::string& folder, const std::string& unet, const std::string& file) {
+Fixture diffusers(const std::string& name, const std::string& folder, const std::string& unet,
+                  const std::string& file) {
   const std::string base = folder + name + "/";
   return {name, base + unet + "config.json", base + unet + file, base + "in.h5", base + "ref.h5"};
 }
@@ -48,8 +49,8 @@ void check(const Fixture& f, DType dtype, double outputs, double weights) {
   const Config config = f.config.empty() ? Config() : parity::read_config(shared / f.config);
   const auto loaded = parity::load(config, shared / f.weights, dtype);
   const auto e = parity::compare(loaded, shared / f.in, shared / f.ref, dtype);
-  BOOST_TEST_MESSAGE(fmt::format("{} {}: y {:.1e} g_x {:.1e} g_theta {:.1e} check {:.1e}", f.name, name_of(dtype), e.y, e.g_x, e.g_theta,
-                                 e.g_theta_check));
+  BOOST_TEST_MESSAGE(fmt::format("{} {}: y {:.1e} g_x {:.1e} g_theta {:.1e} check {:.1e}", f.name, name_of(dtype), e.y,
+                                 e.g_x, e.g_theta, e.g_theta_check));
   BOOST_TEST(e.y <= outputs);
   BOOST_TEST(e.g_x <= outputs);
   BOOST_TEST(e.g_z <= outputs);
