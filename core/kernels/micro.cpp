@@ -42,7 +42,8 @@ const TileKernels<double>& tile_kernels<double>() {
   return HWY_DYNAMIC_DISPATCH(tiles_f64)();
 }
 
-std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes, std::int64_t vectors) {
+std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
+                                       std::int64_t vectors) {
   std::vector<ColumnBlock> blocks;
   std::int64_t offset = 0;
   for (std::int64_t g = 0; g < groups; ++g)
@@ -58,7 +59,8 @@ std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_gro
 template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out) {
-  if (c_step == 1 && count == tile_rows && width == tile_rows) {  // too short for memmove, and worth it: see matmul's a'
+  // Six at a time is too short for a call of memmove per k; the weight gradient and transposed factors pack that way.
+  if (c_step == 1 && count == tile_rows && width == tile_rows) {
     for (std::int64_t k = 0; k < length; ++k, in += k_step, out += tile_rows)
       for (std::int64_t c = 0; c < tile_rows; ++c) out[c] = in[c];
     return;

@@ -1,8 +1,9 @@
 // The register tile under every convolution and matrix product, and the packings it reads.
 //
-// All of them are sums  out[r][c] += sum_k a[r][k] b[k][c]  over tiles of up to 6 rows (pixels, matrix rows, input channels)
-// by a few vectors of columns (output channels). Each element is one chain of fused multiply-adds in the order of k, with one
-// accumulator, in every instruction set's tile of every size; so how work is cut into tiles never shows in the bits.
+// All of them are sums  out[r][c] += sum_k a[r][k] b[k][c]  over tiles of up to 6 rows (pixels, matrix rows, input
+// channels) by a few vectors of columns (output channels). Each element is one chain of fused multiply-adds in the
+// order of k, with one accumulator, in every instruction set's tile of every size; so how work is cut into tiles never
+// shows in the bits.
 #pragma once
 
 #include <array>
@@ -56,7 +57,8 @@ struct ColumnBlock {
   std::int64_t offset;          ///< summed width of the blocks before
 };
 
-std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes, std::int64_t vectors);
+std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
+                                       std::int64_t vectors);
 
 template <class T>
 std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group) {
@@ -86,8 +88,9 @@ class Scratch {
   Block block_;
 };
 
-/// Runs work(piece, first, last) over the tiles of every piece, in tasks of roughly equal size. `flops` is the
-/// work of one tile; work too small to be worth a second thread stays in this one. The cut cannot show in the bits, since every tile is computed alike.
+/// Runs work(piece, first, last) over the tiles of every piece, in tasks of roughly equal size. `flops` is the work of
+/// one tile; work too small to be worth a second thread stays in this one. The cut depends on the work only, and could
+/// not show in the bits if it did not: every tile is computed alike.
 void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,
                     const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work);
 

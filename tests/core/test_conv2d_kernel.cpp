@@ -17,8 +17,12 @@ struct Case {
   std::int64_t n, h, w, in, out, kh, kw;
   ConvGeometry g;
 
-  [[nodiscard]] std::int64_t oh() const { return (h + g.top + g.bottom - g.dilation_h * (kh - 1) - 1) / g.stride_h + 1; }
-  [[nodiscard]] std::int64_t ow() const { return (w + g.left + g.right - g.dilation_w * (kw - 1) - 1) / g.stride_w + 1; }
+  [[nodiscard]] std::int64_t oh() const {
+    return (h + g.top + g.bottom - g.dilation_h * (kh - 1) - 1) / g.stride_h + 1;
+  }
+  [[nodiscard]] std::int64_t ow() const {
+    return (w + g.left + g.right - g.dilation_w * (kw - 1) - 1) / g.stride_w + 1;
+  }
   [[nodiscard]] Shape x() const { return {n, h, w, in}; }
   [[nodiscard]] Shape weight() const { return {kh, kw, in / g.groups, out}; }
   [[nodiscard]] Shape y() const { return {n, oh(), ow(), out}; }
@@ -26,8 +30,8 @@ struct Case {
 
 std::ostream& operator<<(std::ostream& o, const Case& c) {
   return o << fmt::format("x {} w {} stride {} {} dilation {} {} padding {} {} {} {} groups {}", to_string(c.x()),
-                          to_string(c.weight()), c.g.stride_h, c.g.stride_w, c.g.dilation_h, c.g.dilation_w, c.g.top, c.g.bottom,
-                          c.g.left, c.g.right, c.g.groups);
+                          to_string(c.weight()), c.g.stride_h, c.g.stride_w, c.g.dilation_h, c.g.dilation_w, c.g.top,
+                          c.g.bottom, c.g.left, c.g.right, c.g.groups);
 }
 
 ConvGeometry same(std::int64_t pad, std::int64_t stride = 1, std::int64_t groups = 1) {
@@ -55,13 +59,13 @@ const std::vector<Case> cases = {
     {2, 6, 6, 16, 16, 3, 3, {2, 2, 1, 1, 0, 1, 0, 1, 1}},   // the asymmetric padding of diffusers' downsampling
     {2, 8, 9, 5, 17, 3, 3, {1, 1, 1, 1, -1, 2, 2, -2, 1}},  // negative padding crops
     {1, 9, 9, 16, 5, 2, 2, {2, 2, 1, 1, -3, -1, -1, 1, 1}},
-    {1, 2, 2, 5, 5, 3, 3, same(3)},                         // outputs that see nothing but padding
+    {1, 2, 2, 5, 5, 3, 3, same(3)},  // outputs that see nothing but padding
     {2, 6, 7, 16, 64, 3, 3, same(1, 1, 4)},
     {1, 6, 7, 34, 6, 3, 3, same(1, 2, 2)},
-    {2, 5, 6, 17, 17, 3, 3, same(1, 1, 17)},                // depthwise
+    {2, 5, 6, 17, 17, 3, 3, same(1, 1, 17)},  // depthwise
     {1, 5, 6, 5, 10, 3, 3, same(1, 1, 5)},
     {3, 2, 40, 3, 5, 1, 7, {1, 1, 1, 1, 0, 0, 3, 3, 1}},
-    {2, 50, 33, 5, 5, 3, 3, same(1)},                       // more pixels than one chunk of the weight gradient
+    {2, 50, 33, 5, 5, 3, 3, same(1)},  // more pixels than one chunk of the weight gradient
 };
 
 template <class T>
@@ -104,7 +108,8 @@ Results run(const Case& c, const Tensor& x, const Tensor& w, const Tensor& g) {
   return r;
 }
 
-/// Largest error over c * eps * sqrt(length) times the size of such a sum, sqrt(length) / 3 for factors uniform in [-1, 1].
+/// Largest error over c * eps * sqrt(length) times the size of such a sum, sqrt(length) / 3 for factors uniform in [-1,
+/// 1].
 double error(const Tensor& got, const std::vector<double>& want, std::int64_t length) {
   const auto v = got.to_vector();
   double worst = 0;

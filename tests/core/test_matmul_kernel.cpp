@@ -75,8 +75,9 @@ void each(F&& f) {
   for (const auto& c : cases)
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
-        BOOST_TEST_CONTEXT("batch " << c.batch << " b " << c.b_batch << " m " << c.m << " k " << c.k << " n " << c.n << " "
-                                    << ta << tb) f(c, ta, tb);
+        BOOST_TEST_CONTEXT("batch " << c.batch << " b " << c.b_batch << " m " << c.m << " k " << c.k << " n " << c.n
+                                    << " " << ta << tb)
+        f(c, ta, tb);
 }
 
 struct ThreadCount {
