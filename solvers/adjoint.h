@@ -18,7 +18,7 @@ struct GradientProblem {
   Tensor x_T;
   Tensors p;           ///< the network's differentiable parameters
   bool wrt_x_T = true;
-  Wanted wrt_p;        ///< one flag per p
+  Wanted wrt_p;        ///< one flag per p; empty: none
   Loss loss;
   Progress progress;
 };
@@ -45,5 +45,15 @@ struct Adjoint {
 const std::vector<Adjoint>& adjoints();
 /// By name; an unknown one throws with the nearest.
 const Adjoint& find_adjoint(const std::string& name);
+
+// What the files of solvers/adjoints share.
+
+/// Throws unless the problem is well posed. Gives it with wrt_p filled in, and calls `begin` with it and a sampler that adds the
+/// evaluations of its network to Gradient::nfe.
+Gradient solve(const GradientProblem& problem, const std::function<void(const GradientProblem&, const Sampler&, Gradient&)>& method);
+/// Fills in x_0 and loss from the last canonical state; returns the loss's cotangent for it.
+Tensor loss_cotangent(const GradientProblem& problem, const Tensor& y_0, Gradient& result);
+/// Cotangent of x_T from that of the first canonical state.
+Tensor start_cotangent(const GradientProblem& problem, const Tensor& a_y);
 
 }  // namespace costate

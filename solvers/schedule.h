@@ -40,9 +40,14 @@ class Schedule {
   [[nodiscard]] double alpha(double t) const { return std::exp(log_alpha(t)); }
   [[nodiscard]] double lambda(double t) const { return log_alpha(t) - std::log(sigma(t)); }
   [[nodiscard]] Level level(double t) const { return {t, alpha(t), sigma(t)}; }
-  /// Derived quantities by the exact relations f = d ln alpha / dt and g^2 = 2 alpha^2 s ds/dt; closed forms override.
+  /// Drift f = d ln alpha / dt and squared diffusion g^2 = 2 alpha^2 s ds/dt = -2 sigma^2 dlambda/dt of the forward SDE. Here by
+  /// fourth-order differences, for t > 0 away from a singular end; closed forms override.
   [[nodiscard]] virtual double f(double t) const;
   [[nodiscard]] virtual double g2(double t) const;
+
+ protected:
+  /// t_min and t_max of a configuration. Throws unless 0 <= t_min < t_max.
+  void read_times(const Config& config, double t_min_if_absent, double t_max_if_absent);
 };
 
 using SchedulePtr = std::shared_ptr<const Schedule>;
@@ -51,6 +56,7 @@ using SchedulePtr = std::shared_ptr<const Schedule>;
 struct ScheduleType {
   std::string name;     ///< `type` in a configuration: vp_linear, vp_scaled_linear, vp_cosine, ddpm, ve, edm ...
   std::string summary;
+  std::vector<std::string> keys;  ///< what a configuration may hold besides `type`; anything else is refused
   std::function<SchedulePtr(const Config&)> make;
 };
 const std::vector<ScheduleType>& schedules();
