@@ -46,17 +46,19 @@ Mix x0_from(Prediction p, const Level& at) {
 
 /// The network's output for y, in the dtype of y.
 Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tensors& p) {
-  require(at.alpha > 0 && at.sigma > 0,
-          "denoiser: level t = {} has alpha = {} and sigma = {}; both must be positive: start where there is signal, and do not "
-          "evaluate at the clean end",
-          at.t, at.alpha, at.sigma);
+  require(at.alpha > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}; start where there is signal", at.t, at.alpha,
+          at.sigma);
   const Tensor out = d.net(cast(scale(y, at.alpha), d.dtype), at, p);
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
   require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()), name_of(d.dtype));
   return cast(out, y.dtype());
 }
 
-Tensor apply_mix(const Mix& m, const Tensor& y, const Tensor& out) {
+Tensor apply_mix(const Mix& m, const Level& at, const Tensor& y, const Tensor& out) {
+  require(std::isfinite(m.y) && std::isfinite(m.out),
+          "denoiser: at the clean end (t = {}, sigma = {}) this network's prediction does not determine eps; take a grid that ends at the "
+          "schedule's first level, or a method that does not evaluate there",
+          at.t, at.sigma);
   if (m.y != 0) return lincomb(m.y, y, m.out, out);
   return m.out == 1 ? out : scale(out, m.out);
 }
@@ -80,11 +82,11 @@ std::string name_of(Prediction p) {
 }
 
 Tensor Denoiser::eps(const Tensor& y, const Level& at, const Tensors& p) const {
-  return apply_mix(eps_from(prediction, at), y, evaluate(*this, y, at, p));
+  return apply_mix(eps_from(prediction, at), at, y, evaluate(*this, y, at, p));
 }
 
 Tensor Denoiser::x0(const Tensor& y, const Level& at, const Tensors& p) const {
-  return apply_mix(x0_from(prediction, at), y, evaluate(*this, y, at, p));
+  return apply_mix(x0_from(prediction, at), at, y, evaluate(*this, y, at, p));
 }
 
 }  // namespace costate

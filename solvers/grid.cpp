@@ -90,7 +90,7 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
 
   const bool to_zero = end == FinalLevel::zero && (schedule.steps() > 0 || name == "karras");
   Grid grid = is_spacing ? spaced(name, schedule, steps, offset) : uniform(*clock, schedule, to_zero ? steps : steps + 1);
-  if (to_zero) grid.push_back({.t = grid.back().t, .alpha = 1, .sigma = 0});
+  if (to_zero) grid.push_back({.t = schedule.t_min, .alpha = 1, .sigma = 0});
   else if (is_spacing) grid.push_back(schedule.level(schedule.t_min));
   check_grid(grid, "grid " + name);
   return grid;

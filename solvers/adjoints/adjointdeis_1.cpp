@@ -17,9 +17,6 @@ void euler_in_s(const GradientProblem& problem, const Sampler& sampler, Gradient
   const Grid& grid = sampler.grid;
   require(sampler.eta == 0, "adjointdeis-1: here for the probability-flow ODE only, so eta = {} should be 0; or take checkpointed",
           sampler.eta);
-  require(grid.back().sigma > 0,
-          "adjointdeis-1: evaluates the network at the last level, where sigma = 0; take a grid that ends at the schedule's first "
-          "level, or checkpointed");
   const int steps = sampler.steps();
   std::vector<State> states = trajectory(sampler, problem.x_T, problem.p, [&](std::int64_t done, std::int64_t) {
     report(problem.progress, done, 2 * steps);
