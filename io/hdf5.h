@@ -20,7 +20,8 @@ namespace costate {
 /// Names are paths without a leading '/': "weights/conv_in.weight"; "" is the root group.
 class Hdf5Reader {
  public:
-  /// Error when the file is missing, is not HDF5 or is damaged. All dataset names are listed at once.
+  /// Error when the file is missing, is not HDF5 or is damaged. All dataset names are listed at once. Files in formats without
+  /// checksums on their metadata are first read in a child process, as damage there can crash libhdf5 itself.
   explicit Hdf5Reader(const std::filesystem::path& path);
   Hdf5Reader(Hdf5Reader&&) noexcept;
   Hdf5Reader& operator=(Hdf5Reader&&) noexcept;

@@ -1,6 +1,6 @@
 // HDF5 in: the list of datasets and their values.
 #include <algorithm>
-#include <cstring>
+#include <map>
 #include <set>
 #include <system_error>
 
@@ -8,6 +8,7 @@
 #include "io/hdf5.h"
 #include "io/hdf5_attribute.h"
 #include "io/hdf5_handle.h"
+#include "io/hdf5_probe.h"
 
 namespace costate {
 namespace {
@@ -150,6 +151,11 @@ struct Hdf5Reader::State {
   Handle file;
   std::vector<std::string> names;
   std::int64_t size = 0;
+  std::map<std::string, std::string, std::less<>> broken;  ///< datasets that a child failed to read, and its message
+
+  void load();       ///< opens the file and lists it
+  void try_first();  ///< the same and all reading in a child process
+  [[nodiscard]] Tensor read(std::string_view name) const;
 
   [[nodiscard]] std::string where() const { return fmt::format("HDF5 '{}'", path.string()); }
   [[nodiscard]] std::string where(std::string_view name) const { return fmt::format("{}: dataset '{}'", where(), name); }
@@ -158,6 +164,7 @@ struct Hdf5Reader::State {
   [[nodiscard]] Handle open(std::string_view name) const {
     require(contains(name), "{} is missing; the file has {} datasets{}{}", where(name), names.size(),
             names.empty() ? "" : ", the first is ", names.empty() ? "" : names.front());
+    if (const auto it = broken.find(name); it != broken.end()) throw Error(it->second);
     return check(H5Dopen2(file, std::string(name).c_str(), H5P_DEFAULT), H5Dclose, where(name) + " is damaged");
   }
   // Object by path, or an invalid handle when it is not there.
@@ -180,6 +187,52 @@ Handle Hdf5Reader::State::object(std::string_view name) const {
   return check(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose, fmt::format("{}: object '{}' is damaged", where(), name));
 }
 
+Tensor Hdf5Reader::State::read(std::string_view name) const {
+  const std::string where = State::where(name);
+  const Handle set = open(name);
+  const Handle type = check(H5Dget_type(set), H5Tclose, where);
+  const Plan plan = plan_for(set, type, where);
+  const Shape shape = shape_of(set, where);
+  check_size(set, type, shape, size, where);
+  const std::string damaged = where + ": reading failed; the file is damaged or uses a filter libhdf5 lacks";
+  const auto count = static_cast<std::size_t>(shape.size());
+  if (size_of(plan.element) == size_of(dtype_of(plan.element, where))) {
+    Tensor t = Tensor::empty(shape, dtype_of(plan.element, where));
+    check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, t.mutable_bytes()) >= 0, damaged);
+    return t;
+  }
+  std::vector<std::int64_t> wide(count);  // 64-bit integers, signed or not, checked on the way to i32
+  check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()) >= 0, damaged);
+  return read_elements({plan.element, shape, {reinterpret_cast<const char*>(wide.data()), count * 8}}, where);
+}
+
+void Hdf5Reader::State::load() {
+  const Handle access = check(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, where());
+  check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where());
+  file = check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, where() + ": cannot be opened; is it readable and whole?");
+  names = Lister(file, where()).run();
+}
+
+void Hdf5Reader::State::try_first() {
+  const auto work = [this](const hdf5::Report& report) {
+    load();
+    hdf5::try_attributes(object(""));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      try {
+        hdf5::try_attributes(open(names[i]));
+        static_cast<void>(read(names[i]));
+      } catch (const std::exception& e) {  // bad_alloc too: the child's memory is bounded
+        report(static_cast<std::uint32_t>(i), e.what());
+      }
+    }
+  };
+  const auto failures = hdf5::probe(work, where(), static_cast<std::uint64_t>(size));
+  if (const auto all = failures.find(hdf5::whole_file); all != failures.end()) throw Error(all->second);
+  load();
+  for (const auto& [index, message] : failures)
+    if (index < names.size()) broken.emplace(names[index], message);
+}
+
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
   const Lock lock;
   state_->path = path;
@@ -188,13 +241,9 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_uni
   require(std::filesystem::exists(path, code), "{}: there is no such file", where);
   require(std::filesystem::is_regular_file(path, code), "{}: is not a regular file", where);
   state_->size = static_cast<std::int64_t>(std::filesystem::file_size(path, code));
-  const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
-  require(is_hdf5 != 0, "{}: is not an HDF5 file (no signature)", where);
-  const Handle access = check(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, where);
-  check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where);
-  state_->file = check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose,
-                       where + ": cannot be opened; is it readable and whole?");
-  state_->names = Lister(state_->file, where).run();
+  require(H5Fis_hdf5(path.c_str()) != 0, "{}: is not an HDF5 file (no signature)", where);
+  if (hdf5::needs_probe(path)) state_->try_first();
+  else state_->load();
 }
 
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
@@ -221,22 +270,7 @@ DType Hdf5Reader::dtype(std::string_view name) const {
 
 Tensor Hdf5Reader::read(std::string_view name) const {
   const Lock lock;
-  const std::string where = state_->where(name);
-  const Handle set = state_->open(name);
-  const Handle type = check(H5Dget_type(set), H5Tclose, where);
-  const Plan plan = plan_for(set, type, where);
-  const Shape shape = shape_of(set, where);
-  check_size(set, type, shape, state_->size, where);
-  const std::string damaged = where + ": reading failed; the file is damaged or uses a filter libhdf5 lacks";
-  const auto count = static_cast<std::size_t>(shape.size());
-  if (size_of(plan.element) == size_of(dtype_of(plan.element, where))) {
-    Tensor t = Tensor::empty(shape, dtype_of(plan.element, where));
-    check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, t.mutable_bytes()) >= 0, damaged);
-    return t;
-  }
-  std::vector<std::int64_t> wide(count);  // 64-bit integers, signed or not, checked on the way to i32
-  check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()) >= 0, damaged);
-  return read_elements({plan.element, shape, {reinterpret_cast<const char*>(wide.data()), count * 8}}, where);
+  return state_->read(name);
 }
 
 std::optional<std::string> Hdf5Reader::text(std::string_view object, const std::string& attribute) const {

@@ -69,6 +69,18 @@ void check_name(const std::string& name, const std::string& where) {
   }
 }
 
+// One by one, as groups that libhdf5 makes on the way would carry the time of day.
+void create_groups(hid_t file, const std::string& name, const std::string& where) {
+  const Handle list = check(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, where);
+  check(H5Pset_obj_track_times(list, false) >= 0, where);
+  for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    const std::string group = name.substr(0, slash);
+    const htri_t exists = H5Lexists(file, group.c_str(), H5P_DEFAULT);
+    check(exists >= 0, where);
+    if (exists == 0) check(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, list, H5P_DEFAULT), H5Gclose, where);
+  }
+}
+
 }  // namespace
 
 struct Hdf5Writer::State {
@@ -99,6 +111,8 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   const Handle creation = check(H5Pcreate(H5P_FILE_CREATE), H5Pclose, where);
   check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where);
   check(H5Pset_obj_track_times(creation, false) >= 0, where);
+  // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing libhdf5, as older formats can.
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0, where);
   state_->file = check(H5Fcreate(state_->output.temporary().c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose,
                        where + ": cannot be created");
 }
@@ -116,10 +130,9 @@ void Hdf5Writer::write(const std::string& name, const Tensor& value, bool compre
   const std::vector<hsize_t> dims(value.shape().begin(), value.shape().end());
   const Handle space = check(dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.rank(), dims.data(), nullptr),
                              H5Sclose, where);
-  const Handle links = check(H5Pcreate(H5P_LINK_CREATE), H5Pclose, where);
-  check(H5Pset_create_intermediate_group(links, 1) >= 0, where);
+  create_groups(state_->file, name, where);
   const Handle list = creation_list(value, compress, where);
-  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, links, list, H5P_DEFAULT), H5Dclose,
+  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
                      where + ": cannot be created (is the name taken?)");
   const bool written =
       value.size() == 0 || H5Dwrite(set, types.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.bytes_data()) >= 0;
