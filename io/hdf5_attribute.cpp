@@ -109,7 +109,8 @@ void write_text(hid_t object, const std::string& name, std::string_view value, c
   std::string text(value);
   if (text.empty()) text.push_back('\0');  // no type has length 0; reading ends at the zero
   const Handle type = check(H5Tcopy(H5T_C_S1), H5Tclose, where);
-  check(H5Tset_size(type, text.size()) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0,
+  check(H5Tset_size(type, text.size()) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+            H5Tset_cset(type, H5T_CSET_UTF8) >= 0,
         where);
   const Handle space = check(H5Screate(H5S_SCALAR), H5Sclose, where);
   Handle id = check(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, where);

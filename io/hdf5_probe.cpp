@@ -32,7 +32,8 @@ void limit_child(std::uint64_t file_size) {
   ::setrlimit(RLIMIT_CORE, &none);
   std::uint64_t pages = 0;  // of address space in use: the limit is on top of it
   std::ifstream("/proc/self/statm") >> pages;
-  const std::uint64_t bytes = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + (std::uint64_t{1} << 30) + 16 * file_size;
+  const std::uint64_t bytes =
+      pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + (std::uint64_t{1} << 30) + 16 * file_size;
   const rlimit memory{bytes, bytes};
   if (pages > 0) ::setrlimit(RLIMIT_AS, &memory);
   ::alarm(static_cast<unsigned>(10 + file_size / 10'000'000));

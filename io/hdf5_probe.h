@@ -14,12 +14,12 @@ namespace costate::hdf5 {
 using Report = std::function<void(std::uint32_t index, std::string_view message)>;
 inline constexpr std::uint32_t whole_file = 0xffffffffU;
 
-/// Files whose metadata carry checksums (superblock version 3: costate's own, and others' with libver = latest) are safe
-/// against damage; older formats are not.
+/// Files whose metadata carry checksums (superblock version 3: costate's own, and others' with libver = latest) are
+/// safe against damage; older formats are not.
 bool needs_probe(const std::filesystem::path& path);
 
-/// Runs `work` in a child with bounded memory and time and returns what it reported. Error, beginning with `where`, when the
-/// child died. To be called under hdf5::Lock, so that the child finds libhdf5 in a sound state.
+/// Runs `work` in a child with bounded memory and time and returns what it reported. Error, beginning with `where`,
+/// when the child died. To be called under hdf5::Lock, so that the child finds libhdf5 in a sound state.
 std::map<std::uint32_t, std::string> probe(const std::function<void(const Report&)>& work, const std::string& where,
                                            std::uint64_t file_size);
 

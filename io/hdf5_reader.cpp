@@ -19,7 +19,7 @@ using hdf5::Lock;
 
 constexpr std::size_t max_objects = 1'000'000;
 constexpr std::size_t max_depth = 64;
-constexpr std::int64_t max_ratio = 1032;                      // what deflate can pack into one byte
+constexpr std::int64_t max_ratio = 1032;                       // what deflate can pack into one byte
 constexpr std::int64_t small_enough = std::int64_t{64} << 20;  // below this a size needs no justification
 
 // How a dataset's numbers are asked from libhdf5.
@@ -80,8 +80,10 @@ class Lister {
     H5O_info_t info;
     check(H5Oget_info_by_name2(file_, path.empty() ? "/" : path.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT) >= 0,
           fmt::format("{}: object '{}' is damaged", where_, path));
-    if (info.type == H5O_TYPE_DATASET) found_.push_back(path);
-    else if (info.type == H5O_TYPE_GROUP && seen_.insert(info.addr).second) todo_.push_back(path);
+    if (info.type == H5O_TYPE_DATASET)
+      found_.push_back(path);
+    else if (info.type == H5O_TYPE_GROUP && seen_.insert(info.addr).second)
+      todo_.push_back(path);
   }
 
   hid_t file_;
@@ -106,9 +108,12 @@ Plan plan_for(hid_t set, hid_t type, const std::string& where) {
       if (size == 2 && H5Tget_sign(type) == H5T_SGN_NONE && H5Aexists(set, "dtype") > 0 && marked_bf16(set, where))
         return {Element::bf16, H5T_NATIVE_UINT16};
       require(size <= 8, "{}: integers of {} bytes are not supported", where, size);
-      return H5Tget_sign(type) == H5T_SGN_NONE ? Plan{Element::u64, H5T_NATIVE_UINT64} : Plan{Element::i64, H5T_NATIVE_INT64};
-    case H5T_ENUM: return {Element::i64, H5T_NATIVE_INT64};  // booleans as h5py writes them
-    default: fail("{}: is not a dataset of numbers", where);
+      return H5Tget_sign(type) == H5T_SGN_NONE ? Plan{Element::u64, H5T_NATIVE_UINT64}
+                                               : Plan{Element::i64, H5T_NATIVE_INT64};
+    case H5T_ENUM:
+      return {Element::i64, H5T_NATIVE_INT64};  // booleans as h5py writes them
+    default:
+      fail("{}: is not a dataset of numbers", where);
   }
 }
 
@@ -123,10 +128,11 @@ void check_size(hid_t set, hid_t type, const Shape& shape, std::int64_t file_siz
   const bool filtered = H5Pget_nfilters(creation) > 0;
   const std::int64_t need = shape.size();
   // sparse datasets hold less than their shape says and are filled up: allowed while small
-  const std::int64_t limit = std::max((filtered ? file_size * max_ratio : file_size) / std::max<std::int64_t>(element, 1),
-                                      small_enough / 8);
+  const std::int64_t limit =
+      std::max((filtered ? file_size * max_ratio : file_size) / std::max<std::int64_t>(element, 1), small_enough / 8);
   require(need <= limit && stored <= std::max(file_size, small_enough),
-          "{}: claims shape {}, more than a file of {} bytes can hold; the file is damaged", where, to_string(shape), file_size);
+          "{}: claims shape {}, more than a file of {} bytes can hold; the file is damaged", where, to_string(shape),
+          file_size);
 }
 
 Shape shape_of(hid_t set, const std::string& where) {
@@ -158,8 +164,12 @@ struct Hdf5Reader::State {
   [[nodiscard]] Tensor read(std::string_view name) const;
 
   [[nodiscard]] std::string where() const { return fmt::format("HDF5 '{}'", path.string()); }
-  [[nodiscard]] std::string where(std::string_view name) const { return fmt::format("{}: dataset '{}'", where(), name); }
-  [[nodiscard]] bool contains(std::string_view name) const { return std::binary_search(names.begin(), names.end(), name); }
+  [[nodiscard]] std::string where(std::string_view name) const {
+    return fmt::format("{}: dataset '{}'", where(), name);
+  }
+  [[nodiscard]] bool contains(std::string_view name) const {
+    return std::binary_search(names.begin(), names.end(), name);
+  }
 
   [[nodiscard]] Handle open(std::string_view name) const {
     require(contains(name), "{} is missing; the file has {} datasets{}{}", where(name), names.size(),
@@ -184,7 +194,8 @@ Handle Hdf5Reader::State::object(std::string_view name) const {
     if (path.empty() || H5Lexists(file, path.c_str(), H5P_DEFAULT) <= 0) return {};
     if (H5Lget_info(file, path.c_str(), &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD) return {};
   }
-  return check(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose, fmt::format("{}: object '{}' is damaged", where(), name));
+  return check(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose,
+               fmt::format("{}: object '{}' is damaged", where(), name));
 }
 
 Tensor Hdf5Reader::State::read(std::string_view name) const {
@@ -209,7 +220,8 @@ Tensor Hdf5Reader::State::read(std::string_view name) const {
 void Hdf5Reader::State::load() {
   const Handle access = check(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, where());
   check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where());
-  file = check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, where() + ": cannot be opened; is it readable and whole?");
+  file = check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose,
+               where() + ": cannot be opened; is it readable and whole?");
   names = Lister(file, where()).run();
 }
 
@@ -242,8 +254,10 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_uni
   require(std::filesystem::is_regular_file(path, code), "{}: is not a regular file", where);
   state_->size = static_cast<std::int64_t>(std::filesystem::file_size(path, code));
   require(H5Fis_hdf5(path.c_str()) != 0, "{}: is not an HDF5 file (no signature)", where);
-  if (hdf5::needs_probe(path)) state_->try_first();
-  else state_->load();
+  if (hdf5::needs_probe(path))
+    state_->try_first();
+  else
+    state_->load();
 }
 
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
@@ -284,14 +298,15 @@ std::optional<std::vector<double>> Hdf5Reader::numbers(std::string_view object, 
   const Lock lock;
   const Handle id = state_->object(object);
   if (!id.valid()) return std::nullopt;
-  return hdf5::read_numbers(id, attribute, fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return hdf5::read_numbers(id, attribute,
+                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
 }
 
 std::optional<double> Hdf5Reader::number(std::string_view object, const std::string& attribute) const {
   const auto all = numbers(object, attribute);
   if (!all) return std::nullopt;
-  require(all->size() == 1, "{}: attribute '{}' of '{}' holds {} numbers; one is wanted", state_->where(), attribute, object,
-          all->size());
+  require(all->size() == 1, "{}: attribute '{}' of '{}' holds {} numbers; one is wanted", state_->where(), attribute,
+          object, all->size());
   return all->front();
 }
 
@@ -299,7 +314,8 @@ std::optional<std::int64_t> Hdf5Reader::integer(std::string_view object, const s
   const Lock lock;
   const Handle id = state_->object(object);
   if (!id.valid()) return std::nullopt;
-  return hdf5::read_integer(id, attribute, fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return hdf5::read_integer(id, attribute,
+                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
 }
 
 }  // namespace costate

@@ -24,10 +24,14 @@ struct Types {
 
 Types types_of(DType t) {
   switch (t) {
-    case DType::f64: return {H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE};
-    case DType::bf16: return {H5T_STD_U16LE, H5T_NATIVE_UINT16};
-    case DType::i32: return {H5T_STD_I32LE, H5T_NATIVE_INT32};
-    case DType::f32: break;
+    case DType::f64:
+      return {H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE};
+    case DType::bf16:
+      return {H5T_STD_U16LE, H5T_NATIVE_UINT16};
+    case DType::i32:
+      return {H5T_STD_I32LE, H5T_NATIVE_INT32};
+    case DType::f32:
+      break;
   }
   return {H5T_IEEE_F32LE, H5T_NATIVE_FLOAT};
 }
@@ -111,7 +115,8 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   const Handle creation = check(H5Pcreate(H5P_FILE_CREATE), H5Pclose, where);
   check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where);
   check(H5Pset_obj_track_times(creation, false) >= 0, where);
-  // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing libhdf5, as older formats can.
+  // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing libhdf5, as older formats
+  // can.
   check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0, where);
   state_->file = check(H5Fcreate(state_->output.temporary().c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose,
                        where + ": cannot be created");
@@ -128,12 +133,12 @@ void Hdf5Writer::write(const std::string& name, const Tensor& value, bool compre
   check_name(name, where);
   const Types types = types_of(value.dtype());
   const std::vector<hsize_t> dims(value.shape().begin(), value.shape().end());
-  const Handle space = check(dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.rank(), dims.data(), nullptr),
-                             H5Sclose, where);
+  const Handle space = check(
+      dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.rank(), dims.data(), nullptr), H5Sclose, where);
   create_groups(state_->file, name, where);
   const Handle list = creation_list(value, compress, where);
-  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
-                     where + ": cannot be created (is the name taken?)");
+  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, H5P_DEFAULT, list, H5P_DEFAULT),
+                     H5Dclose, where + ": cannot be created (is the name taken?)");
   const bool written =
       value.size() == 0 || H5Dwrite(set, types.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.bytes_data()) >= 0;
   check(written, where + ": writing failed (disk full?); nothing was kept");
@@ -165,7 +170,8 @@ void Hdf5Writer::attribute(std::string_view object, const std::string& name, con
 void Hdf5Writer::finish() {
   const Lock lock;
   require(state_->file.valid(), "{}: finished twice", state_->where());
-  check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0, state_->where() + ": writing failed (disk full?); nothing was kept");
+  check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0,
+        state_->where() + ": writing failed (disk full?); nothing was kept");
   check(state_->file.close(), state_->where() + ": writing failed (disk full?); nothing was kept");
   state_->output.commit();
 }
