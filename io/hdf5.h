@@ -55,6 +55,7 @@ class Hdf5Reader {
 };
 
 /// Writes beside `path` and renames in finish(); without it, or after an Error, nothing is left behind.
+/// The file is built in memory (its size, at most), because libhdf5 does not survive a full disk.
 /// Files are reproducible: no time stamps, the same calls give the same bytes.
 class Hdf5Writer {
  public:

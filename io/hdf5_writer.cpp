@@ -1,4 +1,4 @@
-// HDF5 out: into a temporary file that takes its name only when all is well.
+// HDF5 out: built in memory, written to a temporary file that takes its name only when all is well.
 #include <algorithm>
 #include <vector>
 
@@ -6,6 +6,7 @@
 #include "io/hdf5.h"
 #include "io/hdf5_attribute.h"
 #include "io/hdf5_handle.h"
+#include "io/hdf5_image.h"
 
 namespace costate {
 namespace {
@@ -88,16 +89,14 @@ void create_groups(hid_t file, const std::string& name, const std::string& where
 }  // namespace
 
 struct Hdf5Writer::State {
-  explicit State(const std::filesystem::path& path) : output(path) {}
-  // On the way out of an Error: cached data are dropped with the file; failures to write them do not matter any more.
-  ~State() { file.close(); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
+  explicit State(const std::filesystem::path& final) : path(final), output(final) {}
 
-  AtomicFile output;
-  Handle file;
+  std::filesystem::path path;
+  OutputFile output;
+  hdf5::Image image;
+  Handle file;  // after the image: it is closed first
 
-  [[nodiscard]] std::string where() const { return fmt::format("HDF5 output '{}'", output.final().string()); }
+  [[nodiscard]] std::string where() const { return fmt::format("HDF5 output '{}'", path.string()); }
   [[nodiscard]] Handle object(std::string_view name) const {
     require(file.valid(), "{}: written to after finish", where());
     return check(H5Oopen(file, name.empty() ? "/" : std::string(name).c_str(), H5P_DEFAULT), H5Oclose,
@@ -118,8 +117,9 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing libhdf5, as older formats
   // can.
   check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0, where);
-  state_->file = check(H5Fcreate(state_->output.temporary().c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose,
-                       where + ": cannot be created");
+  check(state_->image.attach(access), where);
+  state_->file =
+      check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, where + ": cannot be created");
 }
 
 Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
@@ -141,9 +141,9 @@ void Hdf5Writer::write(const std::string& name, const Tensor& value, bool compre
                      H5Dclose, where + ": cannot be created (is the name taken?)");
   const bool written =
       value.size() == 0 || H5Dwrite(set, types.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.bytes_data()) >= 0;
-  check(written, where + ": writing failed (disk full?); nothing was kept");
+  check(written, where + ": writing failed; nothing was kept");
   if (value.dtype() == DType::bf16) hdf5::write_text(set, "dtype", "bf16", where);
-  check(set.close(), where + ": writing failed (disk full?); nothing was kept");
+  check(set.close(), where + ": writing failed; nothing was kept");
 }
 
 void Hdf5Writer::attribute(std::string_view object, const std::string& name, std::string_view value) {
@@ -170,9 +170,12 @@ void Hdf5Writer::attribute(std::string_view object, const std::string& name, con
 void Hdf5Writer::finish() {
   const Lock lock;
   require(state_->file.valid(), "{}: finished twice", state_->where());
-  check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0,
-        state_->where() + ": writing failed (disk full?); nothing was kept");
-  check(state_->file.close(), state_->where() + ": writing failed (disk full?); nothing was kept");
+  const std::string failed = state_->where() + ": libhdf5 could not complete it; nothing was kept";
+  check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0, failed);
+  check(state_->file.close(), failed);
+  const std::string_view bytes = state_->image.bytes();
+  require(!bytes.empty(), "{}", failed);
+  state_->output.write(bytes);
   state_->output.commit();
 }
 
