@@ -23,6 +23,11 @@ Gradient solve(const GradientProblem& problem,
           problem.wrt_p.size(), problem.p.size());
   GradientProblem full = problem;
   full.wrt_p.resize(problem.p.size(), false);
+  full.loss = [&problem](const Tensor& x_0) {
+    Tensor loss = problem.loss(x_0);
+    require(loss.size() == 1, "gradient: the loss returned shape {}, not a scalar; sum or average it", loss.shape());
+    return loss;
+  };
   const bool any_p = std::find(full.wrt_p.begin(), full.wrt_p.end(), true) != full.wrt_p.end();
   require(full.wrt_x_T || any_p, "gradient: nothing to differentiate with respect to; ask for x_T or for parameters");
 

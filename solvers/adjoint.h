@@ -48,8 +48,8 @@ const Adjoint& find_adjoint(const std::string& name);
 
 // What the files of solvers/adjoints share.
 
-/// Throws unless the problem is well posed. Gives it with wrt_p filled in, and calls `begin` with it and a sampler that adds the
-/// evaluations of its network to Gradient::nfe.
+/// Throws unless the problem is well posed; else calls `method` with the problem (wrt_p filled in, the loss checked to be a scalar),
+/// a sampler that adds the evaluations of its network to Gradient::nfe, and the result to fill in.
 Gradient solve(const GradientProblem& problem, const std::function<void(const GradientProblem&, const Sampler&, Gradient&)>& method);
 /// Fills in x_0 and loss from the last canonical state; returns the loss's cotangent for it.
 Tensor loss_cotangent(const GradientProblem& problem, const Tensor& y_0, Gradient& result);

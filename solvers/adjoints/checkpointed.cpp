@@ -16,7 +16,9 @@ Tensors packed(const State& state, const Tensors& p) {
 }
 
 /// A cotangent that is zero everywhere as "none": the tape adds nothing for a value nobody read, where 0 + (-0) would drop a sign.
+/// Not under an outer derivative, to which a zero may still be a function of something.
 Tensor undefined_if_zero(const Tensor& a) {
+  if (watched({a})) return a;
   const auto values = a.to_vector();
   return std::all_of(values.begin(), values.end(), [](double v) { return v == 0; }) ? Tensor() : a;
 }
