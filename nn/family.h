@@ -27,7 +27,8 @@ struct Family {
 /// All families, from the files of nn/families.
 const std::vector<Family>& families();
 
-/// The family named by `family` in the configuration, or the one that recognises it; `reason` says why. Throws if none does.
+/// The family named by `family` in the configuration, or the one that recognises it; `reason` says why. Throws if none
+/// does.
 const Family& find_family(const Config& config, const KeyShapes& keys, std::string& reason);
 
 }  // namespace costate

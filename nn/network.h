@@ -21,19 +21,19 @@ enum class Layout {
 
 /// What a network is evaluated on. Row i of everything belongs to sample i.
 struct Inputs {
-  Tensor x;                              ///< (n, h, w, c), (n, t, c) or (n, d), in the dtype of the parameters
-  std::vector<double> t;                 ///< the network's own time, one a row; empty where it has none
-  Tensor classes;                        ///< (n) i32 labels, or undefined
-  Tensor z;                              ///< condition: class embedding rows (n, d) in place of `classes`, tokens ...; or undefined
-  std::map<std::string, Tensor> extra;   ///< further inputs by their names in the family's documentation
-  std::vector<double> alpha, sigma;      ///< the level, for networks that take it instead of a time; filled by the denoiser
+  Tensor x;               ///< (n, h, w, c), (n, t, c) or (n, d), in the dtype of the parameters
+  std::vector<double> t;  ///< the network's own time, one a row; empty where it has none
+  Tensor classes;         ///< (n) i32 labels, or undefined
+  Tensor z;               ///< condition: class embedding rows (n, d) in place of `classes`, tokens ...; or undefined
+  std::map<std::string, Tensor> extra;  ///< further inputs by their names in the family's documentation
+  std::vector<double> alpha, sigma;  ///< the level, for networks that take it instead of a time; filled by the denoiser
 };
 
 /// Facts a user asks about before evaluating.
 struct Signature {
-  Shape input;                 ///< one sample, e.g. (h, w, c); the usual size: a convolutional network takes others
+  Shape input;  ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
-  bool takes_time = true;
+  bool takes_time = true;      ///< does it read Inputs::t?
   std::int64_t classes = 0;    ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
   Shape z;                     ///< one sample's condition, rank 0 if it takes none
   std::string summary;         ///< a line on the structure
@@ -87,18 +87,25 @@ class NetworkOf final : public Network {
   [[nodiscard]] Tensor operator()(const Inputs& in) const override { return model_(in); }
   [[nodiscard]] Signature signature() const override { return model_.signature(); }
   [[nodiscard]] Tensor embed_classes(const Tensor& classes) const override {
-    if constexpr (requires { model_.embed_classes(classes); }) return model_.embed_classes(classes);
-    else return Network::embed_classes(classes);
+    if constexpr (requires { model_.embed_classes(classes); })
+      return model_.embed_classes(classes);
+    else
+      return Network::embed_classes(classes);
   }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> spellings() const override {
-    if constexpr (requires { model_.spellings(); }) return model_.spellings();
-    else return {};
+    if constexpr (requires { model_.spellings(); })
+      return model_.spellings();
+    else
+      return {};
   }
   [[nodiscard]] const Model& model() const { return model_; }
 
  private:
   Model model_;
 };
+
+/// One number a row, from one a row or one for all; throws, calling them `name`, for any other count.
+std::vector<double> per_row(const char* name, const std::vector<double>& values, std::int64_t rows);
 
 /// A parameter as it lies in files, from how it lies here, and back. `rank` of `either` is taken from `like`.
 Tensor to_file_layout(const Tensor& here, Layout layout, const Shape& like);

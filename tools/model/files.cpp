@@ -59,6 +59,9 @@ std::vector<fs::path> model_folders() {
   if (const char* own = std::getenv("COSTATE_MODELS")) folders.emplace_back(own);
   folders.emplace_back(COSTATE_MODELS_BUILD);
   folders.emplace_back(COSTATE_MODELS_INSTALL);
+  std::error_code ignored;  // an installation that was moved: share/ beside the program's bin/
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+  if (!program.empty()) folders.push_back(program.parent_path().parent_path() / "share" / "costate" / "models");
   return folders;
 }
 

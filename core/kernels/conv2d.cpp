@@ -1,0 +1,233 @@
+// Convolution and its data gradient: both gather, per output pixel, the source pixels under the kernel and multiply
+// them by packed weights in register tiles of 6 pixels (see micro.h). The weight gradient is in conv2d_dw.cpp.
+#include "core/kernels/conv2d.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/kernels/micro.h"
+
+namespace costate::cpu {
+namespace {
+
+/// Tap `index` of the kernel reads the source at q * step + offset for the q-th output of its axis.
+struct Tap {
+  std::int64_t index, offset;
+};
+
+/// One axis of a gather: its outputs are first, first + stride, ... (count of them); taps in the order they are summed.
+struct Axis {
+  std::int64_t first, stride, count, step, source;
+  std::vector<Tap> taps;
+
+  [[nodiscard]] bool inside(std::int64_t position) const { return position >= 0 && position < source; }
+};
+
+std::int64_t remainder(std::int64_t a, std::int64_t b) { return (a % b + b) % b; }
+
+/// Forward: output i reads i * stride + a * dilation - before.
+Axis forward_axis(std::int64_t outputs, std::int64_t source, std::int64_t taps, std::int64_t stride,
+                  std::int64_t dilation, std::int64_t before) {
+  Axis axis{0, 1, outputs, stride, source, {}};
+  for (std::int64_t a = 0; a < taps; ++a) axis.taps.push_back({a, a * dilation - before});
+  return axis;
+}
+
+/// Data gradient: input pixel y was read by output (y + before - a * dilation) / stride where that division is exact,
+/// so the input pixels of one phase (y mod stride) share a tap list, and no tap of it multiplies by an inserted zero.
+std::vector<Axis> gradient_axes(std::int64_t inputs, std::int64_t source, std::int64_t taps, std::int64_t stride,
+                                std::int64_t dilation, std::int64_t before) {
+  std::vector<Axis> axes;
+  for (std::int64_t phase = 0; phase < std::min(stride, inputs); ++phase) {
+    Axis axis{phase, stride, (inputs - phase + stride - 1) / stride, 1, source, {}};
+    for (std::int64_t a = taps - 1; a >= 0; --a)  // ascending offsets: neighbouring taps read neighbouring pixels
+      if (const std::int64_t at = phase + before - a * dilation; remainder(at, stride) == 0)
+        axis.taps.push_back({a, at / stride});
+    axes.push_back(axis);
+  }
+  return axes;
+}
+
+/// How weights (kh, kw, in, out) are read as a reduction over `reduced` channels of a group to `columns` channels of
+/// it.
+struct WeightView {
+  const char* kind;
+  std::int64_t groups, reduced, columns;
+  std::int64_t k_step, column_step, tap_step, group_step, kernel_width;
+};
+
+WeightView forward_view(const Tensor& w, std::int64_t groups) {
+  const std::int64_t in = w.dim(2), out = w.dim(3);
+  return {"conv2d", groups, in, out / groups, out, 1, in * out, out / groups, w.dim(1)};
+}
+
+WeightView gradient_view(const Tensor& w, std::int64_t groups) {
+  const std::int64_t in = w.dim(2), out = w.dim(3);
+  return {"conv2d_dx", groups, out / groups, in, 1, out, in * out, out / groups, w.dim(1)};
+}
+
+/// Panels [block][row tap][column tap][reduced][width] of one gather, then a row of zeros for taps outside the source.
+template <class T>
+struct PackedWeights {
+  Scratch<T> panels;
+  const T* zeros;
+};
+
+template <class T>
+PackedWeights<T> pack_weights(const WeightView& view, const Axis& y, const Axis& x, const T* w) {
+  const auto blocks = column_blocks<T>(view.groups, view.columns);
+  const auto taps = static_cast<std::int64_t>(y.taps.size() * x.taps.size());
+  const std::int64_t panels = padded_width(blocks) * taps * view.reduced;
+  const std::int64_t zeros = static_cast<std::int64_t>(x.taps.size()) * view.reduced;
+  PackedWeights<T> packed{Scratch<T>(panels + zeros), nullptr};
+  T* to = packed.panels.data();
+  for (const auto& block : blocks) {
+    const T* from = w + block.group * view.group_step + (block.first - block.group * view.columns) * view.column_step;
+    for (const auto& a : y.taps)
+      for (const auto& b : x.taps) {
+        pack_panel(from + (a.index * view.kernel_width + b.index) * view.tap_step, view.k_step, view.column_step,
+                   view.reduced, block.count, block.width, to);
+        to += view.reduced * block.width;
+      }
+  }
+  packed.zeros = to;
+  std::fill_n(to, zeros, T{});
+  return packed;
+}
+
+/// The pack hangs on the storage of the weights: frozen weights are packed once.
+template <class T>
+std::shared_ptr<const PackedWeights<T>> packed_weights(const WeightView& view, const Axis& y, const Axis& x,
+                                                       const Tensor& w) {
+  std::string key = fmt::format("{} {} {} {} groups {} panel {} taps", view.kind, w.offset(), to_string(w.shape()),
+                                name_of(w.dtype()), view.groups, tile_kernels<T>().lanes * tile_kernels<T>().vectors);
+  for (const auto& tap : y.taps) key += fmt::format(" {}", tap.index);
+  for (const auto& tap : x.taps) key += fmt::format(" {}", tap.index);
+  key += fmt::format(" of {} x {}", y.taps.size(), x.taps.size());
+  return w.storage().derived<PackedWeights<T>>(key, [&] { return pack_weights(view, y, x, w.data<T>()); });
+}
+
+/// One set of output pixels that share their taps: all of them forward, one phase of the stride in the data gradient.
+template <class T>
+class Gather {
+ public:
+  Gather(const WeightView& view, const Axis& y, const Axis& x, const Tensor& source, const Tensor& w)
+      : view_(view),
+        y_(y),
+        x_(x),
+        weights_(packed_weights<T>(view, y, x, w)),
+        source_(source.data<T>()),
+        channels_(source.dim(3)),
+        blocks_(column_blocks<T>(view.groups, view.columns)) {
+    rows_join_ = view.groups == 1;
+    for (std::size_t b = 1; b < x_.taps.size(); ++b) rows_join_ &= x_.taps[b].offset == x_.taps[b - 1].offset + 1;
+  }
+
+  void run(Tensor& out) const {
+    const std::int64_t images = out.dim(0), tiles = (y_.count * x_.count + tile_rows - 1) / tile_rows;
+    const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
+    T* const to = out.mutable_data<T>();
+    // Blocks outermost: the panels of one stay in the cache while images and pixels go by.
+    parallel_tiles(static_cast<std::int64_t>(blocks_.size()) * images, tiles,
+                   2 * tile_rows * blocks_.front().width * taps * view_.reduced,
+                   [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+                     const std::int64_t image = piece % images;
+                     run_tiles(blocks_[static_cast<std::size_t>(piece / images)], image, first, last,
+                               to + image * (out.size() / images), out.dim(2), out.dim(3));
+                   });
+  }
+
+ private:
+  /// Where the pixels of a tile start reading (before tap offsets), and what they write.
+  struct Pixels {
+    std::int64_t rows;
+    std::array<std::int64_t, tile_rows> y, x;
+    bool interior;  ///< no column tap of any pixel falls outside the source
+  };
+
+  void run_tiles(const ColumnBlock& block, std::int64_t image, std::int64_t first, std::int64_t last, T* out,
+                 std::int64_t out_width, std::int64_t out_channels) const {
+    const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
+    const T* panels = weights_->panels.data() + block.offset * taps * view_.reduced;
+    const T* source = source_ + image * y_.source * x_.source * channels_ + block.group * view_.reduced;
+    const auto& tiles = tile_kernels<T>();
+    std::vector<Segment<T>> segments(static_cast<std::size_t>(taps));
+    TileWork<T> work{segments.data(), 0, 1, block.width, {}, block.count, false};
+    for (std::int64_t tile = first; tile < last; ++tile) {
+      Pixels pixels{std::min(tile_rows, y_.count * x_.count - tile * tile_rows), {}, {}, !x_.taps.empty()};
+      for (std::int64_t p = 0; p < pixels.rows; ++p) {
+        const std::int64_t q = tile * tile_rows + p, i = q / x_.count, j = q % x_.count;
+        const auto at = static_cast<std::size_t>(p);
+        pixels.y[at] = i * y_.step;
+        pixels.x[at] = j * x_.step;
+        pixels.interior = pixels.interior && x_.inside(pixels.x[at] + x_.taps.front().offset) &&
+                          x_.inside(pixels.x[at] + x_.taps.back().offset);
+        work.out[at] =
+            out + ((y_.first + i * y_.stride) * out_width + x_.first + j * x_.stride) * out_channels + block.first;
+      }
+      work.count = gather(pixels, source, panels, block.width, segments.data()) - segments.data();
+      tiles.run[static_cast<std::size_t>(pixels.rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+    }
+  }
+
+  /// Writes the segments of a tile, one per tap or, away from the left and right edges, one per row of taps (the same
+  /// sum: neighbouring taps lie next to each other in source and panel). A tap that no pixel sees is left out.
+  Segment<T>* gather(const Pixels& pixels, const T* source, const T* panel, std::int64_t width,
+                     Segment<T>* segment) const {
+    const auto columns = static_cast<std::int64_t>(x_.taps.size());
+    const bool join = pixels.interior && rows_join_;
+    for (const auto& row : y_.taps)
+      for (std::int64_t b = 0; b < columns; b += join ? columns : 1, panel += segment_length(join) * width) {
+        const std::int64_t offset = x_.taps[static_cast<std::size_t>(b)].offset;
+        bool seen = false;
+        for (std::size_t p = 0; p < static_cast<std::size_t>(pixels.rows); ++p) {
+          const std::int64_t y = pixels.y[p] + row.offset, x = pixels.x[p] + offset;
+          const bool valid = y_.inside(y) && x_.inside(x);
+          segment->a[p] = valid ? source + (y * x_.source + x) * channels_ : weights_->zeros;
+          seen |= valid;
+        }
+        segment->b = panel;
+        segment->length = segment_length(join);
+        segment += seen ? 1 : 0;
+      }
+    return segment;
+  }
+
+  [[nodiscard]] std::int64_t segment_length(bool join) const {
+    return join ? static_cast<std::int64_t>(x_.taps.size()) * view_.reduced : view_.reduced;
+  }
+
+  WeightView view_;
+  Axis y_, x_;
+  std::shared_ptr<const PackedWeights<T>> weights_;
+  const T* source_;
+  std::int64_t channels_;
+  std::vector<ColumnBlock> blocks_;
+  bool rows_join_;
+};
+
+}  // namespace
+
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tensor& y) {
+  if (y.size() == 0) return;
+  const auto& g = geometry;
+  const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
+  const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
+  visit_compute(x.dtype(), "conv2d",
+                [&](auto tag) { Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y); });
+}
+
+void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+  if (dx.size() == 0) return;
+  const auto& at = geometry;
+  const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
+  visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {
+    for (const auto& row : gradient_axes(dx.dim(1), g.dim(1), w.dim(0), at.stride_h, at.dilation_h, at.top))
+      for (const auto& column : columns) Gather<decltype(tag)>(gradient_view(w, at.groups), row, column, g, w).run(dx);
+  });
+}
+
+}  // namespace costate::cpu

@@ -1,0 +1,149 @@
+// Batched matrix product in register tiles: rows of op(a) times packed panels of op(b) (see micro.h).
+#include "core/kernels/matmul.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/kernels/micro.h"
+
+namespace costate::cpu {
+namespace {
+
+// Stretches of the reduction after which sums go through c: a panel of 64 columns then fits half the second cache.
+constexpr std::int64_t reduction_block = 1536;
+
+// With fewer rows than this, packing a b that is used once costs more than it saves.
+constexpr std::int64_t few_rows = 2 * tile_rows;
+
+template <class T>
+class Product {
+ public:
+  Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c)
+      : transpose_a_(transpose_a),
+        transpose_b_(transpose_b),
+        shared_b_(b.dim(0) == 1),
+        batch_(c.dim(0)),
+        m_(c.dim(1)),
+        n_(c.dim(2)),
+        k_(a.dim(transpose_a ? 1 : 2)),
+        a_(a.data<T>()),
+        b_(b.data<T>()),
+        c_(c.mutable_data<T>()),
+        blocks_(column_blocks<T>(1, n_)) {
+    if (shared_b_ && !transpose_a) {  // one tall product: rows do not care which item they belong to
+      m_ *= batch_;
+      batch_ = 1;
+    }
+    tiles_ = (m_ + tile_rows - 1) / tile_rows;
+    const bool in_place = !shared_b_ && !transpose_b && m_ < few_rows;
+    if (in_place) first_packed_ = blocks_.size() - (blocks_.back().count < blocks_.back().width ? 1 : 0);
+    packed_width_ = padded_width(blocks_) -
+                    (first_packed_ < blocks_.size() ? blocks_[first_packed_].offset : padded_width(blocks_));
+    pack_a();
+    pack_b(b);
+  }
+
+  void run() const {
+    const auto blocks = static_cast<std::int64_t>(blocks_.size());
+    parallel_tiles(batch_ * blocks, tiles_, 2 * std::min(tile_rows, m_) * blocks_.front().width * k_,
+                   [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+                     run_tiles(piece / blocks, static_cast<std::size_t>(piece % blocks), first, last);
+                   });
+  }
+
+ private:
+  /// Transposed a: [item][tile][k][6], so that a tile walks through memory in order.
+  void pack_a() {
+    if (!transpose_a_) return;
+    packed_a_.emplace(batch_ * tiles_ * k_ * tile_rows);
+    parallel_tiles(
+        batch_, tiles_, pack_cost * k_ * tile_rows, [&](std::int64_t item, std::int64_t first, std::int64_t last) {
+          for (std::int64_t tile = first; tile < last; ++tile)
+            pack_panel(a_ + item * k_ * m_ + tile * tile_rows, m_, 1, k_, std::min(tile_rows, m_ - tile * tile_rows),
+                       tile_rows, packed_a_->data() + (item * tiles_ + tile) * k_ * tile_rows);
+        });
+  }
+
+  /// Panels [item][block][k][width]. A shared b is taken for weights: its panels stay with its storage.
+  void pack_b(const Tensor& b) {
+    if (shared_b_) {
+      const std::string key = fmt::format("matmul {} {} {} {} panel {}", b.offset(), k_, n_, transpose_b_,
+                                          tile_kernels<T>().lanes * tile_kernels<T>().vectors);
+      cached_b_ = b.storage().derived<Scratch<T>>(fmt::format("{} {}", key, name_of(b.dtype())), [&] {
+        Scratch<T> panels(k_ * packed_width_);
+        for (std::size_t block = 0; block < blocks_.size(); ++block) pack_block(0, block, panels.data());
+        return panels;
+      });
+      return;
+    }
+    packed_b_.emplace(batch_ * k_ * packed_width_);
+    const auto packed = static_cast<std::int64_t>(blocks_.size() - first_packed_);
+    parallel_tiles(batch_, packed, pack_cost * k_ * blocks_.front().width,
+                   [&](std::int64_t item, std::int64_t first, std::int64_t last) {
+                     for (std::int64_t i = first; i < last; ++i)
+                       pack_block(item, first_packed_ + static_cast<std::size_t>(i), packed_b_->data());
+                   });
+  }
+
+  void pack_block(std::int64_t item, std::size_t block, T* panels) const {
+    const auto& at = blocks_[block];
+    pack_panel(b_ + item * k_ * n_ + at.first * (transpose_b_ ? k_ : 1), transpose_b_ ? 1 : n_, transpose_b_ ? k_ : 1,
+               k_, at.count, at.width, panels + panel_offset(item, block));
+  }
+
+  [[nodiscard]] std::int64_t panel_offset(std::int64_t item, std::size_t block) const {
+    return (item * packed_width_ + blocks_[block].offset - blocks_[first_packed_].offset) * k_;
+  }
+
+  void run_tiles(std::int64_t item, std::size_t block, std::int64_t first, std::int64_t last) const {
+    const auto& at = blocks_[block];
+    const bool packed = block >= first_packed_;
+    const T* panels = shared_b_ ? cached_b_->data() : packed_b_->data();
+    const T* b = packed ? panels + panel_offset(shared_b_ ? 0 : item, block) : b_ + item * k_ * n_ + at.first;
+    Segment<T> segment{};
+    TileWork<T> work{&segment, 1, transpose_a_ ? tile_rows : 1, packed ? at.width : n_, {}, at.count, false};
+    std::int64_t k = 0;
+    do {  // once even for an empty reduction: it has to write its zeros
+      segment.length = std::min(reduction_block, k_ - k);
+      segment.b = b + k * work.b_step;
+      work.accumulate = k > 0;
+      for (std::int64_t tile = first; tile < last; ++tile) run_tile(item, tile, k, at, segment, work);
+      k += reduction_block;
+    } while (k < k_);
+  }
+
+  void run_tile(std::int64_t item, std::int64_t tile, std::int64_t k, const ColumnBlock& block, Segment<T>& segment,
+                TileWork<T>& work) const {
+    const std::int64_t row = tile * tile_rows, rows = std::min(tile_rows, m_ - row);
+    const T* const a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * k_ + k) * tile_rows
+                                    : a_ + (item * m_ + row) * k_ + k;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      segment.a[static_cast<std::size_t>(r)] = a + r * (transpose_a_ ? 1 : k_);
+      work.out[static_cast<std::size_t>(r)] = c_ + (item * m_ + row + r) * n_ + block.first;
+    }
+    tile_kernels<T>().run[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+  }
+
+  bool transpose_a_, transpose_b_, shared_b_;
+  std::int64_t batch_, m_, n_, k_, tiles_ = 0;
+  const T *a_, *b_;
+  T* c_;
+  std::vector<ColumnBlock> blocks_;
+  std::size_t first_packed_ = 0;   ///< blocks before this one are read from b itself
+  std::int64_t packed_width_ = 0;  ///< of the blocks from there on
+  std::optional<Scratch<T>> packed_a_, packed_b_;
+  std::shared_ptr<const Scratch<T>> cached_b_;
+};
+
+}  // namespace
+
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c) {
+  if (c.size() == 0) return;
+  visit_compute(a.dtype(), "matmul",
+                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, c).run(); });
+}
+
+}  // namespace costate::cpu

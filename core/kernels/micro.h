@@ -1,0 +1,97 @@
+// The register tile under every convolution and matrix product, and the packings it reads.
+//
+// All of them are sums  out[r][c] += sum_k a[r][k] b[k][c]  over tiles of up to 6 rows (pixels, matrix rows, input
+// channels) by a few vectors of columns (output channels). Each element is one chain of fused multiply-adds in the
+// order of k, with one accumulator, in every instruction set's tile of every size; so how work is cut into tiles never
+// shows in the bits.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "core/memory.h"
+
+namespace costate::cpu {
+
+inline constexpr std::int64_t tile_rows = 6;
+inline constexpr std::int64_t tile_vectors = 4;  ///< where there are 32 registers; 2 vectors otherwise
+
+/// A stretch of the reduction: element k of row r is a[r][k * a_step], the columns for it start at b + k * b_step.
+template <class T>
+struct Segment {
+  std::array<const T*, tile_rows> a;
+  const T* b;
+  std::int64_t length;
+};
+
+/// What one tile computes: segments in order, then `columns` results per row.
+template <class T>
+struct TileWork {
+  const Segment<T>* segments;
+  std::int64_t count;
+  std::int64_t a_step, b_step;
+  std::array<T*, tile_rows> out;
+  std::int64_t columns;
+  bool accumulate;  ///< continue the chains that out holds, instead of starting from zero
+};
+
+/// The tiles of one instruction set: run[rows - 1][vectors - 1].
+template <class T>
+struct TileKernels {
+  std::int64_t lanes, vectors;
+  using Run = void (*)(const TileWork<T>&);
+  std::array<std::array<Run, tile_vectors>, tile_rows> run;
+};
+
+/// For the best instruction set this machine has. T is float or double.
+template <class T>
+const TileKernels<T>& tile_kernels();
+
+/// Up to lanes * vectors neighbouring columns, none of two groups: what one tile is wide.
+struct ColumnBlock {
+  std::int64_t first, count, group;
+  std::int64_t vectors, width;  ///< width = vectors * lanes >= count
+  std::int64_t offset;          ///< summed width of the blocks before
+};
+
+std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
+                                       std::int64_t vectors);
+
+template <class T>
+std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group) {
+  return column_blocks(groups, per_group, tile_kernels<T>().lanes, tile_kernels<T>().vectors);
+}
+
+inline std::int64_t padded_width(const std::vector<ColumnBlock>& blocks) {
+  return blocks.empty() ? 0 : blocks.back().offset + blocks.back().width;
+}
+
+/// out[k * width + c] = in[k * k_step + c * c_step] for k < length, c < count; zero for count <= c < width.
+template <class T>
+void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
+                std::int64_t width, T* out);
+
+inline constexpr std::int64_t pack_cost = 32;  ///< packing an element takes about as long as this many flops
+
+/// Elements of T on the heap, counted by the allocator.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t count) : block_(static_cast<std::size_t>(count) * sizeof(T), Device::cpu) {}
+  [[nodiscard]] T* data() { return static_cast<T*>(block_.data()); }
+  [[nodiscard]] const T* data() const { return static_cast<const T*>(block_.data()); }
+
+ private:
+  Block block_;
+};
+
+/// Runs work(piece, first, last) over the tiles of every piece, in tasks of roughly equal size. `flops` is the work of
+/// one tile; work too small to be worth a second thread stays in this one. The cut depends on the work only, and could
+/// not show in the bits if it did not: every tile is computed alike.
+void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,
+                    const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work);
+
+}  // namespace costate::cpu

@@ -1,0 +1,182 @@
+// One face for every file of tensors: the kind from the first bytes, then a list of entries that read themselves.
+#include "io/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <tuple>
+
+#include "io/element.h"
+#include "io/hdf5.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+#include "io/torch_file.h"
+#include "io/torch_rebuild.h"
+#include "io/torch_select.h"
+
+namespace costate {
+namespace {
+
+enum class Kind : std::uint8_t { hdf5, safetensors, torch, unknown };
+
+// What an unknown file probably is, for the error.
+std::string guess(std::string_view head) {
+  if (head.empty()) return "it is empty";
+  if (head.starts_with("version https://git-lfs")) return "it is a Git LFS pointer: fetch the real file with 'git lfs pull'";
+  if (head.find("<html") != std::string_view::npos || head.starts_with("<!")) return "it is a web page: the download failed";
+  if (head.starts_with("\x93NUMPY")) return "it is a NumPy array without names";
+  return "its first bytes are none of HDF5, safetensors or PyTorch";
+}
+
+Kind kind_of(std::string_view head) {
+  constexpr std::string_view hdf5 = "\x89HDF\r\n\x1a\n";
+  if (head.starts_with(hdf5)) return Kind::hdf5;
+  for (std::size_t at = 512; at + 8 <= head.size(); at *= 2)  // behind a user block
+    if (head.substr(at, 8) == hdf5) return Kind::hdf5;
+  if (head.starts_with("PK\x03\x04")) return Kind::torch;
+  // a header length and '{'; before pickles, as a length may begin with their first bytes
+  if (head.size() > 8 && head[8] == '{' && head[7] == '\0') return Kind::safetensors;
+  if (head.size() > 1 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return Kind::torch;
+  const auto start = head.find_first_not_of(" \t\r\n");
+  if (start != std::string_view::npos && head[start] == '{') return Kind::safetensors;  // an index of shards
+  return head.size() > 8 && head[8] == '{' ? Kind::safetensors : Kind::unknown;
+}
+
+using Entries = std::vector<CheckpointEntry>;
+
+Entries entries_of(std::shared_ptr<const Safetensors> file) {
+  Entries all;
+  for (const auto& e : file->entries()) {
+    const std::string& name = e.name;
+    all.push_back({name, [file, name] { return file->find(name)->shape; }, [file, name] { return file->dtype(name); },
+                   [file, name] { return file->read(name); }});
+  }
+  return all;
+}
+
+Entries entries_of(std::shared_ptr<const Hdf5Reader> file) {
+  Entries all;
+  for (const auto& name : file->datasets()) {
+    std::string key = name;
+    std::replace(key.begin(), key.end(), '/', '.');
+    all.push_back({key, [file, name] { return file->shape(name); }, [file, name] { return file->dtype(name); },
+                   [file, name] { return file->read(name); }});
+  }
+  return all;
+}
+
+Entries entries_of(std::shared_ptr<const TorchFile> file, bool skip_optimisers, const std::string& where) {
+  Entries all;
+  for (const auto& [key, tensor] : list_tensors(file->root(), skip_optimisers, where)) {
+    const auto of = [where, name = key] { return fmt::format("{}: tensor '{}'", where, printable(name)); };
+    all.push_back({key, [of, t = tensor, file] { return checked_shape(t->dims, of()); },
+                   [of, t = tensor, file] { return dtype_of(t->storage.element, of()); },
+                   [t = tensor, name = key, file] { return file->read(*t, printable(name)); }});
+  }
+  return all;
+}
+
+// Is this costate's own file? (A foreign `format` attribute of another kind is not an error.)
+bool is_own(const Hdf5Reader& file) {
+  try {
+    return file.text("", "format") == "costate model";
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& n : names) text += (text.empty() ? "'" : ", '") + n + "'";
+  return text;
+}
+
+// The dotted prefix to select in a PyTorch file, and the note about it.
+std::pair<std::string, std::string> torch_prefix(const TorchFile& file, const std::string& where) {
+  const Selection s = select_weights(file.root(), where);
+  require(s.found, "{}: holds no dictionary of tensors", where);
+  std::string note = s.path.empty() ? "all tensors of the file" : fmt::format("tensors of '{}'", printable(s.path));
+  note += ": " + s.reason;
+  if (!s.others.empty()) note += fmt::format("; the file also has {}", list_of(s.others));
+  return {s.path, note};
+}
+
+}  // namespace
+
+// Keeps what lies below the dotted `prefix` and takes the prefix off.
+void Checkpoint::select(Entries all, const std::string& prefix) {
+  for (auto& e : all) {
+    if (!prefix.empty()) {
+      if (!e.key.starts_with(prefix) || e.key.size() <= prefix.size() || e.key[prefix.size()] != '.') continue;
+      e.key.erase(0, prefix.size() + 1);
+    }
+    entries_.push_back(std::move(e));
+  }
+  require(!entries_.empty(), "checkpoint '{}': holds no tensors{}", path_.string(),
+          prefix.empty() ? "" : fmt::format(" below '{}'", prefix));
+  sorted_.resize(entries_.size());
+  std::iota(sorted_.begin(), sorted_.end(), std::size_t{0});
+  std::sort(sorted_.begin(), sorted_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].key < entries_[b].key; });
+  const auto twice = std::adjacent_find(sorted_.begin(), sorted_.end(),
+                                        [&](std::size_t a, std::size_t b) { return entries_[a].key == entries_[b].key; });
+  require(twice == sorted_.end(), "checkpoint '{}': the key '{}' occurs twice", path_.string(),
+          twice == sorted_.end() ? "" : printable(entries_[*twice].key));
+}
+
+Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string& key) {
+  Checkpoint c;
+  c.path_ = path;
+  const std::string where = fmt::format("checkpoint '{}'", path.string());
+  Kind kind = Kind::unknown;
+  {
+    const MappedFile file(path);
+    kind = kind_of(file.bytes());
+    require(kind != Kind::unknown, "{}: is not a checkpoint costate knows: {}", where, guess(file.bytes().substr(0, 512)));
+  }
+  std::string prefix = key;
+  c.note_ = key.empty() ? "all tensors of the file" : fmt::format("tensors of '{}', as asked for", key);
+  if (kind == Kind::safetensors) {
+    c.format_ = "safetensors";
+    c.select(entries_of(std::make_shared<const Safetensors>(Safetensors::open(path))), prefix);
+  } else if (kind == Kind::hdf5) {
+    c.format_ = "hdf5";
+    const auto file = std::make_shared<const Hdf5Reader>(path);
+    if (key.empty() && is_own(*file)) {
+      prefix = "weights";
+      c.note_ = "tensors of 'weights': the file is costate's own";
+    }
+    c.select(entries_of(file), prefix);
+  } else {
+    const auto file = std::make_shared<const TorchFile>(TorchFile::open(path));
+    c.format_ = file->format();
+    if (key.empty()) std::tie(prefix, c.note_) = torch_prefix(*file, where);
+    c.select(entries_of(file, key.empty(), where), prefix);
+  }
+  return c;
+}
+
+std::vector<std::string> Checkpoint::keys() const {
+  std::vector<std::string> all;
+  for (const auto& e : entries_) all.push_back(e.key);
+  return all;
+}
+
+const CheckpointEntry* Checkpoint::find(std::string_view key) const {
+  const auto it = std::lower_bound(sorted_.begin(), sorted_.end(), key,
+                                   [&](std::size_t i, std::string_view k) { return entries_[i].key < k; });
+  return it != sorted_.end() && entries_[*it].key == key ? &entries_[*it] : nullptr;
+}
+
+const CheckpointEntry& Checkpoint::at(std::string_view key) const {
+  const auto* e = find(key);
+  require(e != nullptr, "checkpoint '{}': has no tensor '{}' (of {}; the first is '{}')", path_.string(), key, entries_.size(),
+          entries_.empty() ? "" : printable(entries_.front().key));
+  return *e;
+}
+
+bool Checkpoint::contains(std::string_view key) const { return find(key) != nullptr; }
+Shape Checkpoint::shape(std::string_view key) const { return at(key).shape(); }
+DType Checkpoint::dtype(std::string_view key) const { return at(key).dtype(); }
+Tensor Checkpoint::read(std::string_view key) const { return at(key).read(); }
+
+}  // namespace costate

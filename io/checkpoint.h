@@ -1,0 +1,62 @@
+// Any file of named tensors behind one face: safetensors (single, sharded), PyTorch (zip, legacy), HDF5.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace costate {
+
+/// One tensor of a checkpoint, read when asked for.
+struct CheckpointEntry {
+  std::string key;
+  std::function<Shape()> shape;
+  std::function<DType()> dtype;  ///< of what read() gives
+  std::function<Tensor()> read;
+};
+
+/// The kind of file is found from its first bytes, never from its name.
+///
+/// Which tensors: everything below `key` if that is given ("ema", "model.0", "weights"; dictionaries, lists, groups and dotted
+/// prefixes alike), and else
+///   1. the root, if it holds tensors itself and no dictionary named in 2 holds more;
+///   2. the first of these that leads to tensors with names, by the same rule inside it:
+///      ema_model, ema, model_ema, ema_state_dict, params_ema, state_dict, model_state_dict, model, params, net;
+///   3. the dictionary with the most tensors, the first of equals; optimiser states never count.
+/// safetensors and HDF5 have no dictionaries: all of the file, or of the group `weights` in costate's own files.
+/// note() says what was chosen, and what else could be asked for by `key`.
+///
+/// Keys: names of nested dictionaries and HDF5 groups are joined by '.'; nothing is stripped ("module." stays).
+class Checkpoint {
+ public:
+  /// Error: unreadable or damaged file, unknown kind, no tensors, nothing below `key`, a key that occurs twice.
+  static Checkpoint open(const std::filesystem::path& path, const std::string& key = "");
+
+  /// In the order of the file (PyTorch) or sorted (safetensors, HDF5).
+  [[nodiscard]] std::vector<std::string> keys() const;
+  [[nodiscard]] bool contains(std::string_view key) const;
+  [[nodiscard]] Shape shape(std::string_view key) const;
+  [[nodiscard]] DType dtype(std::string_view key) const;  ///< of what read() gives
+  [[nodiscard]] Tensor read(std::string_view key) const;
+
+  [[nodiscard]] const std::string& format() const { return format_; }  ///< "safetensors", "pytorch zip", "pytorch legacy", "hdf5"
+  [[nodiscard]] const std::string& note() const { return note_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  [[nodiscard]] const CheckpointEntry* find(std::string_view key) const;
+  [[nodiscard]] const CheckpointEntry& at(std::string_view key) const;
+  void select(std::vector<CheckpointEntry> all, const std::string& prefix);
+
+  std::filesystem::path path_;
+  std::string format_, note_;
+  std::vector<CheckpointEntry> entries_;
+  std::vector<std::size_t> sorted_;  // entries by key, for look-ups
+};
+
+}  // namespace costate

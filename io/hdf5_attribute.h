@@ -1,0 +1,25 @@
+// Attributes of open HDF5 objects, for the reader and the writer. To be called under hdf5::Lock.
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace costate::hdf5 {
+
+/// nullopt when `object` has no attribute of that name; Error, beginning with `where`, when it is of another kind or damaged.
+std::optional<std::string> read_text(hid_t object, const std::string& name, const std::string& where);
+std::optional<std::vector<double>> read_numbers(hid_t object, const std::string& name, const std::string& where);
+std::optional<std::int64_t> read_integer(hid_t object, const std::string& name, const std::string& where);
+
+/// Text is stored with variable length (in the file's heap, so a long configuration has no 64 KB limit), as UTF-8.
+void write_text(hid_t object, const std::string& name, std::string_view value, const std::string& where);
+/// `data` holds `count` values of the memory type `type` (native double or int64); `scalar` for one value without a shape.
+void write_values(hid_t object, const std::string& name, hid_t type, const void* data, std::size_t count, bool scalar,
+                  const std::string& where);
+
+}  // namespace costate::hdf5

@@ -1,0 +1,51 @@
+// The lock of libhdf5 and the text of its error stack.
+#include "io/hdf5_handle.h"
+
+namespace costate::hdf5 {
+namespace {
+
+// Never destroyed: handles of static lifetime may be closed after it otherwise.
+std::recursive_mutex& mutex() {
+  static std::recursive_mutex& m = *new std::recursive_mutex;
+  return m;
+}
+
+herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* text) {
+  // called by C: an exception must not pass
+  try {
+    auto& out = *static_cast<std::string*>(text);
+    if (error->desc != nullptr && *error->desc != '\0' && out.empty()) out = error->desc;
+  } catch (...) {
+    return -1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Lock::Lock() : lock_(mutex()) {
+  static const bool once = [] {
+    H5open();
+    H5PLset_loading_state(0);
+    return true;
+  }();
+  static_cast<void>(once);
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // per thread in thread-safe builds, so on every entry
+}
+
+std::string last_error() {
+  std::string text;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+  return text.empty() ? text : " (libhdf5: " + text + ")";
+}
+
+Handle check(hid_t id, herr_t (*close)(hid_t), const std::string& where) {
+  check(id >= 0, where);
+  return {id, close};
+}
+
+void check(bool ok, const std::string& where) {
+  if (!ok) fail("{}{}", where, last_error());
+}
+
+}  // namespace costate::hdf5

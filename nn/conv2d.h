@@ -1,0 +1,37 @@
+// A convolution layer on images (n, h, w, c).
+#pragma once
+
+#include "autodiff/ops/conv2d.h"
+#include "nn/network.h"
+#include "nn/parameter.h"
+
+namespace costate {
+
+struct Conv2d {
+  Tensor weight;  ///< (kh, kw, in, out)
+  Tensor bias;    ///< (out), undefined where the layer has none
+  ConvGeometry geometry;
+
+  Conv2d() = default;
+  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const ConvGeometry& how)
+      : weight(parameter({kernel, kernel, in, out})), bias(parameter({out})), geometry(how) {}
+  /// Stride 1, the size is kept.
+  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel)
+      : Conv2d(in, out, kernel, same_padding(kernel, kernel)) {}
+
+  static void fields(auto& self, auto&& visit) {
+    visit("weight", self.weight, Layout::conv);
+    visit("bias", self.bias);
+  }
+
+  [[nodiscard]] Tensor operator()(const Tensor& x) const { return add_bias(conv2d(x, weight, geometry), bias); }
+
+  /// The same plus a vector a sample, shift (n, out). It is added to the bias first, so the image is passed over once
+  /// only.
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& shift) const {
+    const Tensor all = add_bias(shift, bias);
+    return add(conv2d(x, weight, geometry), reshape(all, {all.dim(0), 1, 1, all.dim(1)}));
+  }
+};
+
+}  // namespace costate

@@ -1,0 +1,23 @@
+// Family unet2d: diffusers' UNet2DModel (DDPM, DDIM, score-SDE and consistency checkpoints of images).
+#include "nn/unet2d.h"
+#include "nn/family.h"
+
+namespace costate {
+
+Family unet2d_family() {
+  return {"unet2d", "U-Net of images with time and labels: diffusers' UNet2DModel, all block types",
+          [](const Config& config, const KeyShapes&) -> std::string {
+            const std::string name = config.text("_class_name", "");
+            if (name == "UNet2DModel") return "_class_name = UNet2DModel";
+            // The first files of diffusers have no class name. Conditional U-Nets and autoencoders, which list blocks
+            // too, have.
+            return name.empty() && config.has("down_block_types") && config.has("up_block_types")
+                       ? "down_block_types and up_block_types"
+                       : "";
+          },
+          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<UNet2D>>(UNet2D(unet2d_plan(config)));
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,61 @@
+// The three projections of a time.
+#include "nn/time_embedding.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/cos.h"
+#include "autodiff/ops/rows.h"
+#include "autodiff/ops/sin.h"
+
+namespace costate {
+namespace {
+
+// Angles reach thousands of turns, so they are f64 whatever the network computes in; still ops: W is differentiable.
+Tensor fourier_features(const std::vector<double>& t, const Tensor& weight, DType dtype) {
+  std::vector<double> logs;
+  for (const double value : t) {
+    require(value > 0, "time embedding: Fourier features take the logarithm of the time, which is {}", value);
+    logs.push_back(2 * std::numbers::pi * std::log(value));
+  }
+  const Tensor frequencies = reshape(cast(weight, DType::f64), {1, weight.dim(0)});
+  const Tensor angles = Tensor::from(logs, {static_cast<std::int64_t>(t.size()), 1}) * frequencies;
+  return cast(concat({sin(angles), cos(angles)}, 1), dtype);
+}
+
+Tensor table_rows(const std::vector<double>& t, const Tensor& table) {
+  for (const double value : t)
+    require(value >= 0 && value < static_cast<double>(table.dim(0)) && value == std::floor(value),
+            "time embedding: time {} is not a row of the learned table of {}", value, table.dim(0));
+  return gather_rows(table, Tensor::from(t, {static_cast<std::int64_t>(t.size())}, DType::i32));
+}
+
+}  // namespace
+
+Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype) {
+  const auto rows = static_cast<std::int64_t>(t.size()), half = width / 2;
+  require(static_cast<double>(half) != freq_shift, "time embedding: width {} with freq_shift {} has no frequencies",
+          width, freq_shift);
+  std::vector<double> values(static_cast<std::size_t>(rows * width), 0.0);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    double* const row = values.data() + i * width;
+    for (std::int64_t k = 0; k < half; ++k) {
+      const double exponent = -std::log(10000.0) * static_cast<double>(k) / (static_cast<double>(half) - freq_shift);
+      const double angle = t[static_cast<std::size_t>(i)] * std::exp(exponent);
+      row[cos_first ? half + k : k] = std::sin(angle);
+      row[cos_first ? k : half + k] = std::cos(angle);
+    }
+  }
+  return Tensor::from(values, {rows, width}, dtype);
+}
+
+Tensor TimeProjection::operator()(const std::vector<double>& t, DType dtype) const {
+  if (kind == Kind::fourier) return fourier_features(t, weight, dtype);
+  if (kind == Kind::learned) return table_rows(t, weight);
+  return sinusoids(t, width, cos_first, freq_shift, dtype);
+}
+
+}  // namespace costate

@@ -1,0 +1,52 @@
+// Times (and numbered labels) as vectors: sinusoids, Fourier features or a table, then a small MLP.
+#pragma once
+
+#include <vector>
+
+#include "autodiff/ops/silu.h"
+#include "nn/linear.h"
+
+namespace costate {
+
+/// Sinusoids of the numbers: with half = width / 2 and angle_k = t 10000^(-k / (half - freq_shift)), each row is all
+/// sines, then all cosines (or the other way round), and a zero if the width is odd. Angles and sines are f64, then
+/// rounded to `dtype`.
+[[nodiscard]] Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift,
+                               DType dtype);
+
+/// What a network makes of its time before any layer.
+struct TimeProjection {
+  enum class Kind {
+    positional,  ///< sinusoids; no weights
+    fourier,     ///< [sin, cos] of 2 pi W ln t, with W (width / 2)
+    learned,     ///< row t of a table (steps, width)
+  };
+
+  Kind kind = Kind::positional;
+  std::int64_t width = 0;  ///< of the result
+  bool cos_first = true;   ///< positional only, like freq_shift
+  double freq_shift = 0;
+  Tensor weight;  ///< undefined for sinusoids
+
+  static void fields(auto& self, auto&& visit) { visit("weight", self.weight); }
+
+  /// (rows, width) in `dtype` for one time a row.
+  [[nodiscard]] Tensor operator()(const std::vector<double>& t, DType dtype) const;
+};
+
+/// linear, SiLU, linear
+struct TimeEmbedding {
+  Linear linear_1, linear_2;
+
+  TimeEmbedding() = default;
+  TimeEmbedding(std::int64_t in, std::int64_t out) : linear_1(in, out), linear_2(out, out) {}
+
+  static void fields(auto& self, auto&& visit) {
+    visit("linear_1", self.linear_1);
+    visit("linear_2", self.linear_2);
+  }
+
+  [[nodiscard]] Tensor operator()(const Tensor& x) const { return linear_2(silu(linear_1(x))); }
+};
+
+}  // namespace costate
