@@ -19,8 +19,8 @@ const Adjoint& find_adjoint(const std::string& name) {
 Gradient solve(const GradientProblem& problem,
                const std::function<void(const GradientProblem&, const Sampler&, Gradient&)>& method) {
   require(problem.loss != nullptr, "gradient: no loss was given");
-  require(problem.wrt_p.empty() || problem.wrt_p.size() == problem.p.size(), "gradient: {} flags in wrt_p for {} parameters",
-          problem.wrt_p.size(), problem.p.size());
+  require(problem.wrt_p.empty() || problem.wrt_p.size() == problem.p.size(),
+          "gradient: {} flags in wrt_p for {} parameters", problem.wrt_p.size(), problem.p.size());
   GradientProblem full = problem;
   full.wrt_p.resize(problem.p.size(), false);
   full.loss = [&problem](const Tensor& x_0) {
@@ -34,7 +34,8 @@ Gradient solve(const GradientProblem& problem,
   Gradient result;
   result.p.resize(problem.p.size());
   Sampler counting = problem.sampler;
-  counting.denoiser.net = [&result, &net = problem.sampler.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
+  counting.denoiser.net = [&result, &net = problem.sampler.denoiser.net](const Tensor& x, const Level& at,
+                                                                         const Tensors& p) {
     ++result.nfe;
     return net(x, at, p);
   };

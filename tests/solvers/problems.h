@@ -1,4 +1,4 @@
-// Problems that the tests of solvers/ share: schedules from text, the mixture of the regression values, samplers put together.
+// What the tests of solvers/ share: schedules from text, the mixture of the regression values, samplers put together.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
@@ -23,13 +23,14 @@ inline SchedulePtr vp_linear(double t_min = 1e-3) {
 inline ExactProblem mixture() {
   return exact_problem(Config::parse(R"({"family": "gaussian_mixture", "weights": [0.5, 0.3, 0.2],
     "means": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]],
-    "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]]})", "mixture"));
+    "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]]})",
+                                     "mixture"));
 }
 
 /// N(0, variance) on the line.
 inline ExactProblem normal(double variance) {
-  return exact_problem(
-      Config::parse(R"({"family": "gaussian", "mean": [0], "covariance": [[)" + std::to_string(variance) + "]]}", "normal"));
+  return exact_problem(Config::parse(
+      R"({"family": "gaussian", "mean": [0], "covariance": [[)" + std::to_string(variance) + "]]}", "normal"));
 }
 
 inline Sampler sampler_of(const ExactProblem& problem, const std::string& stepper, const Grid& grid) {
@@ -53,7 +54,8 @@ inline Tensor half_square_distance(const Tensor& x) {
 inline void check_near(const Tensor& found, const std::vector<double>& expected, double tolerance) {
   const auto values = found.to_vector();
   BOOST_REQUIRE_EQUAL(values.size(), expected.size());
-  for (std::size_t i = 0; i < values.size(); ++i) BOOST_TEST(std::abs(values[i] - expected[i]) <= tolerance, values[i] << " against " << expected[i]);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    BOOST_TEST(std::abs(values[i] - expected[i]) <= tolerance, values[i] << " against " << expected[i]);
 }
 
 /// That `action` throws an Error whose message holds every one of `parts`.
@@ -63,7 +65,8 @@ void check_throws(Action&& action, const std::vector<std::string>& parts) {
     static_cast<void>(action());
     BOOST_ERROR("nothing was thrown");
   } catch (const Error& e) {
-    for (const auto& part : parts) BOOST_TEST(std::string(e.what()).find(part) != std::string::npos, "'" << part << "' is not in: " << e.what());
+    for (const auto& part : parts)
+      BOOST_TEST(std::string(e.what()).find(part) != std::string::npos, "'" << part << "' is not in: " << e.what());
   }
 }
 

@@ -12,8 +12,8 @@
 namespace costate {
 namespace {
 
-Gradient gradient_of(const std::string& adjoint, const Sampler& sampler, const ExactProblem& problem, const Tensor& x_T = start_of_mixture(),
-                     const Loss& loss = half_square_distance) {
+Gradient gradient_of(const std::string& adjoint, const Sampler& sampler, const ExactProblem& problem,
+                     const Tensor& x_T = start_of_mixture(), const Loss& loss = half_square_distance) {
   return find_adjoint(adjoint).gradient({.sampler = sampler,
                                          .x_T = x_T,
                                          .p = problem.p,
@@ -23,7 +23,8 @@ Gradient gradient_of(const std::string& adjoint, const Sampler& sampler, const E
                                          .progress = {}});
 }
 
-Sampler on_mixture(const ExactProblem& problem, const std::string& stepper, const std::string& grid, int steps, double t_min = 1e-2) {
+Sampler on_mixture(const ExactProblem& problem, const std::string& stepper, const std::string& grid, int steps,
+                   double t_min = 1e-2) {
   return sampler_of(problem, stepper, make_grid(grid, *vp_linear(t_min), steps));
 }
 
@@ -49,13 +50,18 @@ double factor(const std::string& adjoint, double variance, const std::string& gr
 /// AdjointDEIS-1 as published, in x and h (methods: "errata" in solvers/README.md). Returns {a_x, a_z, a_theta}.
 Tensors published_adjointdeis_1(const Sampler& sampler, const ExactProblem& problem) {
   std::vector<Tensor> x;
-  const Tensor x_0 = sample(sampler, start_of_mixture(), problem.p, {}, [&](int, const Tensor& at) { x.push_back(at); });
+  const Tensor x_0 =
+      sample(sampler, start_of_mixture(), problem.p, {}, [&](int, const Tensor& at) { x.push_back(at); });
   Tensor a = x_0 - row_of({0.1, 0.2});
   Tensor a_z = Tensor::zeros({1, 2}, DType::f64), a_theta = Tensor::zeros({1}, DType::f64);
   for (std::size_t i = x.size() - 1; i > 0; --i) {
     const Level &t = sampler.grid[i], &s = sampler.grid[i - 1];
     const double growth = std::expm1(s.lambda() - t.lambda());
-    const Tensors J = vjp([&](const Tensors& in) { return Tensors{problem.net(in[0], t, {in[1], in[2]})}; }, {x[i], problem.p[0], problem.p[1]})
+    const Tensors J = vjp(
+                          [&](const Tensors& in) {
+                            return Tensors{problem.net(in[0], t, {in[1], in[2]})};
+                          },
+                          {x[i], problem.p[0], problem.p[1]})
                           .pull({a});
     a = (t.alpha / s.alpha) * a + (s.sigma / (s.alpha * s.alpha) * growth * t.alpha * t.alpha) * J[0];
     a_z = a_z + (s.sigma / s.alpha * growth * t.alpha) * J[1];
@@ -69,7 +75,8 @@ Net layered_net() {
   const auto weight = [](std::uint64_t seed, std::int64_t in, std::int64_t out) {
     return normal_noise(seed, 0, in, 0, {out}) * (1 / std::sqrt(static_cast<double>(in)));
   };
-  return [first = weight(1, 8, 64), middle = weight(2, 64, 64), last = weight(3, 64, 8)](const Tensor& x, const Level&, const Tensors&) {
+  return [first = weight(1, 8, 64), middle = weight(2, 64, 64), last = weight(3, 64, 8)](const Tensor& x, const Level&,
+                                                                                         const Tensors&) {
     Tensor h = tanh(matmul_weight(x, first));
     for (int layer = 0; layer < 10; ++layer) h = tanh(matmul_weight(h, middle));
     return matmul_weight(h, last);
@@ -100,30 +107,36 @@ BOOST_AUTO_TEST_CASE(checkpointed_is_direct_bit_for_bit) {
   for (const auto& sampler : samplers_on(problem)) {
     const Gradient one = gradient_of("direct", sampler, problem), other = gradient_of("checkpointed", sampler, problem);
     const auto same_bits = [](const Tensor& a, const Tensor& b) {
-      return a.shape() == b.shape() && a.dtype() == b.dtype() && std::equal(a.data<double>(), a.data<double>() + a.size(), b.data<double>(), [](double u, double v) {
-               return u == v && std::signbit(u) == std::signbit(v);
-             });
+      return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+             std::equal(a.data<double>(), a.data<double>() + a.size(), b.data<double>(),
+                        [](double u, double v) { return u == v && std::signbit(u) == std::signbit(v); });
     };
     BOOST_TEST(same_bits(one.x_0, other.x_0), sampler.stepper.name);
     BOOST_TEST(same_bits(one.x_T, other.x_T), sampler.stepper.name);
-    for (std::size_t i = 0; i < problem.p.size(); ++i) BOOST_TEST(same_bits(one.p[i], other.p[i]), sampler.stepper.name);
+    for (std::size_t i = 0; i < problem.p.size(); ++i)
+      BOOST_TEST(same_bits(one.p[i], other.p[i]), sampler.stepper.name);
     BOOST_TEST(one.loss == other.loss);
   }
 }
 
 BOOST_AUTO_TEST_CASE(against_central_differences) {
   const auto problem = mixture();
-  const Tensor x_T = start_of_mixture(), dx = row_of({0.3, -0.5}), dz = row_of({0.4, 0.2}), dtheta = Tensor::from({-0.6}, {1});
+  const Tensor x_T = start_of_mixture(), dx = row_of({0.3, -0.5}), dz = row_of({0.4, 0.2}),
+               dtheta = Tensor::from({-0.6}, {1});
   for (const auto& sampler : samplers_on(problem)) {
     const auto loss_at = [&](double c) {
-      return half_square_distance(sample(sampler, x_T + c * dx, {problem.p[0] + c * dz, problem.p[1] + c * dtheta})).item();
+      return half_square_distance(sample(sampler, x_T + c * dx, {problem.p[0] + c * dz, problem.p[1] + c * dtheta}))
+          .item();
     };
     const double h = 2e-3;
-    const double slope = (45 * (loss_at(h) - loss_at(-h)) - 9 * (loss_at(2 * h) - loss_at(-2 * h)) + (loss_at(3 * h) - loss_at(-3 * h))) / (60 * h);
+    const double slope = (45 * (loss_at(h) - loss_at(-h)) - 9 * (loss_at(2 * h) - loss_at(-2 * h)) +
+                          (loss_at(3 * h) - loss_at(-3 * h))) /
+                         (60 * h);
     const Gradient g = gradient_of("checkpointed", sampler, problem);
     const double found = inner(g.x_T, dx).item() + inner(g.p[0], dz).item() + inner(g.p[1], dtheta).item();
     BOOST_TEST_MESSAGE(sampler.stepper.name << ": gradient against differences off by " << std::abs(found - slope));
-    BOOST_TEST(std::abs(found - slope) <= 1e-8 * std::max(1.0, std::abs(slope)), sampler.stepper.name << ": " << found << " against " << slope);
+    BOOST_TEST(std::abs(found - slope) <= 1e-8 * std::max(1.0, std::abs(slope)),
+               sampler.stepper.name << ": " << found << " against " << slope);
   }
 }
 
@@ -158,14 +171,32 @@ BOOST_AUTO_TEST_CASE(stiffness_on_gaussian_data) {
   BOOST_TEST(std::abs(factor("checkpointed", 1, "t", 50) - 0.9642) < 5.1e-5);
 }
 
-BOOST_AUTO_TEST_CASE(order_of_the_direct_gradient) {
+BOOST_AUTO_TEST_CASE(orders_against_the_exact_continuous_gradient) {
   const auto problem = mixture();
-  const std::vector<double> exact = {0.22711281971, 0.095455966582};
-  const auto error = [&](int steps) {
-    const auto g = gradient_of("checkpointed", on_mixture(problem, "ddim", "lambda", steps), problem).x_T.to_vector();
-    return std::hypot(g[0] - exact[0], g[1] - exact[1]);
+  const Tensor exact[] = {row_of({0.22711281971, 0.095455966582}), row_of({0.866516073206, -0.175395588058}),
+                          Tensor::from({0.116114955819}, {1})};
+  const auto errors = [&](const char* adjoint, const char* stepper, int steps) {
+    const Gradient g = gradient_of(adjoint, on_mixture(problem, stepper, "lambda", steps), problem);
+    const auto distance = [](const Tensor& a, const Tensor& b) { return std::sqrt(inner(a - b, a - b).item()); };
+    return std::vector<double>{distance(g.x_T, exact[0]), distance(g.p[0], exact[1]), distance(g.p[1], exact[2])};
   };
-  BOOST_TEST(std::log2(error(160) / error(320)) >= 0.85);
+  struct Case {
+    const char *adjoint, *stepper;
+    double order;
+  };
+  // Heun's states stand in for the exact trajectory of AdjointDEIS-1: their error is of second order.
+  for (const Case& c : {Case{"checkpointed", "ddim", 1}, {"checkpointed", "heun", 2}, {"adjointdeis-1", "heun", 1}}) {
+    const auto coarse = errors(c.adjoint, c.stepper, 160), fine = errors(c.adjoint, c.stepper, 320);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double order = std::log2(coarse[i] / fine[i]);
+      BOOST_TEST_MESSAGE(c.adjoint << " of " << c.stepper << ", "
+                                   << (i == 0   ? "x_T"
+                                       : i == 1 ? "z"
+                                                : "theta")
+                                   << ": order " << order);
+      BOOST_TEST(order >= c.order - 0.15, c.adjoint << " of " << c.stepper << ": order " << order);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(only_what_is_asked_for) {
@@ -173,8 +204,13 @@ BOOST_AUTO_TEST_CASE(only_what_is_asked_for) {
   const Sampler sampler = on_mixture(problem, "dpmpp-2m", "lambda", 8);
   for (const auto& adjoint : adjoints()) {
     const Gradient all = gradient_of(adjoint.name, sampler, problem);
-    GradientProblem some{.sampler = sampler, .x_T = start_of_mixture(), .p = problem.p, .wrt_x_T = false, .wrt_p = {false, true},
-                         .loss = half_square_distance, .progress = {}};
+    GradientProblem some{.sampler = sampler,
+                         .x_T = start_of_mixture(),
+                         .p = problem.p,
+                         .wrt_x_T = false,
+                         .wrt_p = {false, true},
+                         .loss = half_square_distance,
+                         .progress = {}};
     const Gradient theta = adjoint.gradient(some);
     BOOST_TEST((!theta.x_T.defined() && !theta.p[0].defined()));
     BOOST_TEST(theta.p[1].item() == all.p[1].item());
@@ -189,7 +225,8 @@ BOOST_AUTO_TEST_CASE(only_what_is_asked_for) {
 BOOST_AUTO_TEST_CASE(evaluations_are_counted) {
   const auto problem = mixture();
   const Sampler sampler = on_mixture(problem, "heun", "lambda", 10);
-  const Gradient direct = gradient_of("direct", sampler, problem), checkpointed = gradient_of("checkpointed", sampler, problem),
+  const Gradient direct = gradient_of("direct", sampler, problem),
+                 checkpointed = gradient_of("checkpointed", sampler, problem),
                  continuous = gradient_of("adjointdeis-1", sampler, problem);
   BOOST_TEST((direct.nfe == 20 && direct.vjps == 20));
   BOOST_TEST((checkpointed.nfe == 40 && checkpointed.vjps == 20));
@@ -212,11 +249,13 @@ BOOST_AUTO_TEST_CASE(sampler_differentiates_twice) {
     const auto loss = [&](const Tensors& in) { return half_square_distance(sample(sampler, in[0], problem.p)); };
     const auto gradient_at = [&](double c) { return gradient_of("checkpointed", sampler, problem, x_T + c * v).x_T; };
     const double h = 1e-3;
-    const Tensor slope = (8.0 * (gradient_at(h) - gradient_at(-h)) - (gradient_at(2 * h) - gradient_at(-2 * h))) / (12 * h);
+    const Tensor slope =
+        (8.0 * (gradient_at(h) - gradient_at(-h)) - (gradient_at(2 * h) - gradient_at(-2 * h))) / (12 * h);
     const auto expected = slope.to_vector();
     check_near(hvp(loss, {x_T}, {v})[0], expected, 1e-7);
     for (const char* adjoint : {"direct", "checkpointed"}) {
-      const auto outer = jvp([&](const Tensors& in) { return Tensors{gradient_of(adjoint, sampler, problem, in[0]).x_T}; }, {x_T}, {v});
+      const auto outer = jvp(
+          [&](const Tensors& in) { return Tensors{gradient_of(adjoint, sampler, problem, in[0]).x_T}; }, {x_T}, {v});
       check_near(outer.second[0], expected, 1e-7);
     }
   }
@@ -230,11 +269,13 @@ BOOST_AUTO_TEST_CASE(checkpointed_needs_a_twentieth_of_the_memory) {
   const auto peak_of = [&](const char* adjoint) {
     const auto before = memory_use().live;
     reset_peak();
-    find_adjoint(adjoint).gradient({.sampler = sampler, .x_T = x_T, .p = {}, .wrt_x_T = true, .wrt_p = {}, .loss = sum, .progress = {}});
+    find_adjoint(adjoint).gradient(
+        {.sampler = sampler, .x_T = x_T, .p = {}, .wrt_x_T = true, .wrt_p = {}, .loss = sum, .progress = {}});
     return memory_use().peak - before;
   };
   const auto direct = peak_of("direct"), checkpointed = peak_of("checkpointed");
-  BOOST_TEST_MESSAGE("peak bytes: direct " << direct << ", checkpointed " << checkpointed << ", ratio " << static_cast<double>(direct) / static_cast<double>(checkpointed));
+  BOOST_TEST_MESSAGE("peak bytes: direct " << direct << ", checkpointed " << checkpointed << ", ratio "
+                                           << static_cast<double>(direct) / static_cast<double>(checkpointed));
   BOOST_TEST(20 * checkpointed <= direct);
 }
 
@@ -246,10 +287,16 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   sampler.eta = 0.5;
   check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"eta = 0.5"});
   sampler.eta = 0;
-  check_throws([&] { gradient_of("direct", sampler, problem, start_of_mixture(), [](const Tensor& x) { return x; }); }, {"scalar"});
+  check_throws([&] { gradient_of("direct", sampler, problem, start_of_mixture(), [](const Tensor& x) { return x; }); },
+               {"scalar"});
   check_throws([&] { gradient_of("checkpointed", sampler, problem, start_of_mixture(), {}); }, {"no loss"});
-  GradientProblem flags{.sampler = sampler, .x_T = start_of_mixture(), .p = problem.p, .wrt_x_T = true, .wrt_p = {true},
-                        .loss = half_square_distance, .progress = {}};
+  GradientProblem flags{.sampler = sampler,
+                        .x_T = start_of_mixture(),
+                        .p = problem.p,
+                        .wrt_x_T = true,
+                        .wrt_p = {true},
+                        .loss = half_square_distance,
+                        .progress = {}};
   check_throws([&] { find_adjoint("direct").gradient(flags); }, {"1 flags", "2 parameters"});
 }
 

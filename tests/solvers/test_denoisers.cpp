@@ -14,10 +14,14 @@ Denoiser as(const ExactProblem& problem, Prediction p) {
     const Tensor eps = eps_net(x, at, theta);
     const Tensor x_0 = (x - at.sigma * eps) / at.alpha;
     switch (p) {
-      case Prediction::epsilon: return eps;
-      case Prediction::sample: return x_0;
-      case Prediction::v: return (at.alpha * eps - at.sigma * x_0) / std::hypot(at.alpha, at.sigma);
-      case Prediction::noise: return at.sigma * eps;
+      case Prediction::epsilon:
+        return eps;
+      case Prediction::sample:
+        return x_0;
+      case Prediction::v:
+        return (at.alpha * eps - at.sigma * x_0) / std::hypot(at.alpha, at.sigma);
+      case Prediction::noise:
+        return at.sigma * eps;
     }
     fail("no such prediction");
   };
@@ -25,7 +29,8 @@ Denoiser as(const ExactProblem& problem, Prediction p) {
 }
 
 /// ln of the noisy density of a mixture of isotropic Gaussians in the plane, straight from its definition.
-double log_density(const std::vector<double>& weights, const std::vector<double>& means, double variance, const Level& at, double x, double y) {
+double log_density(const std::vector<double>& weights, const std::vector<double>& means, double variance,
+                   const Level& at, double x, double y) {
   double sum = 0;
   const double v = at.alpha * at.alpha * variance + at.sigma * at.sigma;
   for (std::size_t k = 0; k < weights.size(); ++k) {
@@ -77,14 +82,17 @@ BOOST_AUTO_TEST_CASE(exact_nets_are_minus_sigma_times_the_score) {
   const std::vector<double> weights = {0.5, 0.3, 0.2}, means = {1, 0.3, -0.7, 0.9, 0.2, -1.1};
   const auto gmm = mixture();
   const auto dirac = exact_problem(Config::parse(
-      R"({"family": "dirac_set", "weights": [0.5, 0.3, 0.2], "points": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]]})", "dirac"));
+      R"({"family": "dirac_set", "weights": [0.5, 0.3, 0.2], "points": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]]})",
+      "dirac"));
   const double x = 0.4, y = -0.1, h = 1e-3;
   for (const double t : {0.2, 0.5, 0.9}) {
     const Level at = vp_linear()->level(t);
     for (const bool points : {false, true}) {
       const auto ln_q = [&](double u, double v) { return log_density(weights, means, points ? 0 : 0.0225, at, u, v); };
       const auto slope = [&](double dx, double dy) {
-        return (8 * (ln_q(x + dx, y + dy) - ln_q(x - dx, y - dy)) - (ln_q(x + 2 * dx, y + 2 * dy) - ln_q(x - 2 * dx, y - 2 * dy))) / (12 * h);
+        return (8 * (ln_q(x + dx, y + dy) - ln_q(x - dx, y - dy)) -
+                (ln_q(x + 2 * dx, y + 2 * dy) - ln_q(x - 2 * dx, y - 2 * dy))) /
+               (12 * h);
       };
       const auto& problem = points ? dirac : gmm;
       check_near(problem.net(row_of({x, y}), at, problem.p), {-at.sigma * slope(h, 0), -at.sigma * slope(0, h)}, 1e-8);
@@ -93,9 +101,11 @@ BOOST_AUTO_TEST_CASE(exact_nets_are_minus_sigma_times_the_score) {
 }
 
 BOOST_AUTO_TEST_CASE(full_covariances) {
-  const auto one = exact_problem(Config::parse(R"({"family": "gaussian", "mean": [1, -1], "covariance": [[2, 0.5], [0.5, 1]]})", "g"));
+  const auto one = exact_problem(
+      Config::parse(R"({"family": "gaussian", "mean": [1, -1], "covariance": [[2, 0.5], [0.5, 1]]})", "g"));
   const auto two = exact_problem(Config::parse(R"({"family": "gaussian_mixture", "means": [[1, -1], [1, -1]],
-    "covariances": [[[2, 0.5], [0.5, 1]], [[2, 0.5], [0.5, 1]]]})", "gg"));
+    "covariances": [[[2, 0.5], [0.5, 1]], [[2, 0.5], [0.5, 1]]]})",
+                                               "gg"));
   const Level at{0, 0.8, 0.6};
   // alpha^2 C + sigma^2 = [[1.64, 0.32], [0.32, 1]]; its inverse times x - alpha mean = (1.2, 1.8), times sigma.
   const double det = 1.64 - 0.32 * 0.32;
@@ -113,15 +123,25 @@ BOOST_AUTO_TEST_CASE(parameters_of_the_mixture) {
   check_near(shifted, problem.net(x, at, problem.p).to_vector(), 1e-14);
   const auto heavier = exact_problem(Config::parse(R"({"family": "gaussian_mixture", "weights": [1.5, 0.3, 0.2],
     "means": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]],
-    "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]]})", "heavier"));
-  check_near(problem.net(x, at, {problem.p[0], Tensor::from({std::log(3)}, {1})}), heavier.net(x, at, heavier.p).to_vector(), 1e-14);
+    "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]]})",
+                                                   "heavier"));
+  check_near(problem.net(x, at, {problem.p[0], Tensor::from({std::log(3)}, {1})}),
+             heavier.net(x, at, heavier.p).to_vector(), 1e-14);
 }
 
 BOOST_AUTO_TEST_CASE(wrong_problems) {
   check_throws([] { exact_problem(Config::parse(R"({"family": "gausian"})", "c")); }, {"gausian", "gaussian"});
-  check_throws([] { exact_problem(Config::parse(R"({"family": "gaussian", "mean": [0, 0], "covariance": [1]})", "c")); }, {"covariance", "1 numbers"});
-  check_throws([] { exact_problem(Config::parse(R"({"family": "gaussian", "mean": [0, 0], "covariance": [[1, 2], [3, 1]]})", "c")); }, {"symmetric"});
-  check_throws([] { exact_problem(Config::parse(R"({"family": "dirac_set", "points": [[0], [1]], "weights": [1]})", "c")); }, {"1 weights for 2"});
+  check_throws(
+      [] { exact_problem(Config::parse(R"({"family": "gaussian", "mean": [0, 0], "covariance": [1]})", "c")); },
+      {"covariance", "1 numbers"});
+  check_throws(
+      [] {
+        exact_problem(Config::parse(R"({"family": "gaussian", "mean": [0, 0], "covariance": [[1, 2], [3, 1]]})", "c"));
+      },
+      {"symmetric"});
+  check_throws(
+      [] { exact_problem(Config::parse(R"({"family": "dirac_set", "points": [[0], [1]], "weights": [1]})", "c")); },
+      {"1 weights for 2"});
   const auto problem = mixture();
   check_throws([&] { problem.net(row_of({1, 2, 3}), {0, 1, 1}, problem.p); }, {"(n, 2)", "(1, 3)"});
   check_throws([&] { problem.net(row_of({1, 2}), {0, 1, 1}, {}); }, {"2 parameters", "got 0"});

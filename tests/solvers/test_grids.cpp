@@ -31,7 +31,9 @@ BOOST_AUTO_TEST_CASE(uniform_in_their_clock) {
     BOOST_REQUIRE(grid.size() == 8u);
     BOOST_TEST((grid.front().t == 1 && grid.back().t == schedule->t_min));
     const double whole = of(grid.back()) - of(grid.front());
-    for (std::size_t i = 0; i < 8; ++i) BOOST_TEST(std::abs(of(grid[i]) - of(grid.front()) - whole * static_cast<double>(i) / 7) < 1e-11 * std::abs(whole));
+    for (std::size_t i = 0; i < 8; ++i)
+      BOOST_TEST(std::abs(of(grid[i]) - of(grid.front()) - whole * static_cast<double>(i) / 7) <
+                 1e-11 * std::abs(whole));
   };
   check("t", [](const Level& at) { return at.t; });
   check("lambda", [](const Level& at) { return at.lambda(); });
@@ -48,7 +50,8 @@ BOOST_AUTO_TEST_CASE(spacings_of_diffusers) {
   const auto linspace = times(make_grid("linspace", *ddpm, 20), 20);
   BOOST_TEST((linspace[0] == 999 && linspace[1] == 946 && linspace[19] == 0));
   BOOST_TEST(times(make_grid("leading", *ddpm, 20, FinalLevel::zero, 1), 2) == (std::vector<double>{951, 901}));
-  // np.round(np.arange(1000, 0, -1000 / N)) - 1: exact halves go to the even number; with N = 48 they are halves but for rounding.
+  // np.round(np.arange(1000, 0, -1000 / N)) - 1: exact halves go to the even number; with N = 48 they are halves but
+  // for rounding.
   BOOST_TEST(times(make_grid("trailing", *ddpm, 16), 4) == (std::vector<double>{999, 937, 874, 811}));
   BOOST_TEST(make_grid("trailing", *ddpm, 48)[3].t == 936);
 }
@@ -77,7 +80,8 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   check_throws([&] { make_grid("leading", *ddpm, 10, FinalLevel::first, 0); }, {"must fall", "t = 0"});
   check_throws([&] { make_grid("linspace", *ddpm, 10, FinalLevel::first); }, {"must fall", "t = 0"});
   check_throws([&] { make_grid("linspace", *ddpm, 1); }, {"linspace", "trailing"});
-  check_throws([&] { make_grid("lambda", *schedule_of(R"({"type": "vp_linear", "t_min": 0})"), 5); }, {"lambda", "infinite"});
+  check_throws([&] { make_grid("lambda", *schedule_of(R"({"type": "vp_linear", "t_min": 0})"), 5); },
+               {"lambda", "infinite"});
   const auto no_signal = schedule_of(R"({"type": "ddpm", "rescale_betas_zero_snr": true})");
   check_throws([&] { make_grid("trailing", *no_signal, 5); }, {"level 0", "alpha = 0"});
   BOOST_TEST(make_grid("leading", *no_signal, 5).size() == 6u);  // does not visit the last step
