@@ -66,7 +66,11 @@ Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tenso
   return cast(out, y.dtype());
 }
 
-Tensor apply_mix(const Mix& m, const Tensor& y, const Tensor& out) {
+Tensor apply_mix(const Mix& m, const Level& at, const Tensor& y, const Tensor& out) {
+  require(std::isfinite(m.y) && std::isfinite(m.out),
+          "denoiser: at the clean end (t = {}, sigma = {}) this network's prediction does not determine eps; take a grid that ends at the "
+          "schedule's first level, or a method that does not evaluate there",
+          at.t, at.sigma);
   if (m.y != 0) return lincomb(m.y, y, m.out, out);
   return m.out == 1 ? out : scale(out, m.out);
 }
@@ -90,11 +94,11 @@ std::string name_of(Prediction p) {
 }
 
 Tensor Denoiser::eps(const Tensor& y, const Level& at, const Tensors& p) const {
-  return apply_mix(eps_from(prediction, at), y, evaluate(*this, y, at, p));
+  return apply_mix(eps_from(prediction, at), at, y, evaluate(*this, y, at, p));
 }
 
 Tensor Denoiser::x0(const Tensor& y, const Level& at, const Tensors& p) const {
-  return apply_mix(x0_from(prediction, at), y, evaluate(*this, y, at, p));
+  return apply_mix(x0_from(prediction, at), at, y, evaluate(*this, y, at, p));
 }
 
 }  // namespace costate

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/isa.h"
 #include "core/progress.h"
 #include "tools/arguments.h"
 #include "tools/model/model.h"

@@ -63,8 +63,7 @@ std::vector<std::string> bundled_models();
 /// Tensors are written as they lay in the file they came from, bit for bit.
 void save_model(const Model& model, const std::filesystem::path& file);
 
-/// A library version, "0.1.0", and the instruction set the kernels use on this machine, "AVX3".
+/// The library's version, "0.1.0".
 std::string version();
-std::string instruction_set();
 
 }  // namespace costate

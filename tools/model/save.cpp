@@ -1,6 +1,4 @@
-// Writing a model as one file, and facts about this build.
-#include <hwy/targets.h>
-
+// Writing a model as one file.
 #include <nlohmann/json.hpp>
 
 #include "io/checkpoint.h"
@@ -31,7 +29,5 @@ void save_model(const Model& model, const std::filesystem::path& file) {
 }
 
 std::string version() { return COSTATE_VERSION; }
-
-std::string instruction_set() { return hwy::TargetName(hwy::SupportedTargets() & -hwy::SupportedTargets()); }
 
 }  // namespace costate
