@@ -19,17 +19,23 @@ const Adjoint& find_adjoint(const std::string& name) {
 Gradient solve(const GradientProblem& problem,
                const std::function<void(const GradientProblem&, const Sampler&, Gradient&)>& method) {
   require(problem.loss != nullptr, "gradient: no loss was given");
-  require(problem.wrt_p.empty() || problem.wrt_p.size() == problem.p.size(), "gradient: {} flags in wrt_p for {} parameters",
-          problem.wrt_p.size(), problem.p.size());
+  require(problem.wrt_p.empty() || problem.wrt_p.size() == problem.p.size(),
+          "gradient: {} flags in wrt_p for {} parameters", problem.wrt_p.size(), problem.p.size());
   GradientProblem full = problem;
   full.wrt_p.resize(problem.p.size(), false);
+  full.loss = [&problem](const Tensor& x_0) {
+    Tensor loss = problem.loss(x_0);
+    require(loss.size() == 1, "gradient: the loss returned shape {}, not a scalar; sum or average it", loss.shape());
+    return loss;
+  };
   const bool any_p = std::find(full.wrt_p.begin(), full.wrt_p.end(), true) != full.wrt_p.end();
   require(full.wrt_x_T || any_p, "gradient: nothing to differentiate with respect to; ask for x_T or for parameters");
 
   Gradient result;
   result.p.resize(problem.p.size());
   Sampler counting = problem.sampler;
-  counting.denoiser.net = [&result, &net = problem.sampler.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
+  counting.denoiser.net = [&result, &net = problem.sampler.denoiser.net](const Tensor& x, const Level& at,
+                                                                         const Tensors& p) {
     ++result.nfe;
     return net(x, at, p);
   };

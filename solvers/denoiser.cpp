@@ -25,10 +25,14 @@ struct Mix {
 Mix eps_from(Prediction p, const Level& at) {
   const double norm = std::hypot(at.alpha, at.sigma);
   switch (p) {
-    case Prediction::epsilon: return {0, 1};
-    case Prediction::sample: return {1 / at.s(), -1 / at.s()};
-    case Prediction::v: return {at.alpha * at.sigma / (norm * norm), at.alpha / norm};
-    case Prediction::noise: return {0, 1 / at.sigma};
+    case Prediction::epsilon:
+      return {0, 1};
+    case Prediction::sample:
+      return {1 / at.s(), -1 / at.s()};
+    case Prediction::v:
+      return {at.alpha * at.sigma / (norm * norm), at.alpha / norm};
+    case Prediction::noise:
+      return {0, 1 / at.sigma};
   }
   fail("denoiser: unknown prediction {}", static_cast<int>(p));
 }
@@ -36,21 +40,29 @@ Mix eps_from(Prediction p, const Level& at) {
 Mix x0_from(Prediction p, const Level& at) {
   const double norm = std::hypot(at.alpha, at.sigma);
   switch (p) {
-    case Prediction::epsilon: return {1, -at.s()};
-    case Prediction::sample: return {0, 1};
-    case Prediction::v: return {at.alpha * at.alpha / (norm * norm), -at.sigma / norm};
-    case Prediction::noise: return {1, -1 / at.alpha};
+    case Prediction::epsilon:
+      return {1, -at.s()};
+    case Prediction::sample:
+      return {0, 1};
+    case Prediction::v:
+      return {at.alpha * at.alpha / (norm * norm), -at.sigma / norm};
+    case Prediction::noise:
+      return {1, -1 / at.alpha};
   }
   fail("denoiser: unknown prediction {}", static_cast<int>(p));
 }
 
 /// The network's output for y, in the dtype of y.
 Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tensors& p) {
-  require(at.alpha > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}; start where there is signal", at.t, at.alpha,
-          at.sigma);
+  require(at.alpha > 0 && at.sigma > 0,
+          "denoiser: level t = {} has alpha = {} and sigma = {}; both must be positive: start where there is signal, "
+          "and do not "
+          "evaluate at the clean end",
+          at.t, at.alpha, at.sigma);
   const Tensor out = d.net(cast(scale(y, at.alpha), d.dtype), at, p);
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
-  require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()), name_of(d.dtype));
+  require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()),
+          name_of(d.dtype));
   return cast(out, y.dtype());
 }
 

@@ -59,7 +59,8 @@ Inverse invert(const Values& m, std::size_t d) {
 Inverse noisy_precision(const Component& c, const Level& at) {
   const std::size_t d = c.mean.size();
   Values m(d * d);
-  for (std::size_t i = 0; i < d * d; ++i) m[i] = at.alpha * at.alpha * c.covariance[i] + (i % (d + 1) == 0 ? at.sigma * at.sigma : 0);
+  for (std::size_t i = 0; i < d * d; ++i)
+    m[i] = at.alpha * at.alpha * c.covariance[i] + (i % (d + 1) == 0 ? at.sigma * at.sigma : 0);
   return invert(m, d);
 }
 
@@ -97,19 +98,22 @@ Net mixture_net(std::vector<Component> components, const char* family, bool has_
     if (has_theta) logits[0] = logits[0] + reshape(cast(p[1], x.dtype()), {1, 1});
     const Tensor r = softmax(concat(logits, 1));
     Tensor sum = slice(r, 1, 0, 1) * towards[0];
-    for (std::size_t k = 1; k < towards.size(); ++k) sum = sum + slice(r, 1, static_cast<std::int64_t>(k), 1) * towards[k];
+    for (std::size_t k = 1; k < towards.size(); ++k)
+      sum = sum + slice(r, 1, static_cast<std::int64_t>(k), 1) * towards[k];
     return at.sigma * sum;
   };
 }
 
-/// eps = (x - alpha sum_k r_k y_k) / sigma over points y_k; |x|^2 drops out of the logits, which keeps this two matrix products.
+/// eps = (x - alpha sum_k r_k y_k) / sigma over points y_k; |x|^2 drops out of the logits, which keeps this two matrix
+/// products.
 Net dirac_net(std::vector<Component> points) {
   const std::size_t d = points[0].mean.size();
   Values all;
   for (const auto& c : points) all.insert(all.end(), c.mean.begin(), c.mean.end());
   return [=](const Tensor& x, const Level& at, const Tensors& p) {
     check_call("dirac_set", x, static_cast<std::int64_t>(d), p, 0);
-    const Tensor y = Tensor::from(all, {1, static_cast<std::int64_t>(points.size()), static_cast<std::int64_t>(d)}, x.dtype());
+    const Tensor y =
+        Tensor::from(all, {1, static_cast<std::int64_t>(points.size()), static_cast<std::int64_t>(d)}, x.dtype());
     Values bias;
     for (const auto& c : points) {
       double norm2 = 0;
@@ -117,7 +121,8 @@ Net dirac_net(std::vector<Component> points) {
       bias.push_back(c.log_weight - norm2 / (2 * at.s() * at.s()));
     }
     const Tensor rows = reshape(x, {1, x.dim(0), x.dim(1)});
-    const Tensor logits = reshape(matmul(rows, y, false, true), {x.dim(0), y.dim(1)}) * (at.alpha / (at.sigma * at.sigma));
+    const Tensor logits =
+        reshape(matmul(rows, y, false, true), {x.dim(0), y.dim(1)}) * (at.alpha / (at.sigma * at.sigma));
     const Tensor r = softmax(logits + row(bias, x.dtype()));
     const Tensor mean = reshape(matmul(reshape(r, {1, r.dim(0), r.dim(1)}), y), x.shape());
     return lincomb(1 / at.sigma, x, -1 / at.s(), mean);
@@ -128,7 +133,8 @@ Net dirac_net(std::vector<Component> points) {
 std::vector<Values> vectors(const Config& c, const std::string& key) {
   const auto extents = c.extents(key);
   const Values flat = c.numbers(key);
-  require(extents.size() == 2 && extents[0] > 0 && extents[1] > 0 && static_cast<std::int64_t>(flat.size()) == extents[0] * extents[1],
+  require(extents.size() == 2 && extents[0] > 0 && extents[1] > 0 &&
+              static_cast<std::int64_t>(flat.size()) == extents[0] * extents[1],
           "{}: {} should be a list of vectors of one length", c.where(), key);
   std::vector<Values> rows;
   for (auto from = flat.begin(); from != flat.end(); from += extents[1]) rows.emplace_back(from, from + extents[1]);
@@ -140,7 +146,8 @@ std::vector<Component> weighted(const Config& c, const std::string& means) {
   std::vector<Component> all;
   for (auto& mean : vectors(c, means)) all.push_back({0, std::move(mean), {}});
   const Values weights = c.numbers("weights");
-  require(weights.empty() || weights.size() == all.size(), "{}: {} weights for {} {}", c.where(), weights.size(), all.size(), means);
+  require(weights.empty() || weights.size() == all.size(), "{}: {} weights for {} {}", c.where(), weights.size(),
+          all.size(), means);
   for (std::size_t k = 0; k < weights.size(); ++k) {
     require(weights[k] > 0, "{}: weights[{}] = {} should be positive", c.where(), k, weights[k]);
     all[k].log_weight = std::log(weights[k]);
@@ -152,10 +159,12 @@ std::vector<Component> weighted(const Config& c, const std::string& means) {
 std::vector<Component> with_covariances(std::vector<Component> all, const Config& c, const std::string& key) {
   const std::size_t d = all[0].mean.size();
   const Values flat = c.numbers(key);
-  require(flat.size() == all.size() * d * d, "{}: {} holds {} numbers, wants {} of {} x {}", c.where(), key, flat.size(), all.size(), d, d);
+  require(flat.size() == all.size() * d * d, "{}: {} holds {} numbers, wants {} of {} x {}", c.where(), key,
+          flat.size(), all.size(), d, d);
   for (std::size_t k = 0; k < all.size(); ++k) {
     const double* m = flat.data() + k * d * d;
-    for (std::size_t i = 0; i < d * d; ++i) require(m[i] == m[i % d * d + i / d], "{}: matrix {} of {} is not symmetric", c.where(), k, key);
+    for (std::size_t i = 0; i < d * d; ++i)
+      require(m[i] == m[i % d * d + i / d], "{}: matrix {} of {} is not symmetric", c.where(), k, key);
     all[k].covariance.assign(m, m + d * d);
   }
   return all;

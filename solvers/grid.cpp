@@ -18,8 +18,10 @@ constexpr double rho = 7;  // of the Karras grid
 
 constexpr Clock clocks[] = {
     {"t", [](const Level& at) { return at.t; }, [](double v, const Schedule&) { return v; }},
-    {"lambda", [](const Level& at) { return at.lambda(); }, [](double v, const Schedule& of) { return of.t_of_lambda(v); }},
-    {"s", [](const Level& at) { return at.s(); }, [](double v, const Schedule& of) { return of.t_of_lambda(-std::log(v)); }},
+    {"lambda", [](const Level& at) { return at.lambda(); },
+     [](double v, const Schedule& of) { return of.t_of_lambda(v); }},
+    {"s", [](const Level& at) { return at.s(); },
+     [](double v, const Schedule& of) { return of.t_of_lambda(-std::log(v)); }},
     {"quadratic", [](const Level& at) { return std::sqrt(at.t); }, [](double v, const Schedule&) { return v * v; }},
     {"karras", [](const Level& at) { return std::pow(at.s(), 1 / rho); },
      [](double v, const Schedule& of) { return of.t_of_lambda(-rho * std::log(v)); }},
@@ -32,8 +34,8 @@ Grid uniform(const Clock& clock, const Schedule& schedule, int count) {
   const Level noise = schedule.level(schedule.t_max), data = schedule.level(schedule.t_min);
   const double first = clock.of(noise), last = clock.of(data);
   require(std::isfinite(first) && std::isfinite(last),
-          "grid {}: the schedule's range t = {} ... {} is infinite in this clock; move t_min up or t_max down", clock.name,
-          data.t, noise.t);
+          "grid {}: the schedule's range t = {} ... {} is infinite in this clock; move t_min up or t_max down",
+          clock.name, data.t, noise.t);
   Grid grid{noise};
   for (int i = 1; i < count; ++i) {
     const double part = static_cast<double>(i) / (count - 1);
@@ -50,7 +52,8 @@ std::vector<double> timesteps(const std::string& spacing, int total, int steps, 
     if (spacing == "leading") {
       t.push_back((steps - 1 - i) * (total / steps) + offset);
     } else if (spacing == "trailing") {
-      t.push_back(std::nearbyint(total + i * ((total - ratio) - total)) - 1);  // np.arange(T, 0, -T/N) steps by its first difference
+      t.push_back(std::nearbyint(total + i * ((total - ratio) - total)) -
+                  1);  // np.arange(T, 0, -T/N) steps by its first difference
     } else {
       t.push_back(std::nearbyint((steps - 1 - i) * (static_cast<double>(total - 1) / (steps - 1))));
     }
@@ -59,13 +62,15 @@ std::vector<double> timesteps(const std::string& spacing, int total, int steps, 
 }
 
 Grid spaced(const std::string& name, const Schedule& schedule, int steps, int offset) {
-  require(schedule.steps() > 0, "grid {}: is for discrete schedules (ddpm); a continuous one takes t, lambda, s, quadratic or karras",
-          name);
-  require(name != "linspace" || steps > 1, "grid linspace: one step would start at the clean end, t = 0; take 2 or more, or trailing");
+  require(schedule.steps() > 0,
+          "grid {}: is for discrete schedules (ddpm); a continuous one takes t, lambda, s, quadratic or karras", name);
+  require(name != "linspace" || steps > 1,
+          "grid linspace: one step would start at the clean end, t = 0; take 2 or more, or trailing");
   Grid grid;
   for (const double t : timesteps(name, schedule.steps(), steps, offset)) {
-    require(t >= 0 && t <= schedule.t_max, "grid {}: {} steps with offset {} would visit t = {} of {}; lower the offset or the steps",
-            name, steps, offset, t, schedule.steps());
+    require(t >= 0 && t <= schedule.t_max,
+            "grid {}: {} steps with offset {} would visit t = {} of {}; lower the offset or the steps", name, steps,
+            offset, t, schedule.steps());
     grid.push_back(schedule.level(t));
   }
   return grid;
@@ -82,16 +87,20 @@ std::vector<std::string> grid_names() {
 
 Grid make_grid(const std::string& name, const Schedule& schedule, int steps, FinalLevel end, int offset) {
   require(steps >= 1, "grid {}: {} steps; wants 1 or more", name, steps);
-  require(schedule.steps() == 0 || steps <= schedule.steps(), "grid {}: {} steps of a schedule that has {}", name, steps,
-          schedule.steps());
-  const auto* const clock = std::find_if(std::begin(clocks), std::end(clocks), [&](const Clock& c) { return c.name == name; });
+  require(schedule.steps() == 0 || steps <= schedule.steps(), "grid {}: {} steps of a schedule that has {}", name,
+          steps, schedule.steps());
+  const auto* const clock =
+      std::find_if(std::begin(clocks), std::end(clocks), [&](const Clock& c) { return c.name == name; });
   const bool is_spacing = std::find(std::begin(spacings), std::end(spacings), name) != std::end(spacings);
   if (clock == std::end(clocks) && !is_spacing) fail_unknown("grid", name, grid_names());
 
   const bool to_zero = end == FinalLevel::zero && (schedule.steps() > 0 || name == "karras");
-  Grid grid = is_spacing ? spaced(name, schedule, steps, offset) : uniform(*clock, schedule, to_zero ? steps : steps + 1);
-  if (to_zero) grid.push_back({.t = schedule.t_min, .alpha = 1, .sigma = 0});
-  else if (is_spacing) grid.push_back(schedule.level(schedule.t_min));
+  Grid grid =
+      is_spacing ? spaced(name, schedule, steps, offset) : uniform(*clock, schedule, to_zero ? steps : steps + 1);
+  if (to_zero)
+    grid.push_back({.t = grid.back().t, .alpha = 1, .sigma = 0});
+  else if (is_spacing)
+    grid.push_back(schedule.level(schedule.t_min));
   check_grid(grid, "grid " + name);
   return grid;
 }
@@ -102,11 +111,13 @@ void check_grid(const Grid& grid, const std::string& what) {
     const Level& at = grid[i];
     require(std::isfinite(at.t) && std::isfinite(at.alpha) && std::isfinite(at.sigma),
             "{}: level {} is not finite: t = {}, alpha = {}, sigma = {}", what, i, at.t, at.alpha, at.sigma);
-    require(at.alpha > 0, "{}: level {} (t = {}) has alpha = {}; x / alpha must exist, so start from a level with signal", what, i,
+    require(at.alpha > 0,
+            "{}: level {} (t = {}) has alpha = {}; x / alpha must exist, so start from a level with signal", what, i,
             at.t, at.alpha);
     require(at.sigma >= 0, "{}: level {} (t = {}) has sigma = {}", what, i, at.t, at.sigma);
-    require(i == 0 || at.s() < grid[i - 1].s(), "{}: sigma / alpha must fall, but goes from {} to {} between levels {} (t = {}) and {} (t = {})",
-            what, grid[i - 1].s(), at.s(), i - 1, grid[i - 1].t, i, at.t);
+    require(i == 0 || at.s() < grid[i - 1].s(),
+            "{}: sigma / alpha must fall, but goes from {} to {} between levels {} (t = {}) and {} (t = {})", what,
+            grid[i - 1].s(), at.s(), i - 1, grid[i - 1].t, i, at.t);
   }
 }
 

@@ -10,18 +10,21 @@ namespace costate {
 
 using Grid = std::vector<Level>;
 
-/// Where a grid ends, where there is a choice: at sigma = 0 (diffusers' set_alpha_to_one), or at the schedule's first level.
+/// Where a grid ends, where there is a choice: at sigma = 0 (diffusers' set_alpha_to_one), or at the schedule's first
+/// level.
 enum class FinalLevel { zero, first };
 
 /// Grid by name, from t_max to t_min:
 ///   t, lambda, s, quadratic       uniform in t, in lambda, in s, in sqrt t
 ///   karras                        uniform in s^(1/7) (Karras et al. 2022, (5))
-///   leading, trailing, linspace   diffusers' timestep spacings, for discrete schedules only; `offset` is their steps_offset,
-///                                 which `leading` alone uses
-/// `end` has its say on discrete schedules and for karras: with `zero` the last step goes to sigma = 0 and the levels evaluated
-/// span the whole range. All other grids end at t_min.
-/// Unknown names, those that do not fit the schedule, steps < 1 and more steps than a discrete schedule has throw.
-Grid make_grid(const std::string& name, const Schedule& schedule, int steps, FinalLevel end = FinalLevel::zero, int offset = 0);
+///   leading, trailing, linspace   diffusers' timestep spacings, for discrete schedules only
+///
+/// `end` has its say on discrete schedules and for karras: with `zero` the last step goes to sigma = 0 and the levels
+/// evaluated span the whole range. All other grids end at t_min. `offset` is diffusers' steps_offset, which `leading`
+/// alone uses. Unknown names, those that do not fit the schedule, steps < 1 and more steps than a discrete schedule has
+/// throw.
+Grid make_grid(const std::string& name, const Schedule& schedule, int steps, FinalLevel end = FinalLevel::zero,
+               int offset = 0);
 std::vector<std::string> grid_names();
 
 /// Throws, naming `what`, unless there are two levels or more, all finite, alpha > 0, and s falls strictly.

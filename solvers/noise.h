@@ -13,7 +13,8 @@ using Noise = std::function<Tensor(int step, const Tensor& like)>;
 
 /// No noise: asking for some throws.
 Noise no_noise();
-/// Philox noise of samples first_sample, first_sample + 1, ... Step i takes the generator's step i + 1: its step 0 is x_T's.
+/// Philox noise of samples first_sample, first_sample + 1, ... Step i takes the generator's step i + 1: its step 0 is
+/// x_T's.
 Noise fresh_noise(std::uint64_t seed, std::uint64_t first_sample);
 /// Recorded noise (steps, n, ...): entry i is that of step i.
 Noise recorded_noise(const Tensor& noise);

@@ -15,7 +15,8 @@ void run(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Prog
   require(x_T.defined() && x_T.rank() >= 1 && (x_T.dtype() == DType::f64 || x_T.dtype() == DType::f32),
           "{}: x_T should be (n, ...) in f64 or f32", what);
   require(first_non_finite(x_T) < 0, "{}: x_T holds a NaN or an infinity", what);
-  require(sampler.eta == 0 || sampler.stepper.stochastic, "{}: takes no noise, so eta = {} has no meaning; leave it 0", what, sampler.eta);
+  require(sampler.eta == 0 || sampler.stepper.stochastic, "{}: takes no noise, so eta = {} has no meaning; leave it 0",
+          what, sampler.eta);
   State state = sampler.start(x_T);
   visit(0, state);
   for (int i = 0; i < sampler.steps(); ++i) {
@@ -31,8 +32,8 @@ State Sampler::step(int index, const State& state, const Tensors& p) const {
   const Step step{.denoiser = denoiser, .p = p, .grid = grid, .index = index, .noise = noise, .eta = eta};
   State next = stepper.advance(step, state);
   const auto bad = first_non_finite(next.y);
-  require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}", stepper.name, index + 1,
-          steps(), step.from().t, step.to().t, bad, next.y.shape());
+  require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
+          stepper.name, index + 1, steps(), step.from().t, step.to().t, bad, next.y.shape());
   return next;
 }
 

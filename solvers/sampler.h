@@ -21,13 +21,14 @@ struct Sampler {
   [[nodiscard]] Tensor x_at(int index, const State& state) const;
 };
 
-/// x_0 from x_T (n, ...), f64 or f32: the dtype of x_T is the dtype of the state. Differentiable in x_T and p: a tape that watches
-/// them gives the discretise-then-optimise gradient. `each`, if given, sees (level index, x) of every level, the first included.
-/// The first NaN or infinity throws with its step.
+/// x_0 from x_T (n, ...), f64 or f32: the dtype of x_T is the dtype of the state. Differentiable in x_T and p: a tape
+/// that watches them gives the discretise-then-optimise gradient. `each`, if given, sees (level index, x) of every
+/// level, the first included. The first NaN or infinity throws with its step.
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress = {},
               const std::function<void(int, const Tensor&)>& each = {});
 
 /// The canonical states at all levels, with what multistep methods remember there: what adjoints replay.
-std::vector<State> trajectory(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress = {});
+std::vector<State> trajectory(const Sampler& sampler, const Tensor& x_T, const Tensors& p,
+                              const Progress& progress = {});
 
 }  // namespace costate

@@ -38,7 +38,8 @@ SchedulePtr schedule_from(const Config& config) {
     names.push_back(candidate.name);
     if (candidate.name != type) continue;
     for (const auto& key : config.keys()) {
-      const bool known = key == "type" || std::find(candidate.keys.begin(), candidate.keys.end(), key) != candidate.keys.end();
+      const bool known =
+          key == "type" || std::find(candidate.keys.begin(), candidate.keys.end(), key) != candidate.keys.end();
       if (!known) fail_unknown(type + " schedule parameter", key, candidate.keys);
     }
     return candidate.make(config);

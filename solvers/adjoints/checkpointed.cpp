@@ -1,4 +1,4 @@
-// Checkpointed: keeps every state of the sampler and tapes one step at a time on the way back. Bit for bit what direct gives.
+// Checkpointed: keeps every state and tapes one step at a time on the way back. Bit for bit what direct gives.
 #include <algorithm>
 
 #include "autodiff/transform.h"
@@ -15,14 +15,17 @@ Tensors packed(const State& state, const Tensors& p) {
   return all;
 }
 
-/// A cotangent that is zero everywhere as "none": the tape adds nothing for a value nobody read, where 0 + (-0) would drop a sign.
+/// A cotangent that is zero everywhere as "none": the tape adds nothing for a value nobody read, where 0 + (-0) would
+/// drop a sign. Not under an outer derivative, to which a zero may still be a function of something.
 Tensor undefined_if_zero(const Tensor& a) {
-  return is_all_zero(a) ? Tensor() : a;
+  if (watched({a})) return a;
+  const auto values = a.to_vector();
+  return std::all_of(values.begin(), values.end(), [](double v) { return v == 0; }) ? Tensor() : a;
 }
 
-/// One step back: `a` holds the cotangents of {y, memory..., p...} after step `index` and receives those before it. The step
-/// returns p as well, so that the tape itself adds this step's share to the sum of the later ones, in the order in which one long
-/// tape would.
+/// One step back: `a` holds the cotangents of {y, memory..., p...} after step `index` and receives those before it. The
+/// step returns p as well, so that the tape itself adds this step's share to the sum of the later ones, in the order in
+/// which one long tape would.
 void pull_step(const GradientProblem& problem, const Sampler& sampler, int index, const State& state, Tensors& a) {
   const std::size_t states = 1 + state.memory.size();
   const bool first = index == 0;  // its y depends on x_T alone

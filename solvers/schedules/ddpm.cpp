@@ -33,7 +33,8 @@ Values betas_from(const Config& c) {
       c.choice("beta_schedule", "linear", {"linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"});
   if (c.has("betas") && !c.is_null("betas")) return c.numbers("betas");
   const auto steps = c.integer("num_train_timesteps", 1000);
-  require(steps >= 2 && steps <= 1'000'000, "{}: num_train_timesteps = {} should be between 2 and 1000000", c.where(), steps);
+  require(steps >= 2 && steps <= 1'000'000, "{}: num_train_timesteps = {} should be between 2 and 1000000", c.where(),
+          steps);
   const auto n = static_cast<std::size_t>(steps);
   const double first = c.number("beta_start", 1e-4), last = c.number("beta_end", 0.02);
   if (name == "linear") return linspace(first, last, n);
@@ -50,7 +51,8 @@ class Ddpm final : public VariancePreserving {
     require(beta.size() >= 2, "{}: ddpm wants two betas or more, got {}", c.where(), beta.size());
     double sum = 0;
     for (std::size_t i = 0; i < beta.size(); ++i) {
-      require(beta[i] > 0 && beta[i] < 1, "{}: beta[{}] = {} is not between 0 and 1 (at 1 alpha would be 0)", c.where(), i, beta[i]);
+      require(beta[i] > 0 && beta[i] < 1, "{}: beta[{}] = {} is not between 0 and 1 (at 1 alpha would be 0)", c.where(),
+              i, beta[i]);
       log_alpha_.push_back(sum += std::log1p(-beta[i]) / 2);
     }
     if (c.flag("rescale_betas_zero_snr", false)) rescale();
@@ -80,8 +82,9 @@ class Ddpm final : public VariancePreserving {
   [[nodiscard]] std::size_t segment(double t) const {
     return static_cast<std::size_t>(std::clamp(std::floor(t), 0.0, static_cast<double>(log_alpha_.size() - 2)));
   }
-  /// Shifts and scales alpha so that the last one is 0 and the first stays (Lin et al. 2023, "Common diffusion noise schedules
-  /// and sample steps are flawed", algorithm 1). Only grids that leave the last step out can use it: x / alpha must exist.
+  /// Shifts and scales alpha so that the last one is 0 and the first stays (Lin et al. 2023, "Common diffusion noise
+  /// schedules and sample steps are flawed", algorithm 1). Only grids that leave the last step out can use it: x /
+  /// alpha must exist.
   void rescale() {
     const double first = std::exp(log_alpha_.front()), last = std::exp(log_alpha_.back());
     for (auto& l : log_alpha_) l = std::log((std::exp(l) - last) * first / (first - last));
@@ -94,7 +97,8 @@ class Ddpm final : public VariancePreserving {
 }  // namespace
 
 ScheduleType ddpm_schedule() {
-  return {"ddpm", "discrete: an array of betas, variance preserving",
+  return {"ddpm",
+          "discrete: an array of betas, variance preserving",
           {"beta_schedule", "beta_start", "beta_end", "num_train_timesteps", "betas", "rescale_betas_zero_snr"},
           [](const Config& c) { return std::make_shared<const Ddpm>(c); }};
 }

@@ -1,4 +1,4 @@
-// The cosine schedule in continuous time (Nichol and Dhariwal 2021, "Improved denoising diffusion probabilistic models", (17)).
+// The cosine schedule in continuous time (Nichol and Dhariwal 2021, "Improved DDPM", (17)).
 #include <nlohmann/json.hpp>
 #include <numbers>
 
@@ -13,7 +13,8 @@ class VpCosine final : public VariancePreserving {
   explicit VpCosine(const Config& c) : offset_(c.number("offset", 0.008)) {
     require(offset_ > 0, "{}: vp_cosine wants offset > 0, got {}", c.where(), offset_);
     read_times(c, 1e-3, 0.9946);
-    require(t_max < 1, "{}: vp_cosine has no signal left at t = 1; t_max = {} should be smaller (0.9946 is usual)", c.where(), t_max);
+    require(t_max < 1, "{}: vp_cosine has no signal left at t = 1; t_max = {} should be smaller (0.9946 is usual)",
+            c.where(), t_max);
     b_ = std::numbers::pi / 2 / (1 + offset_);
     tan_a_ = std::tan(b_ * offset_);
   }
@@ -42,7 +43,9 @@ class VpCosine final : public VariancePreserving {
 }  // namespace
 
 ScheduleType vp_cosine_schedule() {
-  return {"vp_cosine", "variance preserving, alpha a quarter of a cosine", {"offset", "t_min", "t_max"},
+  return {"vp_cosine",
+          "variance preserving, alpha a quarter of a cosine",
+          {"offset", "t_min", "t_max"},
           [](const Config& c) { return std::make_shared<const VpCosine>(c); }};
 }
 

@@ -1,4 +1,4 @@
-// The variance-preserving schedule with beta linear in t (Song et al. 2021, "Score-based generative modeling through SDEs", (33)).
+// The variance-preserving schedule with beta linear in t (Song et al. 2021, "Score-based ... SDEs", appendix C).
 #include <nlohmann/json.hpp>
 
 #include "solvers/variance_preserving.h"
@@ -9,8 +9,8 @@ namespace {
 class VpLinear final : public VariancePreserving {
  public:
   explicit VpLinear(const Config& c) : beta_min_(c.number("beta_min", 0.1)), beta_max_(c.number("beta_max", 20)) {
-    require(beta_min_ > 0 && beta_max_ >= beta_min_, "{}: vp_linear wants 0 < beta_min <= beta_max, got {} and {}", c.where(),
-            beta_min_, beta_max_);
+    require(beta_min_ > 0 && beta_max_ >= beta_min_, "{}: vp_linear wants 0 < beta_min <= beta_max, got {} and {}",
+            c.where(), beta_min_, beta_max_);
     read_times(c, 1e-3, 1);
   }
   [[nodiscard]] double log_alpha(double t) const override {
@@ -18,8 +18,9 @@ class VpLinear final : public VariancePreserving {
   }
   [[nodiscard]] double f(double t) const override { return -(beta_min_ + (beta_max_ - beta_min_) * t) / 2; }
   [[nodiscard]] Config config() const override {
-    return {{{"type", "vp_linear"}, {"beta_min", beta_min_}, {"beta_max", beta_max_}, {"t_min", t_min}, {"t_max", t_max}},
-            "vp_linear"};
+    return {
+        {{"type", "vp_linear"}, {"beta_min", beta_min_}, {"beta_max", beta_max_}, {"t_min", t_min}, {"t_max", t_max}},
+        "vp_linear"};
   }
 
  protected:
@@ -36,7 +37,9 @@ class VpLinear final : public VariancePreserving {
 }  // namespace
 
 ScheduleType vp_linear_schedule() {
-  return {"vp_linear", "variance preserving, beta linear in t", {"beta_min", "beta_max", "t_min", "t_max"},
+  return {"vp_linear",
+          "variance preserving, beta linear in t",
+          {"beta_min", "beta_max", "t_min", "t_max"},
           [](const Config& c) { return std::make_shared<const VpLinear>(c); }};
 }
 

@@ -7,8 +7,9 @@
 namespace costate {
 namespace {
 
-/// Published: x' = a' x_0 + sqrt(g'^2 - v) eps + sqrt(v) z with v = eta^2 beta~, (a, g) = (alpha, sigma) before and (a', g') after
-/// the step. On every linear schedule v / a'^2 = eta^2 s'^2 (1 - s'^2 / s^2) = w^2, and x_0 = y - s eps, so
+/// Published: x' = a' x_0 + sqrt(g'^2 - v) eps + sqrt(v) z with v = eta^2 beta~, (a, g) = (alpha, sigma) before and
+/// (a', g') after the step. On every linear schedule v / a'^2 = eta^2 s'^2 (1 - s'^2 / s^2) = w^2, and x_0 = y - s eps,
+/// so
 ///   y' = y + (sqrt(s'^2 - w^2) - s) eps + w z.
 State advance(const Step& step, const State& state) {
   require(step.eta >= 0 && step.eta <= 1, "ddim: eta = {} should be between 0 and 1", step.eta);

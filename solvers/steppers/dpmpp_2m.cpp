@@ -6,7 +6,8 @@ namespace costate {
 namespace {
 
 /// Published: x' = (g'/g) x - a' (e^-h - 1) D with D = (1 + 1/(2r)) m - 1/(2r) m_before and r = h_before / h. Since
-/// e^-h = s'/s, in the canonical state y' = (s'/s) y + (1 - s'/s) D. The first step, and the one to s = 0 (h infinite), take D = m.
+/// e^-h = s'/s, in the canonical state y' = (s'/s) y + (1 - s'/s) D. The first step, and the one to s = 0 (h infinite),
+/// take D = m.
 State advance(const Step& step, const State& state) {
   const Level &from = step.from(), &to = step.to();
   const Tensor m = step.denoiser.x0(state.y, from, step.p);
