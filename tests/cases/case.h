@@ -20,6 +20,11 @@ struct CaseInput {
   bool index = false;    ///< i32, a constant to every derivative
 };
 
+inline CaseInput batched(const Shape& shape, double low = -1, double high = 1, double gap = 0) { return {shape, low, high, gap, true, false}; }
+/// Whole numbers from [0, below).
+inline CaseInput indices(const Shape& shape, double below) { return {shape, 0, below, 0, false, true}; }
+inline CaseInput batched_indices(const Shape& shape, double below) { return {shape, 0, below, 0, true, true}; }
+
 using CaseFunction = std::function<Tensor(const Tensors&)>;
 
 /// An op with its attributes, and what is known about it. Shapes inside `run` come from its inputs, so that a single row of a

@@ -11,11 +11,11 @@ CaseFile concat_case() {
       {.op = "concat", .variant = "rows", .inputs = {{{2, 3}}, {{1, 3}}}, .run = [](const Tensors& in) { return concat(in, 0); }},
       {.op = "concat",
        .variant = "channels",
-       .inputs = {{{2, 3, 3, 4}, .batched = true}, {{2, 3, 3, 1}, .batched = true}, {{2, 3, 3, 2}, .batched = true}},
+       .inputs = {batched({2, 3, 3, 4}), batched({2, 3, 3, 1}), batched({2, 3, 3, 2})},
        .run = [](const Tensors& in) { return concat(in, -1); }},
       {.op = "concat",
        .variant = "middle",
-       .inputs = {{{2, 3, 4}, .batched = true}, {{2, 0, 4}, .batched = true}, {{2, 2, 4}, .batched = true}},
+       .inputs = {batched({2, 3, 4}), batched({2, 0, 4}), batched({2, 2, 4})},
        .run = [](const Tensors& in) { return concat(in, 1); },
        .plain =
            [](const Tensors& in) {
@@ -29,7 +29,7 @@ CaseFile concat_case() {
            }},
       {.op = "concat",
        .variant = "bench",
-       .inputs = {{{2, 32, 32, 64}, .batched = true}, {{2, 32, 32, 64}, .batched = true}},
+       .inputs = {batched({2, 32, 32, 64}), batched({2, 32, 32, 64})},
        .run = [](const Tensors& in) { return concat(in, -1); },
        .bench = true},
   };

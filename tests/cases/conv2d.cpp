@@ -6,7 +6,7 @@ namespace costate {
 CaseFile conv2d_case() {
   CaseFile file{.name = "conv2d"};
   for (const auto& c : convolutions()) {
-    Case one{.op = "conv2d", .variant = c.variant, .inputs = {{c.x, .batched = true}, {c.w}}};
+    Case one{.op = "conv2d", .variant = c.variant, .inputs = {batched(c.x), {c.w}}};
     one.run = [g = c.geometry](const Tensors& in) { return conv2d(in[0], in[1], g); };
     one.plain = [c](const Tensors& in) {
       const auto x = in[0].to_vector(), w = in[1].to_vector();

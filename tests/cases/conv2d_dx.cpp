@@ -6,7 +6,7 @@ namespace costate {
 CaseFile conv2d_dx_case() {
   CaseFile file{.name = "conv2d_dx"};
   for (const auto& c : convolutions()) {
-    Case one{.op = "conv2d_dx", .variant = c.variant, .inputs = {{c.y(), .batched = true}, {c.w}}};
+    Case one{.op = "conv2d_dx", .variant = c.variant, .inputs = {batched(c.y()), {c.w}}};
     one.run = [g = c.geometry, x = c.x](const Tensors& in) { return conv2d_dx(in[0], in[1], x.with(0, in[0].dim(0)), g); };
     one.plain = [c](const Tensors& in) {
       const auto g = in[0].to_vector(), w = in[1].to_vector();

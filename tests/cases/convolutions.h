@@ -1,6 +1,8 @@
 // What the cases of conv2d and its two gradients share: the geometries, and the definition as a plain loop.
 #pragma once
 
+#include <algorithm>
+
 #include "autodiff/ops/conv2d.h"
 #include "autodiff/ops/conv2d_shape.h"
 #include "tests/cases/case.h"

@@ -32,7 +32,7 @@ Tensor normalised(const Tensor& x, const Tensor& gamma, const Tensor& beta, std:
 Case norm(const std::string& variant, const Shape& x, std::int64_t groups, bool with_silu) {
   return {.op = "group_norm",
           .variant = variant,
-          .inputs = {{x, -1, 2, .batched = true}, {{x[3]}, 0.5, 1.5}, {{x[3]}}},
+          .inputs = {batched(x, -1, 2), {{x[3]}, 0.5, 1.5}, {{x[3]}}},
           .run = [=](const Tensors& in) { return group_norm(in[0], in[1], in[2], groups, eps, with_silu); },
           .spec = [=](const Tensors& in) { return normalised(in[0], in[1], in[2], groups, with_silu); },
           .flops = (with_silu ? 11.0 : 7.0) * static_cast<double>(x.size()),
@@ -44,7 +44,7 @@ Case layer(const std::string& variant, const Shape& x) {
   const std::int64_t c = x[-1];
   return {.op = "layer_norm",
           .variant = variant,
-          .inputs = {{x, -1, 2, .batched = true}, {{c}, 0.5, 1.5}, {{c}}},
+          .inputs = {batched(x, -1, 2), {{c}, 0.5, 1.5}, {{c}}},
           .run = [](const Tensors& in) { return layer_norm(in[0], in[1], in[2], eps); },
           .spec =
               [c](const Tensors& in) {

@@ -1,6 +1,8 @@
 // Cases of the batched matrix product: every transposition, a shared second factor, odd sizes, the linear layer.
 #include "autodiff/ops/matmul.h"
 
+#include <algorithm>
+
 #include "tests/cases/case.h"
 
 namespace costate {
@@ -30,7 +32,7 @@ Case product(const std::string& variant, Sizes s, bool ta, bool tb, bool shared)
   const Shape a = ta ? Shape{s.batch, s.k, s.m} : Shape{s.batch, s.m, s.k}, b = tb ? Shape{s.batch, s.n, s.k} : Shape{s.batch, s.k, s.n};
   return {.op = "matmul",
           .variant = variant,
-          .inputs = {{a, .batched = true}, {shared ? b.with(0, 1) : b, .batched = !shared}},
+          .inputs = {batched(a), shared ? CaseInput{b.with(0, 1)} : batched(b)},
           .run = [ta, tb](const Tensors& in) { return matmul(in[0], in[1], ta, tb); },
           .plain = [ta, tb](const Tensors& in) { return matmul_plainly(in[0], in[1], ta, tb); },
           .flops = 2 * static_cast<double>(s.batch * s.m * s.k * s.n),
@@ -41,7 +43,7 @@ Case layer(const std::string& variant, const Shape& x, std::int64_t n) {
   const std::int64_t k = x[-1];
   return {.op = "matmul",
           .variant = variant,
-          .inputs = {{x, .batched = true}, {{k, n}}},
+          .inputs = {batched(x), {{k, n}}},
           .run = [](const Tensors& in) { return matmul_weight(in[0], in[1]); },
           .spec =
               [k, n](const Tensors& in) {

@@ -10,10 +10,10 @@ CaseFile mul_case() {
   const CaseFunction run = [](const Tensors& in) { return mul(in[0], in[1]); };
   CaseFile file{.name = "mul"};
   file.cases = {
-      {.op = "mul", .variant = "equal", .inputs = {{{3, 5, 7}, .batched = true}, {{3, 5, 7}, .batched = true}}, .run = run, .flops = 105},
+      {.op = "mul", .variant = "equal", .inputs = {batched({3, 5, 7}), batched({3, 5, 7})}, .run = run, .flops = 105},
       {.op = "mul",
        .variant = "stretched",
-       .inputs = {{{3, 1, 7}, .batched = true}, {{1, 5, 1}}},
+       .inputs = {batched({3, 1, 7}), {{1, 5, 1}}},
        .run = run,
        .spec =
            [](const Tensors& in) {
@@ -22,12 +22,12 @@ CaseFile mul_case() {
            },
        .flops = 105,
        .reduction = 21},
-      {.op = "mul", .variant = "square", .inputs = {{{3, 5}, .batched = true}}, .run = [](const Tensors& in) { return square(in[0]); }, .flops = 15},
+      {.op = "mul", .variant = "square", .inputs = {batched({3, 5})}, .run = [](const Tensors& in) { return square(in[0]); }, .flops = 15},
       {.op = "mul",
        .variant = "bench",
-       .inputs = {{{2, 32, 32, 128}, .batched = true}, {{2, 32, 32, 128}, .batched = true}},
+       .inputs = {batched({2, 32, 32, 64}), batched({2, 32, 32, 64})},
        .run = run,
-       .flops = 2 * 32 * 32 * 128,
+       .flops = 2 * 32 * 32 * 64,
        .bench = true},
   };
   file.wrong = {

@@ -24,7 +24,7 @@ CaseFile permute_case() {
   const auto ordered = [](const char* variant, const Shape& shape, const std::vector<int>& order) {
     return Case{.op = "permute",
                 .variant = variant,
-                .inputs = {{shape, .batched = order[0] == 0}},
+                .inputs = {order[0] == 0 ? batched(shape) : CaseInput{shape}},
                 .run = [order](const Tensors& in) { return permute(in[0], order); }};
   };
   Case swap = ordered("swap", {2, 3, 5}, {0, 2, 1});

@@ -26,9 +26,9 @@ inline CaseFile pointwise_cases(const PointwiseOp& op) {
   const auto run = op.run;
   const auto plain = op.plain;
   const auto spec = op.spec;
-  const std::pair<const char*, Shape> sizes[] = {{"vector", {13}}, {"image", {3, 2, 5, 7}}, {"bench", {2, 32, 32, 128}}};
+  const std::pair<const char*, Shape> sizes[] = {{"vector", {13}}, {"image", {3, 2, 5, 7}}, {"bench", {2, 32, 32, 64}}};
   for (const auto& [variant, shape] : sizes) {
-    Case c{.op = op.name, .variant = variant, .inputs = {{shape, op.low, op.high, op.gap, .batched = true}}};
+    Case c{.op = op.name, .variant = variant, .inputs = {batched(shape, op.low, op.high, op.gap)}};
     c.run = [run](const Tensors& in) { return run(in[0]); };
     c.plain = [plain](const Tensors& in) { return map_plainly(in[0], plain); };
     if (spec != nullptr) c.spec = [spec](const Tensors& in) { return spec(in[0]); };

@@ -21,10 +21,10 @@ CaseFile resample_case() {
   CaseFile file{.name = "resample"};
   for (const bool up : {true, false}) {
     for (const bool bench : {false, true}) {
-      const Shape shape = bench ? Shape{2, 32, 32, 128} : Shape{2, 4, 6, 3};
+      const Shape shape = bench ? Shape{2, 32, 32, 64} : Shape{2, 4, 6, 3};
       file.cases.push_back({.op = up ? "upsample_nearest2" : "downsample_mean2",
                             .variant = bench ? "bench" : "image",
-                            .inputs = {{shape, .batched = true}},
+                            .inputs = {batched(shape)},
                             .run = [up](const Tensors& in) { return up ? upsample_nearest2(in[0]) : downsample_mean2(in[0]); },
                             .spec = [up](const Tensors& in) { return as_convolution(in[0], up); },
                             .flops = up ? 0 : static_cast<double>(shape.size()),

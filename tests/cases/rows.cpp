@@ -10,7 +10,7 @@ CaseFile rows_case() {
   file.cases = {
       {.op = "gather_rows",
        .variant = "repeated",
-       .inputs = {{{4, 5}}, {{7}, 0, 4, .batched = true, .index = true}},
+       .inputs = {{{4, 5}}, batched_indices({7}, 4)},
        .run = [](const Tensors& in) { return gather_rows(in[0], in[1]); },
        .plain =
            [](const Tensors& in) {
@@ -22,13 +22,13 @@ CaseFile rows_case() {
        .reduction = 7},
       {.op = "gather_rows",
        .variant = "bench",
-       .inputs = {{{1000, 256}}, {{512}, 0, 1000, .batched = true, .index = true}},
+       .inputs = {{{1000, 256}}, batched_indices({512}, 1000)},
        .run = [](const Tensors& in) { return gather_rows(in[0], in[1]); },
        .reduction = 8,
        .bench = true},
       {.op = "scatter_add_rows",
        .variant = "repeated",
-       .inputs = {{{7, 5}}, {{7}, 0, 4, .index = true}},
+       .inputs = {{{7, 5}}, indices({7}, 4)},
        .run = [](const Tensors& in) { return scatter_add_rows(in[0], in[1], 4); },
        .plain =
            [](const Tensors& in) {
@@ -40,7 +40,7 @@ CaseFile rows_case() {
        .reduction = 7},
       {.op = "scatter_add_rows",
        .variant = "bench",
-       .inputs = {{{512, 256}}, {{512}, 0, 1000, .index = true}},
+       .inputs = {{{512, 256}}, indices({512}, 1000)},
        .run = [](const Tensors& in) { return scatter_add_rows(in[0], in[1], 1000); },
        .flops = 512 * 256,
        .reduction = 8,

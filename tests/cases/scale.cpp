@@ -11,7 +11,7 @@ CaseFile scale_case() {
   file.cases = {
       {.op = "scale",
        .variant = "image",
-       .inputs = {{{3, 2, 5, 7}, .batched = true}},
+       .inputs = {batched({3, 2, 5, 7})},
        .run = run,
        .plain =
            [](const Tensors& in) {
@@ -20,7 +20,7 @@ CaseFile scale_case() {
              return Tensor::from(values, in[0].shape());
            },
        .flops = 210},
-      {.op = "scale", .variant = "bench", .inputs = {{{2, 32, 32, 128}, .batched = true}}, .run = run, .flops = 2 * 32 * 32 * 128, .bench = true},
+      {.op = "scale", .variant = "bench", .inputs = {batched({2, 32, 32, 64})}, .run = run, .flops = 2 * 32 * 32 * 64, .bench = true},
   };
   file.wrong = {{"scale", "integers", [] { return scale(Tensor::zeros({2}, DType::i32), 2); }},
                 {"scale", "nothing", [] { return scale(Tensor(), 2); }}};

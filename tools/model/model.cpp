@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
 #include "io/hdf5.h"
+#include "io/safetensors.h"
 #include "nn/family.h"
 #include "tools/model/files.h"
 #include "tools/model/parameters.h"
@@ -38,6 +39,13 @@ Config own_config(const fs::path& file) {
   const auto text = reader.text("", "config");
   require(text.has_value(), "{}: is a costate model without its `config`; the file is damaged", file.string());
   return Config::parse(*text, file.string() + ", config");
+}
+
+/// What `convert` left in a safetensors file's metadata; empty if there is nothing.
+Config metadata_config(const fs::path& file) {
+  const auto metadata = Safetensors::open(file).metadata();
+  const auto it = metadata.find("costate_config");
+  return it == metadata.end() ? Config() : Config::parse(it->second, file.string() + ", costate_config");
 }
 
 void settle_sampling(Model& m) {
@@ -84,6 +92,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   const Checkpoint checkpoint = Checkpoint::open(files.weights, options.key);
   const bool own = is_own_file(files.weights);
   if (own && options.config.empty()) m.config = own_config(files.weights);
+  if (checkpoint.format() == "safetensors" && m.config.keys().empty()) m.config = metadata_config(files.weights);
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
   const CheckpointKeys keys(checkpoint);
