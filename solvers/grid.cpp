@@ -98,7 +98,7 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
   Grid grid =
       is_spacing ? spaced(name, schedule, steps, offset) : uniform(*clock, schedule, to_zero ? steps : steps + 1);
   if (to_zero)
-    grid.push_back({.t = grid.back().t, .alpha = 1, .sigma = 0});
+    grid.push_back({.t = schedule.t_min, .alpha = 1, .sigma = 0});
   else if (is_spacing)
     grid.push_back(schedule.level(schedule.t_min));
   check_grid(grid, "grid " + name);
