@@ -102,17 +102,20 @@ BOOST_AUTO_TEST_CASE(unknown_files_say_what_they_are) {
 
 BOOST_AUTO_TEST_CASE(the_rule_for_nested_dictionaries) {
   BOOST_CHECK(has(chosen(weights(2)), "all tensors of the file"));
-  const std::string training = dict({{"step", "K\x01"}, {"model", weights(3)}, {"ema", weights(3)}, {"net", weights(5)}});
+  const std::string training =
+      dict({{"step", "K\x01"}, {"model", weights(3)}, {"ema", weights(3)}, {"net", weights(5)}});
   BOOST_CHECK(has(chosen(training), "'ema'"));
   BOOST_CHECK(has(chosen(training), "also has 'model', 'net'"));
   BOOST_CHECK(has(chosen(dict({{"model", weights(3)}, {"state_dict", weights(2)}})), "'state_dict'"));
   BOOST_CHECK(has(chosen(dict({{"first", weights(3)}, {"second", weights(4)}})), "'second'"));
   // averages without names are no model; lists of one model are
-  BOOST_CHECK(has(chosen(dict({{"ema", dict({{"shadow_params", "](" + one() + one() + "e"}})}, {"model", weights(2)}})), "'model'"));
+  BOOST_CHECK(has(chosen(dict({{"ema", dict({{"shadow_params", "](" + one() + one() + "e"}})}, {"model", weights(2)}})),
+                  "'model'"));
   BOOST_CHECK(has(chosen(dict({{"model", "](" + weights(2) + "e"}})), "'model.0'"));
   BOOST_CHECK(has(chosen("](" + weights(2) + weights(1) + "e"), "'0'"));
-  BOOST_CHECK(has(chosen(dict({{"ema", dict({{"state_dict", weights(2)}, {"decay", "K\x01"}})}, {"model", weights(3)}})),
-                  "'ema.state_dict'"));
+  BOOST_CHECK(
+      has(chosen(dict({{"ema", dict({{"state_dict", weights(2)}, {"decay", "K\x01"}})}, {"model", weights(3)}})),
+          "'ema.state_dict'"));
   // a counter kept as a tensor does not make the root a model; an optimiser never is one
   BOOST_CHECK(has(chosen(dict({{"step", one()}, {"model", weights(3)}})), "'model'"));
   const std::string state = dict({{"state", weights(9)}, {"param_groups", "]"}});
@@ -122,7 +125,8 @@ BOOST_AUTO_TEST_CASE(the_rule_for_nested_dictionaries) {
 }
 
 BOOST_AUTO_TEST_CASE(the_key_of_the_user_overrides_the_rule) {
-  const std::string body = dict({{"model", weights(3)}, {"ema", dict({{"shadow_params", "](" + one() + one() + "e"}})}});
+  const std::string body =
+      dict({{"model", weights(3)}, {"ema", dict({{"shadow_params", "](" + one() + one() + "e"}})}});
   BOOST_CHECK(open_torch(body, "ema.shadow_params").keys() == (Keys{"0", "1"}));
   BOOST_CHECK(open_torch(body, "model").keys() == (Keys{"w0", "w1", "w2"}));
   BOOST_CHECK(open_torch(dict({{"a.b.c", one()}, {"ab", one()}}), "a").keys() == Keys{"b.c"});
@@ -132,9 +136,20 @@ BOOST_AUTO_TEST_CASE(the_key_of_the_user_overrides_the_rule) {
 
 BOOST_AUTO_TEST_CASE(hostile_trees_end) {
   // a list in itself, and a diamond whose paths double at every level
-  check_error([&] { open_torch("]q\x01(h\x01" "e"); }, {"nested more than"});
-  std::string diamond = one() + "q\x01" "0";
-  for (int i = 0; i < 30; ++i) diamond += "}(" + text("a") + "h\x01" + text("b") + "h\x01uq\x01" "0";
+  check_error(
+      [&] {
+        open_torch(
+            "]q\x01(h\x01"
+            "e");
+      },
+      {"nested more than"});
+  std::string diamond = one() +
+                        "q\x01"
+                        "0";
+  for (int i = 0; i < 30; ++i)
+    diamond += "}(" + text("a") + "h\x01" + text("b") +
+               "h\x01uq\x01"
+               "0";
   check_error([&] { open_torch(diamond + "h\x01"); }, {"nested values"});
 }
 

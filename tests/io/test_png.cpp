@@ -21,7 +21,8 @@ Tensor picture(std::int64_t h, std::int64_t w, std::int64_t c, DType dtype) {
 }
 
 // A picture of any PNG kind, by plain libpng. `rows` are packed as the format has them.
-void write_kind(const fs::path& path, int w, int h, int depth, int color, int interlace, std::vector<std::vector<png_byte>> rows) {
+void write_kind(const fs::path& path, int w, int h, int depth, int color, int interlace,
+                std::vector<std::vector<png_byte>> rows) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);
   std::FILE* f = std::fopen(path.c_str(), "wb");
@@ -64,7 +65,11 @@ BOOST_AUTO_TEST_CASE(values_are_clamped_and_rounded_and_nan_is_named) {
   const auto v = read_png(dir / "x.png").to_vector();
   BOOST_CHECK(v == (std::vector<double>{0, 128 / 255.0, 1, 0, 1, 0}));
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  check_error([&] { write_png(dir / "y.png", Tensor::from({0, 0, 0, 0, nan, 0}, {2, 3, 1})); }, {"row 1, column 1 is NaN"});
+  check_error(
+      [&] {
+        write_png(dir / "y.png", Tensor::from({0, 0, 0, 0, nan, 0}, {2, 3, 1}));
+      },
+      {"row 1, column 1 is NaN"});
   check_error([&] { write_png(dir / "y.png", ramp({2, 2}, DType::f32)); }, {"(2, 2)"});
   check_error([&] { write_png(dir / "y.png", ramp({2, 2, 2}, DType::f32)); }, {"(2, 2, 2)"});
   check_error([&] { write_png(dir / "y.png", ramp({0, 2, 1}, DType::f32)); }, {"(0, 2, 1)"});

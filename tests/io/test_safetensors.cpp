@@ -13,7 +13,9 @@ using namespace costate::io_test;
 
 namespace {
 
-std::string file_of(const std::string& header, const std::string& data) { return little(header.size(), 8) + header + data; }
+std::string file_of(const std::string& header, const std::string& data) {
+  return little(header.size(), 8) + header + data;
+}
 
 void read_all(const fs::path& path) {
   const auto file = Safetensors::open(path);
@@ -28,8 +30,9 @@ void refuse(const std::string& header, const std::string& data, const std::vecto
 
 std::vector<double> read_one(const std::string& dtype, const std::string& bytes, std::size_t count) {
   const Scratch dir;
-  overwrite(dir / "x", file_of(fmt::format(R"({{"a":{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", dtype, count,
-                                           bytes.size()), bytes));
+  overwrite(dir / "x", file_of(fmt::format(R"({{"a":{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", dtype,
+                                           count, bytes.size()),
+                               bytes));
   return Safetensors::open(dir / "x").read("a").to_vector();
 }
 
@@ -91,7 +94,9 @@ BOOST_AUTO_TEST_CASE(half_precision_is_exact) {
     const double sign = i >= 32768 ? -1 : 1;
     const double want = sign * (e == 0 ? std::ldexp(m, -24) : std::ldexp(1024 + m, e - 25));
     const double got = v[static_cast<std::size_t>(i)];
-    const bool ok = e < 31 ? got == want && std::signbit(got) == (sign < 0) : m != 0 ? std::isnan(got) : std::isinf(got);
+    const bool ok = e < 31   ? got == want && std::signbit(got) == (sign < 0)
+                    : m != 0 ? std::isnan(got)
+                             : std::isinf(got);
     wrong += ok ? 0 : 1;
   }
   BOOST_CHECK_EQUAL(wrong, 0);
@@ -131,7 +136,8 @@ BOOST_AUTO_TEST_CASE(headers_that_lie_are_refused) {
 
 BOOST_AUTO_TEST_CASE(damaged_files_never_crash) {
   const Scratch dir;
-  write_safetensors(dir / "x", {{"a", ramp({2, 3}, DType::f32)}, {"b", ramp({3}, DType::bf16)}, {"c", ramp({}, DType::i32)}},
+  write_safetensors(dir / "x",
+                    {{"a", ramp({2, 3}, DType::f32)}, {"b", ramp({3}, DType::bf16)}, {"c", ramp({}, DType::i32)}},
                     {{"format", "pt"}});
   const auto bytes = read_text(dir / "x");
   damage(dir / "y", bytes, [&] { read_all(dir / "y"); });

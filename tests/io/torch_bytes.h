@@ -19,7 +19,9 @@ inline std::string little(std::uint64_t v, int bytes) {
 // Pickle pieces, protocol 2.
 inline std::string text(const std::string& s) { return "X" + little(s.size(), 4) + s; }
 inline std::string number(std::int64_t v) { return "\x8a\x08" + little(static_cast<std::uint64_t>(v), 8); }
-inline std::string global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
+inline std::string global(const std::string& module, const std::string& name) {
+  return "c" + module + "\n" + name + "\n";
+}
 inline std::string tuple(const std::vector<std::string>& items) {
   std::string s = "(";
   for (const auto& i : items) s += i;
@@ -36,7 +38,8 @@ inline std::string storage(const std::string& type, const std::string& key, std:
 inline std::string tensor(const std::string& storage_id, std::int64_t offset, const std::vector<std::int64_t>& dims,
                           const std::vector<std::int64_t>& strides) {
   return global("torch._utils", "_rebuild_tensor_v2") +
-         tuple({storage_id, number(offset), numbers(dims), numbers(strides), "\x89", global("collections", "OrderedDict") + ")R"}) +
+         tuple({storage_id, number(offset), numbers(dims), numbers(strides), "\x89",
+                global("collections", "OrderedDict") + ")R"}) +
          "R";
 }
 inline std::string dict(const std::vector<std::pair<std::string, std::string>>& items) {
@@ -61,9 +64,9 @@ inline std::string zip(const std::vector<std::pair<std::string, std::string>>& e
     file += "PK\x03\x04" + little(45, 2) + middle + little(name.size(), 2) + little(0, 2) + name + data;
     const std::string extra =
         zip64 ? little(1, 2) + little(24, 2) + little(data.size(), 8) + little(data.size(), 8) + little(at, 8) : "";
-    directory += "PK\x01\x02" + little(45, 2) + little(45, 2) + little(0, 8) + crc + (zip64 ? wide + wide : size + size) +
-                 little(name.size(), 2) + little(extra.size(), 2) + little(0, 2) + little(0, 2) + little(0, 2) + little(0, 4) +
-                 (zip64 ? wide : little(at, 4)) + name + extra;
+    directory += "PK\x01\x02" + little(45, 2) + little(45, 2) + little(0, 8) + crc +
+                 (zip64 ? wide + wide : size + size) + little(name.size(), 2) + little(extra.size(), 2) + little(0, 2) +
+                 little(0, 2) + little(0, 2) + little(0, 4) + (zip64 ? wide : little(at, 4)) + name + extra;
   }
   const auto start = file.size();
   file += directory;
@@ -74,8 +77,8 @@ inline std::string zip(const std::vector<std::pair<std::string, std::string>>& e
     file += "PK\x06\x07" + little(0, 4) + little(record, 8) + little(1, 4);
     return file + "PK\x05\x06" + little(0, 4) + little(0xffff, 2) + little(0xffff, 2) + wide + wide + little(0, 2);
   }
-  return file + "PK\x05\x06" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) + little(directory.size(), 4) +
-         little(start, 4) + little(0, 2);
+  return file + "PK\x05\x06" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) +
+         little(directory.size(), 4) + little(start, 4) + little(0, 2);
 }
 
 /// A checkpoint of the zip format around a pickle body and (key, raw bytes) storages.
@@ -88,8 +91,9 @@ inline std::string torch_zip(const std::string& body, const std::vector<std::pai
 }
 
 /// The same in the legacy format. Storages: (key, elements), bytes.
-inline std::string torch_legacy(const std::string& body,
-                                const std::vector<std::pair<std::pair<std::string, std::int64_t>, std::string>>& storages) {
+inline std::string torch_legacy(
+    const std::string& body,
+    const std::vector<std::pair<std::pair<std::string, std::int64_t>, std::string>>& storages) {
   std::string keys = "](", data;
   for (const auto& [id, bytes] : storages) {
     keys += text(id.first);
