@@ -54,10 +54,8 @@ Mix x0_from(Prediction p, const Level& at) {
 
 /// The network's output for y, in the dtype of y.
 Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tensors& p) {
-  require(at.alpha > 0 && at.sigma > 0,
-          "denoiser: level t = {} has alpha = {} and sigma = {}; both must be positive: start where there is signal, "
-          "and do not "
-          "evaluate at the clean end",
+  require(at.alpha > 0 && at.sigma >= 0,
+          "denoiser: level t = {} has alpha = {} and sigma = {}; x / alpha must exist, so start where there is signal",
           at.t, at.alpha, at.sigma);
   const Tensor out = d.net(cast(scale(y, at.alpha), d.dtype), at, p);
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
@@ -67,10 +65,11 @@ Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tenso
 }
 
 Tensor apply_mix(const Mix& m, const Level& at, const Tensor& y, const Tensor& out) {
-  require(std::isfinite(m.y) && std::isfinite(m.out),
-          "denoiser: at the clean end (t = {}, sigma = {}) this network's prediction does not determine eps; take a grid that ends at the "
-          "schedule's first level, or a method that does not evaluate there",
-          at.t, at.sigma);
+  require(
+      std::isfinite(m.y) && std::isfinite(m.out),
+      "denoiser: at the clean end (t = {}, sigma = {}) this network's prediction does not determine eps; end the grid "
+      "at the schedule's first level, or take a method that does not evaluate there",
+      at.t, at.sigma);
   if (m.y != 0) return lincomb(m.y, y, m.out, out);
   return m.out == 1 ? out : scale(out, m.out);
 }

@@ -31,8 +31,8 @@ struct Denoiser {
   Prediction prediction = Prediction::epsilon;
   DType dtype = DType::f32;  ///< what the network computes in; the state keeps its own
 
-  /// eps and x_0 for the canonical state y = x / alpha, in the dtype of y. Differentiable in y and p. alpha and sigma
-  /// of the level must be positive.
+  /// eps and x_0 for the canonical state y = x / alpha, in the dtype of y. Differentiable in y and p. alpha must be
+  /// positive; at sigma = 0 predictions of eps and v still say what eps is, the others throw.
   [[nodiscard]] Tensor eps(const Tensor& y, const Level& at, const Tensors& p) const;
   [[nodiscard]] Tensor x0(const Tensor& y, const Level& at, const Tensors& p) const;
 };

@@ -37,7 +37,7 @@ Inverse invert(const Values& m, std::size_t d) {
     for (std::size_t j = 0; j <= i; ++j) {
       double rest = m[i * d + j];
       for (std::size_t k = 0; k < j; ++k) rest -= l[i * d + k] * l[j * d + k];
-      require(i != j || rest > 0, "exact problem: a covariance is not positive semidefinite");
+      require(i != j || rest > 0, "exact problem: alpha^2 covariance + sigma^2 is not positive definite");
       l[i * d + j] = i == j ? std::sqrt(rest) : rest / l[j * d + j];
     }
     inverse.half_log_det += std::log(l[i * d + i]);
@@ -112,6 +112,7 @@ Net dirac_net(std::vector<Component> points) {
   for (const auto& c : points) all.insert(all.end(), c.mean.begin(), c.mean.end());
   return [=](const Tensor& x, const Level& at, const Tensors& p) {
     check_call("dirac_set", x, static_cast<std::int64_t>(d), p, 0);
+    require(at.sigma > 0, "dirac_set: has no eps at sigma = 0; end the grid at the schedule's first level");
     const Tensor y =
         Tensor::from(all, {1, static_cast<std::int64_t>(points.size()), static_cast<std::int64_t>(d)}, x.dtype());
     Values bias;

@@ -98,7 +98,7 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
   Grid grid =
       is_spacing ? spaced(name, schedule, steps, offset) : uniform(*clock, schedule, to_zero ? steps : steps + 1);
   if (to_zero)
-    grid.push_back({.t = grid.back().t, .alpha = 1, .sigma = 0});
+    grid.push_back({.t = schedule.t_min, .alpha = 1, .sigma = 0});
   else if (is_spacing)
     grid.push_back(schedule.level(schedule.t_min));
   check_grid(grid, "grid " + name);
@@ -108,16 +108,16 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
 void check_grid(const Grid& grid, const std::string& what) {
   require(grid.size() >= 2, "{}: {} levels; wants 2 or more", what, grid.size());
   for (std::size_t i = 0; i < grid.size(); ++i) {
-    const Level& at = grid[i];
+    const Level &at = grid[i], &before = grid[i == 0 ? 0 : i - 1];
     require(std::isfinite(at.t) && std::isfinite(at.alpha) && std::isfinite(at.sigma),
             "{}: level {} is not finite: t = {}, alpha = {}, sigma = {}", what, i, at.t, at.alpha, at.sigma);
     require(at.alpha > 0,
             "{}: level {} (t = {}) has alpha = {}; x / alpha must exist, so start from a level with signal", what, i,
             at.t, at.alpha);
     require(at.sigma >= 0, "{}: level {} (t = {}) has sigma = {}", what, i, at.t, at.sigma);
-    require(i == 0 || at.s() < grid[i - 1].s(),
+    require(i == 0 || at.s() < before.s(),
             "{}: sigma / alpha must fall, but goes from {} to {} between levels {} (t = {}) and {} (t = {})", what,
-            grid[i - 1].s(), at.s(), i - 1, grid[i - 1].t, i, at.t);
+            before.s(), at.s(), i - 1, before.t, i, at.t);
   }
 }
 

@@ -20,23 +20,17 @@ Tensors pull_eps(const GradientProblem& problem, const Sampler& sampler, const L
   return eps.pull_once({a});
 }
 
-void check_fits(const Sampler& sampler) {
-  require(sampler.eta == 0,
-          "adjointdeis-1: is for the probability-flow ODE, so eta = {} should be 0; with noise take checkpointed",
-          sampler.eta);
-  require(!sampler.grid.empty() && sampler.grid.back().sigma > 0,
-          "adjointdeis-1: evaluates the network at the last level, where sigma = 0; end the grid at the schedule's "
-          "first level, or take checkpointed");
-}
-
 /// Published (Blasingame and Liu 2024, "AdjointDEIS", section 3, order 1): from the cleaner level t to the noisier s,
 /// with h = lambda_s - lambda_t < 0, V_x = alpha_t^2 J^T a_t and V_z = alpha_t (d eps/dz)^T a_t (theta as z),
 ///   a_s   = (alpha_t / alpha_s) a_t + (sigma_s / alpha_s^2) (e^h - 1) V_x
 ///   a_z,s = a_z,t + (sigma_s / alpha_s) (e^h - 1) V_z.
 /// With a_y = alpha a_x and sigma_s / alpha_s (e^h - 1) = s_t - s_s both lines are Euler's method for
 ///   da_y/ds = -(d eps/dy)^T a_y,   da_z/ds = -(d eps/dz)^T a_y.
+/// The network is evaluated at the last level of the grid too; with sigma = 0 there, its prediction must be eps or v.
 void euler_in_s(const GradientProblem& problem, const Sampler& sampler, Gradient& result) {
-  check_fits(sampler);
+  require(sampler.eta == 0,
+          "adjointdeis-1: is for the probability-flow ODE, so eta = {} should be 0; with noise take checkpointed",
+          sampler.eta);
   const int steps = sampler.steps();
   std::vector<State> states = trajectory(sampler, problem.x_T, problem.p, [&](std::int64_t done, std::int64_t) {
     report(problem.progress, done, 2 * steps);

@@ -17,11 +17,7 @@ Tensors packed(const State& state, const Tensors& p) {
 
 /// A cotangent that is zero everywhere as "none": the tape adds nothing for a value nobody read, where 0 + (-0) would
 /// drop a sign. Not under an outer derivative, to which a zero may still be a function of something.
-Tensor undefined_if_zero(const Tensor& a) {
-  if (watched({a})) return a;
-  const auto values = a.to_vector();
-  return std::all_of(values.begin(), values.end(), [](double v) { return v == 0; }) ? Tensor() : a;
-}
+Tensor undefined_if_zero(const Tensor& a) { return !watched({a}) && is_all_zero(a) ? Tensor() : a; }
 
 /// One step back: `a` holds the cotangents of {y, memory..., p...} after step `index` and receives those before it. The
 /// step returns p as well, so that the tape itself adds this step's share to the sum of the later ones, in the order in

@@ -283,7 +283,9 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   const auto problem = mixture();
   Sampler sampler = sampler_of(problem, "ddim", make_grid("karras", *vp_linear(), 5));
   check_throws([] { find_adjoint("checkpoint"); }, {"adjoint", "checkpointed"});
-  check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"sigma = 0", "checkpointed"});
+  sampler.denoiser.prediction = Prediction::sample;
+  check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"clean end", "sigma = 0", "first level"});
+  sampler.denoiser.prediction = Prediction::epsilon;
   sampler.eta = 0.5;
   check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"eta = 0.5"});
   sampler.eta = 0;

@@ -73,9 +73,19 @@ BOOST_AUTO_TEST_CASE(the_network_sees_its_own_dtype) {
 
 BOOST_AUTO_TEST_CASE(ends_where_no_denoiser_exists) {
   const auto problem = mixture();
-  const Denoiser d = as(problem, Prediction::epsilon);
-  check_throws([&] { return d.eps(start_of_mixture(), {1, 0, 1}, problem.p); }, {"alpha = 0"});
-  check_throws([&] { return d.x0(start_of_mixture(), {0, 1, 0}, problem.p); }, {"sigma = 0"});
+  const Level no_signal{1, 0, 1}, clean{0, 1, 0};
+  check_throws([&] { return as(problem, Prediction::epsilon).eps(start_of_mixture(), no_signal, problem.p); },
+               {"alpha = 0"});
+  Denoiser one{.net = [](const Tensor& x, const Level&, const Tensors&) { return x + 1.0; }, .dtype = DType::f64};
+  for (const Prediction p : {Prediction::epsilon, Prediction::v}) {
+    one.prediction = p;
+    check_near(one.eps(row_of({2}), clean, {}), {3}, 0);
+    check_near(one.x0(row_of({2}), clean, {}), {2}, 0);
+  }
+  for (const Prediction p : {Prediction::sample, Prediction::noise}) {
+    one.prediction = p;
+    check_throws([&] { return one.eps(row_of({2}), clean, {}); }, {"clean end", "sigma = 0"});
+  }
 }
 
 BOOST_AUTO_TEST_CASE(exact_nets_are_minus_sigma_times_the_score) {
