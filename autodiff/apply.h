@@ -119,6 +119,7 @@ class OpRule final : public Rule {
 /// (Not `apply`: std::apply would be found first for a vector of tensors.) Runs an op on its inputs and tells the recordings that watch one of them.
 template <class Op>
 Tensor apply_op(const Op& op, const Tensors& in) {
+  for (const auto& t : in) require(t.defined(), "{}: an operand is undefined", Op::name);
   if constexpr (requires { &Op::forward; }) {
     Tensor out = [&] {
       const ActiveLevels none(0);

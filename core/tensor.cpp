@@ -135,4 +135,15 @@ std::int64_t first_non_finite(const Tensor& t) {
   });
 }
 
+bool is_all_zero(const Tensor& t) {
+  return visit_dtype(t.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* p = t.data<T>();
+    return std::all_of(p, p + t.size(), [](T v) {
+      if constexpr (std::is_same_v<T, bf16>) return (v.bits & 0x7fffU) == 0;
+      else return v == T{0};
+    });
+  });
+}
+
 }  // namespace costate

@@ -52,8 +52,9 @@ AtomicFile::AtomicFile(const fs::path& final) : final_(resolve(final)) {
           final.string());
   static std::atomic<unsigned> serial{0};
   const mode_t mode = mode_for(final_);
-  const fs::path temporary = final_.parent_path() /
-                             fmt::format(".{}.{}-{}.tmp", final_.filename().string().substr(0, 200), ::getpid(), serial++);
+  const fs::path temporary =
+      final_.parent_path() /
+      fmt::format(".{}.{}-{}.tmp", final_.filename().string().substr(0, 200), ::getpid(), serial++);
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   require(fd >= 0, "output '{}': cannot create a file in '{}': {}", final.string(),
           final_.has_parent_path() ? final_.parent_path().string() : ".", reason(errno));
@@ -106,7 +107,8 @@ void OutputFile::write(const void* bytes, std::size_t count) {
 }
 
 void OutputFile::commit() {
-  const int failed = ::close(std::exchange(descriptor_, -1)) == 0 ? 0 : errno;  // some file systems report a full disk here
+  const int failed =
+      ::close(std::exchange(descriptor_, -1)) == 0 ? 0 : errno;  // some file systems report a full disk here
   require(failed == 0, "output '{}': writing failed: {}; nothing was kept", file_.final().string(), reason(failed));
   file_.commit();
 }

@@ -9,8 +9,8 @@
 namespace costate {
 
 /// Owns a temporary file beside `final` (same directory, so the rename is atomic; unique per process and object).
-/// The constructor creates it empty and throws Error where that cannot be: no such directory, no permission, `final` is a
-/// directory or a device. A symbolic link is followed: its target is replaced, not the link.
+/// The constructor creates it empty and throws Error where that cannot be: no such directory, no permission, `final` is
+/// a directory or a device. A symbolic link is followed: its target is replaced, not the link.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& final);
@@ -28,7 +28,8 @@ class AtomicFile {
   std::filesystem::path temporary_;  // empty once committed or moved from
 };
 
-/// A stream of bytes into an AtomicFile. Every short write (full disk, quota, size limit) is an Error that names `final`.
+/// A stream of bytes into an AtomicFile. Every short write (full disk, quota, size limit) is an Error that names
+/// `final`.
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& final);

@@ -22,8 +22,10 @@ enum class Kind : std::uint8_t { hdf5, safetensors, torch, unknown };
 // What an unknown file probably is, for the error.
 std::string guess(std::string_view head) {
   if (head.empty()) return "it is empty";
-  if (head.starts_with("version https://git-lfs")) return "it is a Git LFS pointer: fetch the real file with 'git lfs pull'";
-  if (head.find("<html") != std::string_view::npos || head.starts_with("<!")) return "it is a web page: the download failed";
+  if (head.starts_with("version https://git-lfs"))
+    return "it is a Git LFS pointer: fetch the real file with 'git lfs pull'";
+  if (head.find("<html") != std::string_view::npos || head.starts_with("<!"))
+    return "it is a web page: the download failed";
   if (head.starts_with("\x93NUMPY")) return "it is a NumPy array without names";
   return "its first bytes are none of HDF5, safetensors or PyTorch";
 }
@@ -116,9 +118,10 @@ void Checkpoint::select(Entries all, const std::string& prefix) {
           prefix.empty() ? "" : fmt::format(" below '{}'", prefix));
   sorted_.resize(entries_.size());
   std::iota(sorted_.begin(), sorted_.end(), std::size_t{0});
-  std::sort(sorted_.begin(), sorted_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].key < entries_[b].key; });
-  const auto twice = std::adjacent_find(sorted_.begin(), sorted_.end(),
-                                        [&](std::size_t a, std::size_t b) { return entries_[a].key == entries_[b].key; });
+  std::sort(sorted_.begin(), sorted_.end(),
+            [&](std::size_t a, std::size_t b) { return entries_[a].key < entries_[b].key; });
+  const auto twice = std::adjacent_find(
+      sorted_.begin(), sorted_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].key == entries_[b].key; });
   require(twice == sorted_.end(), "checkpoint '{}': the key '{}' occurs twice", path_.string(),
           twice == sorted_.end() ? "" : printable(entries_[*twice].key));
 }
@@ -131,7 +134,8 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string
   {
     const MappedFile file(path);
     kind = kind_of(file.bytes());
-    require(kind != Kind::unknown, "{}: is not a checkpoint costate knows: {}", where, guess(file.bytes().substr(0, 512)));
+    require(kind != Kind::unknown, "{}: is not a checkpoint costate knows: {}", where,
+            guess(file.bytes().substr(0, 512)));
   }
   std::string prefix = key;
   c.note_ = key.empty() ? "all tensors of the file" : fmt::format("tensors of '{}', as asked for", key);
@@ -169,8 +173,8 @@ const CheckpointEntry* Checkpoint::find(std::string_view key) const {
 
 const CheckpointEntry& Checkpoint::at(std::string_view key) const {
   const auto* e = find(key);
-  require(e != nullptr, "checkpoint '{}': has no tensor '{}' (of {}; the first is '{}')", path_.string(), key, entries_.size(),
-          entries_.empty() ? "" : printable(entries_.front().key));
+  require(e != nullptr, "checkpoint '{}': has no tensor '{}' (of {}; the first is '{}')", path_.string(), key,
+          entries_.size(), entries_.empty() ? "" : printable(entries_.front().key));
   return *e;
 }
 

@@ -22,8 +22,8 @@ struct CheckpointEntry {
 
 /// The kind of file is found from its first bytes, never from its name.
 ///
-/// Which tensors: everything below `key` if that is given ("ema", "model.0", "weights"; dictionaries, lists, groups and dotted
-/// prefixes alike), and else
+/// Which tensors: everything below `key` if that is given ("ema", "model.0", "weights"; dictionaries, lists, groups and
+/// dotted prefixes alike), and else
 ///   1. the root, if it holds tensors itself and no dictionary named in 2 holds more;
 ///   2. the first of these that leads to tensors with names, by the same rule inside it:
 ///      ema_model, ema, model_ema, ema_state_dict, params_ema, state_dict, model_state_dict, model, params, net;
@@ -44,7 +44,9 @@ class Checkpoint {
   [[nodiscard]] DType dtype(std::string_view key) const;  ///< of what read() gives
   [[nodiscard]] Tensor read(std::string_view key) const;
 
-  [[nodiscard]] const std::string& format() const { return format_; }  ///< "safetensors", "pytorch zip", "pytorch legacy", "hdf5"
+  [[nodiscard]] const std::string& format() const {
+    return format_;
+  }  ///< "safetensors", "pytorch zip", "pytorch legacy", "hdf5"
   [[nodiscard]] const std::string& note() const { return note_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 

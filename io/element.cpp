@@ -13,38 +13,58 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "file elements are copied as little endian");
 
-struct half { std::uint16_t bits; };
+struct half {
+  std::uint16_t bits;
+};
 
 // Calls f with a value of the C++ type that has the element's bytes.
 template <class F>
 void visit_element(Element e, F&& f) {
   switch (e) {
-    case Element::f64: return f(double{});
-    case Element::f32: return f(float{});
-    case Element::f16: return f(half{});
-    case Element::bf16: return f(bf16{});
-    case Element::i64: return f(std::int64_t{});
-    case Element::i32: return f(std::int32_t{});
-    case Element::i16: return f(std::int16_t{});
-    case Element::i8: return f(std::int8_t{});
-    case Element::u64: return f(std::uint64_t{});
-    case Element::u32: return f(std::uint32_t{});
-    case Element::u16: return f(std::uint16_t{});
-    case Element::u8: case Element::boolean: return f(std::uint8_t{});
-    case Element::f8: case Element::complex: case Element::quantised: break;
+    case Element::f64:
+      return f(double{});
+    case Element::f32:
+      return f(float{});
+    case Element::f16:
+      return f(half{});
+    case Element::bf16:
+      return f(bf16{});
+    case Element::i64:
+      return f(std::int64_t{});
+    case Element::i32:
+      return f(std::int32_t{});
+    case Element::i16:
+      return f(std::int16_t{});
+    case Element::i8:
+      return f(std::int8_t{});
+    case Element::u64:
+      return f(std::uint64_t{});
+    case Element::u32:
+      return f(std::uint32_t{});
+    case Element::u16:
+      return f(std::uint16_t{});
+    case Element::u8:
+    case Element::boolean:
+      return f(std::uint8_t{});
+    case Element::f8:
+    case Element::complex:
+    case Element::quantised:
+      break;
   }
   fail("element type {} cannot be read", name_of(e));
 }
 
 template <class T>
-using Out = std::conditional_t<std::is_same_v<T, half>, float, std::conditional_t<std::is_integral_v<T>, std::int32_t, T>>;
+using Out =
+    std::conditional_t<std::is_same_v<T, half>, float, std::conditional_t<std::is_integral_v<T>, std::int32_t, T>>;
 
 template <class T>
 Out<T> convert(T v, std::int64_t index, std::string_view where) {
-  if constexpr (std::is_same_v<T, half>) return half_to_float(v.bits);
+  if constexpr (std::is_same_v<T, half>)
+    return half_to_float(v.bits);
   else if constexpr (std::is_integral_v<T>) {
-    require(std::in_range<std::int32_t>(v), "{}: the integer {} at index {} does not fit 32 bits; costate keeps integers as i32",
-            where, v, index);
+    require(std::in_range<std::int32_t>(v),
+            "{}: the integer {} at index {} does not fit 32 bits; costate keeps integers as i32", where, v, index);
     return static_cast<std::int32_t>(v);
   } else {
     return v;
@@ -69,7 +89,8 @@ void copy_row(const char* from, std::int64_t count, std::int64_t stride, std::in
 
 // Rows of the last axis, the others counted like an odometer.
 template <class T>
-void copy_strided(const ElementView& view, const std::vector<std::int64_t>& strides, Out<T>* to, std::string_view where) {
+void copy_strided(const ElementView& view, const std::vector<std::int64_t>& strides, Out<T>* to,
+                  std::string_view where) {
   const int rank = view.shape.rank();
   const std::int64_t row = rank == 0 ? 1 : view.shape[rank - 1];
   const std::int64_t step = rank == 0 ? 1 : strides[static_cast<std::size_t>(rank) - 1];
@@ -110,10 +131,12 @@ void check_reach(const ElementView& view, const std::vector<std::int64_t>& strid
     const std::int64_t stride = strides[static_cast<std::size_t>(a)], steps = view.shape[a] - 1;
     require(stride >= 0, "{}: has a negative stride", where);
     require(steps == 0 || stride == 0 || stride <= (held - 1 - last) / steps,
-            "{}: shape {} with its strides reaches outside the stored data ({} elements)", where, to_string(view.shape), held);
+            "{}: shape {} with its strides reaches outside the stored data ({} elements)", where, to_string(view.shape),
+            held);
     last += steps * stride;
   }
-  require(last < held, "{}: shape {} needs more than the stored data ({} elements)", where, to_string(view.shape), held);
+  require(last < held, "{}: shape {} needs more than the stored data ({} elements)", where, to_string(view.shape),
+          held);
   // Stride 0 repeats elements: a few bytes could ask for all memory there is.
   constexpr std::int64_t repeat_limit = std::int64_t{1} << 24;
   require(view.shape.size() <= std::max(held, repeat_limit), "{}: shape {} repeats {} stored elements too often", where,
@@ -123,8 +146,8 @@ void check_reach(const ElementView& view, const std::vector<std::int64_t>& strid
 }  // namespace
 
 std::string_view name_of(Element e) {
-  constexpr std::string_view names[] = {"f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8",
-                                        "bool", "8-bit float", "complex", "quantised"};
+  constexpr std::string_view names[] = {"f64", "f32", "f16", "bf16", "i64",  "i32",         "i16",     "i8",
+                                        "u64", "u32", "u16", "u8",   "bool", "8-bit float", "complex", "quantised"};
   return names[static_cast<std::size_t>(e)];
 }
 
@@ -134,13 +157,17 @@ std::size_t size_of(Element e) {
 }
 
 DType dtype_of(Element e, std::string_view where) {
-  require(size_of(e) != 0, "{}: {} elements are not supported; convert them to f32, f16 or bf16 first", where, name_of(e));
-  return e == Element::f64 ? DType::f64 : e == Element::bf16 ? DType::bf16 : e == Element::f32 || e == Element::f16 ? DType::f32
-                                                                                                                     : DType::i32;
+  require(size_of(e) != 0, "{}: {} elements are not supported; convert them to f32, f16 or bf16 first", where,
+          name_of(e));
+  return e == Element::f64                        ? DType::f64
+         : e == Element::bf16                     ? DType::bf16
+         : e == Element::f32 || e == Element::f16 ? DType::f32
+                                                  : DType::i32;
 }
 
 float half_to_float(std::uint16_t h) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16, exponent = (h >> 10) & 31U, mantissa = h & 0x3ffU;
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16, exponent = (h >> 10) & 31U,
+                      mantissa = h & 0x3ffU;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000U | (mantissa << 13));
   if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;  // subnormals of f16 are normal in f32
@@ -148,7 +175,8 @@ float half_to_float(std::uint16_t h) {
 }
 
 Shape checked_shape(const std::vector<std::int64_t>& dims, std::string_view where) {
-  require(dims.size() <= Shape::max_rank, "{}: has rank {}; at most {} is supported", where, dims.size(), Shape::max_rank);
+  require(dims.size() <= Shape::max_rank, "{}: has rank {}; at most {} is supported", where, dims.size(),
+          Shape::max_rank);
   constexpr std::int64_t limit = std::int64_t{1} << 57;  // elements, of up to 8 bytes
   std::int64_t total = 1;
   for (const auto d : dims) {
@@ -172,8 +200,10 @@ Tensor read_elements(const ElementView& view, std::string_view where) {
   visit_element(view.element, [&](auto tag) {
     using T = decltype(tag);
     auto* to = t.mutable_data<Out<T>>();
-    if (is_dense(view.shape, strides)) copy_row<T>(view.bytes.data(), count, 1, 0, to, where);
-    else copy_strided<T>(view, strides, to, where);
+    if (is_dense(view.shape, strides))
+      copy_row<T>(view.bytes.data(), count, 1, 0, to, where);
+    else
+      copy_strided<T>(view, strides, to, where);
   });
   return t;
 }

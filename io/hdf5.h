@@ -1,8 +1,9 @@
 // HDF5 files: a reader of any dataset of numbers, and an atomic writer.
 //
-// All calls into libhdf5 are made under one process-wide recursive lock, so readers and writers may be used from any thread
-// (one object from one thread at a time). libhdf5 prints nothing; what it has to say becomes part of the Error. It loads no
-// filter plug-ins, and external files, external links and virtual datasets are refused: a file is read, nothing else.
+// All calls into libhdf5 are made under one process-wide recursive lock, so readers and writers may be used from any
+// thread (one object from one thread at a time). libhdf5 prints nothing; what it has to say becomes part of the Error.
+// It loads no filter plug-ins, and external files, external links and virtual datasets are refused: a file is read,
+// nothing else.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ namespace costate {
 /// Names are paths without a leading '/': "weights/conv_in.weight"; "" is the root group.
 class Hdf5Reader {
  public:
-  /// Error when the file is missing, is not HDF5 or is damaged. All dataset names are listed at once.
+  /// Error when the file is missing, is not HDF5 or is damaged. All dataset names are listed at once. Files in formats
+  /// without checksums on their metadata are first read in a child process, as damage there can crash libhdf5 itself.
   explicit Hdf5Reader(const std::filesystem::path& path);
   Hdf5Reader(Hdf5Reader&&) noexcept;
   Hdf5Reader& operator=(Hdf5Reader&&) noexcept;
@@ -35,12 +37,13 @@ class Hdf5Reader {
   [[nodiscard]] Shape shape(std::string_view name) const;
   [[nodiscard]] DType dtype(std::string_view name) const;  ///< of what read() gives
   /// f64 as f64; f32 and f16 as f32 (exact); uint16 with the attribute dtype = "bf16" as bf16; integers, booleans and
-  /// enumerations as i32, where a value that does not fit is an Error. Any byte order, contiguous, compact or chunked, with
-  /// the filters libhdf5 has built in. Rank is at most 6 and the size is checked against the file before it is allocated.
+  /// enumerations as i32, where a value that does not fit is an Error. Any byte order, contiguous, compact or chunked,
+  /// with the filters libhdf5 has built in. Rank is at most 6 and the size is checked against the file before it is
+  /// allocated.
   [[nodiscard]] Tensor read(std::string_view name) const;
 
-  /// Attributes of a dataset or group; nullopt when the object or the attribute is not there, Error when it is there but is
-  /// not of the kind asked for. `number` takes one integer, real or boolean; `numbers` any count of them.
+  /// Attributes of a dataset or group; nullopt when the object or the attribute is not there, Error when it is there
+  /// but is not of the kind asked for. `number` takes one integer, real or boolean; `numbers` any count of them.
   [[nodiscard]] std::optional<std::string> text(std::string_view object, const std::string& attribute) const;
   [[nodiscard]] std::optional<double> number(std::string_view object, const std::string& attribute) const;
   [[nodiscard]] std::optional<std::int64_t> integer(std::string_view object, const std::string& attribute) const;
@@ -52,6 +55,7 @@ class Hdf5Reader {
 };
 
 /// Writes beside `path` and renames in finish(); without it, or after an Error, nothing is left behind.
+/// The file is built in memory (its size, at most), because libhdf5 does not survive a full disk.
 /// Files are reproducible: no time stamps, the same calls give the same bytes.
 class Hdf5Writer {
  public:

@@ -87,15 +87,34 @@ std::optional<std::int64_t> read_integer(hid_t object, const std::string& name, 
   return v;
 }
 
+void try_attributes(hid_t object) {
+  H5O_info_t info;
+  if (H5Oget_info2(object, &info, H5O_INFO_NUM_ATTRS) < 0) return;
+  for (hsize_t i = 0; i < std::min<hsize_t>(info.num_attrs, 1000); ++i) {
+    char name[1024];
+    if (H5Aget_name_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT) < 0) continue;
+    try {
+      static_cast<void>(read_text(object, name, ""));
+    } catch (const Error&) {
+    }
+    try {
+      static_cast<void>(read_numbers(object, name, ""));
+    } catch (const Error&) {
+    }
+  }
+}
+
 void write_text(hid_t object, const std::string& name, std::string_view value, const std::string& where) {
   require(value.find('\0') == std::string_view::npos, "{}: text with a zero byte cannot be stored", where);
+  std::string text(value);
+  if (text.empty()) text.push_back('\0');  // no type has length 0; reading ends at the zero
   const Handle type = check(H5Tcopy(H5T_C_S1), H5Tclose, where);
-  check(H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0, where);
+  check(H5Tset_size(type, text.size()) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+            H5Tset_cset(type, H5T_CSET_UTF8) >= 0,
+        where);
   const Handle space = check(H5Screate(H5S_SCALAR), H5Sclose, where);
   Handle id = check(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, where);
-  const std::string copy(value);
-  const char* text = copy.c_str();
-  check(H5Awrite(id, type, &text) >= 0 && id.close(), where + ": writing failed");
+  check(H5Awrite(id, type, text.data()) >= 0 && id.close(), where + ": writing failed");
 }
 
 void write_values(hid_t object, const std::string& name, hid_t type, const void* data, std::size_t count, bool scalar,

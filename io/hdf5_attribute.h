@@ -11,14 +11,19 @@
 
 namespace costate::hdf5 {
 
-/// nullopt when `object` has no attribute of that name; Error, beginning with `where`, when it is of another kind or damaged.
+/// nullopt when `object` has no attribute of that name; Error, beginning with `where`, when it is of another kind or
+/// damaged.
 std::optional<std::string> read_text(hid_t object, const std::string& name, const std::string& where);
 std::optional<std::vector<double>> read_numbers(hid_t object, const std::string& name, const std::string& where);
 std::optional<std::int64_t> read_integer(hid_t object, const std::string& name, const std::string& where);
 
-/// Text is stored with variable length (in the file's heap, so a long configuration has no 64 KB limit), as UTF-8.
+/// Reads every attribute of `object` and forgets it; what cannot be read is passed over. For hdf5_probe.h.
+void try_attributes(hid_t object);
+
+/// Text is stored as UTF-8 of fixed length: unlike the heap of variable-length text, attributes are under a checksum.
 void write_text(hid_t object, const std::string& name, std::string_view value, const std::string& where);
-/// `data` holds `count` values of the memory type `type` (native double or int64); `scalar` for one value without a shape.
+/// `data` holds `count` values of the memory type `type` (native double or int64); `scalar` for one value without a
+/// shape.
 void write_values(hid_t object, const std::string& name, hid_t type, const void* data, std::size_t count, bool scalar,
                   const std::string& where);
 

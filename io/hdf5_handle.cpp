@@ -5,8 +5,8 @@ namespace costate::hdf5 {
 namespace {
 
 // Never destroyed: handles of static lifetime may be closed after it otherwise.
-std::recursive_mutex& mutex() {
-  static std::recursive_mutex& m = *new std::recursive_mutex;
+std::recursive_mutex*& mutex() {
+  static auto* m = new std::recursive_mutex;
   return m;
 }
 
@@ -23,7 +23,7 @@ herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* text) {
 
 }  // namespace
 
-Lock::Lock() : lock_(mutex()) {
+Lock::Lock() : lock_(*mutex()) {
   static const bool once = [] {
     H5open();
     H5PLset_loading_state(0);
@@ -32,6 +32,8 @@ Lock::Lock() : lock_(mutex()) {
   static_cast<void>(once);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // per thread in thread-safe builds, so on every entry
 }
+
+void renew_lock_in_child() { mutex() = new std::recursive_mutex; }
 
 std::string last_error() {
   std::string text;

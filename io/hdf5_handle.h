@@ -21,6 +21,9 @@ class Lock {
   std::unique_lock<std::recursive_mutex> lock_;
 };
 
+/// For the child after fork: the lock it inherits is held by a thread that it does not have.
+void renew_lock_in_child();
+
 /// What libhdf5 had to say about the last failed call: its innermost message, " (libhdf5: ...)", or "".
 std::string last_error();
 

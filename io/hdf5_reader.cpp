@@ -1,6 +1,6 @@
 // HDF5 in: the list of datasets and their values.
 #include <algorithm>
-#include <cstring>
+#include <map>
 #include <set>
 #include <system_error>
 
@@ -8,6 +8,7 @@
 #include "io/hdf5.h"
 #include "io/hdf5_attribute.h"
 #include "io/hdf5_handle.h"
+#include "io/hdf5_probe.h"
 
 namespace costate {
 namespace {
@@ -18,7 +19,7 @@ using hdf5::Lock;
 
 constexpr std::size_t max_objects = 1'000'000;
 constexpr std::size_t max_depth = 64;
-constexpr std::int64_t max_ratio = 1032;                      // what deflate can pack into one byte
+constexpr std::int64_t max_ratio = 1032;                       // what deflate can pack into one byte
 constexpr std::int64_t small_enough = std::int64_t{64} << 20;  // below this a size needs no justification
 
 // How a dataset's numbers are asked from libhdf5.
@@ -79,8 +80,10 @@ class Lister {
     H5O_info_t info;
     check(H5Oget_info_by_name2(file_, path.empty() ? "/" : path.c_str(), &info, H5O_INFO_BASIC, H5P_DEFAULT) >= 0,
           fmt::format("{}: object '{}' is damaged", where_, path));
-    if (info.type == H5O_TYPE_DATASET) found_.push_back(path);
-    else if (info.type == H5O_TYPE_GROUP && seen_.insert(info.addr).second) todo_.push_back(path);
+    if (info.type == H5O_TYPE_DATASET)
+      found_.push_back(path);
+    else if (info.type == H5O_TYPE_GROUP && seen_.insert(info.addr).second)
+      todo_.push_back(path);
   }
 
   hid_t file_;
@@ -105,9 +108,12 @@ Plan plan_for(hid_t set, hid_t type, const std::string& where) {
       if (size == 2 && H5Tget_sign(type) == H5T_SGN_NONE && H5Aexists(set, "dtype") > 0 && marked_bf16(set, where))
         return {Element::bf16, H5T_NATIVE_UINT16};
       require(size <= 8, "{}: integers of {} bytes are not supported", where, size);
-      return H5Tget_sign(type) == H5T_SGN_NONE ? Plan{Element::u64, H5T_NATIVE_UINT64} : Plan{Element::i64, H5T_NATIVE_INT64};
-    case H5T_ENUM: return {Element::i64, H5T_NATIVE_INT64};  // booleans as h5py writes them
-    default: fail("{}: is not a dataset of numbers", where);
+      return H5Tget_sign(type) == H5T_SGN_NONE ? Plan{Element::u64, H5T_NATIVE_UINT64}
+                                               : Plan{Element::i64, H5T_NATIVE_INT64};
+    case H5T_ENUM:
+      return {Element::i64, H5T_NATIVE_INT64};  // booleans as h5py writes them
+    default:
+      fail("{}: is not a dataset of numbers", where);
   }
 }
 
@@ -122,10 +128,11 @@ void check_size(hid_t set, hid_t type, const Shape& shape, std::int64_t file_siz
   const bool filtered = H5Pget_nfilters(creation) > 0;
   const std::int64_t need = shape.size();
   // sparse datasets hold less than their shape says and are filled up: allowed while small
-  const std::int64_t limit = std::max((filtered ? file_size * max_ratio : file_size) / std::max<std::int64_t>(element, 1),
-                                      small_enough / 8);
+  const std::int64_t limit =
+      std::max((filtered ? file_size * max_ratio : file_size) / std::max<std::int64_t>(element, 1), small_enough / 8);
   require(need <= limit && stored <= std::max(file_size, small_enough),
-          "{}: claims shape {}, more than a file of {} bytes can hold; the file is damaged", where, to_string(shape), file_size);
+          "{}: claims shape {}, more than a file of {} bytes can hold; the file is damaged", where, to_string(shape),
+          file_size);
 }
 
 Shape shape_of(hid_t set, const std::string& where) {
@@ -150,14 +157,24 @@ struct Hdf5Reader::State {
   Handle file;
   std::vector<std::string> names;
   std::int64_t size = 0;
+  std::map<std::string, std::string, std::less<>> broken;  ///< datasets that a child failed to read, and its message
+
+  void load();       ///< opens the file and lists it
+  void try_first();  ///< the same and all reading in a child process
+  [[nodiscard]] Tensor read(std::string_view name) const;
 
   [[nodiscard]] std::string where() const { return fmt::format("HDF5 '{}'", path.string()); }
-  [[nodiscard]] std::string where(std::string_view name) const { return fmt::format("{}: dataset '{}'", where(), name); }
-  [[nodiscard]] bool contains(std::string_view name) const { return std::binary_search(names.begin(), names.end(), name); }
+  [[nodiscard]] std::string where(std::string_view name) const {
+    return fmt::format("{}: dataset '{}'", where(), name);
+  }
+  [[nodiscard]] bool contains(std::string_view name) const {
+    return std::binary_search(names.begin(), names.end(), name);
+  }
 
   [[nodiscard]] Handle open(std::string_view name) const {
     require(contains(name), "{} is missing; the file has {} datasets{}{}", where(name), names.size(),
             names.empty() ? "" : ", the first is ", names.empty() ? "" : names.front());
+    if (const auto it = broken.find(name); it != broken.end()) throw Error(it->second);
     return check(H5Dopen2(file, std::string(name).c_str(), H5P_DEFAULT), H5Dclose, where(name) + " is damaged");
   }
   // Object by path, or an invalid handle when it is not there.
@@ -177,7 +194,55 @@ Handle Hdf5Reader::State::object(std::string_view name) const {
     if (path.empty() || H5Lexists(file, path.c_str(), H5P_DEFAULT) <= 0) return {};
     if (H5Lget_info(file, path.c_str(), &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD) return {};
   }
-  return check(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose, fmt::format("{}: object '{}' is damaged", where(), name));
+  return check(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose,
+               fmt::format("{}: object '{}' is damaged", where(), name));
+}
+
+Tensor Hdf5Reader::State::read(std::string_view name) const {
+  const std::string where = State::where(name);
+  const Handle set = open(name);
+  const Handle type = check(H5Dget_type(set), H5Tclose, where);
+  const Plan plan = plan_for(set, type, where);
+  const Shape shape = shape_of(set, where);
+  check_size(set, type, shape, size, where);
+  const std::string damaged = where + ": reading failed; the file is damaged or uses a filter libhdf5 lacks";
+  const auto count = static_cast<std::size_t>(shape.size());
+  if (size_of(plan.element) == size_of(dtype_of(plan.element, where))) {
+    Tensor t = Tensor::empty(shape, dtype_of(plan.element, where));
+    check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, t.mutable_bytes()) >= 0, damaged);
+    return t;
+  }
+  std::vector<std::int64_t> wide(count);  // 64-bit integers, signed or not, checked on the way to i32
+  check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()) >= 0, damaged);
+  return read_elements({plan.element, shape, {reinterpret_cast<const char*>(wide.data()), count * 8}}, where);
+}
+
+void Hdf5Reader::State::load() {
+  const Handle access = check(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, where());
+  check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where());
+  file = check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose,
+               where() + ": cannot be opened; is it readable and whole?");
+  names = Lister(file, where()).run();
+}
+
+void Hdf5Reader::State::try_first() {
+  const auto work = [this](const hdf5::Report& report) {
+    load();
+    hdf5::try_attributes(object(""));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      try {
+        hdf5::try_attributes(open(names[i]));
+        static_cast<void>(read(names[i]));
+      } catch (const std::exception& e) {  // bad_alloc too: the child's memory is bounded
+        report(static_cast<std::uint32_t>(i), e.what());
+      }
+    }
+  };
+  const auto failures = hdf5::probe(work, where(), static_cast<std::uint64_t>(size));
+  if (const auto all = failures.find(hdf5::whole_file); all != failures.end()) throw Error(all->second);
+  load();
+  for (const auto& [index, message] : failures)
+    if (index < names.size()) broken.emplace(names[index], message);
 }
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
@@ -188,13 +253,11 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_uni
   require(std::filesystem::exists(path, code), "{}: there is no such file", where);
   require(std::filesystem::is_regular_file(path, code), "{}: is not a regular file", where);
   state_->size = static_cast<std::int64_t>(std::filesystem::file_size(path, code));
-  const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
-  require(is_hdf5 != 0, "{}: is not an HDF5 file (no signature)", where);
-  const Handle access = check(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, where);
-  check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where);
-  state_->file = check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose,
-                       where + ": cannot be opened; is it readable and whole?");
-  state_->names = Lister(state_->file, where).run();
+  require(H5Fis_hdf5(path.c_str()) != 0, "{}: is not an HDF5 file (no signature)", where);
+  if (hdf5::needs_probe(path))
+    state_->try_first();
+  else
+    state_->load();
 }
 
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
@@ -221,22 +284,7 @@ DType Hdf5Reader::dtype(std::string_view name) const {
 
 Tensor Hdf5Reader::read(std::string_view name) const {
   const Lock lock;
-  const std::string where = state_->where(name);
-  const Handle set = state_->open(name);
-  const Handle type = check(H5Dget_type(set), H5Tclose, where);
-  const Plan plan = plan_for(set, type, where);
-  const Shape shape = shape_of(set, where);
-  check_size(set, type, shape, state_->size, where);
-  const std::string damaged = where + ": reading failed; the file is damaged or uses a filter libhdf5 lacks";
-  const auto count = static_cast<std::size_t>(shape.size());
-  if (size_of(plan.element) == size_of(dtype_of(plan.element, where))) {
-    Tensor t = Tensor::empty(shape, dtype_of(plan.element, where));
-    check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, t.mutable_bytes()) >= 0, damaged);
-    return t;
-  }
-  std::vector<std::int64_t> wide(count);  // 64-bit integers, signed or not, checked on the way to i32
-  check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()) >= 0, damaged);
-  return read_elements({plan.element, shape, {reinterpret_cast<const char*>(wide.data()), count * 8}}, where);
+  return state_->read(name);
 }
 
 std::optional<std::string> Hdf5Reader::text(std::string_view object, const std::string& attribute) const {
@@ -250,14 +298,15 @@ std::optional<std::vector<double>> Hdf5Reader::numbers(std::string_view object, 
   const Lock lock;
   const Handle id = state_->object(object);
   if (!id.valid()) return std::nullopt;
-  return hdf5::read_numbers(id, attribute, fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return hdf5::read_numbers(id, attribute,
+                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
 }
 
 std::optional<double> Hdf5Reader::number(std::string_view object, const std::string& attribute) const {
   const auto all = numbers(object, attribute);
   if (!all) return std::nullopt;
-  require(all->size() == 1, "{}: attribute '{}' of '{}' holds {} numbers; one is wanted", state_->where(), attribute, object,
-          all->size());
+  require(all->size() == 1, "{}: attribute '{}' of '{}' holds {} numbers; one is wanted", state_->where(), attribute,
+          object, all->size());
   return all->front();
 }
 
@@ -265,7 +314,8 @@ std::optional<std::int64_t> Hdf5Reader::integer(std::string_view object, const s
   const Lock lock;
   const Handle id = state_->object(object);
   if (!id.valid()) return std::nullopt;
-  return hdf5::read_integer(id, attribute, fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return hdf5::read_integer(id, attribute,
+                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
 }
 
 }  // namespace costate

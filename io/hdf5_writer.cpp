@@ -1,4 +1,4 @@
-// HDF5 out: into a temporary file that takes its name only when all is well.
+// HDF5 out: built in memory, written to a temporary file that takes its name only when all is well.
 #include <algorithm>
 #include <vector>
 
@@ -6,6 +6,7 @@
 #include "io/hdf5.h"
 #include "io/hdf5_attribute.h"
 #include "io/hdf5_handle.h"
+#include "io/hdf5_image.h"
 
 namespace costate {
 namespace {
@@ -24,10 +25,14 @@ struct Types {
 
 Types types_of(DType t) {
   switch (t) {
-    case DType::f64: return {H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE};
-    case DType::bf16: return {H5T_STD_U16LE, H5T_NATIVE_UINT16};
-    case DType::i32: return {H5T_STD_I32LE, H5T_NATIVE_INT32};
-    case DType::f32: break;
+    case DType::f64:
+      return {H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE};
+    case DType::bf16:
+      return {H5T_STD_U16LE, H5T_NATIVE_UINT16};
+    case DType::i32:
+      return {H5T_STD_I32LE, H5T_NATIVE_INT32};
+    case DType::f32:
+      break;
   }
   return {H5T_IEEE_F32LE, H5T_NATIVE_FLOAT};
 }
@@ -69,19 +74,29 @@ void check_name(const std::string& name, const std::string& where) {
   }
 }
 
+// One by one, as groups that libhdf5 makes on the way would carry the time of day.
+void create_groups(hid_t file, const std::string& name, const std::string& where) {
+  const Handle list = check(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, where);
+  check(H5Pset_obj_track_times(list, false) >= 0, where);
+  for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    const std::string group = name.substr(0, slash);
+    const htri_t exists = H5Lexists(file, group.c_str(), H5P_DEFAULT);
+    check(exists >= 0, where);
+    if (exists == 0) check(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, list, H5P_DEFAULT), H5Gclose, where);
+  }
+}
+
 }  // namespace
 
 struct Hdf5Writer::State {
-  explicit State(const std::filesystem::path& path) : output(path) {}
-  // On the way out of an Error: cached data are dropped with the file; failures to write them do not matter any more.
-  ~State() { file.close(); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
+  explicit State(const std::filesystem::path& final) : path(final), output(final) {}
 
-  AtomicFile output;
-  Handle file;
+  std::filesystem::path path;
+  OutputFile output;
+  hdf5::Image image;
+  Handle file;  // after the image: it is closed first
 
-  [[nodiscard]] std::string where() const { return fmt::format("HDF5 output '{}'", output.final().string()); }
+  [[nodiscard]] std::string where() const { return fmt::format("HDF5 output '{}'", path.string()); }
   [[nodiscard]] Handle object(std::string_view name) const {
     require(file.valid(), "{}: written to after finish", where());
     return check(H5Oopen(file, name.empty() ? "/" : std::string(name).c_str(), H5P_DEFAULT), H5Oclose,
@@ -99,8 +114,12 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   const Handle creation = check(H5Pcreate(H5P_FILE_CREATE), H5Pclose, where);
   check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where);
   check(H5Pset_obj_track_times(creation, false) >= 0, where);
-  state_->file = check(H5Fcreate(state_->output.temporary().c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose,
-                       where + ": cannot be created");
+  // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing libhdf5, as older formats
+  // can.
+  check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0, where);
+  check(state_->image.attach(access), where);
+  state_->file =
+      check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, where + ": cannot be created");
 }
 
 Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
@@ -114,18 +133,17 @@ void Hdf5Writer::write(const std::string& name, const Tensor& value, bool compre
   check_name(name, where);
   const Types types = types_of(value.dtype());
   const std::vector<hsize_t> dims(value.shape().begin(), value.shape().end());
-  const Handle space = check(dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.rank(), dims.data(), nullptr),
-                             H5Sclose, where);
-  const Handle links = check(H5Pcreate(H5P_LINK_CREATE), H5Pclose, where);
-  check(H5Pset_create_intermediate_group(links, 1) >= 0, where);
+  const Handle space = check(
+      dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.rank(), dims.data(), nullptr), H5Sclose, where);
+  create_groups(state_->file, name, where);
   const Handle list = creation_list(value, compress, where);
-  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, links, list, H5P_DEFAULT), H5Dclose,
-                     where + ": cannot be created (is the name taken?)");
+  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, H5P_DEFAULT, list, H5P_DEFAULT),
+                     H5Dclose, where + ": cannot be created (is the name taken?)");
   const bool written =
       value.size() == 0 || H5Dwrite(set, types.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.bytes_data()) >= 0;
-  check(written, where + ": writing failed (disk full?); nothing was kept");
+  check(written, where + ": writing failed; nothing was kept");
   if (value.dtype() == DType::bf16) hdf5::write_text(set, "dtype", "bf16", where);
-  check(set.close(), where + ": writing failed (disk full?); nothing was kept");
+  check(set.close(), where + ": writing failed; nothing was kept");
 }
 
 void Hdf5Writer::attribute(std::string_view object, const std::string& name, std::string_view value) {
@@ -152,8 +170,12 @@ void Hdf5Writer::attribute(std::string_view object, const std::string& name, con
 void Hdf5Writer::finish() {
   const Lock lock;
   require(state_->file.valid(), "{}: finished twice", state_->where());
-  check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0, state_->where() + ": writing failed (disk full?); nothing was kept");
-  check(state_->file.close(), state_->where() + ": writing failed (disk full?); nothing was kept");
+  const std::string failed = state_->where() + ": libhdf5 could not complete it; nothing was kept";
+  check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0, failed);
+  check(state_->file.close(), failed);
+  const std::string_view bytes = state_->image.bytes();
+  require(!bytes.empty(), "{}", failed);
+  state_->output.write(bytes);
   state_->output.commit();
 }
 

@@ -7,8 +7,8 @@
 
 namespace costate {
 
-/// Read-only, private mapping; pages are loaded when touched. The file must not shrink while it is mapped (the operating
-/// system would end the process): costate itself replaces files by rename, which is safe.
+/// Read-only, private mapping; pages are loaded when touched. The file must not shrink while it is mapped (the
+/// operating system would end the process): costate itself replaces files by rename, which is safe.
 class MappedFile {
  public:
   /// Error when the file is missing, unreadable or not a regular file. An empty file is an empty mapping.

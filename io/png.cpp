@@ -19,8 +19,8 @@ namespace {
 constexpr std::uint32_t max_side = 1U << 20;
 constexpr std::uint64_t max_pixels = std::uint64_t{1} << 28;
 
-// Shared with libpng's callbacks. An error jumps to `jump`, which the caller has set in a frame whose locals are all trivial:
-// nothing with a destructor may live between the jump and its target.
+// Shared with libpng's callbacks. An error jumps to `jump`, which the caller has set in a frame whose locals are all
+// trivial: nothing with a destructor may live between the jump and its target.
 struct Session {
   png_structp png = nullptr;
   png_infop info = nullptr;
@@ -31,8 +31,10 @@ struct Session {
   std::string output;      // the file that is written
 
   ~Session() {
-    if (writing) png_destroy_write_struct(&png, &info);
-    else png_destroy_read_struct(&png, &info, nullptr);
+    if (writing)
+      png_destroy_write_struct(&png, &info);
+    else
+      png_destroy_read_struct(&png, &info, nullptr);
   }
 };
 
@@ -72,7 +74,7 @@ bool read_header(Session& s, Header& h) {
   png_set_user_limits(s.png, max_side, max_side);
   png_set_chunk_malloc_max(s.png, 8U << 20);
   png_read_info(s.png, s.info);
-  png_set_expand(s.png);       // palettes to RGB, 1, 2, 4 bits to 8, tRNS to alpha
+  png_set_expand(s.png);  // palettes to RGB, 1, 2, 4 bits to 8, tRNS to alpha
   png_set_strip_alpha(s.png);
   png_set_interlace_handling(s.png);
   png_read_update_info(s.png, s.info);
@@ -94,8 +96,8 @@ bool write_rows(Session& s, const Header& h, png_bytepp rows) {
   if (setjmp(s.jump) != 0) return false;
   png_set_write_fn(s.png, &s, on_write, on_flush);
   png_set_user_limits(s.png, max_side, max_side);
-  png_set_IHDR(s.png, s.info, h.width, h.height, 8, h.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(s.png, s.info, h.width, h.height, 8, h.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(s.png, s.info);
   png_write_image(s.png, rows);
   png_write_end(s.png, nullptr);
@@ -111,8 +113,10 @@ std::vector<png_bytep> rows_of(std::vector<unsigned char>& pixels, std::size_t h
 
 template <class T>
 double value_of(T v) {
-  if constexpr (std::is_same_v<T, bf16>) return static_cast<float>(v);
-  else return static_cast<double>(v);
+  if constexpr (std::is_same_v<T, bf16>)
+    return static_cast<float>(v);
+  else
+    return static_cast<double>(v);
 }
 
 std::vector<unsigned char> to_bytes(const Tensor& image, const std::string& where) {
@@ -137,7 +141,8 @@ void write_png(const std::filesystem::path& path, const Tensor& image) {
   const std::string where = fmt::format("PNG output '{}'", path.string());
   require(image.defined() && image.rank() == 3 && (image.dim(2) == 1 || image.dim(2) == 3) && image.size() > 0,
           "{}: wants (h, w, 1) or (h, w, 3), got {}", where, image.defined() ? to_string(image.shape()) : "nothing");
-  require(is_floating(image.dtype()), "{}: wants values in [0, 1] of a floating dtype, got {}", where, name_of(image.dtype()));
+  require(is_floating(image.dtype()), "{}: wants values in [0, 1] of a floating dtype, got {}", where,
+          name_of(image.dtype()));
   require(image.dim(0) <= max_side && image.dim(1) <= max_side, "{}: {} is larger than {} on a side", where,
           to_string(image.shape()), max_side);
   auto bytes = to_bytes(image, where);
@@ -147,7 +152,8 @@ void write_png(const std::filesystem::path& path, const Tensor& image) {
   s.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
   s.info = s.png == nullptr ? nullptr : png_create_info_struct(s.png);
   require(s.info != nullptr, "{}: libpng cannot start (out of memory, or of another version than its header)", where);
-  const Header h{static_cast<png_uint_32>(image.dim(1)), static_cast<png_uint_32>(image.dim(0)), static_cast<int>(image.dim(2)), 8};
+  const Header h{static_cast<png_uint_32>(image.dim(1)), static_cast<png_uint_32>(image.dim(0)),
+                 static_cast<int>(image.dim(2)), 8};
   require(write_rows(s, h, rows.data()), "{}: {}", where, s.message);
   write_file(path, s.output);
 }
@@ -164,12 +170,14 @@ Tensor read_png(const std::filesystem::path& path) {
   require(s.info != nullptr, "{}: libpng cannot start (out of memory, or of another version than its header)", where);
   Header h;
   require(read_header(s, h), "{}: is damaged: {}", where, s.message);
-  require((h.channels == 1 || h.channels == 3) && (h.depth == 8 || h.depth == 16), "{}: has an unsupported layout", where);
+  require((h.channels == 1 || h.channels == 3) && (h.depth == 8 || h.depth == 16), "{}: has an unsupported layout",
+          where);
   const std::uint64_t pixels = std::uint64_t{h.width} * h.height;
   // deflate packs at most 1032 bytes into one, 8 pixels into each of them
   require(pixels <= max_pixels && pixels / 8 <= std::uint64_t{file.size()} * 1032,
           "{}: claims {} x {} pixels, more than it can hold", where, h.width, h.height);
-  const auto width = static_cast<std::size_t>(h.depth / 8), count = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(h.channels);
+  const auto width = static_cast<std::size_t>(h.depth / 8),
+             count = static_cast<std::size_t>(pixels) * static_cast<std::size_t>(h.channels);
   std::vector<unsigned char> bytes(count * width);
   auto rows = rows_of(bytes, h.height);
   require(read_rows(s, rows.data()), "{}: is damaged: {}", where, s.message);
@@ -184,8 +192,8 @@ Tensor tile(const Tensor& images, int columns, int gap, int scale) {
   require(images.defined() && images.rank() == 4 && images.size() > 0, "tile: wants images (n, h, w, c), got {}",
           images.defined() ? to_string(images.shape()) : "nothing");
   require(is_floating(images.dtype()), "tile: wants a floating dtype, got {}", name_of(images.dtype()));
-  require(columns >= 1 && scale >= 1 && gap >= 0, "tile: wants columns and scale >= 1 and gap >= 0, got {}, {} and {}", columns, scale,
-          gap);
+  require(columns >= 1 && scale >= 1 && gap >= 0, "tile: wants columns and scale >= 1 and gap >= 0, got {}, {} and {}",
+          columns, scale, gap);
   const std::int64_t n = images.dim(0), h = images.dim(1), w = images.dim(2), c = images.dim(3);
   const std::int64_t across = std::min<std::int64_t>(columns, n), down = (n + across - 1) / across;
   const std::int64_t height = down * (h * scale + gap) + gap, width = across * (w * scale + gap) + gap;

@@ -25,11 +25,13 @@ struct Name {
   std::size_t size;
 };
 constexpr Name names[] = {
-    {"F64", Element::f64, 8},      {"F32", Element::f32, 4},      {"F16", Element::f16, 2}, {"BF16", Element::bf16, 2},
-    {"I64", Element::i64, 8},      {"I32", Element::i32, 4},      {"I16", Element::i16, 2}, {"I8", Element::i8, 1},
-    {"U64", Element::u64, 8},      {"U32", Element::u32, 4},      {"U16", Element::u16, 2}, {"U8", Element::u8, 1},
-    {"BOOL", Element::boolean, 1}, {"F8_E4M3", Element::f8, 1},   {"F8_E5M2", Element::f8, 1},
-    {"F8_E8M0", Element::f8, 1},   {"F8_E4M3FNUZ", Element::f8, 1}, {"F8_E5M2FNUZ", Element::f8, 1}, {"C64", Element::complex, 8},
+    {"F64", Element::f64, 8},      {"F32", Element::f32, 4},        {"F16", Element::f16, 2},
+    {"BF16", Element::bf16, 2},    {"I64", Element::i64, 8},        {"I32", Element::i32, 4},
+    {"I16", Element::i16, 2},      {"I8", Element::i8, 1},          {"U64", Element::u64, 8},
+    {"U32", Element::u32, 4},      {"U16", Element::u16, 2},        {"U8", Element::u8, 1},
+    {"BOOL", Element::boolean, 1}, {"F8_E4M3", Element::f8, 1},     {"F8_E5M2", Element::f8, 1},
+    {"F8_E8M0", Element::f8, 1},   {"F8_E4M3FNUZ", Element::f8, 1}, {"F8_E5M2FNUZ", Element::f8, 1},
+    {"C64", Element::complex, 8},
 };
 
 const Name* find_name(std::string_view dtype) {
@@ -46,7 +48,8 @@ Json parse_strictly(std::string_view text, int depth, const std::string& where) 
     if (event == Json::parse_event_t::object_start) seen.emplace_back();
     if (event == Json::parse_event_t::object_end && !seen.empty()) seen.pop_back();
     if (event == Json::parse_event_t::key)
-      require(seen.back().insert(value.get<std::string>()).second, "{}: '{}' occurs twice", where, value.get<std::string>());
+      require(seen.back().insert(value.get<std::string>()).second, "{}: '{}' occurs twice", where,
+              value.get<std::string>());
     return true;
   };
   try {
@@ -77,8 +80,8 @@ Safetensors::Entry parse_entry(const std::string& name, const Json& value, const
   const std::string where = fmt::format("safetensors '{}': tensor '{}'", path, name);
   require(value.is_object(), "{}: the header has no object for it", where);
   const Json& dtype = member(value, "dtype", where);
-  require(dtype.is_string() && find_name(dtype.get_ref<const std::string&>()) != nullptr, "{}: dtype {} is unknown", where,
-          dtype.dump(-1, ' ', true, Json::error_handler_t::replace));
+  require(dtype.is_string() && find_name(dtype.get_ref<const std::string&>()) != nullptr, "{}: dtype {} is unknown",
+          where, dtype.dump(-1, ' ', true, Json::error_handler_t::replace));
   Safetensors::Entry e;
   e.name = name;
   e.dtype = dtype.get<std::string>();
@@ -88,8 +91,8 @@ Safetensors::Entry parse_entry(const std::string& name, const Json& value, const
   e.begin = static_cast<std::size_t>(offsets[0]);
   e.end = static_cast<std::size_t>(offsets[1]);
   const std::size_t need = static_cast<std::size_t>(e.shape.size()) * find_name(e.dtype)->size;
-  require(e.end - e.begin == need, "{}: shape {} of {} needs {} bytes, data_offsets give {}", where, to_string(e.shape), e.dtype,
-          need, e.end - e.begin);
+  require(e.end - e.begin == need, "{}: shape {} of {} needs {} bytes, data_offsets give {}", where, to_string(e.shape),
+          e.dtype, need, e.end - e.begin);
   return e;
 }
 
@@ -99,7 +102,8 @@ void check_tiling(std::vector<Safetensors::Entry> entries, std::size_t data, con
             [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   std::size_t at = 0;
   for (const auto& e : entries) {
-    require(e.begin == at, "safetensors '{}': the data of tensor '{}' begins at byte {}, but {} is where the one before ends", path,
+    require(e.begin == at,
+            "safetensors '{}': the data of tensor '{}' begins at byte {}, but {} is where the one before ends", path,
             e.name, e.begin, at);
     at = e.end;
   }
@@ -113,10 +117,11 @@ std::pair<std::string_view, std::size_t> header_of(std::string_view bytes, const
           bytes.size());
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
-  require(length <= bytes.size() - 8, "safetensors '{}': the header claims {} bytes, the file has {} (truncated, or not safetensors)",
-          path, length, bytes.size() - 8);
-  require(length <= max_header, "safetensors '{}': a header of {} bytes is above the format's limit of {}", path, length,
-          max_header);
+  require(length <= bytes.size() - 8,
+          "safetensors '{}': the header claims {} bytes, the file has {} (truncated, or not safetensors)", path, length,
+          bytes.size() - 8);
+  require(length <= max_header, "safetensors '{}': a header of {} bytes is above the format's limit of {}", path,
+          length, max_header);
   return {bytes.substr(8, length), 8 + length};
 }
 
@@ -125,7 +130,8 @@ bool is_json(std::string_view bytes) {
   const auto start = bytes.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos || bytes[start] != '{') return false;
   const auto head = bytes.substr(start, 8);
-  return std::all_of(head.begin(), head.end(), [](char c) { return c == '\t' || c == '\r' || c == '\n' || (c >= 32 && c < 127); });
+  return std::all_of(head.begin(), head.end(),
+                     [](char c) { return c == '\t' || c == '\r' || c == '\n' || (c >= 32 && c < 127); });
 }
 
 void sort_by_name(std::vector<Safetensors::Entry>& entries) {
@@ -168,7 +174,8 @@ void Safetensors::add_shards(const std::string& index_text) {
     require(shard.is_string(), "{}: the shard of '{}' is not text", where, name);
     const auto file = std::filesystem::path(shard.get<std::string>());
     // only files beside the index: an index must not make us open anything else
-    require(!file.empty() && file == file.filename() && file != "..", "{}: shard '{}' is not a plain file name", where, file.string());
+    require(!file.empty() && file == file.filename() && file != "..", "{}: shard '{}' is not a plain file name", where,
+            file.string());
     shards.emplace(file.string(), 0);
   }
   for (auto& [file, part] : shards) {
@@ -178,7 +185,8 @@ void Safetensors::add_shards(const std::string& index_text) {
   std::set<std::pair<std::string, std::size_t>> wanted;
   for (const auto& [name, shard] : map.items()) wanted.emplace(name, shards.at(shard.get<std::string>()));
   std::erase_if(entries_, [&](const Entry& e) { return wanted.erase({e.name, e.file}) == 0; });
-  require(wanted.empty(), "{}: tensor '{}' is not in the shard it names ({} such)", where, wanted.begin()->first, wanted.size());
+  require(wanted.empty(), "{}: tensor '{}' is not in the shard it names ({} such)", where, wanted.begin()->first,
+          wanted.size());
 }
 
 Safetensors Safetensors::open(const std::filesystem::path& path) {
@@ -189,8 +197,10 @@ Safetensors Safetensors::open(const std::filesystem::path& path) {
     const MappedFile file(path);
     index = is_json(file.bytes());
   }
-  if (index) s.add_shards(read_text(path, max_header));
-  else s.add_file(path);
+  if (index)
+    s.add_shards(read_text(path, max_header));
+  else
+    s.add_file(path);
   sort_by_name(s.entries_);
   return s;
 }
@@ -209,14 +219,16 @@ const Safetensors::Entry& Safetensors::at(std::string_view name) const {
 
 DType Safetensors::dtype(std::string_view name) const {
   const Entry& e = at(name);
-  return dtype_of(find_name(e.dtype)->element, fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), name, e.dtype));
+  return dtype_of(find_name(e.dtype)->element,
+                  fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), name, e.dtype));
 }
 
 Tensor Safetensors::read(std::string_view name) const {
   const Entry& e = at(name);
   const Part& part = parts_[e.file];
-  return read_elements({find_name(e.dtype)->element, e.shape, part.file->bytes().substr(part.data + e.begin, e.end - e.begin)},
-                       fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), name, e.dtype));
+  return read_elements(
+      {find_name(e.dtype)->element, e.shape, part.file->bytes().substr(part.data + e.begin, e.end - e.begin)},
+      fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), name, e.dtype));
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, Tensor>>& entries,
@@ -231,8 +243,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<std:
   std::size_t at = 0;
   for (const auto& [name, tensor] : sorted) {
     constexpr std::string_view dtypes[] = {"F32", "F64", "BF16", "I32"};  // in the order of DType
-    require(!header.contains(name) && name != "__metadata__", "safetensors '{}': the name '{}' is given twice or reserved",
-            path.string(), name);
+    require(!header.contains(name) && name != "__metadata__",
+            "safetensors '{}': the name '{}' is given twice or reserved", path.string(), name);
     header[name] = {{"dtype", dtypes[static_cast<std::size_t>(tensor.dtype())]},
                     {"shape", std::vector<std::int64_t>(tensor.shape().begin(), tensor.shape().end())},
                     {"data_offsets", {at, at + tensor.bytes()}}};
@@ -245,7 +257,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<std:
     fail("safetensors '{}': a name or the metadata is not UTF-8: {}", path.string(), e.what());
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  require(text.size() <= max_header, "safetensors '{}': the header would be longer than the format allows", path.string());
+  require(text.size() <= max_header, "safetensors '{}': the header would be longer than the format allows",
+          path.string());
   const std::uint64_t length = text.size();
   OutputFile file(path);
   file.write(&length, 8);

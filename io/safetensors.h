@@ -1,7 +1,7 @@
 // safetensors files, single or sharded by an index: reader over a memory map, and writer.
 //
-// Layout: u64 little-endian header length, JSON header, tensors end to end. Everything the header says is checked before
-// anything is allocated. Needs core/ and nlohmann/json only; it can be used alone.
+// Layout: u64 little-endian header length, JSON header, tensors end to end. Everything the header says is checked
+// before anything is allocated. Needs core/ and nlohmann/json only; it can be used alone.
 #pragma once
 
 #include <cstddef>
@@ -30,15 +30,17 @@ class Safetensors {
   };
 
   /// A .safetensors file, or a .safetensors.index.json whose shards lie beside it (told apart by content).
-  /// Error: file too short, header longer than the file or 100 MB, not JSON, unknown dtype, duplicate name, offsets that
-  /// overlap, leave holes or pass the end, size other than shape x width, a shard or tensor that the index promises missing.
+  /// Error: file too short, header longer than the file or 100 MB, not JSON, unknown dtype, duplicate name, offsets
+  /// that overlap, leave holes or pass the end, size other than shape x width, a shard or tensor that the index
+  /// promises missing.
   static Safetensors open(const std::filesystem::path& path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }  ///< sorted by name
   [[nodiscard]] const Entry* find(std::string_view name) const;                 ///< nullptr when absent
   [[nodiscard]] DType dtype(std::string_view name) const;                       ///< of what read() gives
-  /// F64 F32 BF16 as they are, F16 as f32 (exact), integers and BOOL as i32 with range check; 8-bit floats are refused by name.
+  /// F64 F32 BF16 as they are, F16 as f32 (exact), integers and BOOL as i32 with range check; 8-bit floats are refused
+  /// by name.
   [[nodiscard]] Tensor read(std::string_view name) const;
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
 

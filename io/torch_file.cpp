@@ -18,8 +18,10 @@ constexpr std::int64_t legacy_protocol = 1001;
 TorchFile TorchFile::open(const std::filesystem::path& path) {
   TorchFile f;
   f.file_ = std::make_shared<const MappedFile>(path);
-  if (f.file_->bytes().starts_with("PK")) f.open_zip();
-  else f.open_legacy();
+  if (f.file_->bytes().starts_with("PK"))
+    f.open_zip();
+  else
+    f.open_legacy();
   return f;
 }
 
@@ -40,7 +42,8 @@ void TorchFile::open_zip() {
   pickle_ = std::make_shared<const Pickle>(unpickle(zip_->read(*data), where));
 }
 
-// magic number, protocol, system, object, storage keys: five pickles; then per storage its element count (i64) and its bytes.
+// magic number, protocol, system, object, storage keys: five pickles; then per storage its element count (i64) and its
+// bytes.
 void TorchFile::open_legacy() {
   const std::string where = fmt::format("PyTorch file '{}'", path().string());
   std::string_view rest = file_->bytes();
@@ -50,7 +53,8 @@ void TorchFile::open_legacy() {
     return p;
   };
   require(rest.size() > 16 && rest.substr(0, 16).find(legacy_magic) != std::string_view::npos,
-          "{}: is not a PyTorch checkpoint (a plain pickle, or an older format?); save its state_dict with torch.save", where);
+          "{}: is not a PyTorch checkpoint (a plain pickle, or an older format?); save its state_dict with torch.save",
+          where);
   next();
   const Pickle protocol = next();
   const auto* version = protocol.root->as<std::int64_t>();
@@ -81,10 +85,12 @@ void TorchFile::read_legacy_storages(const Pickle& keys, std::string_view rest, 
     const auto width = key == nullptr ? widths.end() : widths.find(key->text);
     require(width != widths.end(), "{}: the list of storages names one that no tensor has", where);
     std::uint64_t count = 0;
-    require(rest.size() >= sizeof count, "{}: ends before its last storage; the file is truncated, fetch it again", where);
+    require(rest.size() >= sizeof count, "{}: ends before its last storage; the file is truncated, fetch it again",
+            where);
     std::memcpy(&count, rest.data(), sizeof count);
     rest.remove_prefix(sizeof count);
-    require(count <= rest.size() / width->second, "{}: ends inside a storage; the file is truncated, fetch it again", where);
+    require(count <= rest.size() / width->second, "{}: ends inside a storage; the file is truncated, fetch it again",
+            where);
     legacy_[key->text] = rest.substr(0, count * width->second);
     rest.remove_prefix(count * width->second);
   }

@@ -15,8 +15,8 @@ namespace costate {
 
 class TorchFile {
  public:
-  /// Maps the file and reads its pickles; tensors are read when asked for. Error: not a PyTorch file, damaged, a TorchScript
-  /// archive, big endian, or a pickle with a global that is not on the list.
+  /// Maps the file and reads its pickles; tensors are read when asked for. Error: not a PyTorch file, damaged, a
+  /// TorchScript archive, big endian, or a pickle with a global that is not on the list.
   static TorchFile open(const std::filesystem::path& path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return file_->path(); }

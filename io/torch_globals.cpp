@@ -8,18 +8,48 @@ namespace costate {
 namespace {
 
 constexpr std::string_view accepted[] = {
-    "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3",
-    "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state",
-    "torch.Size", "torch.device", "torch._C.device", "torch.serialization._get_layout",
-    "torch.storage.UntypedStorage", "torch.storage._UntypedStorage", "torch.storage.TypedStorage", "torch.storage._TypedStorage",
-    "collections.OrderedDict", "collections.defaultdict", "collections.Counter", "argparse.Namespace",
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+    "torch.Size",
+    "torch.device",
+    "torch._C.device",
+    "torch.serialization._get_layout",
+    "torch.storage.UntypedStorage",
+    "torch.storage._UntypedStorage",
+    "torch.storage.TypedStorage",
+    "torch.storage._TypedStorage",
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "collections.Counter",
+    "argparse.Namespace",
     // types as defaults of a defaultdict, and what protocol 2 needs for sets and bytes
-    "builtins.dict", "builtins.list", "builtins.set", "builtins.frozenset", "builtins.int", "builtins.float", "builtins.bytearray",
-    "builtins.complex", "__builtin__.dict", "__builtin__.list", "__builtin__.set", "__builtin__.frozenset", "__builtin__.int",
-    "__builtin__.float", "__builtin__.bytearray", "__builtin__.complex", "_codecs.encode",
+    "builtins.dict",
+    "builtins.list",
+    "builtins.set",
+    "builtins.frozenset",
+    "builtins.int",
+    "builtins.float",
+    "builtins.bytearray",
+    "builtins.complex",
+    "__builtin__.dict",
+    "__builtin__.list",
+    "__builtin__.set",
+    "__builtin__.frozenset",
+    "__builtin__.int",
+    "__builtin__.float",
+    "__builtin__.bytearray",
+    "__builtin__.complex",
+    "_codecs.encode",
     // numpy numbers and arrays stay unread objects
-    "numpy.dtype", "numpy.ndarray", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+    "numpy.dtype",
+    "numpy.ndarray",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
 };
 
 struct TypeName {
@@ -27,19 +57,48 @@ struct TypeName {
   Element element;
 };
 constexpr TypeName types[] = {
-    {"DoubleStorage", Element::f64},       {"FloatStorage", Element::f32},    {"HalfStorage", Element::f16},
-    {"BFloat16Storage", Element::bf16},    {"LongStorage", Element::i64},     {"IntStorage", Element::i32},
-    {"ShortStorage", Element::i16},        {"CharStorage", Element::i8},      {"ByteStorage", Element::u8},
-    {"BoolStorage", Element::boolean},     {"UntypedStorage", Element::u8},   {"ComplexFloatStorage", Element::complex},
-    {"ComplexDoubleStorage", Element::complex}, {"QInt8Storage", Element::quantised}, {"QUInt8Storage", Element::quantised},
-    {"QInt32Storage", Element::quantised}, {"QUInt4x2Storage", Element::quantised}, {"QUInt2x4Storage", Element::quantised},
-    {"float64", Element::f64},  {"float32", Element::f32},    {"float16", Element::f16},     {"bfloat16", Element::bf16},
-    {"int64", Element::i64},    {"int32", Element::i32},      {"int16", Element::i16},       {"int8", Element::i8},
-    {"uint64", Element::u64},   {"uint32", Element::u32},     {"uint16", Element::u16},      {"uint8", Element::u8},
-    {"bool", Element::boolean}, {"complex32", Element::complex}, {"complex64", Element::complex}, {"complex128", Element::complex},
-    {"float8_e4m3fn", Element::f8}, {"float8_e5m2", Element::f8}, {"float8_e4m3fnuz", Element::f8},
-    {"float8_e5m2fnuz", Element::f8}, {"float8_e8m0fnu", Element::f8}, {"qint8", Element::quantised},
-    {"quint8", Element::quantised}, {"qint32", Element::quantised},
+    {"DoubleStorage", Element::f64},
+    {"FloatStorage", Element::f32},
+    {"HalfStorage", Element::f16},
+    {"BFloat16Storage", Element::bf16},
+    {"LongStorage", Element::i64},
+    {"IntStorage", Element::i32},
+    {"ShortStorage", Element::i16},
+    {"CharStorage", Element::i8},
+    {"ByteStorage", Element::u8},
+    {"BoolStorage", Element::boolean},
+    {"UntypedStorage", Element::u8},
+    {"ComplexFloatStorage", Element::complex},
+    {"ComplexDoubleStorage", Element::complex},
+    {"QInt8Storage", Element::quantised},
+    {"QUInt8Storage", Element::quantised},
+    {"QInt32Storage", Element::quantised},
+    {"QUInt4x2Storage", Element::quantised},
+    {"QUInt2x4Storage", Element::quantised},
+    {"float64", Element::f64},
+    {"float32", Element::f32},
+    {"float16", Element::f16},
+    {"bfloat16", Element::bf16},
+    {"int64", Element::i64},
+    {"int32", Element::i32},
+    {"int16", Element::i16},
+    {"int8", Element::i8},
+    {"uint64", Element::u64},
+    {"uint32", Element::u32},
+    {"uint16", Element::u16},
+    {"uint8", Element::u8},
+    {"bool", Element::boolean},
+    {"complex32", Element::complex},
+    {"complex64", Element::complex},
+    {"complex128", Element::complex},
+    {"float8_e4m3fn", Element::f8},
+    {"float8_e5m2", Element::f8},
+    {"float8_e4m3fnuz", Element::f8},
+    {"float8_e5m2fnuz", Element::f8},
+    {"float8_e8m0fnu", Element::f8},
+    {"qint8", Element::quantised},
+    {"quint8", Element::quantised},
+    {"qint32", Element::quantised},
 };
 
 // A legacy stream must be stepped through even where a storage cannot be used.
@@ -66,7 +125,8 @@ bool element_of_global(std::string_view global, Element& element, std::size_t& w
 bool is_accepted_global(std::string_view global) {
   Element element{};
   std::size_t width = 0;
-  return element_of_global(global, element, width) || std::find(std::begin(accepted), std::end(accepted), global) != std::end(accepted);
+  return element_of_global(global, element, width) ||
+         std::find(std::begin(accepted), std::end(accepted), global) != std::end(accepted);
 }
 
 }  // namespace costate

@@ -15,13 +15,60 @@ constexpr std::size_t max_values = 16'000'000;
 
 // The opcodes by the names of Python's pickle module.
 enum Op : std::uint8_t {
-  MARK = '(', STOP = '.', POP = '0', POP_MARK = '1', DUP = '2', BINBYTES = 'B', SHORT_BINBYTES = 'C', FLOAT_TEXT = 'F',
-  BINFLOAT = 'G', BININT = 'J', BININT1 = 'K', BININT2 = 'M', NONE = 'N', BINPERSID = 'Q', REDUCE = 'R', BINSTRING = 'T',
-  SHORT_BINSTRING = 'U', BINUNICODE = 'X', EMPTY_LIST = ']', APPEND = 'a', BUILD = 'b', GLOBAL = 'c', DICT = 'd', APPENDS = 'e',
-  BINGET = 'h', LONG_BINGET = 'j', LIST = 'l', BINPUT = 'q', LONG_BINPUT = 'r', SETITEM = 's', TUPLE = 't', SETITEMS = 'u',
-  EMPTY_DICT = '}', EMPTY_TUPLE = ')', PROTO = 0x80, NEWOBJ = 0x81, TUPLE1 = 0x85, TUPLE2 = 0x86, TUPLE3 = 0x87, NEWTRUE = 0x88,
-  NEWFALSE = 0x89, LONG1 = 0x8a, LONG4 = 0x8b, SHORT_BINUNICODE = 0x8c, BINUNICODE8 = 0x8d, BINBYTES8 = 0x8e, EMPTY_SET = 0x8f,
-  ADDITEMS = 0x90, FROZENSET = 0x91, NEWOBJ_EX = 0x92, STACK_GLOBAL = 0x93, MEMOIZE = 0x94, FRAME = 0x95, BYTEARRAY8 = 0x96
+  MARK = '(',
+  STOP = '.',
+  POP = '0',
+  POP_MARK = '1',
+  DUP = '2',
+  BINBYTES = 'B',
+  SHORT_BINBYTES = 'C',
+  FLOAT_TEXT = 'F',
+  BINFLOAT = 'G',
+  BININT = 'J',
+  BININT1 = 'K',
+  BININT2 = 'M',
+  NONE = 'N',
+  BINPERSID = 'Q',
+  REDUCE = 'R',
+  BINSTRING = 'T',
+  SHORT_BINSTRING = 'U',
+  BINUNICODE = 'X',
+  EMPTY_LIST = ']',
+  APPEND = 'a',
+  BUILD = 'b',
+  GLOBAL = 'c',
+  DICT = 'd',
+  APPENDS = 'e',
+  BINGET = 'h',
+  LONG_BINGET = 'j',
+  LIST = 'l',
+  BINPUT = 'q',
+  LONG_BINPUT = 'r',
+  SETITEM = 's',
+  TUPLE = 't',
+  SETITEMS = 'u',
+  EMPTY_DICT = '}',
+  EMPTY_TUPLE = ')',
+  PROTO = 0x80,
+  NEWOBJ = 0x81,
+  TUPLE1 = 0x85,
+  TUPLE2 = 0x86,
+  TUPLE3 = 0x87,
+  NEWTRUE = 0x88,
+  NEWFALSE = 0x89,
+  LONG1 = 0x8a,
+  LONG4 = 0x8b,
+  SHORT_BINUNICODE = 0x8c,
+  BINUNICODE8 = 0x8d,
+  BINBYTES8 = 0x8e,
+  EMPTY_SET = 0x8f,
+  ADDITEMS = 0x90,
+  FROZENSET = 0x91,
+  NEWOBJ_EX = 0x92,
+  STACK_GLOBAL = 0x93,
+  MEMOIZE = 0x94,
+  FRAME = 0x95,
+  BYTEARRAY8 = 0x96
 };
 
 class Machine {
@@ -33,8 +80,10 @@ class Machine {
       opcode_at_ = at_;
       const auto op = take<std::uint8_t>();
       if (!scalar(op) && !text(op) && !container(op) && !memory(op) && !object(op))
-        fail("{}: opcode 0x{:02x} at byte {} is not one of pickle protocols 2 to 5 that costate reads; the file is damaged", where_,
-             op, opcode_at_);
+        fail(
+            "{}: opcode 0x{:02x} at byte {} is not one of pickle protocols 2 to 5 that costate reads; the file is "
+            "damaged",
+            where_, op, opcode_at_);
     }
     pickle_.length = at_;
     return std::move(pickle_);
@@ -49,72 +98,174 @@ class Machine {
         wants(version >= 2 && version <= 5, "is of an unknown protocol");
         return true;
       }
-      case FRAME: take<std::uint64_t>(); return true;  // a hint for readers of streams
-      case STOP: pickle_.root = pop(); stopped_ = true; return true;
-      case NONE: push(PickleNone{}); return true;
-      case NEWTRUE: push(true); return true;
-      case NEWFALSE: push(false); return true;
-      case BININT: push(std::int64_t{take<std::int32_t>()}); return true;
-      case BININT1: push(std::int64_t{take<std::uint8_t>()}); return true;
-      case BININT2: push(std::int64_t{take<std::uint16_t>()}); return true;
-      case LONG1: push_long(take<std::uint8_t>()); return true;
-      case LONG4: push_long(take<std::uint32_t>()); return true;
-      case BINFLOAT: push(std::bit_cast<double>(__builtin_bswap64(take<std::uint64_t>()))); return true;  // big endian
-      default: return false;
+      case FRAME:
+        take<std::uint64_t>();
+        return true;  // a hint for readers of streams
+      case STOP:
+        pickle_.root = pop();
+        stopped_ = true;
+        return true;
+      case NONE:
+        push(PickleNone{});
+        return true;
+      case NEWTRUE:
+        push(true);
+        return true;
+      case NEWFALSE:
+        push(false);
+        return true;
+      case BININT:
+        push(std::int64_t{take<std::int32_t>()});
+        return true;
+      case BININT1:
+        push(std::int64_t{take<std::uint8_t>()});
+        return true;
+      case BININT2:
+        push(std::int64_t{take<std::uint16_t>()});
+        return true;
+      case LONG1:
+        push_long(take<std::uint8_t>());
+        return true;
+      case LONG4:
+        push_long(take<std::uint32_t>());
+        return true;
+      case BINFLOAT:
+        push(std::bit_cast<double>(__builtin_bswap64(take<std::uint64_t>())));
+        return true;  // big endian
+      default:
+        return false;
     }
   }
 
   bool text(std::uint8_t op) {
     switch (op) {
-      case BINUNICODE: push(PickleText{take_string(take<std::uint32_t>())}); return true;
-      case SHORT_BINUNICODE: push(PickleText{take_string(take<std::uint8_t>())}); return true;
-      case BINUNICODE8: push(PickleText{take_string(take<std::uint64_t>())}); return true;
-      case BINSTRING: push(PickleText{take_string(take<std::uint32_t>())}); return true;  // Python 2 text
-      case SHORT_BINSTRING: push(PickleText{take_string(take<std::uint8_t>())}); return true;
-      case BINBYTES: push(PickleBytes{take_string(take<std::uint32_t>())}); return true;
-      case SHORT_BINBYTES: push(PickleBytes{take_string(take<std::uint8_t>())}); return true;
-      case BINBYTES8: case BYTEARRAY8: push(PickleBytes{take_string(take<std::uint64_t>())}); return true;
-      default: return false;
+      case BINUNICODE:
+        push(PickleText{take_string(take<std::uint32_t>())});
+        return true;
+      case SHORT_BINUNICODE:
+        push(PickleText{take_string(take<std::uint8_t>())});
+        return true;
+      case BINUNICODE8:
+        push(PickleText{take_string(take<std::uint64_t>())});
+        return true;
+      case BINSTRING:
+        push(PickleText{take_string(take<std::uint32_t>())});
+        return true;  // Python 2 text
+      case SHORT_BINSTRING:
+        push(PickleText{take_string(take<std::uint8_t>())});
+        return true;
+      case BINBYTES:
+        push(PickleBytes{take_string(take<std::uint32_t>())});
+        return true;
+      case SHORT_BINBYTES:
+        push(PickleBytes{take_string(take<std::uint8_t>())});
+        return true;
+      case BINBYTES8:
+      case BYTEARRAY8:
+        push(PickleBytes{take_string(take<std::uint64_t>())});
+        return true;
+      default:
+        return false;
     }
   }
 
   bool container(std::uint8_t op) {
     switch (op) {
-      case MARK: marks_.push_back(stack_.size()); return true;
-      case POP: if (!marks_.empty() && marks_.back() == stack_.size()) marks_.pop_back(); else pop(); return true;
-      case POP_MARK: pop_to_mark(); return true;
-      case DUP: wants(!stack_.empty(), "takes from an empty stack"); stack_.push_back(stack_.back()); return true;
-      case EMPTY_LIST: push(PickleList{}); return true;
-      case EMPTY_TUPLE: case EMPTY_SET: push(PickleTuple{}); return true;
-      case EMPTY_DICT: push(PickleDict{}); return true;
-      case LIST: push(PickleList{pop_to_mark()}); return true;
-      case TUPLE: case FROZENSET: push(PickleTuple{pop_to_mark()}); return true;
-      case TUPLE1: push(PickleTuple{pop_items(1)}); return true;
-      case TUPLE2: push(PickleTuple{pop_items(2)}); return true;
-      case TUPLE3: push(PickleTuple{pop_items(3)}); return true;
-      case DICT: { const auto items = pop_to_mark(); push(PickleDict{}); set_items(items); return true; }
-      case APPEND: append(pop_items(1)); return true;
-      case APPENDS: case ADDITEMS: append(pop_to_mark()); return true;
-      case SETITEM: set_items(pop_items(2)); return true;
-      case SETITEMS: set_items(pop_to_mark()); return true;
-      default: return false;
+      case MARK:
+        marks_.push_back(stack_.size());
+        return true;
+      case POP:
+        if (!marks_.empty() && marks_.back() == stack_.size())
+          marks_.pop_back();
+        else
+          pop();
+        return true;
+      case POP_MARK:
+        pop_to_mark();
+        return true;
+      case DUP:
+        wants(!stack_.empty(), "takes from an empty stack");
+        stack_.push_back(stack_.back());
+        return true;
+      case EMPTY_LIST:
+        push(PickleList{});
+        return true;
+      case EMPTY_TUPLE:
+      case EMPTY_SET:
+        push(PickleTuple{});
+        return true;
+      case EMPTY_DICT:
+        push(PickleDict{});
+        return true;
+      case LIST:
+        push(PickleList{pop_to_mark()});
+        return true;
+      case TUPLE:
+      case FROZENSET:
+        push(PickleTuple{pop_to_mark()});
+        return true;
+      case TUPLE1:
+        push(PickleTuple{pop_items(1)});
+        return true;
+      case TUPLE2:
+        push(PickleTuple{pop_items(2)});
+        return true;
+      case TUPLE3:
+        push(PickleTuple{pop_items(3)});
+        return true;
+      case DICT: {
+        const auto items = pop_to_mark();
+        push(PickleDict{});
+        set_items(items);
+        return true;
+      }
+      case APPEND:
+        append(pop_items(1));
+        return true;
+      case APPENDS:
+      case ADDITEMS:
+        append(pop_to_mark());
+        return true;
+      case SETITEM:
+        set_items(pop_items(2));
+        return true;
+      case SETITEMS:
+        set_items(pop_to_mark());
+        return true;
+      default:
+        return false;
     }
   }
 
   bool memory(std::uint8_t op) {
     switch (op) {
-      case BINPUT: memo_[take<std::uint8_t>()] = top(); return true;
-      case LONG_BINPUT: memo_[take<std::uint32_t>()] = top(); return true;
-      case MEMOIZE: memo_[static_cast<std::uint32_t>(memo_.size())] = top(); return true;
-      case BINGET: recall(take<std::uint8_t>()); return true;
-      case LONG_BINGET: recall(take<std::uint32_t>()); return true;
-      default: return false;
+      case BINPUT:
+        memo_[take<std::uint8_t>()] = top();
+        return true;
+      case LONG_BINPUT:
+        memo_[take<std::uint32_t>()] = top();
+        return true;
+      case MEMOIZE:
+        memo_[static_cast<std::uint32_t>(memo_.size())] = top();
+        return true;
+      case BINGET:
+        recall(take<std::uint8_t>());
+        return true;
+      case LONG_BINGET:
+        recall(take<std::uint32_t>());
+        return true;
+      default:
+        return false;
     }
   }
 
   bool object(std::uint8_t op) {
     switch (op) {
-      case GLOBAL: { const auto module = take_line(); push_global(module + "." + take_line()); return true; }
+      case GLOBAL: {
+        const auto module = take_line();
+        push_global(module + "." + take_line());
+        return true;
+      }
       case STACK_GLOBAL: {
         const auto names = pop_items(2);
         const auto *module = names[0]->as<PickleText>(), *name = names[1]->as<PickleText>();
@@ -122,15 +273,27 @@ class Machine {
         push_global(module->text + "." + name->text);
         return true;
       }
-      case BINPERSID: push(persistent_storage(*pop(), where_)); return true;
-      case REDUCE: case NEWOBJ: { const auto v = pop_items(2); push_rebuilt(*v[0], v[1]); return true; }
-      case NEWOBJ_EX: { const auto v = pop_items(3); push_rebuilt(*v[0], v[1]); return true; }
+      case BINPERSID:
+        push(persistent_storage(*pop(), where_));
+        return true;
+      case REDUCE:
+      case NEWOBJ: {
+        const auto v = pop_items(2);
+        push_rebuilt(*v[0], v[1]);
+        return true;
+      }
+      case NEWOBJ_EX: {
+        const auto v = pop_items(3);
+        push_rebuilt(*v[0], v[1]);
+        return true;
+      }
       case BUILD: {
         const auto state = pop();
         if (auto* o = std::get_if<PickleObject>(&mutable_top().value)) o->state = state;
         return true;  // the state of a dictionary or tensor is decoration (state_dict versions, hooks)
       }
-      default: return false;
+      default:
+        return false;
     }
   }
 
@@ -183,7 +346,8 @@ class Machine {
   }
   void push_global(const std::string& name) {
     require(is_accepted_global(name),
-            "{}: its pickle wants to use '{}'; costate runs no code from checkpoints and knows only tensors and plain data. Save the "
+            "{}: its pickle wants to use '{}'; costate runs no code from checkpoints and knows only tensors and plain "
+            "data. Save the "
             "state_dict alone, best as safetensors",
             where_, printable(name));
     push(PickleGlobal{name});
@@ -245,7 +409,9 @@ class Machine {
 
 }  // namespace
 
-Pickle unpickle(std::string_view bytes, const std::string& where) { return Machine(bytes.substr(0, max_length), where).run(); }
+Pickle unpickle(std::string_view bytes, const std::string& where) {
+  return Machine(bytes.substr(0, max_length), where).run();
+}
 
 PickleItem find_item(PickleItem v, std::string_view key) {
   const auto* dict = v == nullptr ? nullptr : v->as<PickleDict>();

@@ -1,7 +1,7 @@
 // A pickle reader that runs nothing: protocols 2 to 5 become a tree of plain values.
 //
-// A pickle is a program; its power lies in the globals it may call. Here a global is only ever a name, and a name outside a
-// short list (torch_globals.cpp) ends the reading with an Error that says so.
+// A pickle is a program; its power lies in the globals it may call. Here a global is only ever a name, and a name
+// outside a short list (torch_globals.cpp) ends the reading with an Error that says so.
 #pragma once
 
 #include <cstddef>
@@ -23,12 +23,24 @@ using PickleItem = const PickleValue*;
 using PickleItems = std::vector<PickleItem>;
 
 struct PickleNone {};
-struct PickleText { std::string text; };
-struct PickleBytes { std::string bytes; };  ///< also integers of more than 64 bits: little endian, two's complement
-struct PickleList { PickleItems items; };
-struct PickleTuple { PickleItems items; };  ///< also torch.Size, set and frozenset
-struct PickleDict { std::vector<std::pair<PickleItem, PickleItem>> items; };  ///< also OrderedDict, defaultdict
-struct PickleGlobal { std::string name; };  ///< "torch.float32"
+struct PickleText {
+  std::string text;
+};
+struct PickleBytes {
+  std::string bytes;
+};  ///< also integers of more than 64 bits: little endian, two's complement
+struct PickleList {
+  PickleItems items;
+};
+struct PickleTuple {
+  PickleItems items;
+};  ///< also torch.Size, set and frozenset
+struct PickleDict {
+  std::vector<std::pair<PickleItem, PickleItem>> items;
+};  ///< also OrderedDict, defaultdict
+struct PickleGlobal {
+  std::string name;
+};  ///< "torch.float32"
 /// A view into a storage of the file, as the persistent id names it. `view_offset` is counted in elements.
 struct PickleStorage {
   std::string key;

@@ -29,8 +29,8 @@ std::vector<std::int64_t> integers(PickleItem v, const std::string& where) {
 
 void set_element(PickleStorage& s, PickleItem global, const std::string& where) {
   const auto* g = global->as<PickleGlobal>();
-  require(g != nullptr && element_of_global(g->name, s.element, s.width), "{}: a tensor has an unknown element type{}", where,
-          g != nullptr ? " (" + printable(g->name) + ")" : "");
+  require(g != nullptr && element_of_global(g->name, s.element, s.width), "{}: a tensor has an unknown element type{}",
+          where, g != nullptr ? " (" + printable(g->name) + ")" : "");
 }
 
 // args: storage, offset, size, stride [, requires_grad, hooks [, dtype for v3, metadata]]
@@ -60,7 +60,8 @@ PickleTensor tensor_of(std::string_view version, const PickleItems& args, const 
 PickleDict dictionary(const PickleItems& args, const std::string& where) {
   PickleDict dict;
   for (const auto arg : args) {
-    if (const auto* other = arg->as<PickleDict>()) dict.items.insert(dict.items.end(), other->items.begin(), other->items.end());
+    if (const auto* other = arg->as<PickleDict>())
+      dict.items.insert(dict.items.end(), other->items.begin(), other->items.end());
     const PickleItems* pairs = items_of(arg);
     if (pairs == nullptr) continue;
     for (const auto p : *pairs) {
@@ -104,7 +105,8 @@ bool is_sequence(std::string_view name) {
 PickleVariant rebuild(const PickleValue& callable, PickleItem args, const std::string& where) {
   const auto* global = callable.as<PickleGlobal>();
   const auto* tuple = args->as<PickleTuple>();
-  require(global != nullptr && tuple != nullptr, "{}: the pickle calls something that is not a name; the file is damaged", where);
+  require(global != nullptr && tuple != nullptr,
+          "{}: the pickle calls something that is not a name; the file is damaged", where);
   const std::string_view name = global->name;
   constexpr std::string_view utils = "torch._utils.";
   if (name.starts_with(utils)) {
@@ -126,7 +128,8 @@ PickleVariant rebuild(const PickleValue& callable, PickleItem args, const std::s
 PickleStorage persistent_storage(const PickleValue& id, const std::string& where) {
   const auto* tuple = id.as<PickleTuple>();
   const bool shaped = tuple != nullptr && tuple->items.size() >= 5 && tuple->items[0]->as<PickleText>() != nullptr &&
-                      tuple->items[0]->as<PickleText>()->text == "storage" && tuple->items[2]->as<PickleText>() != nullptr;
+                      tuple->items[0]->as<PickleText>()->text == "storage" &&
+                      tuple->items[2]->as<PickleText>() != nullptr;
   require(shaped, "{}: a persistent id is not a storage; the file is damaged or not from PyTorch", where);
   PickleStorage s;
   set_element(s, tuple->items[1], where);
@@ -144,7 +147,8 @@ PickleStorage persistent_storage(const PickleValue& id, const std::string& where
 
 std::string printable(std::string_view text) {
   std::string out(text.substr(0, 80));
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < 32 || c > 126; }, '?');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < 32 || c > 126; }, '?');
   return out;
 }
 

@@ -11,8 +11,8 @@ namespace costate {
 using PickleVariant = decltype(PickleValue::value);
 
 /// The value that calling `callable` on the tuple `args` stands for. Dictionaries come out as PickleDict, tensors as
-/// PickleTensor, numpy's protocol-2 bytes as PickleBytes, everything else as PickleObject. Error, beginning with `where`, when
-/// the arguments are not what PyTorch writes.
+/// PickleTensor, numpy's protocol-2 bytes as PickleBytes, everything else as PickleObject. Error, beginning with
+/// `where`, when the arguments are not what PyTorch writes.
 [[nodiscard]] PickleVariant rebuild(const PickleValue& callable, PickleItem args, const std::string& where);
 
 /// The storage a persistent id stands for: ('storage', type, key, location, size[, view]).

@@ -10,8 +10,9 @@ namespace costate {
 namespace {
 
 constexpr std::size_t max_depth = 32, max_visits = 4'000'000, max_path = 4096;
-constexpr std::string_view preferred[] = {"ema_model", "ema", "model_ema", "ema_state_dict", "params_ema",
-                                          "state_dict", "model_state_dict", "model", "params", "net"};
+constexpr std::string_view preferred[] = {"ema_model",  "ema",        "model_ema",        "ema_state_dict",
+                                          "params_ema", "state_dict", "model_state_dict", "model",
+                                          "params",     "net"};
 
 // The text a key has in a dotted path; nullopt for keys that cannot be part of one.
 std::optional<std::string> key_text(PickleItem key) {
@@ -23,7 +24,8 @@ std::optional<std::string> key_text(PickleItem key) {
 std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
 
 bool is_optimiser(std::string_view name, PickleItem v) {
-  if (name.starts_with("optim") || name == "opt" || name.starts_with("opt_") || name.find("scheduler") != std::string_view::npos)
+  if (name.starts_with("optim") || name == "opt" || name.starts_with("opt_") ||
+      name.find("scheduler") != std::string_view::npos)
     return true;
   return find_item(v, "param_groups") != nullptr && find_item(v, "state") != nullptr;  // torch.optim's own layout
 }
@@ -61,8 +63,8 @@ void walk(PickleItem root, bool skip_optimisers, const std::string& where, Visit
     todo.pop_back();
     visit(p.path, p.value);
     auto below = children(p.value);
-    require(below.empty() || (p.depth < max_depth && p.path.size() < max_path), "{}: values are nested more than {} deep", where,
-            max_depth);
+    require(below.empty() || (p.depth < max_depth && p.path.size() < max_path),
+            "{}: values are nested more than {} deep", where, max_depth);
     visits += below.size();
     require(visits <= max_visits, "{}: has more than {} nested values", where, max_visits);
     for (auto it = below.rbegin(); it != below.rend(); ++it) {  // reversed: the stack gives them back in order
@@ -75,9 +77,10 @@ void walk(PickleItem root, bool skip_optimisers, const std::string& where, Visit
 // Tensors that are the dictionary's own values, and so have names.
 std::size_t named_tensors(PickleItem v) {
   const auto* d = v->as<PickleDict>();
-  return d == nullptr ? 0 : static_cast<std::size_t>(std::count_if(d->items.begin(), d->items.end(), [](const auto& item) {
-    return item.second->template as<PickleTensor>() != nullptr;
-  }));
+  return d == nullptr ? 0
+                      : static_cast<std::size_t>(std::count_if(d->items.begin(), d->items.end(), [](const auto& item) {
+                          return item.second->template as<PickleTensor>() != nullptr;
+                        }));
 }
 
 struct Candidate {
@@ -106,7 +109,8 @@ const Candidate* most_tensors(const std::vector<Candidate>& all, const std::stri
   return best;
 }
 
-// The candidate itself when it holds tensors and nothing under a preferred name holds more; a preferred name; the fullest.
+// The candidate itself when it holds tensors and nothing under a preferred name holds more; a preferred name; the
+// fullest.
 Selection choose(const std::vector<Candidate>& all) {
   std::string path;
   std::string why;

@@ -9,9 +9,9 @@
 
 namespace costate {
 
-/// (dotted path from `root`, tensor) of every tensor below it, in the order of the file, through dictionaries, lists, tuples
-/// and the states of objects. Optimiser states are left out when `skip_optimisers`. Error, beginning with `where`, when
-/// nesting or count pass all sense (a file may share or even contain itself).
+/// (dotted path from `root`, tensor) of every tensor below it, in the order of the file, through dictionaries, lists,
+/// tuples and the states of objects. Optimiser states are left out when `skip_optimisers`. Error, beginning with
+/// `where`, when nesting or count pass all sense (a file may share or even contain itself).
 std::vector<std::pair<std::string, const PickleTensor*>> list_tensors(PickleItem root, bool skip_optimisers,
                                                                       const std::string& where);
 

@@ -21,8 +21,8 @@ std::uint16_t u16(std::string_view b, std::size_t at) { return number_at<std::ui
 std::uint32_t u32(std::string_view b, std::size_t at) { return number_at<std::uint32_t>(b, at); }
 std::uint64_t u64(std::string_view b, std::size_t at) { return number_at<std::uint64_t>(b, at); }
 
-constexpr std::uint32_t end_mark = 0x06054b50, end64_mark = 0x06064b50, locator_mark = 0x07064b50, central_mark = 0x02014b50,
-                        local_mark = 0x04034b50;
+constexpr std::uint32_t end_mark = 0x06054b50, end64_mark = 0x06064b50, locator_mark = 0x07064b50,
+                        central_mark = 0x02014b50, local_mark = 0x04034b50;
 constexpr std::size_t end_size = 22, locator_size = 20, end64_size = 56, central_size = 46, local_size = 30;
 
 struct Directory {
@@ -67,8 +67,8 @@ std::size_t data_offset(std::string_view bytes, std::uint64_t local, std::uint64
   require(local <= bytes.size() && bytes.size() - local >= local_size && u32(bytes, local) == local_mark,
           "{}: its local header is not where the directory says; the file is damaged", where);
   const std::uint64_t data = local + local_size + u16(bytes, local + 26) + u16(bytes, local + 28);
-  require(data <= bytes.size() && size <= bytes.size() - data, "{}: reaches outside the file; the file is truncated or damaged",
-          where);
+  require(data <= bytes.size() && size <= bytes.size() - data,
+          "{}: reaches outside the file; the file is truncated or damaged", where);
   return data;
 }
 

@@ -23,8 +23,8 @@ class ZipArchive {
     std::uint32_t crc = 0;
   };
 
-  /// Reads the central directory. Error when the end record is missing (truncated file), an entry is compressed, encrypted
-  /// or reaches outside the file, or two entries share a name.
+  /// Reads the central directory. Error when the end record is missing (truncated file), an entry is compressed,
+  /// encrypted or reaches outside the file, or two entries share a name.
   explicit ZipArchive(std::shared_ptr<const MappedFile> file);
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }  ///< sorted by name

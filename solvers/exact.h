@@ -17,7 +17,12 @@ struct ExactProblem {
   std::vector<std::string> p_names;  ///< for reports
 };
 
-/// family gaussian (mean, covariance), gaussian_mixture (weights, means, covariances), dirac_set (points, weights).
+/// By `family`:
+///   gaussian           mean (d), covariance (d, d); p = {z}
+///   gaussian_mixture   weights (k), means (k, d), covariances (k, d, d); p = {z, theta}
+///   dirac_set          points (k, d), weights (k); p = {}
+/// z (1, d) is added to every mean, theta (1) to the log-weight of component 0; both are 0 to begin with.
+/// Weights need not sum to 1; without them all are equal.
 ExactProblem exact_problem(const Config& config);
 std::vector<std::string> exact_families();
 

@@ -10,14 +10,20 @@ namespace costate {
 
 using Grid = std::vector<Level>;
 
-/// How a discrete schedule's grid ends: at sigma = 0, or at the schedule's first level.
+/// Where a grid ends that has the choice: at sigma = 0 (diffusers' set_alpha_to_one), or at the schedule's first level.
 enum class FinalLevel { zero, first };
 
-/// Grid by name:
-///   continuous schedules   t (uniform in t), lambda, s, quadratic (uniform in sqrt t), karras (rho 7)
-///   discrete schedules     the same, and leading, trailing, linspace: diffusers' timestep spacings
-/// Names that do not fit, steps < 1 and more steps than a discrete schedule has throw.
-Grid make_grid(const std::string& name, const Schedule& schedule, int steps, FinalLevel end = FinalLevel::zero, int offset = 0);
+/// Grid by name, from t_max to t_min:
+///   t, lambda, s, quadratic       uniform in t, in lambda, in s, in sqrt t
+///   karras                        uniform in s^(1/7) (Karras et al. 2022, (5))
+///   leading, trailing, linspace   diffusers' timestep spacings, for discrete schedules only
+///
+/// `end` has its say on discrete schedules and for karras: with `zero` the last step goes to {t_min, alpha 1, sigma 0}
+/// and the levels evaluated span the whole range. All other grids end at t_min. `offset` is diffusers' steps_offset,
+/// which `leading` alone uses.
+/// Unknown names, those that do not fit the schedule, steps < 1 and more steps than a discrete schedule has throw.
+Grid make_grid(const std::string& name, const Schedule& schedule, int steps, FinalLevel end = FinalLevel::zero,
+               int offset = 0);
 std::vector<std::string> grid_names();
 
 /// Throws, naming `what`, unless there are two levels or more, all finite, alpha > 0, and s falls strictly.

@@ -13,9 +13,10 @@ using Noise = std::function<Tensor(int step, const Tensor& like)>;
 
 /// No noise: asking for some throws.
 Noise no_noise();
-/// Philox noise of samples first_sample, first_sample + 1, ...
+/// Philox noise of samples first_sample, first_sample + 1, ... Step i takes the generator's step i + 1: its step 0 is
+/// x_T's.
 Noise fresh_noise(std::uint64_t seed, std::uint64_t first_sample);
-/// Recorded noise (steps, n, ...), consumed in order of the steps.
+/// Recorded noise (steps, n, ...): entry i is that of step i.
 Noise recorded_noise(const Tensor& noise);
 
 }  // namespace costate

@@ -14,17 +14,21 @@ struct Sampler {
   double eta = 0;
 
   [[nodiscard]] int steps() const { return static_cast<int>(grid.size()) - 1; }
-  /// One step: from level `index` to level `index + 1`.
+  /// One step: from level `index` to level `index + 1`. Throws if a NaN or an infinity comes out, naming the step.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p) const;
   /// Between x and the canonical state at a level.
   [[nodiscard]] State start(const Tensor& x_T) const;
   [[nodiscard]] Tensor x_at(int index, const State& state) const;
 };
 
-/// x_0 from x_T (n, ...), f64 or f32: the dtype of x_T is the dtype of the state. Differentiable in x_T and p: a tape that watches
-/// them gives the discretise-then-optimise gradient. `each`, if given, sees (level index, x) of every level, the first included.
-/// The first NaN or infinity throws with its step.
+/// x_0 from x_T (n, ...), f64 or f32: the dtype of x_T is the dtype of the state. Differentiable in x_T and p: a tape
+/// that watches them gives the discretise-then-optimise gradient. `each`, if given, sees (level index, x) of every
+/// level, the first included. The first NaN or infinity throws with its step.
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress = {},
               const std::function<void(int, const Tensor&)>& each = {});
+
+/// The canonical states at all levels, with what multistep methods remember there: what adjoints replay.
+std::vector<State> trajectory(const Sampler& sampler, const Tensor& x_T, const Tensors& p,
+                              const Progress& progress = {});
 
 }  // namespace costate

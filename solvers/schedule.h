@@ -15,8 +15,10 @@ namespace costate {
 struct Level {
   double t = 0, alpha = 1, sigma = 0;
 
-  [[nodiscard]] double s() const { return sigma / alpha; }                      ///< the canonical clock, e^-lambda
-  [[nodiscard]] double lambda() const { return std::log(alpha) - std::log(sigma); }  ///< half log-SNR; +inf at the clean end
+  [[nodiscard]] double s() const { return sigma / alpha; }  ///< the canonical clock, e^-lambda
+  [[nodiscard]] double lambda() const {
+    return std::log(alpha) - std::log(sigma);
+  }  ///< half log-SNR; +inf at the clean end
 };
 
 /// A linear schedule in closed form, all in f64. Levels go from t_max (noise) to t_min (data).
@@ -34,23 +36,30 @@ class Schedule {
   [[nodiscard]] virtual double t_of_lambda(double lambda) const = 0;  ///< inverse of lambda
   [[nodiscard]] virtual double prior_std() const { return 1; }        ///< standard deviation that x_T is drawn with
   [[nodiscard]] virtual Config config() const = 0;                    ///< what schedule_from reads back
-  /// Number of steps of a discrete schedule, whose t are 0 ... steps - 1 (fractions interpolate); 0 for a continuous one.
+  /// Number of steps of a discrete schedule, whose t are 0 ... steps - 1 (fractions interpolate); 0 for a continuous
+  /// one.
   [[nodiscard]] virtual int steps() const { return 0; }
 
   [[nodiscard]] double alpha(double t) const { return std::exp(log_alpha(t)); }
   [[nodiscard]] double lambda(double t) const { return log_alpha(t) - std::log(sigma(t)); }
   [[nodiscard]] Level level(double t) const { return {t, alpha(t), sigma(t)}; }
-  /// Derived quantities by the exact relations f = d ln alpha / dt and g^2 = 2 alpha^2 s ds/dt; closed forms override.
+  /// Drift f = d ln alpha / dt and squared diffusion g^2 = 2 alpha^2 s ds/dt = -2 sigma^2 dlambda/dt of the forward
+  /// SDE. Here by fourth-order differences, for t > 0 away from a singular end; closed forms override.
   [[nodiscard]] virtual double f(double t) const;
   [[nodiscard]] virtual double g2(double t) const;
+
+ protected:
+  /// t_min and t_max of a configuration. Throws unless 0 <= t_min < t_max.
+  void read_times(const Config& config, double t_min_if_absent, double t_max_if_absent);
 };
 
 using SchedulePtr = std::shared_ptr<const Schedule>;
 
 /// One file of solvers/schedules.
 struct ScheduleType {
-  std::string name;     ///< `type` in a configuration: vp_linear, vp_scaled_linear, vp_cosine, ddpm, ve, edm ...
+  std::string name;  ///< `type` in a configuration: vp_linear, vp_scaled_linear, vp_cosine, ddpm, ve, edm ...
   std::string summary;
+  std::vector<std::string> keys;  ///< what a configuration may hold besides `type`; anything else is refused
   std::function<SchedulePtr(const Config&)> make;
 };
 const std::vector<ScheduleType>& schedules();

@@ -1,4 +1,4 @@
-// Steppers: one step of a sampler in the canonical clock. One file of solvers/steppers each, 3 to 25 lines of mathematics.
+// Steppers: one step of a sampler in the canonical clock. One file of solvers/steppers each, 3 to 25 lines.
 #pragma once
 
 #include <functional>
@@ -20,11 +20,11 @@ struct State {
 /// What a step may ask for.
 struct Step {
   const Denoiser& denoiser;
-  const Tensors& p;    ///< differentiable parameters of the network
+  const Tensors& p;  ///< differentiable parameters of the network
   const Grid& grid;
-  int index;           ///< the step goes from grid[index] to grid[index + 1]
+  int index;  ///< the step goes from grid[index] to grid[index + 1]
   const Noise& noise;
-  double eta = 0;      ///< share of stochasticity, for the samplers that have one
+  double eta = 0;  ///< share of stochasticity, for the samplers that have one
 
   [[nodiscard]] const Level& from() const { return grid[static_cast<std::size_t>(index)]; }
   [[nodiscard]] const Level& to() const { return grid[static_cast<std::size_t>(index) + 1]; }
@@ -35,7 +35,7 @@ struct Stepper {
   std::string summary;    ///< what it is, in a line
   std::string reference;  ///< paper and equation
   int order = 1;
-  int evaluations = 1;    ///< of the network, per step
+  int evaluations = 1;      ///< of the network, per step
   bool stochastic = false;  ///< with eta > 0 or always
   std::function<State(const Step& step, const State& state)> advance;
 };

@@ -19,6 +19,9 @@ struct MaxLast {
   static constexpr const char* name = "max_last";
   static constexpr bool flat = true;
   [[nodiscard]] Tensor forward(const Tensor& x) const {
+    static_cast<void>(x.shape().axis(-1, name));
+    require(is_floating(x.dtype()), "{}: wants a floating dtype, got {}", name, name_of(x.dtype()));
+    require(x.dim(-1) > 0, "{}: the last axis of {} is empty", name, x.shape());
     const Tensor u = to_compute(x);
     Tensor y = Tensor::empty(u.shape().with(-1, 1), u.dtype(), u.device());
     max_last_kernel(u.device(), u, y);

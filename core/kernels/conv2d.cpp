@@ -1,12 +1,14 @@
-// Convolution and its data gradient: both gather, per output pixel, the source pixels under the kernel and multiply them by
-// packed weights in register tiles of 6 pixels (see micro.h). The weight gradient is in conv2d_dw.cpp.
+// Convolution and its data gradient: both gather, per output pixel, the source pixels under the kernel and multiply
+// them by packed weights in register tiles of 6 pixels (see micro.h). The weight gradient is in conv2d_dw.cpp.
 #include "core/kernels/conv2d.h"
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "core/kernels/micro.h"
-#include "core/parallel.h"
 
 namespace costate::cpu {
 namespace {
@@ -27,15 +29,15 @@ struct Axis {
 std::int64_t remainder(std::int64_t a, std::int64_t b) { return (a % b + b) % b; }
 
 /// Forward: output i reads i * stride + a * dilation - before.
-Axis forward_axis(std::int64_t outputs, std::int64_t source, std::int64_t taps, std::int64_t stride, std::int64_t dilation,
-                  std::int64_t before) {
+Axis forward_axis(std::int64_t outputs, std::int64_t source, std::int64_t taps, std::int64_t stride,
+                  std::int64_t dilation, std::int64_t before) {
   Axis axis{0, 1, outputs, stride, source, {}};
   for (std::int64_t a = 0; a < taps; ++a) axis.taps.push_back({a, a * dilation - before});
   return axis;
 }
 
-/// Data gradient: input pixel y was read by output (y + before - a * dilation) / stride where that division is exact, so the
-/// input pixels of one phase (y mod stride) share a tap list, and no tap of it multiplies by an inserted zero.
+/// Data gradient: input pixel y was read by output (y + before - a * dilation) / stride where that division is exact,
+/// so the input pixels of one phase (y mod stride) share a tap list, and no tap of it multiplies by an inserted zero.
 std::vector<Axis> gradient_axes(std::int64_t inputs, std::int64_t source, std::int64_t taps, std::int64_t stride,
                                 std::int64_t dilation, std::int64_t before) {
   std::vector<Axis> axes;
@@ -49,7 +51,8 @@ std::vector<Axis> gradient_axes(std::int64_t inputs, std::int64_t source, std::i
   return axes;
 }
 
-/// How weights (kh, kw, in, out) are read as a reduction over `reduced` channels of a group to `columns` channels of it.
+/// How weights (kh, kw, in, out) are read as a reduction over `reduced` channels of a group to `columns` channels of
+/// it.
 struct WeightView {
   const char* kind;
   std::int64_t groups, reduced, columns;
@@ -85,8 +88,8 @@ PackedWeights<T> pack_weights(const WeightView& view, const Axis& y, const Axis&
     const T* from = w + block.group * view.group_step + (block.first - block.group * view.columns) * view.column_step;
     for (const auto& a : y.taps)
       for (const auto& b : x.taps) {
-        pack_panel(from + (a.index * view.kernel_width + b.index) * view.tap_step, view.k_step, view.column_step, view.reduced,
-                   block.count, block.width, to);
+        pack_panel(from + (a.index * view.kernel_width + b.index) * view.tap_step, view.k_step, view.column_step,
+                   view.reduced, block.count, block.width, to);
         to += view.reduced * block.width;
       }
   }
@@ -97,7 +100,8 @@ PackedWeights<T> pack_weights(const WeightView& view, const Axis& y, const Axis&
 
 /// The pack hangs on the storage of the weights: frozen weights are packed once.
 template <class T>
-std::shared_ptr<const PackedWeights<T>> packed_weights(const WeightView& view, const Axis& y, const Axis& x, const Tensor& w) {
+std::shared_ptr<const PackedWeights<T>> packed_weights(const WeightView& view, const Axis& y, const Axis& x,
+                                                       const Tensor& w) {
   std::string key = fmt::format("{} {} {} {} groups {} panel {} taps", view.kind, w.offset(), to_string(w.shape()),
                                 name_of(w.dtype()), view.groups, tile_kernels<T>().lanes * tile_kernels<T>().vectors);
   for (const auto& tap : y.taps) key += fmt::format(" {}", tap.index);
@@ -111,8 +115,13 @@ template <class T>
 class Gather {
  public:
   Gather(const WeightView& view, const Axis& y, const Axis& x, const Tensor& source, const Tensor& w)
-      : view_(view), y_(y), x_(x), weights_(packed_weights<T>(view, y, x, w)), source_(source.data<T>()),
-        channels_(source.dim(3)), blocks_(column_blocks<T>(view.groups, view.columns)) {
+      : view_(view),
+        y_(y),
+        x_(x),
+        weights_(packed_weights<T>(view, y, x, w)),
+        source_(source.data<T>()),
+        channels_(source.dim(3)),
+        blocks_(column_blocks<T>(view.groups, view.columns)) {
     rows_join_ = view.groups == 1;
     for (std::size_t b = 1; b < x_.taps.size(); ++b) rows_join_ &= x_.taps[b].offset == x_.taps[b - 1].offset + 1;
   }
@@ -120,14 +129,15 @@ class Gather {
   void run(Tensor& out) const {
     const std::int64_t images = out.dim(0), tiles = (y_.count * x_.count + tile_rows - 1) / tile_rows;
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
-    const std::int64_t parts = task_count(tiles, 2 * tile_rows * blocks_.front().width * taps * view_.reduced);
     T* const to = out.mutable_data<T>();
     // Blocks outermost: the panels of one stay in the cache while images and pixels go by.
-    parallel_for(static_cast<std::int64_t>(blocks_.size()) * images * parts, [&](std::int64_t task) {
-      const std::int64_t part = task % parts, image = task / parts % images;
-      run_tiles(blocks_[static_cast<std::size_t>(task / parts / images)], image, tiles * part / parts,
-                tiles * (part + 1) / parts, to + image * (out.size() / images), out.dim(2), out.dim(3));
-    });
+    parallel_tiles(static_cast<std::int64_t>(blocks_.size()) * images, tiles,
+                   2 * tile_rows * blocks_.front().width * taps * view_.reduced,
+                   [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+                     const std::int64_t image = piece % images;
+                     run_tiles(blocks_[static_cast<std::size_t>(piece / images)], image, first, last,
+                               to + image * (out.size() / images), out.dim(2), out.dim(3));
+                   });
   }
 
  private:
@@ -155,16 +165,18 @@ class Gather {
         pixels.x[at] = j * x_.step;
         pixels.interior = pixels.interior && x_.inside(pixels.x[at] + x_.taps.front().offset) &&
                           x_.inside(pixels.x[at] + x_.taps.back().offset);
-        work.out[at] = out + ((y_.first + i * y_.stride) * out_width + x_.first + j * x_.stride) * out_channels + block.first;
+        work.out[at] =
+            out + ((y_.first + i * y_.stride) * out_width + x_.first + j * x_.stride) * out_channels + block.first;
       }
       work.count = gather(pixels, source, panels, block.width, segments.data()) - segments.data();
       tiles.run[static_cast<std::size_t>(pixels.rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
     }
   }
 
-  /// Writes the segments of a tile, one per tap or, away from the left and right edges, one per row of taps (the same sum:
-  /// neighbouring taps lie next to each other in source and panel). A tap that no pixel sees is left out.
-  Segment<T>* gather(const Pixels& pixels, const T* source, const T* panel, std::int64_t width, Segment<T>* segment) const {
+  /// Writes the segments of a tile, one per tap or, away from the left and right edges, one per row of taps (the same
+  /// sum: neighbouring taps lie next to each other in source and panel). A tap that no pixel sees is left out.
+  Segment<T>* gather(const Pixels& pixels, const T* source, const T* panel, std::int64_t width,
+                     Segment<T>* segment) const {
     const auto columns = static_cast<std::int64_t>(x_.taps.size());
     const bool join = pixels.interior && rows_join_;
     for (const auto& row : y_.taps)
@@ -204,9 +216,8 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tens
   const auto& g = geometry;
   const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
   const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
-  visit_compute(x.dtype(), "conv2d", [&](auto tag) {
-    Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y);
-  });
+  visit_compute(x.dtype(), "conv2d",
+                [&](auto tag) { Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y); });
 }
 
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
@@ -215,8 +226,7 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
   visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {
     for (const auto& row : gradient_axes(dx.dim(1), g.dim(1), w.dim(0), at.stride_h, at.dilation_h, at.top))
-      for (const auto& column : columns)
-        Gather<decltype(tag)>(gradient_view(w, at.groups), row, column, g, w).run(dx);
+      for (const auto& column : columns) Gather<decltype(tag)>(gradient_view(w, at.groups), row, column, g, w).run(dx);
   });
 }
 

@@ -12,7 +12,8 @@ namespace costate {
 struct ConvGeometry {
   std::int64_t stride_h = 1, stride_w = 1;
   std::int64_t dilation_h = 1, dilation_w = 1;
-  std::int64_t top = 0, bottom = 0, left = 0, right = 0;  ///< zero rows and columns added around x; may be negative (crop)
+  std::int64_t top = 0, bottom = 0, left = 0,
+               right = 0;  ///< zero rows and columns added around x; may be negative (crop)
   std::int64_t groups = 1;
 
   bool operator==(const ConvGeometry&) const = default;
@@ -25,8 +26,11 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
 }  // namespace cpu
 
 /// The callers (autodiff/ops/conv2d*) have checked shapes, dtypes (f32 or f64) and allocated the output.
-inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_kernel{"conv2d", cpu::conv2d};
-inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dx_kernel{"conv2d_dx", cpu::conv2d_dx};
-inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dw_kernel{"conv2d_dw", cpu::conv2d_dw};
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_kernel{"conv2d",
+                                                                                                        cpu::conv2d};
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dx_kernel{
+    "conv2d_dx", cpu::conv2d_dx};
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dw_kernel{
+    "conv2d_dw", cpu::conv2d_dw};
 
 }  // namespace costate

@@ -1,12 +1,12 @@
 // The weight gradient of a convolution: for every tap a matrix product x^T g over the pixels that the tap sees.
 //
-// Pixels go by in chunks of about 1024, so that a packed panel of g fits the second cache; dw itself carries the sums from
-// chunk to chunk. Every element of dw is one chain over images, rows and pixels in order.
+// Pixels go by in chunks of about 1024, so that a packed panel of g fits the second cache; dw itself carries the sums
+// from chunk to chunk. Every element of dw is one chain over images, rows and pixels in order.
 #include <algorithm>
+#include <vector>
 
 #include "core/kernels/conv2d.h"
 #include "core/kernels/micro.h"
-#include "core/parallel.h"
 
 namespace costate::cpu {
 namespace {
@@ -22,8 +22,14 @@ template <class T>
 class WeightGradient {
  public:
   WeightGradient(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw)
-      : geometry_(geometry), x_(x), g_(g), shape_(dw.shape()), x_data_(x.data<T>()), g_data_(g.data<T>()),
-        out_(dw.mutable_data<T>()), columns_(column_blocks<T>(geometry.groups, g.dim(3) / geometry.groups)),
+      : geometry_(geometry),
+        x_(x),
+        g_(g),
+        shape_(dw.shape()),
+        x_data_(x.data<T>()),
+        g_data_(g.data<T>()),
+        out_(dw.mutable_data<T>()),
+        columns_(column_blocks<T>(geometry.groups, g.dim(3) / geometry.groups)),
         rows_(column_blocks(geometry.groups, x.dim(3) / geometry.groups, tile_rows, 1)) {}
 
   void run() const {
@@ -42,16 +48,17 @@ class WeightGradient {
 
     const std::int64_t taps = shape_[0] * shape_[1];
     std::vector<std::vector<Run>> runs;
-    for (std::int64_t tap = 0; tap < taps; ++tap) runs.push_back(tap_runs(tap / shape_[1], tap % shape_[1], first, last, begin));
+    for (std::int64_t tap = 0; tap < taps; ++tap)
+      runs.push_back(tap_runs(tap / shape_[1], tap % shape_[1], first, last, begin));
 
-    const auto columns = static_cast<std::int64_t>(columns_.size()), tiles = static_cast<std::int64_t>(rows_.size()) / geometry_.groups;
-    const std::int64_t units = columns * tiles;
-    const std::int64_t parts = task_count(units, 2 * taps * g_pixels * tile_rows * columns_.front().width);
-    parallel_for(parts, [&](std::int64_t part) {
+    const auto columns = static_cast<std::int64_t>(columns_.size()),
+               tiles = static_cast<std::int64_t>(rows_.size()) / geometry_.groups;
+    const std::int64_t flops = 2 * taps * g_pixels * tile_rows * columns_.front().width;
+    parallel_tiles(columns, tiles, flops, [&](std::int64_t piece, std::int64_t from, std::int64_t to) {
+      const auto& column = columns_[static_cast<std::size_t>(piece)];
       std::vector<Segment<T>> segments;
-      for (std::int64_t u = units * part / parts; u < units * (part + 1) / parts; ++u) {
-        const auto& column = columns_[static_cast<std::size_t>(u / tiles)];
-        const auto& row = rows_[static_cast<std::size_t>(column.group * tiles + u % tiles)];
+      for (std::int64_t tile = from; tile < to; ++tile) {
+        const auto& row = rows_[static_cast<std::size_t>(column.group * tiles + tile)];
         for (std::int64_t tap = 0; tap < taps; ++tap)
           add_tile(tap, runs[static_cast<std::size_t>(tap)], row, x_panels.data() + row.offset * x_pixels, column,
                    g_panels.data() + column.offset * g_pixels, first > 0, segments);
@@ -66,11 +73,15 @@ class WeightGradient {
     return image * x_.dim(1) + std::clamp<std::int64_t>(y, 0, x_.dim(1) - 1);
   }
 
-  static void pack(const std::vector<ColumnBlock>& blocks, const T* in, std::int64_t channels, std::int64_t pixels, T* out) {
-    parallel_for(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t i) {
-      const auto& block = blocks[static_cast<std::size_t>(i)];
-      pack_panel(in + block.first, channels, 1, pixels, block.count, block.width, out + block.offset * pixels);
-    });
+  static void pack(const std::vector<ColumnBlock>& blocks, const T* in, std::int64_t channels, std::int64_t pixels,
+                   T* out) {
+    const auto pieces = static_cast<std::int64_t>(blocks.size());
+    parallel_tiles(1, pieces, pack_cost * pixels * blocks.front().width,
+                   [&](std::int64_t, std::int64_t from, std::int64_t to) {
+                     for (auto i = static_cast<std::size_t>(from); i < static_cast<std::size_t>(to); ++i)
+                       pack_panel(in + blocks[i].first, channels, 1, pixels, blocks[i].count, blocks[i].width,
+                                  out + blocks[i].offset * pixels);
+                   });
   }
 
   /// The pixels tap (a, b) sees in output rows [first, last); stretches that touch in both images are joined.
@@ -88,22 +99,29 @@ class WeightGradient {
       const Run run{x_row * x_.dim(2) + begin * at.stride_w + shift, (row - first) * g_.dim(2) + begin, end - begin};
       const bool joins = at.stride_w == 1 && !runs.empty() && runs.back().x + runs.back().length == run.x &&
                          runs.back().g + runs.back().length == run.g;
-      if (joins) runs.back().length += run.length;
-      else runs.push_back(run);
+      if (joins)
+        runs.back().length += run.length;
+      else
+        runs.push_back(run);
     }
     return runs;
   }
 
-  void add_tile(std::int64_t tap, const std::vector<Run>& runs, const ColumnBlock& row, const T* x, const ColumnBlock& column,
-                const T* g, bool accumulate, std::vector<Segment<T>>& segments) const {
+  void add_tile(std::int64_t tap, const std::vector<Run>& runs, const ColumnBlock& row, const T* x,
+                const ColumnBlock& column, const T* g, bool accumulate, std::vector<Segment<T>>& segments) const {
     segments.resize(runs.size());
     for (std::size_t i = 0; i < runs.size(); ++i) {
       for (std::size_t p = 0; p < tile_rows; ++p) segments[i].a[p] = x + runs[i].x * tile_rows + p;
       segments[i].b = g + runs[i].g * column.width;
       segments[i].length = runs[i].length;
     }
-    TileWork<T> work{segments.data(), static_cast<std::int64_t>(runs.size()), tile_rows * geometry_.stride_w, column.width, {},
-                     column.count, accumulate};
+    TileWork<T> work{segments.data(),
+                     static_cast<std::int64_t>(runs.size()),
+                     tile_rows * geometry_.stride_w,
+                     column.width,
+                     {},
+                     column.count,
+                     accumulate};
     const std::int64_t in = row.first - row.group * shape_[2];
     for (std::int64_t p = 0; p < row.count; ++p)
       work.out[static_cast<std::size_t>(p)] = out_ + ((tap * shape_[2] + in + p) * shape_[3]) + column.first;
@@ -123,8 +141,10 @@ class WeightGradient {
 void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
   visit_compute(x.dtype(), "conv2d_dw", [&](auto tag) {
     using T = decltype(tag);
-    if (x.size() == 0 || g.size() == 0) std::fill_n(dw.mutable_data<T>(), dw.size(), T{});
-    else WeightGradient<T>(geometry, x, g, dw).run();
+    if (x.size() == 0 || g.size() == 0)
+      std::fill_n(dw.mutable_data<T>(), dw.size(), T{});
+    else
+      WeightGradient<T>(geometry, x, g, dw).run();
   });
 }
 

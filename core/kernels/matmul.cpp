@@ -2,10 +2,12 @@
 #include "core/kernels/matmul.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "core/kernels/micro.h"
-#include "core/parallel.h"
 
 namespace costate::cpu {
 namespace {
@@ -20,8 +22,16 @@ template <class T>
 class Product {
  public:
   Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c)
-      : transpose_a_(transpose_a), transpose_b_(transpose_b), shared_b_(b.dim(0) == 1), batch_(c.dim(0)), m_(c.dim(1)),
-        n_(c.dim(2)), k_(a.dim(transpose_a ? 1 : 2)), a_(a.data<T>()), b_(b.data<T>()), c_(c.mutable_data<T>()),
+      : transpose_a_(transpose_a),
+        transpose_b_(transpose_b),
+        shared_b_(b.dim(0) == 1),
+        batch_(c.dim(0)),
+        m_(c.dim(1)),
+        n_(c.dim(2)),
+        k_(a.dim(transpose_a ? 1 : 2)),
+        a_(a.data<T>()),
+        b_(b.data<T>()),
+        c_(c.mutable_data<T>()),
         blocks_(column_blocks<T>(1, n_)) {
     if (shared_b_ && !transpose_a) {  // one tall product: rows do not care which item they belong to
       m_ *= batch_;
@@ -30,19 +40,18 @@ class Product {
     tiles_ = (m_ + tile_rows - 1) / tile_rows;
     const bool in_place = !shared_b_ && !transpose_b && m_ < few_rows;
     if (in_place) first_packed_ = blocks_.size() - (blocks_.back().count < blocks_.back().width ? 1 : 0);
-    packed_width_ = padded_width(blocks_) - (first_packed_ < blocks_.size() ? blocks_[first_packed_].offset : padded_width(blocks_));
+    packed_width_ = padded_width(blocks_) -
+                    (first_packed_ < blocks_.size() ? blocks_[first_packed_].offset : padded_width(blocks_));
     pack_a();
     pack_b(b);
   }
 
   void run() const {
     const auto blocks = static_cast<std::int64_t>(blocks_.size());
-    const std::int64_t parts = task_count(tiles_, 2 * tile_rows * blocks_.front().width * k_);
-    parallel_for(batch_ * blocks * parts, [&](std::int64_t task) {
-      const std::int64_t part = task % parts;
-      run_tiles(task / parts / blocks, static_cast<std::size_t>(task / parts % blocks), tiles_ * part / parts,
-                tiles_ * (part + 1) / parts);
-    });
+    parallel_tiles(batch_ * blocks, tiles_, 2 * std::min(tile_rows, m_) * blocks_.front().width * k_,
+                   [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+                     run_tiles(piece / blocks, static_cast<std::size_t>(piece % blocks), first, last);
+                   });
   }
 
  private:
@@ -50,11 +59,12 @@ class Product {
   void pack_a() {
     if (!transpose_a_) return;
     packed_a_.emplace(batch_ * tiles_ * k_ * tile_rows);
-    parallel_for(batch_ * tiles_, [&](std::int64_t i) {
-      const std::int64_t row = i % tiles_ * tile_rows;
-      pack_panel(a_ + i / tiles_ * k_ * m_ + row, m_, 1, k_, std::min(tile_rows, m_ - row), tile_rows,
-                 packed_a_->data() + i * k_ * tile_rows);
-    });
+    parallel_tiles(
+        batch_, tiles_, pack_cost * k_ * tile_rows, [&](std::int64_t item, std::int64_t first, std::int64_t last) {
+          for (std::int64_t tile = first; tile < last; ++tile)
+            pack_panel(a_ + item * k_ * m_ + tile * tile_rows, m_, 1, k_, std::min(tile_rows, m_ - tile * tile_rows),
+                       tile_rows, packed_a_->data() + (item * tiles_ + tile) * k_ * tile_rows);
+        });
   }
 
   /// Panels [item][block][k][width]. A shared b is taken for weights: its panels stay with its storage.
@@ -71,15 +81,17 @@ class Product {
     }
     packed_b_.emplace(batch_ * k_ * packed_width_);
     const auto packed = static_cast<std::int64_t>(blocks_.size() - first_packed_);
-    parallel_for(batch_ * packed, [&](std::int64_t i) {
-      pack_block(i / packed, first_packed_ + static_cast<std::size_t>(i % packed), packed_b_->data());
-    });
+    parallel_tiles(batch_, packed, pack_cost * k_ * blocks_.front().width,
+                   [&](std::int64_t item, std::int64_t first, std::int64_t last) {
+                     for (std::int64_t i = first; i < last; ++i)
+                       pack_block(item, first_packed_ + static_cast<std::size_t>(i), packed_b_->data());
+                   });
   }
 
   void pack_block(std::int64_t item, std::size_t block, T* panels) const {
     const auto& at = blocks_[block];
-    pack_panel(b_ + item * k_ * n_ + at.first * (transpose_b_ ? k_ : 1), transpose_b_ ? 1 : n_, transpose_b_ ? k_ : 1, k_,
-               at.count, at.width, panels + panel_offset(item, block));
+    pack_panel(b_ + item * k_ * n_ + at.first * (transpose_b_ ? k_ : 1), transpose_b_ ? 1 : n_, transpose_b_ ? k_ : 1,
+               k_, at.count, at.width, panels + panel_offset(item, block));
   }
 
   [[nodiscard]] std::int64_t panel_offset(std::int64_t item, std::size_t block) const {
@@ -120,8 +132,8 @@ class Product {
   const T *a_, *b_;
   T* c_;
   std::vector<ColumnBlock> blocks_;
-  std::size_t first_packed_ = 0;    ///< blocks before this one are read from b itself
-  std::int64_t packed_width_ = 0;   ///< of the blocks from there on
+  std::size_t first_packed_ = 0;   ///< blocks before this one are read from b itself
+  std::int64_t packed_width_ = 0;  ///< of the blocks from there on
   std::optional<Scratch<T>> packed_a_, packed_b_;
   std::shared_ptr<const Scratch<T>> cached_b_;
 };
@@ -130,7 +142,8 @@ class Product {
 
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c) {
   if (c.size() == 0) return;
-  visit_compute(a.dtype(), "matmul", [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, c).run(); });
+  visit_compute(a.dtype(), "matmul",
+                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, c).run(); });
 }
 
 }  // namespace costate::cpu

@@ -33,8 +33,10 @@ class Tile {
  public:
   static void run(const TileWork<T>& work) {
     Tile tile;
-    if (work.accumulate) tile.load(work, Rows());
-    else tile.zero(std::make_index_sequence<rows * vectors>());
+    if (work.accumulate)
+      tile.load(work, Rows());
+    else
+      tile.zero(std::make_index_sequence<rows * vectors>());
     for (std::int64_t s = 0; s < work.count; ++s) tile.add(work.segments[s], work.a_step, work.b_step);
     tile.store(work, Rows());
   }

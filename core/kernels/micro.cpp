@@ -26,6 +26,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <algorithm>
 
+#include "core/parallel.h"
+
 namespace costate::cpu {
 
 HWY_EXPORT(tiles_f32);
@@ -40,7 +42,8 @@ const TileKernels<double>& tile_kernels<double>() {
   return HWY_DYNAMIC_DISPATCH(tiles_f64)();
 }
 
-std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes, std::int64_t vectors) {
+std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
+                                       std::int64_t vectors) {
   std::vector<ColumnBlock> blocks;
   std::int64_t offset = 0;
   for (std::int64_t g = 0; g < groups; ++g)
@@ -56,6 +59,12 @@ std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_gro
 template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out) {
+  // Six at a time is too short for a call of memmove per k; the weight gradient and transposed factors pack that way.
+  if (c_step == 1 && count == tile_rows && width == tile_rows) {
+    for (std::int64_t k = 0; k < length; ++k, in += k_step, out += tile_rows)
+      for (std::int64_t c = 0; c < tile_rows; ++c) out[c] = in[c];
+    return;
+  }
   if (c_step == 1) {
     for (std::int64_t k = 0; k < length; ++k, in += k_step, out += width) {
       std::copy_n(in, count, out);
@@ -75,10 +84,19 @@ void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int6
 template void pack_panel(const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*);
 template void pack_panel(const double*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, double*);
 
-std::int64_t task_count(std::int64_t units, std::int64_t flops) {
+void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,
+                    const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work) {
   constexpr std::int64_t grain = 2'000'000;  // about 20 us: a hundred times what handing out a task costs
-  const std::int64_t per_task = std::max<std::int64_t>(1, grain / std::max<std::int64_t>(flops, 1));
-  return (units + per_task - 1) / per_task;
+  const std::int64_t units = pieces * tiles, each = std::max<std::int64_t>(1, grain / std::max<std::int64_t>(flops, 1));
+  const std::int64_t tasks = (units + each - 1) / each;
+  parallel_for(tasks, [&](std::int64_t task) {
+    const std::int64_t last = units * (task + 1) / tasks;
+    for (std::int64_t unit = units * task / tasks; unit < last;) {
+      const std::int64_t piece = unit / tiles, end = std::min(last, (piece + 1) * tiles);
+      work(piece, unit - piece * tiles, end - piece * tiles);
+      unit = end;
+    }
+  });
 }
 
 }  // namespace costate::cpu

@@ -1,13 +1,15 @@
 // The register tile under every convolution and matrix product, and the packings it reads.
 //
-// All of them are sums  out[r][c] += sum_k a[r][k] b[k][c]  over tiles of up to 6 rows (pixels, matrix rows, input channels)
-// by a few vectors of columns (output channels). Each element is one chain of fused multiply-adds in the order of k, with one
-// accumulator, in every instruction set's tile of every size; so how work is cut into tiles never shows in the bits.
+// All of them are sums  out[r][c] += sum_k a[r][k] b[k][c]  over tiles of up to 6 rows (pixels, matrix rows, input
+// channels) by a few vectors of columns (output channels). Each element is one chain of fused multiply-adds in the
+// order of k, with one accumulator, in every instruction set's tile of every size; so how work is cut into tiles never
+// shows in the bits.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/memory.h"
@@ -55,7 +57,8 @@ struct ColumnBlock {
   std::int64_t offset;          ///< summed width of the blocks before
 };
 
-std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes, std::int64_t vectors);
+std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
+                                       std::int64_t vectors);
 
 template <class T>
 std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group) {
@@ -71,6 +74,8 @@ template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out);
 
+inline constexpr std::int64_t pack_cost = 32;  ///< packing an element takes about as long as this many flops
+
 /// Elements of T on the heap, counted by the allocator.
 template <class T>
 class Scratch {
@@ -83,7 +88,10 @@ class Scratch {
   Block block_;
 };
 
-/// How many tasks to cut `units` of work, each of `flops`, into: by the work alone, never by threads or batch.
-std::int64_t task_count(std::int64_t units, std::int64_t flops);
+/// Runs work(piece, first, last) over the tiles of every piece, in tasks of roughly equal size. `flops` is the work of
+/// one tile; work too small to be worth a second thread stays in this one. The cut depends on the work only, and could
+/// not show in the bits if it did not: every tile is computed alike.
+void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,
+                    const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work);
 
 }  // namespace costate::cpu

@@ -30,7 +30,7 @@ struct ScaleNorm {
 struct MultiscaleDenoiser {
   std::vector<Conv2d> conv_layers;
   std::vector<ScaleNorm> norms;  ///< after each convolution but the first and the last
-  std::int64_t height = 0, width = 0;
+  std::int64_t height = 40, width = 40;  ///< the usual size; any other works
 
   static void fields(auto& self, auto&& visit) {
     visit("conv_layers", self.conv_layers);
@@ -52,10 +52,10 @@ struct MultiscaleDenoiser {
     s.input = {height, width, conv_layers.front().weight.dim(2)};
     s.out_channels = conv_layers.back().weight.dim(3);
     s.takes_time = false;
-    s.summary = fmt::format("blind denoiser of {} bias-free convolutions, {} channels", conv_layers.size(),
-                            conv_layers.front().weight.dim(3));
-    s.prediction = "noise";
-    s.schedule = R"({"type": "edm", "t_min": 0.01, "t_max": 1})";  // sigma of images in [0, 1]
+    s.summary = fmt::format("blind denoiser of {} bias-free convolutions, {} channels", conv_layers.size(), conv_layers.front().weight.dim(3));
+    // Images in [0, 1] under noise of sigma 0.01 to 1, drawn around grey.
+    s.defaults = R"({"prediction": "noise", "schedule": {"type": "edm", "sigma_min": 0.01, "sigma_max": 1},
+                     "sampling": {"grid": "lambda", "final": "zero", "range": [0, 1], "prior_mean": 0.5}})";
     return s;
   }
 };

@@ -57,7 +57,7 @@ struct TinyEpsNet {
     s.takes_time = false;
     s.z = {condition_width()};
     s.summary = fmt::format("MLP of points, width {}", l2.weight.dim(1));
-    s.prediction = "epsilon";
+    s.defaults = R"({"prediction": "epsilon", "schedule": {"type": "vp_linear"}, "sampling": {"final": "first"}})";
     return s;
   }
 };

@@ -1,0 +1,135 @@
+// Convolution and matrix product kernels: GFLOP/s and share of this machine's multiply-add peak.
+//
+// `peak` counts nominal flops, padded positions included, so a kernel that skips them may pass 1. Arguments are
+// threads.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "core/kernels/conv2d.h"
+#include "core/kernels/matmul.h"
+#include "core/kernels/micro.h"
+#include "core/parallel.h"
+
+namespace costate {
+namespace {
+
+/// Flops per second of one thread in the widest register tile, with data in the first cache: what a kernel can at best
+/// reach.
+double measure_peak() {
+  const auto& tiles = cpu::tile_kernels<float>();
+  const std::int64_t width = tiles.lanes * tiles.vectors, length = 1024, calls = 100;
+  const Tensor a = Tensor::full({cpu::tile_rows, length}, 0.5), b = Tensor::full({width}, 0.5);
+  Tensor c = Tensor::zeros({cpu::tile_rows, width});
+  cpu::Segment<float> segment{{}, b.data<float>(), length};
+  cpu::TileWork<float> work{&segment, 1, 1, 0, {}, width, false};
+  for (std::int64_t r = 0; r < cpu::tile_rows; ++r) {
+    segment.a[static_cast<std::size_t>(r)] = a.data<float>() + r * length;
+    work.out[static_cast<std::size_t>(r)] = c.mutable_data<float>() + r * width;
+  }
+  double best = 0;
+  for (int round = 0; round < 50; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    for (std::int64_t i = 0; i < calls; ++i) tiles.run.back()[static_cast<std::size_t>(tiles.vectors - 1)](work);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::max(best, static_cast<double>(2 * cpu::tile_rows * width * length * calls) / took.count());
+  }
+  return best;
+}
+
+double peak() {
+  static const double value = measure_peak();
+  return value;
+}
+
+/// Runs `call` on state.range(0) threads; `flops` is the work of one call.
+template <class F>
+void measure(benchmark::State& state, std::int64_t flops, F&& call) {
+  const int threads = static_cast<int>(state.range(0)), before = thread_count();
+  const double one = peak();
+  set_thread_count(threads);
+  call();  // packs the weights
+  double best = 1e30;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  set_thread_count(before);
+  const auto work = static_cast<double>(flops);
+  state.counters["GFLOPs"] = benchmark::Counter(work / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["best"] = work / best / 1e9;
+  state.counters["peak"] = work / best / one / threads;
+}
+
+struct ConvShape {
+  const char* name;
+  std::int64_t batch, in, out, size, kernel, stride;
+};
+
+const ConvShape conv_shapes[] = {{"128>128@32", 1, 128, 128, 32, 3, 1},    {"128>128@32x8", 8, 128, 128, 32, 3, 1},
+                                 {"256>256@16", 1, 256, 256, 16, 3, 1},    {"512>256@16", 1, 512, 256, 16, 3, 1},
+                                 {"256>256@8", 1, 256, 256, 8, 3, 1},      {"256>256@8x8", 8, 256, 256, 8, 3, 1},
+                                 {"256>256@4", 1, 256, 256, 4, 3, 1},      {"256>256@4x8", 8, 256, 256, 4, 3, 1},
+                                 {"32>32@28", 1, 32, 32, 28, 3, 1},        {"3>128@32", 1, 3, 128, 32, 3, 1},
+                                 {"128>3@32", 1, 128, 3, 32, 3, 1},        {"128>128@32/2", 1, 128, 128, 32, 3, 2},
+                                 {"256>256@16 1x1", 1, 256, 256, 16, 1, 1}};
+
+enum class Direction { forward, dx, dw };
+
+void conv(benchmark::State& state, const ConvShape& s, Direction direction) {
+  const std::int64_t pad = s.kernel / 2, out = (s.size + 2 * pad - s.kernel) / s.stride + 1;
+  const ConvGeometry geometry{s.stride, s.stride, 1, 1, pad, pad, pad, pad, 1};
+  const Tensor x = Tensor::full({s.batch, s.size, s.size, s.in}, 0.5),
+               w = Tensor::full({s.kernel, s.kernel, s.in, s.out}, 0.25);
+  const Tensor g = Tensor::full({s.batch, out, out, s.out}, 0.5);
+  Tensor y = Tensor::empty(g.shape(), DType::f32), dx = Tensor::empty(x.shape(), DType::f32),
+         dw = Tensor::empty(w.shape(), DType::f32);
+  measure(state, 2 * s.batch * out * out * s.out * s.kernel * s.kernel * s.in, [&] {
+    if (direction == Direction::forward)
+      cpu::conv2d(geometry, x, w, y);
+    else if (direction == Direction::dx)
+      cpu::conv2d_dx(geometry, g, w, dx);
+    else
+      cpu::conv2d_dw(geometry, x, g, dw);
+  });
+}
+
+struct Product {
+  const char* name;
+  std::int64_t batch, b_batch, m, n, k;
+  bool ta, tb;
+};
+
+const Product products[] = {
+    {"256x256x256", 1, 1, 256, 256, 256, false, false}, {"1024x128x1152", 1, 1, 1024, 128, 1152, false, false},
+    {"1x512x128", 1, 1, 1, 512, 128, false, false},     {"4*256x256x256 qk'", 4, 4, 256, 256, 256, false, true},
+    {"4*1x512x128", 4, 4, 1, 512, 128, false, false},   {"256x256x256 a'", 1, 1, 256, 256, 256, true, false}};
+
+void matmul(benchmark::State& state, const Product& p) {
+  const Tensor a = Tensor::full(p.ta ? Shape{p.batch, p.k, p.m} : Shape{p.batch, p.m, p.k}, 0.5);
+  const Tensor b = Tensor::full(p.tb ? Shape{p.b_batch, p.n, p.k} : Shape{p.b_batch, p.k, p.n}, 0.5);
+  Tensor c = Tensor::empty({p.batch, p.m, p.n}, DType::f32);
+  measure(state, 2 * p.batch * p.m * p.n * p.k, [&] { cpu::matmul(p.ta, p.tb, a, b, c); });
+}
+
+const bool registered = [] {
+  const char* names[] = {"fwd", "dx", "dw"};
+  for (const auto& shape : conv_shapes)
+    for (const auto direction : {Direction::forward, Direction::dx, Direction::dw})
+      benchmark::RegisterBenchmark(
+          (std::string("conv ") + shape.name + " " + names[static_cast<int>(direction)]).c_str(), conv, shape,
+          direction)
+          ->Arg(1)
+          ->Arg(2)
+          ->UseRealTime();
+  for (const auto& p : products)
+    benchmark::RegisterBenchmark((std::string("matmul ") + p.name).c_str(), matmul, p)->Arg(1)->Arg(2)->UseRealTime();
+  return true;
+}();
+
+}  // namespace
+}  // namespace costate

@@ -1,0 +1,62 @@
+// The sampling loop.
+#include "solvers/sampler.h"
+
+#include "autodiff/ops/scale.h"
+#include "autodiff/transform.h"
+
+namespace costate {
+namespace {
+
+/// Runs the sampler and shows every state, the first included, to visit(level index, state).
+template <class Visit>
+void run(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress, Visit&& visit) {
+  const std::string what = "sampler " + sampler.stepper.name;
+  check_grid(sampler.grid, what);
+  require(x_T.defined() && x_T.rank() >= 1 && (x_T.dtype() == DType::f64 || x_T.dtype() == DType::f32),
+          "{}: x_T should be (n, ...) in f64 or f32", what);
+  require(first_non_finite(x_T) < 0, "{}: x_T holds a NaN or an infinity", what);
+  require(sampler.eta == 0 || sampler.stepper.stochastic, "{}: takes no noise, so eta = {} has no meaning; leave it 0",
+          what, sampler.eta);
+  State state = sampler.start(x_T);
+  visit(0, state);
+  for (int i = 0; i < sampler.steps(); ++i) {
+    state = sampler.step(i, state, p);
+    visit(i + 1, state);
+    report(progress, i + 1, sampler.steps());
+  }
+}
+
+}  // namespace
+
+State Sampler::step(int index, const State& state, const Tensors& p) const {
+  const Step step{.denoiser = denoiser, .p = p, .grid = grid, .index = index, .noise = noise, .eta = eta};
+  State next = stepper.advance(step, state);
+  const auto bad = first_non_finite(next.y);
+  require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
+          stepper.name, index + 1, steps(), step.from().t, step.to().t, bad, next.y.shape());
+  return next;
+}
+
+State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().alpha), {}}; }
+
+Tensor Sampler::x_at(int index, const State& state) const {
+  return scale(state.y, grid[static_cast<std::size_t>(index)].alpha);
+}
+
+Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,
+              const std::function<void(int, const Tensor&)>& each) {
+  State last;
+  run(sampler, x_T, p, progress, [&](int index, const State& state) {
+    if (each) each(index, sampler.x_at(index, {stop_gradient(state.y), {}}));
+    last = state;
+  });
+  return sampler.x_at(sampler.steps(), last);
+}
+
+std::vector<State> trajectory(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress) {
+  std::vector<State> states;
+  run(sampler, x_T, p, progress, [&](int, const State& state) { states.push_back(state); });
+  return states;
+}
+
+}  // namespace costate

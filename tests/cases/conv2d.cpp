@@ -1,0 +1,41 @@
+// Cases of convolution.
+#include "tests/cases/convolutions.h"
+
+namespace costate {
+
+CaseFile conv2d_case() {
+  CaseFile file{.name = "conv2d"};
+  for (const auto& c : convolutions()) {
+    Case one{.op = "conv2d", .variant = c.variant, .inputs = {batched(c.x), {c.w}}};
+    one.run = [g = c.geometry](const Tensors& in) { return conv2d(in[0], in[1], g); };
+    one.plain = [c](const Tensors& in) {
+      const auto x = in[0].to_vector(), w = in[1].to_vector();
+      std::vector<double> y(static_cast<std::size_t>(c.y().size()));
+      for_each_product(c, [&](std::size_t i, std::size_t j, std::size_t k) { y[k] += x[i] * w[j]; });
+      return Tensor::from(y, c.y());
+    };
+    one.flops = c.flops();
+    one.reduction = c.reduction();
+    one.bench = c.bench;
+    file.cases.push_back(one);
+  }
+  const auto call = [](const Shape& x, const Shape& w, const ConvGeometry& g = {}) {
+    return [=] { return conv2d(Tensor::zeros(x), Tensor::zeros(w), g); };
+  };
+  file.wrong = {
+      {"conv2d", "channels", call({1, 4, 4, 3}, {3, 3, 2, 4})},
+      {"conv2d", "ranks", call({4, 4, 3}, {3, 3, 3, 4})},
+      {"conv2d", "a kernel larger than the image", call({1, 2, 2, 3}, {3, 3, 3, 4})},
+      {"conv2d", "an empty kernel", call({1, 2, 2, 3}, {0, 3, 3, 4})},
+      {"conv2d", "stride 0", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.stride_h = 0})},
+      {"conv2d", "dilation 0", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.dilation_w = 0})},
+      {"conv2d", "no groups", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.groups = 0})},
+      {"conv2d", "groups that do not divide", call({1, 4, 4, 4}, {3, 3, 2, 3}, {.groups = 2})},
+      {"conv2d", "dtypes", [] { return conv2d(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}, DType::f64)); }},
+      {"conv2d", "integers", [] { return conv2d(Tensor::zeros({1, 4, 4, 3}, DType::i32), Tensor::zeros({3, 3, 3, 4}, DType::i32)); }},
+      {"conv2d", "nothing", [] { return conv2d(Tensor(), Tensor::zeros({3, 3, 3, 4})); }},
+  };
+  return file;
+}
+
+}  // namespace costate

@@ -1,0 +1,151 @@
+// Schedules against published and computed values, their inverses and their derived coefficients.
+#include <fmt/core.h>
+
+#include "tests/solvers/problems.h"
+
+namespace costate {
+namespace {
+
+struct Row {
+  double t, alpha, sigma, lambda;
+};
+
+/// Equal to as many digits as a table with 12 significant ones shows.
+void check_digits(double found, double expected, int digits) {
+  BOOST_TEST(std::abs(found - expected) <= 0.51 * std::pow(10, std::floor(std::log10(std::abs(expected))) + 1 - digits),
+             found << " against " << expected);
+}
+
+const std::vector<std::string>& continuous() {
+  static const std::vector<std::string> all = {R"({"type": "vp_linear"})", R"({"type": "vp_scaled_linear"})",
+                                               R"({"type": "vp_cosine"})", R"({"type": "ve"})", R"({"type": "edm"})"};
+  return all;
+}
+
+BOOST_AUTO_TEST_SUITE(schedules)
+
+BOOST_AUTO_TEST_CASE(vp_linear_values) {
+  const Row table[] = {
+      {1e-5, 0.999999499503, 0.00100049712594, 6.90725777608}, {1e-4, 0.999994950263, 0.00317796302688, 5.75150979527},
+      {1e-3, 0.999945026511, 0.0104854163351, 4.55771493273},  {1e-2, 0.999002997338, 0.0446431552447, 3.1080567814},
+      {0.1, 0.946721798821, 0.322052535525, 1.07829059294},    {0.5, 0.281182880797, 0.959654202068, -1.22756773441},
+      {1, 0.00657158649493, 0.999978406892, -5.02497840666}};
+  const auto schedule = vp_linear();
+  for (const auto& row : table) {
+    const Level at = schedule->level(row.t);
+    check_digits(at.alpha, row.alpha, 12);
+    check_digits(at.sigma, row.sigma, 12);
+    check_digits(at.lambda(), row.lambda, 11);
+    BOOST_TEST(std::abs(schedule->lambda(row.t) - at.lambda()) < 1e-13);
+  }
+  BOOST_TEST(std::abs(schedule->lambda(1e-3) - schedule->lambda(1) - 9.58269) < 5e-6);
+}
+
+BOOST_AUTO_TEST_CASE(other_continuous_values) {
+  check_digits(schedule_of(R"({"type": "vp_cosine"})")->lambda(0.9946), -4.7776, 5);
+  // sigma / alpha of VP-linear at t = 1 is sqrt(exp(19.9 / 2 + 0.1) - 1), its EDM form.
+  check_digits(vp_linear()->level(1).s(), 152.16697, 8);
+  check_digits(schedule_of(R"({"type": "ve"})")->sigma(1), 50, 14);
+  check_digits(schedule_of(R"({"type": "edm"})")->sigma(3.25), 3.25, 15);
+}
+
+BOOST_AUTO_TEST_CASE(ddpm_values) {
+  struct Family {
+    const char* json;
+    double abar_0, abar_499, abar_999, s_0, s_999, lambda_999;
+  };
+  const Family families[] = {
+      {R"({"type": "ddpm"})", 0.9999, 0.07858724288, 4.035829765e-05, 0.01000050, 157.407281, -5.05884},
+      {R"({"type": "ddpm", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012})", 0.99915,
+       0.2776696505, 0.004660098513, 0.02916716, 14.614641, -2.68202},
+      {R"({"type": "ddpm", "beta_schedule": "squaredcos_cap_v2"})", 0.9999587158, 0.4938435904, 2.428766907e-09,
+       0.00642541, 20291.1696, -9.91794},
+      {R"({"type": "ddpm", "beta_schedule": "sigmoid"})", 0.9998507948, 0.3019310566, 3.968181991e-05, 0.01221587,
+       158.743369, -5.06729}};
+  for (const auto& family : families) {
+    const auto schedule = schedule_of(family.json);
+    BOOST_TEST(schedule->steps() == 1000);
+    check_digits(std::exp(2 * schedule->log_alpha(0)), family.abar_0, 10);
+    check_digits(std::exp(2 * schedule->log_alpha(499)), family.abar_499, 10);
+    check_digits(std::exp(2 * schedule->log_alpha(999)), family.abar_999, 10);
+    check_digits(schedule->level(0).s(), family.s_0, family.s_0 < 0.01 ? 6 : 7);
+    check_digits(schedule->level(999).s(), family.s_999, 8);
+    check_digits(schedule->lambda(999), family.lambda_999, 6);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ddpm_between_its_steps) {
+  const auto schedule = schedule_of(R"({"type": "ddpm"})");
+  BOOST_TEST(schedule->log_alpha(10.25) == 0.75 * schedule->log_alpha(10) + 0.25 * schedule->log_alpha(11),
+             boost::test_tools::tolerance(1e-14));
+  for (const double t : {0.0, 0.5, 17.0, 499.75, 998.5, 999.0})
+    BOOST_TEST(std::abs(schedule->t_of_lambda(schedule->lambda(t)) - t) < 1e-9);
+  const auto betas = schedule_of(R"({"type": "ddpm", "betas": [0.1, 0.2, 0.3]})");
+  BOOST_TEST(betas->steps() == 3);
+  BOOST_TEST(betas->alpha(2) * betas->alpha(2) == 0.9 * 0.8 * 0.7, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(betas->f(1.5) == std::log(0.7) / 2, boost::test_tools::tolerance(1e-14));
+}
+
+BOOST_AUTO_TEST_CASE(ddpm_rescaled_to_zero_terminal_snr) {
+  const auto schedule =
+      schedule_of(R"({"type": "ddpm", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+                                        "rescale_betas_zero_snr": true})");
+  check_digits(schedule->alpha(500), 0.490936638, 9);
+  check_digits(schedule->alpha(0), 0.999574910, 9);
+  BOOST_TEST(schedule->alpha(999) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(t_of_lambda_inverts_lambda) {
+  for (const auto& json : continuous()) {
+    const auto schedule = schedule_of(json);
+    const double first = schedule->t_min + 1e-5 * (schedule->t_max - schedule->t_min);
+    for (const double part : {0.0, 1e-4, 1e-2, 0.3, 0.7, 1.0}) {
+      const double t = first + part * (schedule->t_max - first);
+      BOOST_TEST(schedule->t_of_lambda(schedule->lambda(t)) == t, boost::test_tools::tolerance(1e-11));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(drift_and_diffusion_against_differences) {
+  for (const auto& json : continuous()) {
+    const auto schedule = schedule_of(json);
+    for (const double part : {0.05, 0.3, 0.6, 0.9}) {
+      const double t = schedule->t_min + part * (schedule->t_max - schedule->t_min);
+      BOOST_TEST(std::abs(schedule->f(t) - schedule->Schedule::f(t)) <= 1e-8 * (1 + std::abs(schedule->f(t))),
+                 json << " f at " << t);
+      BOOST_TEST(schedule->g2(t) == schedule->Schedule::g2(t), boost::test_tools::tolerance(1e-8));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(variance_is_preserved_and_a_configuration_reads_back) {
+  for (const auto& json : continuous()) {
+    const auto schedule = schedule_of(json);
+    const auto again = schedule_from(schedule->config());
+    const double t = 0.4 * schedule->t_max;
+    BOOST_TEST(
+        (again->level(t).alpha == schedule->level(t).alpha && again->level(t).sigma == schedule->level(t).sigma));
+    BOOST_TEST((again->t_min == schedule->t_min && again->t_max == schedule->t_max));
+    if (json.find("vp_") != std::string::npos)
+      BOOST_TEST(std::hypot(schedule->alpha(t), schedule->sigma(t)) == 1, boost::test_tools::tolerance(1e-15));
+  }
+  const auto ddpm = schedule_of(R"({"type": "ddpm", "betas": [0.1, 0.2, 0.3]})");
+  BOOST_TEST(schedule_from(ddpm->config())->alpha(2) == ddpm->alpha(2));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_configurations) {
+  check_throws([] { schedule_of(R"({"beta_min": 1})"); }, {"type", "vp_linear"});
+  check_throws([] { schedule_of(R"({"type": "vp_linaer"})"); }, {"vp_linaer", "vp_linear"});
+  check_throws([] { schedule_of(R"({"type": "vp_linear", "beta_mim": 1})"); }, {"beta_mim", "beta_min"});
+  check_throws([] { schedule_of(R"({"type": "vp_linear", "beta_min": -1})"); }, {"beta_min", "-1"});
+  check_throws([] { schedule_of(R"({"type": "vp_linear", "t_min": 1, "t_max": 0.5})"); }, {"t_min < t_max"});
+  check_throws([] { schedule_of(R"({"type": "vp_cosine", "t_max": 1})"); }, {"t_max = 1", "0.9946"});
+  check_throws([] { schedule_of(R"({"type": "ddpm", "betas": [0.1, 1.0]})"); }, {"beta[1] = 1", "alpha would be 0"});
+  check_throws([] { schedule_of(R"({"type": "ddpm", "beta_schedule": "quadratic"})"); },
+               {"quadratic", "scaled_linear"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace costate

@@ -1,0 +1,150 @@
+// Steppers and the sampling loop: regression values, observed orders, exact variances, callbacks and refusals.
+#include "autodiff/ops/cast.h"
+#include "autodiff/transform.h"
+#include "tests/solvers/problems.h"
+
+namespace costate {
+namespace {
+
+constexpr double t_0 = 1e-2;  // the clean end of all runs on the mixture
+
+Tensor sample_mixture(const std::string& stepper, const Grid& grid) {
+  const auto problem = mixture();
+  return sample(sampler_of(problem, stepper, grid), start_of_mixture(), problem.p);
+}
+
+/// Least-squares slope of -ln error against ln N, over halvings from N = 40. The reference solution is accurate to
+/// 1e-12.
+double observed_order(const std::string& stepper) {
+  const std::vector<double> exact = {0.9688748352680, 0.0250572907356};
+  double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+  for (int steps = 40; steps <= 2560; steps *= 2) {
+    const auto at = sample_mixture(stepper, make_grid("lambda", *vp_linear(t_0), steps)).to_vector();
+    const double u = std::log(steps), v = -std::log(std::hypot(at[0] - exact[0], at[1] - exact[1]));
+    n += 1, x += u, y += v, xx += u * u, xy += u * v;
+  }
+  return (n * xy - x * y) / (n * xx - x * x);
+}
+
+/// Variance at the clean end of samples of N(0, 0.25), started with the true variance: DDIM is linear there, so each
+/// step maps y to A y + w z, and A and w are read off by two runs of it.
+double sampled_variance(int steps, double eta) {
+  const auto problem = normal(0.25);
+  Sampler sampler = sampler_of(problem, "ddim", make_grid("lambda", *vp_linear(), steps));
+  sampler.eta = eta;
+  const auto step_of = [&](int i, double y, double z) {
+    sampler.noise = [z](int, const Tensor& like) { return Tensor::full(like.shape(), z, like.dtype()); };
+    return sampler.step(i, {row_of({y}), {}}, problem.p).y.item();
+  };
+  const Level& first = sampler.grid.front();
+  double variance = 0.25 + first.s() * first.s();  // of y = x / alpha
+  for (int i = 0; i < steps; ++i) variance = std::pow(step_of(i, 1, 0), 2) * variance + std::pow(step_of(i, 0, 1), 2);
+  return std::pow(sampler.grid.back().alpha, 2) * variance;
+}
+
+BOOST_AUTO_TEST_SUITE(steppers_and_sampler)
+
+BOOST_AUTO_TEST_CASE(regression_values) {
+  const Grid lambda = make_grid("lambda", *vp_linear(t_0), 20), t = make_grid("t", *vp_linear(t_0), 20);
+  check_near(sample_mixture("ddim", lambda), {0.942366453005, 0.017353965349}, 1e-12);
+  check_near(sample_mixture("heun", lambda), {0.973946339573, 0.022628189732}, 1e-12);
+  check_near(sample_mixture("dpmpp-2m", lambda), {0.970643781674, 0.022093293815}, 1e-12);
+  check_near(sample_mixture("ddim", t), {0.948051859454, 0.051176095273}, 1e-12);
+  BOOST_TEST(sample_mixture("euler", t).to_vector() == sample_mixture("ddim", t).to_vector());
+}
+
+BOOST_AUTO_TEST_CASE(observed_orders) {
+  for (const auto& stepper : steppers()) {
+    const double order = observed_order(stepper.name);
+    BOOST_TEST_MESSAGE(stepper.name << " has order " << order);
+    BOOST_TEST(order >= stepper.order - 0.15, stepper.name << " has order " << order);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(variances_of_ddim_and_ddpm) {
+  const double ode[] = {0.154953, 0.238388, 0.248888}, ddpm[] = {0.111474, 0.227587, 0.247702};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const int steps = i == 0 ? 10 : i == 1 ? 100 : 1000;
+    BOOST_TEST(std::abs(sampled_variance(steps, 0) - ode[i]) < 5.1e-7);
+    BOOST_TEST(std::abs(sampled_variance(steps, 1) - ddpm[i]) < 5.1e-7);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ddim_as_published) {
+  // x' = a' x_0 + sqrt(g'^2 - v) eps + sqrt(v) z, v = eta^2 (1 - a^2/a'^2) g'^2 / g^2
+  const auto problem = mixture();
+  Sampler sampler = sampler_of(problem, "ddim", make_grid("t", *vp_linear(), 10));
+  sampler.eta = 0.6;
+  sampler.noise = fresh_noise(1, 0);
+  const Tensor x = start_of_mixture();
+  for (const int i : {0, 4, 9}) {
+    const Level &from = sampler.grid[static_cast<std::size_t>(i)], &to = sampler.grid[static_cast<std::size_t>(i) + 1];
+    const Tensor eps = problem.net(x, from, problem.p), x_0 = (x - from.sigma * eps) / from.alpha;
+    const double v = 0.36 * (1 - std::pow(from.alpha / to.alpha, 2)) * std::pow(to.sigma / from.sigma, 2);
+    const Tensor expected =
+        to.alpha * x_0 + std::sqrt(to.sigma * to.sigma - v) * eps + std::sqrt(v) * sampler.noise(i, x);
+    const State next = sampler.step(i, {x / from.alpha, {}}, problem.p);
+    check_near(sampler.x_at(i + 1, next), expected.to_vector(), 1e-12);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(last_step_to_the_clean_end) {
+  const auto problem = mixture();
+  const auto edm = schedule_of(R"({"type": "edm"})");
+  const Grid grid = make_grid("karras", *edm, 18);
+  for (const auto& stepper : steppers()) {
+    std::int64_t calls = 0;
+    Sampler sampler = sampler_of(problem, stepper.name, grid);
+    sampler.denoiser.net = [&](const Tensor& x, const Level& at, const Tensors& p) {
+      return ++calls, problem.net(x, at, p);
+    };
+    const auto states = trajectory(sampler, 80.0 * start_of_mixture(), problem.p);
+    BOOST_TEST(calls == 18 * stepper.evaluations - (stepper.evaluations - 1));
+    // The step to s = 0 is the denoised state, whatever the method.
+    const Tensor x_0 = sampler.denoiser.x0(states[17].y, grid[17], problem.p);
+    check_near(states[18].y, x_0.to_vector(), 1e-14);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(callbacks_and_dtypes) {
+  const auto problem = mixture();
+  const Sampler sampler = sampler_of(problem, "heun", make_grid("t", *vp_linear(), 6));
+  std::vector<int> levels;
+  std::vector<std::int64_t> done;
+  Tensor last;
+  const Tensor x_0 = sample(
+      sampler, start_of_mixture(), problem.p, [&](std::int64_t i, std::int64_t n) { done.push_back(10 * n + i); },
+      [&](int i, const Tensor& x) { levels.push_back(i), last = x; });
+  BOOST_TEST(levels == (std::vector<int>{0, 1, 2, 3, 4, 5, 6}));
+  BOOST_TEST(done == (std::vector<std::int64_t>{61, 62, 63, 64, 65, 66}));
+  BOOST_TEST(last.to_vector() == x_0.to_vector());
+  const Tensor single = sample(sampler, cast(start_of_mixture(), DType::f32), problem.p);
+  BOOST_TEST((single.dtype() == DType::f32));
+  check_near(single, x_0.to_vector(), 1e-5);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_refused) {
+  const auto problem = mixture();
+  Sampler sampler = sampler_of(problem, "euler", make_grid("t", *vp_linear(), 6));
+  check_throws([] { find_stepper("dpmpp-2s"); }, {"sampler", "dpmpp-2s", "dpmpp-2m"});
+  check_throws([] { sample_mixture("ddim", {}); }, {"ddim", "0 levels"});
+  check_throws([] { sample_mixture("ddim", {{1, 0, 1}, {0, 1, 0.1}}); }, {"alpha = 0"});
+  check_throws([&] { sample(sampler, Tensor::zeros({1, 2}, DType::i32), problem.p); }, {"x_T", "f64"});
+  check_throws([&] { sample(sampler, row_of({NAN, 0}), problem.p); }, {"x_T", "NaN"});
+  sampler.eta = 0.5;
+  check_throws([&] { sample(sampler, start_of_mixture(), problem.p); }, {"euler", "eta = 0.5"});
+  sampler.stepper = find_stepper("ddim");
+  check_throws([&] { sample(sampler, start_of_mixture(), problem.p); }, {"step 0", "none"});
+  sampler.eta = 2;
+  check_throws([&] { sample(sampler, start_of_mixture(), problem.p); }, {"eta = 2"});
+  sampler.eta = 0;
+  sampler.denoiser.net = [&](const Tensor& x, const Level& at, const Tensors& p) {
+    return at.t < 0.6 ? Tensor::full(x.shape(), INFINITY, DType::f64) : problem.net(x, at, p);
+  };
+  check_throws([&] { sample(sampler, start_of_mixture(), problem.p); }, {"step 4 of 6", "t = 0.5", "NaN"});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace costate

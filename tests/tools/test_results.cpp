@@ -1,0 +1,174 @@
+// What the command computes on the bundled network: the same bits however it is run, the reference's numbers, exact gradients.
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+
+#include "io/checkpoint.h"
+#include "io/hdf5.h"
+#include "tests/tools/command.h"
+
+using costate::Hdf5Reader;
+using costate::Hdf5Writer;
+using costate::Tensor;
+using costate::test::Folder;
+using costate::test::run;
+
+namespace {
+
+/// Runs the command with --out FILE.h5 and returns that file.
+Hdf5Reader result(const Folder& folder, std::vector<std::string> arguments) {
+  static int count = 0;
+  const std::string file = (folder / ("result" + std::to_string(count++) + ".h5")).string();
+  arguments.insert(arguments.end(), {"--out", file});
+  const auto o = run(arguments);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  return Hdf5Reader(file);
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() && std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
+}
+
+double worst(const Tensor& a, const Tensor& b) {
+  const auto u = a.to_vector(), v = b.to_vector();
+  BOOST_REQUIRE(u.size() == v.size());
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) {
+    difference = std::max(difference, std::abs(u[i] - v[i]));
+    size = std::max(size, std::abs(v[i]));
+  }
+  return difference / size;
+}
+
+std::string data(const std::string& name) { return std::string(COSTATE_SOURCE_DIR) + "/tests/data/" + name; }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(results)
+
+BOOST_AUTO_TEST_CASE(samples_have_the_same_bits_for_any_threads_and_batch) {
+  const Folder folder;
+  for (const std::string sampler : {"ddim", "heun"}) {
+    std::vector<std::string> base{"sample", "fashion-unet", "-n", "5", "--steps", "3", "--guidance", "1.5", "--seed", "7", "--sampler", sampler};
+    if (sampler == "ddim") base.insert(base.end(), {"--eta", "0.6"});
+    const Tensor x = result(folder, base).read("x");
+    for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
+             {"--threads", "1"}, {"--threads", "2"}, {"--threads", "3"}, {"--threads", "4"}, {"--batch", "1"}, {"--batch", "2"}, {"--batch", "4"}, {}}) {
+      auto arguments = base;
+      arguments.insert(arguments.end(), how.begin(), how.end());
+      BOOST_TEST(same_bits(result(folder, arguments).read("x"), x), sampler << (how.empty() ? " again" : " " + how[0] + " " + how[1]));
+    }
+    auto fewer = base;
+    fewer[3] = "2";
+    BOOST_TEST(same_bits(result(folder, fewer).read("x"), x.rows(0, 2)), "the first two of five samples are the two of two");
+    auto other = base;
+    other[9] = "8";
+    BOOST_TEST(!same_bits(result(folder, other).read("x"), x), "another seed gives other samples");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(gradients_have_the_same_bits_for_any_threads) {
+  const Folder folder;
+  const std::vector<std::string> base{"grad", "fashion-unet", "-n", "2", "--class", "3,8", "--steps", "2", "--guidance", "2"};
+  const Hdf5Reader one = result(folder, base);
+  for (const std::string threads : {"1", "2", "3", "4"}) {
+    auto arguments = base;
+    arguments.insert(arguments.end(), {"--threads", threads});
+    const Hdf5Reader other = result(folder, arguments);
+    BOOST_TEST(other.datasets() == one.datasets());
+    for (const auto& name : one.datasets()) BOOST_TEST(same_bits(other.read(name), one.read(name)), name << " at " << threads << " threads");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(guided_sampling_and_its_gradient_agree_with_the_reference) {
+  const Folder folder;
+  const std::string start = data("fashion-unet/sample.h5");
+  const Hdf5Reader want(start);
+  const std::vector<std::string> tail{"fashion-unet", "--start", start, "--grid", start, "--sampler", "ddim", "--dtype", "f64"};
+  auto sample = tail, grad = tail;
+  sample.insert(sample.begin(), "sample");
+  sample.emplace_back("--trajectory");
+  grad.insert(grad.begin(), "grad");
+  const Hdf5Reader path = result(folder, sample), g = result(folder, grad);
+  const Tensor x = path.read("x"), states = want.read("states");
+  for (const auto& [at, row] : {std::pair{1, 0}, {10, 1}, {20, 2}}) BOOST_TEST(worst(x.rows(at, 1), states.rows(row, 1)) < 1e-10);
+  BOOST_TEST(path.integer("", "nfe").value() == 20);
+  for (const char* name : {"g_x_T", "g_z", "g_z_null"}) BOOST_TEST(worst(g.read(name), want.read(name)) < 1e-8, name);
+  BOOST_TEST(std::abs(g.read("loss").item() / want.number("", "L").value() - 1) < 1e-10);
+  for (const auto& name : want.datasets()) {
+    if (name.rfind("g_theta_check/", 0) != 0) continue;
+    const auto v = g.read("g_theta/" + name.substr(14)).to_vector();
+    double sum = 0, squares = 0, wave = 0;
+    for (std::size_t i = 0; i < v.size(); ++i) sum += v[i], squares += v[i] * v[i], wave += std::cos(static_cast<double>(i)) * v[i];
+    const auto check = want.read(name).to_vector();
+    const double scale = std::max(check[1], 1e-6);  // key biases have an exactly zero gradient
+    BOOST_TEST(std::abs(sum - check[0]) < 1e-8 * scale, name);
+    BOOST_TEST(std::abs(std::sqrt(squares) - check[1]) < 1e-8 * scale, name);
+    BOOST_TEST(std::abs(wave - check[2]) < 1e-8 * scale, name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
+  const Folder folder;
+  const std::vector<std::string> base{"grad", "fashion-unet", "--class", "7", "--steps", "4", "--guidance", "1.5", "--dtype", "f64", "--wrt", "x_T,z"};
+  const auto at = [&](const std::string& start, const std::string& adjoint) {
+    auto arguments = base;
+    arguments.insert(arguments.end(), {"--start", start, "--adjoint", adjoint});
+    return result(folder, arguments);
+  };
+  const auto write_start = [&](const std::string& name, const Tensor& x_T) {
+    Hdf5Writer out(folder / name);
+    out.write("x_T", x_T);
+    out.finish();
+    return (folder / name).string();
+  };
+  std::vector<double> x(784), v(784);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(3.7 * static_cast<double>(i)) + std::cos(0.31 * static_cast<double>(i)), v[i] = std::cos(1.3 * static_cast<double>(i));
+  const auto along = [&](double h) {
+    auto moved = x;
+    for (std::size_t i = 0; i < x.size(); ++i) moved[i] += h * v[i];
+    return Tensor::from(moved, {1, 28, 28, 1});
+  };
+  const std::string start = write_start("start.h5", along(0));
+  const Hdf5Reader checkpointed = at(start, "checkpointed"), direct = at(start, "direct");
+  for (const char* name : {"g_x_T", "g_z", "g_z_null", "x_0"}) BOOST_TEST(same_bits(checkpointed.read(name), direct.read(name)), name);
+  const auto g = direct.read("g_x_T").to_vector();
+  double slope = 0;
+  for (std::size_t i = 0; i < g.size(); ++i) slope += g[i] * v[i];
+  // Six points: error O(h^6), so h may be large enough for the rounding to stay below 1e-9.
+  const double h = 2e-3;
+  double difference = 0;
+  for (const auto& [k, weight] : {std::pair{1, 0.75}, {2, -0.15}, {3, 1.0 / 60}}) {
+    const double up = at(write_start("up.h5", along(k * h)), "direct").read("loss").item();
+    const double down = at(write_start("down.h5", along(-k * h)), "direct").read("loss").item();
+    difference += weight * (up - down) / h;
+  }
+  BOOST_TEST(std::abs(difference / slope - 1) < 1e-8, difference << " against " << slope);
+}
+
+BOOST_AUTO_TEST_CASE(results_say_where_they_come_from) {
+  const Folder folder;
+  const Hdf5Reader r = result(folder, {"sample", "fashion-unet", "-n", "1", "--steps", "1", "--seed", "5"});
+  BOOST_TEST(r.text("", "command").value().find("sample fashion-unet -n 1") != std::string::npos);
+  BOOST_TEST(r.integer("", "seed").value() == 5);
+  BOOST_TEST(r.text("", "model").value() == "fashion-unet");
+  BOOST_TEST(r.text("", "version").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(conversion_is_exact_both_ways) {
+  const Folder folder;
+  const std::string a = (folder / "a.safetensors").string(), b = (folder / "b.h5").string();
+  BOOST_TEST(run({"convert", "fashion-unet", "--out", a}).code == 0);
+  const auto back = run({"convert", a, "--out", b});
+  BOOST_TEST(back.code == 0, back.err);
+  const auto bundled = costate::Checkpoint::open(std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"), there = costate::Checkpoint::open(a),
+             again = costate::Checkpoint::open(b);
+  BOOST_TEST(bundled.keys().size() == 215U);
+  for (const auto& key : bundled.keys()) {
+    BOOST_TEST(same_bits(there.read(key), bundled.read(key)), key);
+    BOOST_TEST(same_bits(again.read(key), bundled.read(key)), key);
+  }
+  const auto x = result(folder, {"sample", b, "-n", "1", "--steps", "2"}).read("x");
+  BOOST_TEST(same_bits(x, result(folder, {"sample", "fashion-unet", "-n", "1", "--steps", "2"}).read("x")));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

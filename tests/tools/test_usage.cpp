@@ -1,0 +1,96 @@
+// The command line: help, exit codes, nearest names, and refusals in one sentence.
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "tests/tools/command.h"
+
+using costate::test::Folder;
+using costate::test::Outcome;
+using costate::test::run;
+using nlohmann::json;
+
+namespace {
+
+void expect(const Outcome& o, int code, const std::vector<std::string>& in_message) {
+  BOOST_TEST(o.code == code, "exit code " << o.code << ": " << o.err);
+  for (const auto& text : in_message) BOOST_TEST(o.err.find(text) != std::string::npos, "'" << text << "' is not in: " << o.err);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(usage)
+
+BOOST_AUTO_TEST_CASE(every_subcommand_has_help_with_examples) {
+  const Outcome top = run({"--help"});
+  BOOST_TEST(top.code == 0);
+  for (const std::string name : {"info", "eval", "sample", "grad", "convert", "list", "check"}) {
+    BOOST_TEST(top.out.find(name) != std::string::npos);
+    const Outcome help = run({name, "--help"});
+    BOOST_TEST(help.code == 0);
+    BOOST_TEST(help.out.find("Examples:\n  costate " + name) != std::string::npos);
+  }
+  const Outcome version = run({"--version"});
+  BOOST_TEST(version.code == 0);
+  BOOST_TEST(version.out.find("built without CUDA") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
+  expect(run({"sampel", "fashion-unet"}), 2, {"sampel", "did you mean sample"});
+  expect(run({"sample"}), 2, {"MODEL"});
+  expect(run({"sample", "fashion-unet", "--setps", "3"}), 2, {"--setps"});
+  expect(run({"sample", "fashion-unet", "--sampler", "dpmpp2m"}), 2, {"dpmpp2m", "dpmpp-2m"});
+  expect(run({"sample", "fashion-unet", "--grid", "trailling"}), 2, {"trailling", "trailing"});
+  expect(run({"grad", "fashion-unet", "--adjoint", "checkpoint"}), 2, {"checkpoint", "checkpointed"});
+  expect(run({"grad", "fashion-unet", "--loss", "nrom"}), 2, {"nrom", "norm"});
+  expect(run({"grad", "fashion-unet", "--wrt", "x_0"}), 2, {"x_0", "theta"});
+  expect(run({"sample", "fashion-unet", "--steps", "0"}), 2, {"--steps 0"});
+  expect(run({"sample", "fashion-unet", "--steps", "three"}), 2, {"--steps"});
+  expect(run({"sample", "fashion-unet", "--steps", "1001"}), 2, {"1001", "1000"});
+  expect(run({"sample", "fashion-unet", "-n", "0"}), 2, {"-n 0"});
+  expect(run({"sample", "fashion-unet", "--class", "one"}), 2, {"'one'"});
+  expect(run({"sample", "fashion-unet", "--dtype", "f16"}), 2, {"f16", "bf16"});
+  expect(run({"sample", "fashion-unet", "--out", "x.jpg"}), 2, {"x.jpg", ".png"});
+  expect(run({"list", "sampler"}), 2, {"samplers"});
+  expect(run({"check", "conv3d"}), 2, {"conv3d", "conv2d"});
+}
+
+BOOST_AUTO_TEST_CASE(work_that_cannot_be_done_exits_with_1_and_says_why) {
+  expect(run({"info", "fashion-unit"}), 1, {"fashion-unit", "did you mean fashion-unet"});
+  expect(run({"sample", "fashion-unet", "--device", "cuda"}), 1, {"cuda", "without CUDA"});
+  expect(run({"sample", "fashion-unet", "--class", "3,11", "-n", "2", "--steps", "1"}), 1, {"class 11", "0 to 10"});
+  expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--start", "/nowhere.h5"}), 1, {"/nowhere.h5"});
+  expect(run({"grad", "fashion-unet", "--steps", "2", "--eta", "0.5", "--adjoint", "adjointdeis-1"}), 1, {"adjointdeis-1", "eta"});
+}
+
+BOOST_AUTO_TEST_CASE(outputs_appear_whole_or_not_at_all) {
+  const Folder folder;
+  const std::string missing = (folder / "no-such-folder/x.png").string();
+  expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", missing}), 1, {"no-such-folder"});
+  const std::string file = (folder / "x.h5").string();
+  costate::test::spill(file, "precious");
+  for (const std::size_t limit : {1UL, 4096UL, 6000UL}) {
+    const Outcome full = run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", file}, limit);
+    BOOST_TEST(full.code == 1, "limit " << limit << ": exit code " << full.code << ": " << full.err);
+    BOOST_TEST(full.err.find("x.h5") != std::string::npos, full.err);
+    BOOST_TEST(costate::test::slurp(file) == "precious");
+    BOOST_TEST(folder.files().size() == 1U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
+  const Outcome info = run({"info", "fashion-unet", "--json"});
+  const json facts = json::parse(info.out);
+  BOOST_TEST(facts["parameters"] == 1856833);
+  BOOST_TEST(facts["family"] == "unet2d");
+  BOOST_TEST(facts["classes"] == 11);
+  const json timing = json::parse(run({"eval", "fashion-unet", "--repeat", "1", "--vjp", "--json"}).out);
+  BOOST_TEST(timing["forward_ms"]["min"].get<double>() > 0);
+  BOOST_TEST(timing["vjp_ms"]["median"].get<double>() > 0);
+  BOOST_TEST(timing["peak_bytes"]["vjp"].get<std::int64_t>() > timing["peak_bytes"]["forward"].get<std::int64_t>());
+  BOOST_TEST(json::parse(run({"list", "--json"}).out).contains("samplers"));
+  const json grad = json::parse(run({"grad", "fashion-unet", "--class", "8", "--steps", "2", "--adjoint", "checkpointed,direct", "--json"}).out);
+  BOOST_TEST(grad["adjoints"].size() == 2U);
+  BOOST_TEST(grad["adjoints"][0]["relative_error"]["x_T"] == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

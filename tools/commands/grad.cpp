@@ -1,0 +1,231 @@
+// costate grad: the gradient of a loss of the sampled x_0, by one adjoint or by several side by side.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/mul.h"
+#include "autodiff/ops/scale.h"
+#include "autodiff/ops/sum.h"
+#include "io/atomic_file.h"
+#include "io/png.h"
+#include "solvers/adjoint.h"
+#include "tools/gradients_file.h"
+#include "tools/result.h"
+#include "tools/sampling.h"
+
+namespace costate {
+namespace {
+
+struct Options {
+  Common common;
+  SamplingOptions sampling;
+  std::string adjoints = "checkpointed", wrt = "x_T,z,theta", loss;
+};
+
+struct Asked {
+  bool x_T = false, z = false, theta = false;
+};
+
+Asked parse_wrt(const std::string& text) {
+  Asked a;
+  for (const auto& word : word_list(text)) {
+    if (word == "x_T" || word == "x") a.x_T = true;
+    else if (word == "z") a.z = true;
+    else if (word == "theta") a.theta = true;
+    else throw UsageError("--wrt " + word + ": there are x_T, z and theta");
+  }
+  return a;
+}
+
+/// <w, x_0> with w from the start file, or one of the named losses.
+Loss make_loss(const std::string& name, const Tensor& w) {
+  if (name.empty() && w.defined()) return [w](const Tensor& x_0) { return inner(x_0, w); };
+  if (name == "norm" || name.empty()) return [](const Tensor& x_0) { return scale(sum(square(x_0)), 0.5); };
+  if (name == "mean") return [](const Tensor& x_0) { return mean(x_0); };
+  if (name == "sum") return [](const Tensor& x_0) { return sum(x_0); };
+  fail_unknown("loss", name, {"norm", "mean", "sum"});
+}
+
+struct Entry {
+  std::string adjoint;
+  Gradient gradient;
+  Tensors theta;  // total gradient in the weights
+  double seconds = 0;
+  std::int64_t peak = 0;
+};
+
+/// |a - b| / |b| over all tensors together, 2-norm.
+double relative_error(const Tensors& a, const Tensors& b) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    if (!b[i].defined()) continue;
+    const auto u = a[i].to_vector(), v = b[i].to_vector();
+    for (std::size_t k = 0; k < v.size(); ++k) {
+      difference += (u[k] - v[k]) * (u[k] - v[k]);
+      size += v[k] * v[k];
+    }
+  }
+  return std::sqrt(difference / size);
+}
+
+/// All that one run of `grad` is about.
+class Job {
+ public:
+  explicit Job(const Options& o) : o_(o), asked_(parse_wrt(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
+    for (const auto& name : word_list(o.adjoints)) adjoints_.push_back(&as_usage([&]() -> const Adjoint& { return find_adjoint(name); }));
+    if (adjoints_.empty()) throw UsageError("--adjoint: the list is empty");
+    condition_ = run_.condition(0, run_.count());
+    conditioned_ = make_conditioned(model_, condition_, run_.count(), run_.grid());
+    const Tensor w = run_.from_start("w");
+    loss_ = as_usage([&] { return make_loss(o.loss, w); });
+    for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
+  }
+
+  void compute() {
+    for (const Adjoint* adjoint : adjoints_) entries_.push_back(one(*adjoint));
+  }
+
+  void write() const {
+    const Entry& e = entries_.front();
+    for (const auto& file : o_.common.outputs(".h5")) write_h5(file, e);
+    for (const auto& file : o_.common.outputs(".png")) {
+      require(e.gradient.x_T.defined(), "{}: the picture shows the x_T gradient; add x_T to --wrt", file);
+      write_png(file, picture(e));
+    }
+    for (const auto& file : o_.common.outputs(".json")) write_file(file, report_json().dump(2) + "\n");
+  }
+
+  [[nodiscard]] nlohmann::ordered_json report_json() const {
+    nlohmann::ordered_json j{{"model", model_.name}, {"sampler", run_.stepper().name}, {"steps", run_.grid().size() - 1}, {"samples", run_.count()}, {"dtype", o_.common.dtype}, {"seed", o_.common.seed}};
+    for (const auto& e : entries_) {
+      nlohmann::ordered_json row{{"adjoint", e.adjoint}, {"loss", e.gradient.loss}, {"nfe", e.gradient.nfe}, {"vjps", e.gradient.vjps}, {"seconds", e.seconds}, {"peak_bytes", e.peak}};
+      for (const auto& [name, error] : errors(e)) row["relative_error"][name] = error;
+      j["adjoints"].push_back(row);
+    }
+    return j;
+  }
+
+  [[nodiscard]] std::string report_text() const {
+    std::string text = fmt::format("{}: gradient of {} through {} steps of {}, {} sample{}\n", model_.name, o_.loss.empty() ? (run_.from_start("w").defined() ? "<w, x_0>" : "norm") : o_.loss,
+                                   run_.grid().size() - 1, run_.stepper().name, run_.count(), run_.count() == 1 ? "" : "s");
+    std::vector<std::vector<std::string>> rows{{"adjoint"}};
+    for (const auto& [name, error] : errors(entries_.front())) rows[0].push_back("error " + name);
+    for (const char* head : {"evaluations", "VJPs", "seconds", "peak"}) rows[0].emplace_back(head);
+    for (const auto& e : entries_) {
+      std::vector<std::string> row{e.adjoint};
+      for (const auto& [name, error] : errors(e)) row.push_back(error == 0 ? "0" : fmt::format("{:.1e}", error));
+      row.insert(row.end(), {std::to_string(e.gradient.nfe), std::to_string(e.gradient.vjps), fmt::format("{:.2f}", e.seconds), format_bytes(e.peak)});
+      rows.push_back(row);
+    }
+    text += text_table(rows);
+    if (rows[0].size() > 5) text += fmt::format("error: |g - g_{0}| / |g_{0}|, 2-norm\n", reference()->adjoint);
+    return text;
+  }
+
+ private:
+  Entry one(const Adjoint& adjoint) const {
+    const Sampler sampler = run_.sampler(conditioned_, 0, run_.count());
+    const std::int64_t before = memory_use().live;
+    reset_peak();
+    const auto start = std::chrono::steady_clock::now();
+    Entry e{adjoint.name, adjoint.gradient({sampler, run_.x_T(0, run_.count()), conditioned_.p, asked_.x_T,
+                                            conditioned_.wanted(asked_.z || asked_.theta, asked_.theta), loss_, o_.common.progress(adjoint.name)}),
+            {}, 0, 0};
+    e.theta = asked_.theta ? total_theta_gradient(model_, condition_, conditioned_, e.gradient.p) : Tensors();
+    e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    e.peak = memory_use().peak - before;
+    if (e.gradient.x_T.defined()) require_finite(e.gradient.x_T, adjoint.name + ", gradient in x_T");
+    return e;
+  }
+
+  /// `direct` if it is among them, else the first; nothing to compare with if there is one only.
+  [[nodiscard]] const Entry* reference() const {
+    if (entries_.size() < 2) return nullptr;
+    const auto it = std::find_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.adjoint == "direct"; });
+    return it == entries_.end() ? entries_.data() : &*it;
+  }
+
+  [[nodiscard]] std::vector<std::pair<std::string, double>> errors(const Entry& e) const {
+    std::vector<std::pair<std::string, double>> all;
+    const Entry* r = reference();
+    if (r == nullptr) return all;
+    const auto first = static_cast<std::ptrdiff_t>(conditioned_.first_theta);
+    const auto z = [&](const Entry& x) { return Tensors(x.gradient.p.begin(), x.gradient.p.begin() + first); };
+    if (asked_.x_T) all.emplace_back("x_T", relative_error({e.gradient.x_T}, {r->gradient.x_T}));
+    if (asked_.z && first > 0) all.emplace_back("z", relative_error(z(e), z(*r)));
+    if (asked_.theta && !e.theta.empty()) all.emplace_back("theta", relative_error(e.theta, r->theta));
+    return all;
+  }
+
+  void write_h5(const std::string& file, const Entry& e) const {
+    Hdf5Writer out = result_file(file, o_.common);
+    out.write("x_0", e.gradient.x_0);
+    out.write("loss", Tensor::from({e.gradient.loss}, {}));
+    if (asked_.x_T) out.write("g_x_T", e.gradient.x_T);
+    if (asked_.z) {
+      for (std::size_t i = 0; i < conditioned_.first_theta; ++i) out.write("g_" + conditioned_.names[i], e.gradient.p[i]);
+    }
+    if (asked_.theta) write_theta_gradients(out, model_, e.theta);
+    out.attribute("", "adjoint", e.adjoint);
+    out.attribute("", "sampler", run_.stepper().name);
+    out.attribute("", "nfe", e.gradient.nfe);
+    out.attribute("", "vjps", e.gradient.vjps);
+    out.attribute("", "seconds", e.seconds);
+    out.attribute("", "peak_bytes", e.peak);
+    out.finish();
+  }
+
+  /// Two rows: the samples, and below each its gradient (blue: less noise there raises the loss; red: more does).
+  [[nodiscard]] Tensor picture(const Entry& e) const {
+    const Tensor samples = to_rgb(to_picture(e.gradient.x_0, model_)), g = to_signed_colours(e.gradient.x_T);
+    const auto width = model_.sample_shape()[1];
+    return tile(concat({samples, g}, 0), static_cast<int>(run_.count()), 4, static_cast<int>(std::max<std::int64_t>(1, 168 / width)));
+  }
+
+  const Options& o_;
+  Asked asked_;
+  Model model_;
+  Run run_;
+  std::vector<const Adjoint*> adjoints_;
+  Condition condition_;
+  Conditioned conditioned_;
+  Loss loss_;
+  std::vector<Entry> entries_;
+};
+
+void run_grad(const Options& o) {
+  o.common.apply({".h5", ".png", ".json"});
+  Job job(o);
+  job.compute();
+  job.write();
+  if (o.common.json) {
+    std::cout << job.report_json().dump(2) << "\n";
+    return;
+  }
+  std::cout << job.report_text();
+  for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
+}
+
+}  // namespace
+
+Command grad_command() {
+  return {"grad", "differentiate a loss of the sampled x_0 in x_T, z and theta",
+          "  costate grad fashion-unet -n 4 --class 0,7,8,9 --guidance 1.5 --steps 20 --out gradient.png\n"
+          "  costate grad fashion-unet -n 1 --class 9 --adjoint checkpointed,direct,adjointdeis-1\n"
+          "  costate grad fashion-unet -n 1 --class 3 --wrt x_T,z --loss mean --out gradient.h5 --json",
+          [](Arguments& a) {
+            const auto o = std::make_shared<Options>();
+            o->common.declare(a);
+            o->sampling.declare(a, 1, 20);
+            a.option("--adjoint", o->adjoints, "see `costate list adjoints`; several, a,b,c, are compared in a table, the first is written [checkpointed]", "NAME");
+            a.option("--wrt", o->wrt, "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from", "LIST");
+            a.option("--loss", o->loss, "norm (half the squared norm of x_0), mean, sum [<w, x_0> with w from --start, else norm]", "NAME");
+            return [o] { run_grad(*o); };
+          }};
+}
+
+}  // namespace costate

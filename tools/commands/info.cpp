@@ -1,0 +1,73 @@
+// costate info: what a model is.
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.h"
+#include "tools/common.h"
+
+namespace costate {
+namespace {
+
+struct Facts {
+  std::int64_t parameters = 0, tensors = 0, buffers = 0;
+};
+
+Facts facts_of(const Model& m) {
+  Facts f;
+  if (m.is_exact()) return f;
+  for (const auto& p : m.network->parameters()) {
+    ++f.tensors;
+    (p.buffer ? f.buffers : f.parameters) += p.value.size();
+  }
+  return f;
+}
+
+std::vector<std::int64_t> list_of(const Shape& s) { return {s.begin(), s.end()}; }
+
+nlohmann::ordered_json describe(const Model& m) {
+  const Facts f = facts_of(m);
+  const Signature s = m.is_exact() ? Signature{.input = m.sample_shape(), .out_channels = m.exact.dimension, .z = {}, .summary = "closed-form denoiser"} : m.network->signature();
+  nlohmann::ordered_json j{{"model", m.name}, {"family", m.family}, {"recognised", m.reason}, {"structure", s.summary}, {"file", m.file.string()}, {"format", m.format}};
+  if (!m.note.empty()) j["note"] = m.note;
+  j["parameters"] = f.parameters;
+  j["tensors"] = f.tensors;
+  if (f.buffers > 0) j["buffers"] = f.buffers;
+  j["input"] = list_of(s.input);
+  j["output_channels"] = s.out_channels;
+  j["takes_time"] = s.takes_time;
+  if (s.classes > 0) j["classes"] = s.classes;
+  if (s.z.rank() > 0) j["z"] = list_of(s.z);
+  j["prediction"] = name_of(m.prediction);
+  j["schedule"] = nlohmann::ordered_json::parse(m.config.object("schedule").dump());
+  j["grid"] = m.grid;
+  j["levels"] = {{"s_max", m.schedule->level(m.schedule->t_max).s()}, {"s_min", m.schedule->level(m.schedule->t_min).s()}};
+  return j;
+}
+
+void run_info(const Common& o) {
+  o.apply({".json"});
+  const auto j = describe(o.load());
+  for (const auto& file : o.outputs(".json")) write_file(file, j.dump(2) + "\n");
+  if (o.json) {
+    std::cout << j.dump(2) << "\n";
+    return;
+  }
+  for (const auto& [key, value] : j.items()) std::cout << fmt::format("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+}  // namespace
+
+Command info_command() {
+  return {"info", "what a model is: family, parameters, shapes, prediction, schedule",
+          "  costate info fashion-unet\n"
+          "  costate info path/to/pipeline-folder --json\n"
+          "  costate info checkpoint.pt --config config.json",
+          [](Arguments& a) {
+            const auto o = std::make_shared<Common>();
+            o->declare(a);
+            return [o] { run_info(*o); };
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,113 @@
+// Options that every subcommand shares.
+#include "tools/common.h"
+
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+
+#include "core/memory.h"
+#include "core/parallel.h"
+
+namespace costate {
+
+void Common::declare(Arguments& a, bool takes_model) {
+  if (takes_model) {
+    a.positional("MODEL", model, "bundled name, diffusers folder, checkpoint, costate .h5, or exact problem .json");
+    a.option("--config", config, "configuration of a checkpoint that brings none", "FILE");
+    a.option("--scheduler", scheduler, "diffusers scheduler_config.json: its schedule, prediction and spacing", "FILE");
+    a.option("--key", key, "which dictionary of a nested checkpoint holds the weights", "NAME");
+    a.option("--dtype", dtype, "what the network computes in: f32, f64 or bf16 [f32]", "TYPE");
+  }
+  a.option("--device", device, "cpu or cuda [cpu]", "NAME");
+  a.option("--threads", threads, "threads [all cores this process may use]");
+  a.option("--seed", seed, "seed of all noise [0]");
+  a.option("--out", out, "output; the extension says what: .h5 .png .svg .csv .json; may be repeated");
+  a.flag("--json", json, "one JSON document on stdout and nothing else");
+  a.flag("--quiet", quiet, "no progress line");
+}
+
+DType Common::type() const {
+  for (const DType t : {DType::f32, DType::f64, DType::bf16}) {
+    if (dtype == name_of(t)) return t;
+  }
+  throw UsageError("--dtype " + dtype + ": there are f32, f64 and bf16");
+}
+
+void Common::apply(const std::vector<std::string>& extensions) const {
+  static_cast<void>(type());
+  if (device != "cpu" && device != "cuda") throw UsageError("--device " + device + ": there are cpu and cuda");
+  if (device == "cuda") require_device(Device::cuda);
+  if (threads < 0) throw UsageError("--threads wants a positive number");
+  if (threads > 0) set_thread_count(static_cast<int>(std::min<std::int64_t>(threads, 1024)));
+  for (const auto& file : out) {
+    const std::string extension = std::filesystem::path(file).extension().string();
+    if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;
+    throw UsageError(fmt::format("--out {}: this subcommand writes {}", file, extensions.empty() ? "no files" : fmt::format("{}", fmt::join(extensions, ", "))));
+  }
+}
+
+Model Common::load() const {
+  return load_model(model, {.dtype = type(), .config = config, .scheduler = scheduler, .key = key});
+}
+
+std::vector<std::string> Common::outputs(const std::string& extension) const {
+  std::vector<std::string> found;
+  for (const auto& file : out) {
+    if (std::filesystem::path(file).extension() == extension) found.push_back(file);
+  }
+  return found;
+}
+
+Progress Common::progress(const std::string& what) const {
+  if (quiet || json || isatty(STDERR_FILENO) == 0) return {};
+  using clock = std::chrono::steady_clock;
+  return [what, start = clock::now(), shown = clock::time_point()](std::int64_t done, std::int64_t total) mutable {
+    const auto now = clock::now();
+    if (done < total && now - shown < std::chrono::milliseconds(100)) return;
+    shown = now;
+    const double spent = std::chrono::duration<double>(now - start).count();
+    const double left = done > 0 ? spent * static_cast<double>(total - done) / static_cast<double>(done) : 0;
+    const int filled = static_cast<int>(30 * done / std::max<std::int64_t>(total, 1));
+    std::cerr << fmt::format("\r{} [{:=<{}}{: <{}}] {}/{}  {:.0f} s left ", what, "", filled, "", 30 - filled, done, total, left);
+    if (done >= total) std::cerr << "\r\033[K";
+    std::cerr << std::flush;
+  };
+}
+
+namespace {
+std::string& stored_command_line() {
+  static std::string line;
+  return line;
+}
+}  // namespace
+
+const std::string& command_line() { return stored_command_line(); }
+void set_command_line(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) stored_command_line() += fmt::format("{}{}", i == 0 ? "" : " ", argv[i]);
+}
+
+std::string text_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> width;
+  for (const auto& row : rows) {
+    width.resize(std::max(width.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string gap(width[i] - row[i].size(), ' ');
+      if (i > 0) line += "  ";
+      line += i == 0 ? row[i] + gap : gap + row[i];
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace costate

@@ -1,0 +1,43 @@
+// Options that every subcommand shares, and what they stand for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/isa.h"
+#include "core/progress.h"
+#include "tools/arguments.h"
+#include "tools/model/model.h"
+
+namespace costate {
+
+struct Common {
+  std::string model;
+  std::string dtype = "f32", device = "cpu";
+  std::int64_t threads = 0;
+  std::uint64_t seed = 0;
+  std::vector<std::string> out;
+  std::string config, key, scheduler;
+  bool json = false, quiet = false;
+
+  void declare(Arguments& a, bool takes_model = true);
+  /// Checks dtype and device, sets the thread count, and checks that every --out ends in one of `extensions`.
+  void apply(const std::vector<std::string>& extensions) const;
+  [[nodiscard]] DType type() const;
+  [[nodiscard]] Model load() const;
+  /// A progress line on stderr with the time left; silent when stderr is no terminal, and with --quiet.
+  [[nodiscard]] Progress progress(const std::string& what) const;
+  /// The --out files with this extension.
+  [[nodiscard]] std::vector<std::string> outputs(const std::string& extension) const;
+};
+
+/// The command line this process was started with; written into every result.
+const std::string& command_line();
+void set_command_line(int argc, char** argv);
+
+/// A text table: right-aligned numbers under a heading, two spaces between columns.
+std::string text_table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace costate

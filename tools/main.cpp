@@ -1,0 +1,80 @@
+// The costate command: parses the line, runs one subcommand, turns errors into messages and exit codes.
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <exception>
+#include <iostream>
+
+#include "core/config.h"
+#include "core/error.h"
+#include "tools/arguments.h"
+#include "tools/common.h"
+
+namespace {
+
+constexpr int done = 0, failed = 1, wrong_usage = 2;
+
+std::string version_text() {
+  return "costate " + costate::version() + " (" + costate::instruction_set() + ", built without CUDA)";
+}
+
+/// Throws for a misspelt subcommand, with the nearest that exist.
+void check_subcommand(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& c : costate::commands()) names.push_back(c.name);
+  if (std::find(names.begin(), names.end(), name) == names.end()) costate::as_usage([&] { costate::fail_unknown("subcommand", name, names); });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("costate: sample diffusion models and differentiate through the sampler.\n"
+               "No ML framework, no Python: trained weights in, pictures and gradients out.", "costate");
+  app.set_version_flag("--version", version_text);
+  app.require_subcommand(0, 1);
+  app.footer("Start here:\n  costate sample fashion-unet --out garments.png\n  costate info fashion-unet\n  costate SUBCOMMAND --help");
+  std::vector<std::pair<CLI::App*, std::function<void()>>> actions;
+  for (const auto& command : costate::commands()) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->footer("Examples:\n" + command.examples);
+    costate::Arguments arguments(sub);
+    actions.emplace_back(sub, command.declare(arguments));
+  }
+  if (argc > 1 && argv[1][0] != '-') check_subcommand(argv[1]);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);  // --help and --version
+  } catch (const CLI::ParseError& e) {
+    throw costate::UsageError(e.what());
+  }
+  for (const auto& [sub, action] : actions) {
+    if (sub->parsed()) {
+      action();
+      return done;
+    }
+  }
+  std::cout << app.help();
+  return done;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further is a failed write, which is reported, not a killed program
+  costate::set_command_line(argc, argv);
+  try {
+    const int code = run(argc, argv);
+    std::cout.flush();
+    costate::require(std::cout.good(), "stdout: cannot be written (full disk or closed pipe)");
+    return code;
+  } catch (const costate::UsageError& e) {
+    std::cerr << "costate: " << e.what() << "\nTry costate --help, or costate SUBCOMMAND --help.\n";
+    return wrong_usage;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "costate: out of memory; use a smaller batch, image or network\n";
+    return failed;
+  } catch (const std::exception& e) {
+    std::cerr << "costate: " << e.what() << "\n";
+    return failed;
+  }
+}

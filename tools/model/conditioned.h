@@ -1,0 +1,48 @@
+// A model and a condition as solvers see them: a Denoiser and the list of differentiable parameters.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autodiff/tape.h"
+#include "solvers/adjoint.h"
+#include "tools/model/model.h"
+
+namespace costate {
+
+/// What samples are conditioned on. Leave everything out for an unconditional model.
+struct Condition {
+  Tensor classes;  ///< (n) i32 labels
+  Tensor z;        ///< (n, ...) embedding rows, in place of classes
+  Tensor z_null;   ///< (1, ...) "no class" row; default: the last row of the label table
+  /// Classifier-free guidance: eps_null + w (eps_z - eps_null); w = 1 is conditional only and costs one evaluation instead of two.
+  double guidance = 1;
+  std::vector<double> guidance_steps;  ///< one w for each level of the grid that is evaluated, if it changes; overrides `guidance`
+};
+
+/// The differentiable parameters are, in this order: z and z_null as far as the condition has them, then the network's (or the
+/// exact problem's) own.
+struct Conditioned {
+  Denoiser denoiser;
+  Tensors p;
+  std::vector<std::string> names;  ///< of p: "z", "z_null", then keys as in the file
+  std::size_t first_theta = 0;     ///< where the network's own begin
+  Wanted differentiable;           ///< false for buffers
+
+  /// Flags for gradients in z, in theta, or both.
+  [[nodiscard]] Wanted wanted(bool z, bool theta) const;
+};
+
+/// `rows` samples; `grid` is needed for guidance_steps only. Labels outside the model's table, a condition the model does not
+/// take, or a missing one throw.
+Conditioned make_conditioned(const Model& model, const Condition& condition, std::int64_t rows, const Grid& grid = {});
+
+/// Labels (n) for samples 0 ... n - 1: sample i takes list[i % list.size()].
+Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, std::int64_t count);
+
+/// g_theta plus what flows into the weights through z and z_null, which are rows of the label table (or come from it through a
+/// small network): the total derivative. Returns the gradients of the network's own parameters, in order.
+Tensors total_theta_gradient(const Model& model, const Condition& condition, const Conditioned& c, const Tensors& gradient_p);
+
+}  // namespace costate

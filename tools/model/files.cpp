@@ -1,0 +1,109 @@
+// From a MODEL to the files it is made of: folders in diffusers' layouts, single checkpoints, bundled names.
+#include "tools/model/files.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "io/atomic_file.h"
+#include "tools/model/model.h"
+
+namespace costate {
+namespace {
+
+namespace fs = std::filesystem;
+
+Config read_config(const fs::path& file) { return Config::parse(read_text(file), file.string()); }
+
+/// The first of diffusers' weight files in a folder, full precision before half, safetensors before pickles.
+fs::path weights_in(const fs::path& folder) {
+  static const std::vector<std::string> names = {
+      "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.fp16.safetensors",
+      "diffusion_pytorch_model.bf16.safetensors", "model.safetensors", "model.safetensors.index.json", "diffusion_pytorch_model.bin",
+      "diffusion_pytorch_model.fp16.bin", "pytorch_model.bin", "model.pt", "model.pth"};
+  for (const auto& name : names) {
+    if (fs::exists(folder / name)) return folder / name;
+  }
+  fail("{}: holds no weights; looked for {}", folder.string(), fmt::join(names, ", "));
+}
+
+Config scheduler_near(const fs::path& folder) {
+  for (const auto& place : {folder / "scheduler_config.json", folder / "scheduler" / "scheduler_config.json",
+                            folder.parent_path() / "scheduler" / "scheduler_config.json"}) {
+    if (fs::exists(place)) return read_config(place);
+  }
+  return {};
+}
+
+ModelFiles from_component(const fs::path& folder) {
+  return {weights_in(folder), read_config(folder / "config.json"), scheduler_near(folder)};
+}
+
+ModelFiles from_folder(const fs::path& folder) {
+  if (fs::exists(folder / "model_index.json")) {
+    for (const char* part : {"unet", "transformer"}) {
+      if (fs::exists(folder / part / "config.json")) return from_component(folder / part);
+    }
+  } else if (!fs::exists(folder / "config.json")) {
+    fail("{}: a folder needs model_index.json (a diffusers pipeline) or config.json (one component)", folder.string());
+  }
+  require(fs::exists(folder / "config.json"), "{}: has model_index.json but neither unet/ nor transformer/ nor config.json", folder.string());
+  return from_component(folder);
+}
+
+}  // namespace
+
+std::vector<fs::path> model_folders() {
+  std::vector<fs::path> folders;
+  if (const char* own = std::getenv("COSTATE_MODELS")) folders.emplace_back(own);
+  folders.emplace_back(COSTATE_MODELS_BUILD);
+  folders.emplace_back(COSTATE_MODELS_INSTALL);
+  std::error_code ignored;  // an installation that was moved: share/ beside the program's bin/
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+  if (!program.empty()) folders.push_back(program.parent_path().parent_path() / "share" / "costate" / "models");
+  return folders;
+}
+
+std::vector<std::string> bundled_models() {
+  std::vector<std::string> names;
+  for (const auto& folder : model_folders()) {
+    if (!fs::is_directory(folder)) continue;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.path().extension() == ".h5") names.push_back(entry.path().stem().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+ModelFiles find_model_files(const std::string& name, const fs::path& config) {
+  const fs::path path(name);
+  ModelFiles files;
+  if (fs::is_directory(path)) {
+    files = from_folder(path);
+  } else if (fs::exists(path)) {
+    if (path.extension() == ".json" && path.string().find(".safetensors.index.json") == std::string::npos) {
+      files.config = read_config(path);
+      return files;
+    }
+    files.weights = path;
+    const fs::path beside = path.parent_path() / "config.json";
+    if (config.empty() && path.extension() != ".h5" && fs::exists(beside)) files.config = read_config(beside);
+    files.scheduler = path.extension() == ".h5" ? Config() : scheduler_near(path.parent_path());
+  } else {
+    for (const auto& folder : model_folders()) {
+      if (files.weights.empty() && fs::exists(folder / (name + ".h5"))) files.weights = folder / (name + ".h5");
+    }
+    if (files.weights.empty()) {
+      const auto bundled = bundled_models(), near = nearest_names(name, bundled);
+      fail("model {}: no such file, folder or bundled model{}", name,
+           near.empty() ? fmt::format("; bundled: {}", fmt::join(bundled, ", ")) : fmt::format("; did you mean {}?", fmt::join(near, ", ")));
+    }
+  }
+  if (!config.empty()) files.config = read_config(config);
+  return files;
+}
+
+}  // namespace costate

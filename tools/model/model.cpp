@@ -1,0 +1,117 @@
+// Loading a MODEL: find the files, make the network, fill its parameters, settle schedule and prediction.
+#include "tools/model/model.h"
+
+#include <fmt/ranges.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.h"
+#include "io/checkpoint.h"
+#include "io/hdf5.h"
+#include "io/safetensors.h"
+#include "nn/family.h"
+#include "tools/model/files.h"
+#include "tools/model/parameters.h"
+#include "tools/model/scheduler.h"
+
+namespace costate {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// `base` with every key of `over` that base lacks: what is said nearer to the model wins.
+void fill_missing(json& base, const json& over) {
+  for (const auto& [key, value] : over.items()) {
+    if (!base.contains(key)) base[key] = value;
+  }
+}
+
+bool is_own_file(const fs::path& file) {
+  return file.extension() == ".h5" && Hdf5Reader(file).text("", "format") == std::optional<std::string>("costate model");
+}
+
+Config own_config(const fs::path& file) {
+  const Hdf5Reader reader(file);
+  const auto written = reader.integer("", "format_version");
+  require(written == 1, "{}: format_version {} is not 1; this costate ({}) is too old for it", file.string(), written.value_or(0), version());
+  const auto text = reader.text("", "config");
+  require(text.has_value(), "{}: is a costate model without its `config`; the file is damaged", file.string());
+  return Config::parse(*text, file.string() + ", config");
+}
+
+/// What `convert` left in a safetensors file's metadata; empty if there is nothing.
+Config metadata_config(const fs::path& file) {
+  const auto metadata = Safetensors::open(file).metadata();
+  const auto it = metadata.find("costate_config");
+  return it == metadata.end() ? Config() : Config::parse(it->second, file.string() + ", costate_config");
+}
+
+void settle_sampling(Model& m) {
+  m.schedule = schedule_from(m.config.object("schedule"));
+  m.prediction = prediction_from(m.config.text("prediction", "epsilon"));
+  const Config s = m.config.object("sampling");
+  m.grid = s.text("grid", m.schedule->steps() > 0 ? "trailing" : "lambda");
+  m.end = s.choice("final", "zero", {"zero", "first"}) == "zero" ? FinalLevel::zero : FinalLevel::first;
+  m.offset = static_cast<int>(s.integer("offset", 0));
+  m.prior_mean = s.number("prior_mean", 0);
+  const auto range = s.numbers("range");
+  if (range.size() == 2) m.range = {range[0], range[1]};
+}
+
+Model load_exact(const ModelFiles& files, Model m) {
+  m.format = "json";
+  m.family = m.config.text("family", "");
+  m.reason = "named by the configuration";
+  m.exact = exact_problem(m.config);
+  m.dtype = DType::f64;  // closed forms are for trusting digits
+  json c = json::parse(m.config.dump());
+  fill_missing(c, {{"schedule", {{"type", "vp_linear"}}}, {"sampling", {{"final", "first"}}}});
+  m.config = Config(c, files.config.where());
+  settle_sampling(m);
+  return m;
+}
+
+}  // namespace
+
+Shape Model::sample_shape() const { return is_exact() ? Shape{exact.dimension} : network->signature().input; }
+
+Model load_model(const std::string& name, const LoadOptions& options) {
+  const ModelFiles files = find_model_files(name, options.config);
+  Model m;
+  m.name = name;
+  m.dtype = options.dtype;
+  m.config = files.config;
+  m.file = files.weights;
+  const auto exact = exact_families();
+  if (std::find(exact.begin(), exact.end(), m.config.text("family", "")) != exact.end()) return load_exact(files, std::move(m));
+  require(!files.weights.empty(), "{}: a .json model must be an exact problem ({}); this one's family is '{}'", name, fmt::join(exact, ", "),
+          m.config.text("family", ""));
+
+  const Checkpoint checkpoint = Checkpoint::open(files.weights, options.key);
+  const bool own = is_own_file(files.weights);
+  if (own && options.config.empty()) m.config = own_config(files.weights);
+  if (checkpoint.format() == "safetensors" && m.config.keys().empty()) m.config = metadata_config(files.weights);
+  m.format = own ? "hdf5 (costate)" : checkpoint.format();
+  m.note = checkpoint.note();
+  const CheckpointKeys keys(checkpoint);
+  const Family& family = find_family(m.config, keys.shapes(), m.reason);
+  m.family = family.name;
+  m.network = load_parameters(family.make(m.config, keys.shapes()), checkpoint, keys, options.dtype, m.keys, m.file_shapes);
+
+  json c = json::parse(m.config.dump());
+  c["family"] = m.family;
+  const Config scheduler = options.scheduler.empty() ? files.scheduler : Config::parse(read_text(options.scheduler), options.scheduler.string());
+  if (!options.scheduler.empty()) {
+    for (const char* key : {"schedule", "prediction", "sampling"}) c.erase(key);
+  }
+  if (!scheduler.keys().empty()) fill_missing(c, json::parse(from_diffusers_scheduler(scheduler)));
+  fill_missing(c, json::parse(m.network->signature().defaults));
+  fill_missing(c, {{"schedule", {{"type", "ddpm"}}}, {"prediction", "epsilon"}});
+  m.config = Config(c, name);
+  settle_sampling(m);
+  return m;
+}
+
+}  // namespace costate

@@ -1,0 +1,69 @@
+// Loading a MODEL - a bundled name, a diffusers folder, a checkpoint, a costate file or an exact problem - ready to be used.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "nn/network.h"
+#include "solvers/denoiser.h"
+#include "solvers/exact.h"
+#include "solvers/grid.h"
+#include "solvers/schedule.h"
+
+namespace costate {
+
+struct LoadOptions {
+  DType dtype = DType::f32;           ///< what the network computes in
+  std::filesystem::path config = {};  ///< configuration, where the model does not bring its own
+  std::filesystem::path scheduler = {};  ///< a diffusers scheduler_config.json instead of the model's own schedule
+  std::string key = {};               ///< which dictionary of a nested checkpoint
+};
+
+/// A network (or exact problem) with its schedule and what its files said.
+struct Model {
+  std::string name;    ///< as asked for
+  std::filesystem::path file;  ///< where the weights came from
+  std::string format;  ///< "safetensors", "pytorch zip", "hdf5 (costate)" ..., "json" for exact problems
+  std::string family, reason;  ///< and why it was taken for one
+  std::string note;    ///< what was chosen inside the file, if there was a choice
+  /// {"family", the network's own keys ..., "prediction", "schedule": {...}, "sampling": {...}}: what costate's own file holds.
+  Config config;
+
+  std::shared_ptr<const Network> network;  ///< null for an exact problem
+  ExactProblem exact;                      ///< used where network is null
+  std::vector<std::string> keys;           ///< of the parameters, as in the file
+  std::vector<Shape> file_shapes;          ///< of the parameters, as in the file
+
+  SchedulePtr schedule;
+  Prediction prediction = Prediction::epsilon;
+  DType dtype = DType::f32;
+  // From "sampling":
+  std::string grid;                     ///< default grid name
+  FinalLevel end = FinalLevel::zero;
+  int offset = 0;                       ///< steps_offset of a discrete schedule
+  double prior_mean = 0;                ///< x_T = prior_mean + prior_std * noise
+  std::array<double, 2> range{-1, 1};   ///< of the data, for pictures
+
+  [[nodiscard]] bool is_exact() const { return network == nullptr; }
+  /// One sample's shape: (h, w, c), or (d) for an exact problem.
+  [[nodiscard]] Shape sample_shape() const;
+};
+
+/// Throws Error, naming file, key and remedy, for anything that is wrong with the files.
+Model load_model(const std::string& name, const LoadOptions& options = {});
+
+/// Names that load_model finds without a path: fashion-unet ...
+std::vector<std::string> bundled_models();
+
+/// Writes the model as one file: .h5 (weights, configuration, schedule) or .safetensors (weights; configuration as metadata).
+/// Tensors are written as they lay in the file they came from, bit for bit.
+void save_model(const Model& model, const std::filesystem::path& file);
+
+/// The library's version, "0.1.0".
+std::string version();
+
+}  // namespace costate

@@ -1,0 +1,98 @@
+// Filling a network's parameters from a checkpoint.
+#include "tools/model/parameters.h"
+
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "autodiff/ops/cast.h"
+
+namespace costate {
+namespace {
+
+/// "a, b, c, d, e and 7 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t shown = 5;
+  const std::vector<std::string> first(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(shown, names.size())));
+  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+}
+
+/// The key under which a parameter lies in the checkpoint: its own, or in one of the older spellings; empty if there is none.
+std::string find_key(const std::string& key, const std::vector<std::pair<std::string, std::string>>& spellings, const KeyShapes& have) {
+  if (have.count(key) != 0) return key;
+  for (const auto& [here, there] : spellings) {
+    const auto at = key.rfind(here);
+    if (at == std::string::npos) continue;
+    std::string other = key;
+    other.replace(at, here.size(), there);
+    if (have.count(other) != 0) return other;
+  }
+  return {};
+}
+
+bool fits(const Shape& found, const Parameter& p) {
+  if (p.layout == Layout::either)
+    return found.rank() >= 2 && found[0] == p.value.dim(1) && found[1] == p.value.dim(0) && found.size() == p.value.size();
+  return found == file_shape(p.value.shape(), p.layout);
+}
+
+struct Misfits {
+  std::vector<std::string> missing, surplus, shaped;
+
+  void report(const std::string& file) const {
+    if (missing.empty() && surplus.empty() && shaped.empty()) return;
+    std::string text;
+    if (!missing.empty()) text += fmt::format("; {} missing: {}", missing.size(), some_of(missing));
+    if (!shaped.empty()) text += fmt::format("; {} of another shape: {}", shaped.size(), some_of(shaped));
+    if (!surplus.empty()) text += fmt::format("; {} unknown: {}", surplus.size(), some_of(surplus));
+    fail("{}: the keys do not fit the configured network{}; check that configuration and weights belong together", file, text);
+  }
+};
+
+}  // namespace
+
+CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint) {
+  const auto keys = checkpoint.keys();
+  for (const std::string prefix : {"module.", "model.", "_orig_mod."}) {
+    bool all = !keys.empty();
+    for (const auto& key : keys) all = all && key.rfind(prefix_ + prefix, 0) == 0;
+    if (all) prefix_ += prefix;
+  }
+  for (const auto& key : keys) shapes_[key.substr(prefix_.size())] = checkpoint.shape(key);
+}
+
+std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network, const Checkpoint& checkpoint,
+                                               const CheckpointKeys& names, DType dtype, std::vector<std::string>& keys,
+                                               std::vector<Shape>& shapes) {
+  const auto parameters = network->parameters();
+  const auto spellings = network->spellings();
+  Misfits misfits;
+  std::set<std::string> used;
+  for (const auto& p : parameters) {
+    const std::string key = find_key(p.key, spellings, names.shapes());
+    keys.push_back(names.in_file(key));
+    if (key.empty()) {
+      misfits.missing.push_back(fmt::format("{} {}", p.key, file_shape(p.value.shape(), p.layout)));
+      continue;
+    }
+    used.insert(key);
+    const Shape& found = names.shapes().at(key);
+    shapes.push_back(found);
+    if (!fits(found, p)) misfits.shaped.push_back(fmt::format("{} (expected {}, found {})", keys.back(), file_shape(p.value.shape(), p.layout), found));
+  }
+  for (const auto& [key, shape] : names.shapes()) {
+    if (used.count(key) == 0) misfits.surplus.push_back(fmt::format("{} {}", names.in_file(key), shape));
+  }
+  misfits.report(checkpoint.path().string());
+
+  Tensors values;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Tensor value = checkpoint.read(keys[i]);
+    const std::int64_t bad = first_non_finite(value);
+    require(bad < 0, "{}: {} holds a NaN or infinity, first at flat index {}; the weights are damaged", checkpoint.path().string(), keys[i], bad);
+    values.push_back(cast(from_file_layout(value, parameters[i].layout), dtype));
+  }
+  return network->with(values);
+}
+
+}  // namespace costate

@@ -1,0 +1,33 @@
+// Writing a model as one file.
+#include <nlohmann/json.hpp>
+
+#include "io/checkpoint.h"
+#include "io/hdf5.h"
+#include "io/safetensors.h"
+#include "tools/model/model.h"
+
+namespace costate {
+
+void save_model(const Model& model, const std::filesystem::path& file) {
+  require(!model.is_exact(), "convert: {} is an exact problem; it has no weights to convert", model.name);
+  const Checkpoint source = Checkpoint::open(model.file);
+  const std::string config = model.config.dump();
+  if (file.extension() == ".safetensors") {
+    std::vector<std::pair<std::string, Tensor>> entries;
+    for (const auto& key : model.keys) entries.emplace_back(key, source.read(key));
+    write_safetensors(file, entries, {{"format", "pt"}, {"costate_config", config}});
+    return;
+  }
+  require(file.extension() == ".h5", "convert: {} should end in .h5 or .safetensors", file.string());
+  Hdf5Writer out(file);
+  for (const auto& key : model.keys) out.write("weights/" + key, source.read(key));
+  out.attribute("", "format", "costate model");
+  out.attribute("", "format_version", 1);
+  out.attribute("", "config", config);
+  out.attribute("", "version", version());
+  out.finish();
+}
+
+std::string version() { return COSTATE_VERSION; }
+
+}  // namespace costate

@@ -1,0 +1,58 @@
+// What subcommands write.
+#include "tools/result.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace costate {
+
+Hdf5Writer result_file(const std::string& file, const Common& common) {
+  Hdf5Writer out(file);
+  out.attribute("", "command", command_line());
+  out.attribute("", "version", version());
+  out.attribute("", "seed", static_cast<std::int64_t>(common.seed));
+  out.attribute("", "model", common.model);
+  return out;
+}
+
+Tensor to_picture(const Tensor& x, const Model& model) {
+  auto v = x.to_vector();
+  for (auto& e : v) e = (e - model.range[0]) / (model.range[1] - model.range[0]);
+  return Tensor::from(v, x.shape());
+}
+
+Tensor to_signed_colours(const Tensor& g) {
+  const auto v = g.to_vector();
+  const auto n = static_cast<std::size_t>(g.dim(0)), c = static_cast<std::size_t>(g.dim(3)), pixels = v.size() / n / c;
+  std::vector<double> rgb;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::vector<double> grey(pixels);
+    for (std::size_t k = 0; k < pixels * c; ++k) grey[k / c] += v[i * pixels * c + k];
+    double top = 0;
+    for (const double e : grey) top = std::max(top, std::abs(e));
+    for (const double e : grey) {
+      const double s = top > 0 ? e / top : 0, fade = 1 - std::abs(s);
+      rgb.insert(rgb.end(), {s > 0 ? 1 - 0.3 * s : fade, fade, s < 0 ? 1 + 0.3 * s : fade});
+    }
+  }
+  return Tensor::from(rgb, {g.dim(0), g.dim(1), g.dim(2), 3});
+}
+
+Tensor to_rgb(const Tensor& picture) {
+  if (picture.dim(3) == 3) return picture;
+  std::vector<double> rgb;
+  for (const double e : picture.to_vector()) rgb.insert(rgb.end(), 3, e);
+  return Tensor::from(rgb, picture.shape().with(3, 3));
+}
+
+void require_finite(const Tensor& t, const std::string& what) {
+  const std::int64_t at = first_non_finite(t);
+  require(at < 0, "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try --dtype f64", what, at, t.shape());
+}
+
+void require_images(const Model& model, const std::string& file) {
+  const Shape s = model.sample_shape();
+  require(s.rank() == 3 && (s[2] == 1 || s[2] == 3), "{}: a picture needs samples (h, w, 1 or 3), {} has {}; write .h5 instead", file, model.name, s);
+}
+
+}  // namespace costate

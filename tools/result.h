@@ -1,0 +1,27 @@
+// What subcommands write: HDF5 results with their origin inside, and pictures.
+#pragma once
+
+#include <string>
+
+#include "io/hdf5.h"
+#include "tools/common.h"
+
+namespace costate {
+
+/// An HDF5 file with the root attributes command, version, seed and model. Call finish() when all is written.
+Hdf5Writer result_file(const std::string& file, const Common& common);
+
+/// Data of the model's range as picture values: (x - range[0]) / (range[1] - range[0]), f64.
+Tensor to_picture(const Tensor& x, const Model& model);
+/// Signed values (n, h, w, c) as colours (n, h, w, 3): blue below zero, white at zero, red above; each image by its own largest size.
+Tensor to_signed_colours(const Tensor& g);
+/// Grey images as RGB.
+Tensor to_rgb(const Tensor& picture);
+
+/// Throws, naming `what`, the first non-finite value and the remedy.
+void require_finite(const Tensor& t, const std::string& what);
+
+/// Throws unless the model's samples are images of 1 or 3 channels.
+void require_images(const Model& model, const std::string& file);
+
+}  // namespace costate

@@ -1,0 +1,131 @@
+// From options to a sampler.
+#include "tools/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "autodiff/ops/add.h"
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/scale.h"
+#include "autodiff/ops/slice.h"
+#include "core/random.h"
+
+namespace costate {
+namespace {
+
+// x_T is drawn as this step's noise, which no sampler reaches.
+constexpr std::uint32_t start_step = std::numeric_limits<std::uint32_t>::max();
+
+Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) { return file.contains(name) ? file.read(name) : Tensor(); }
+
+}  // namespace
+
+void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps) {
+  count = default_count;
+  steps = default_steps;
+  a.option("-n,--count", count, fmt::format("number of samples [{}]", default_count));
+  a.option("--sampler", sampler, "see `costate list samplers` [ddim]", "NAME");
+  a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
+  a.option("--grid", grid, "see `costate list grids`, or an .h5 file with the levels [the model's own]", "NAME|FILE");
+  a.option("--eta", eta, "share of stochasticity, for samplers that have one [0]", "E");
+  a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
+  a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
+  a.option("--start", start, "x_T (n,...), and if there noise (k,n,...), class, z, z_null, guidance (k)", "FILE.h5");
+}
+
+Grid read_grid(const std::string& file) {
+  const Hdf5Reader reader(file);
+  std::vector<double> t, alpha, sigma;
+  if (reader.contains("grid")) {
+    const Tensor g = reader.read("grid");
+    require(g.rank() == 2 && g.dim(1) == 3, "{}: grid has shape {}, not (levels, 3) for t, alpha, sigma", file, g.shape());
+    const auto v = g.to_vector();
+    for (std::size_t i = 0; i < v.size(); i += 3) t.push_back(v[i]), alpha.push_back(v[i + 1]), sigma.push_back(v[i + 2]);
+  } else {
+    require(reader.contains("grid_t") && reader.contains("grid_alpha") && reader.contains("grid_sigma"),
+            "{}: holds neither grid (levels, 3) nor grid_t, grid_alpha and grid_sigma", file);
+    t = reader.read("grid_t").to_vector();
+    alpha = reader.read("grid_alpha").to_vector();
+    sigma = reader.read("grid_sigma").to_vector();
+    require(t.size() == alpha.size() && t.size() == sigma.size(), "{}: grid_t, grid_alpha and grid_sigma differ in length", file);
+  }
+  Grid grid;
+  for (std::size_t i = 0; i < t.size(); ++i) grid.push_back({t[i], alpha[i], sigma[i]});
+  check_grid(grid, file);
+  return grid;
+}
+
+Run::Run(const SamplingOptions& options, const Common& common, const Model& model) : options_(options), model_(model), seed_(common.seed) {
+  if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
+  if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
+  stepper_ = &as_usage([&]() -> const Stepper& { return find_stepper(options.sampler); });
+  count_ = options.count;
+  const bool grid_file = std::filesystem::path(options.grid).extension() == ".h5";
+  grid_ = grid_file ? read_grid(options.grid) : as_usage([&] {
+    return make_grid(options.grid.empty() ? model.grid : options.grid, *model.schedule, static_cast<int>(options.steps), model.end, model.offset);
+  });
+  if (options.start.empty()) return;
+  const Hdf5Reader start(options.start);
+  require(start.contains("x_T"), "{}: holds no x_T (n, ...)", options.start);
+  start_x_T_ = cast(start.read("x_T"), DType::f64);
+  const Shape want = model.sample_shape();
+  require(start_x_T_.rank() == want.rank() + 1 && start_x_T_.dim(-1) == want[-1], "{}: x_T has shape {}; the model wants (n, ...) of {}",
+          options.start, start_x_T_.shape(), want);
+  count_ = start_x_T_.dim(0);
+  start_noise_ = optional_dataset(start, "noise");
+  start_class_ = optional_dataset(start, "class");
+  start_z_ = optional_dataset(start, "z");
+  start_z_null_ = optional_dataset(start, "z_null");
+  start_guidance_ = optional_dataset(start, "guidance");
+}
+
+Tensor Run::rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const {
+  require(t.dim(0) == count_, "{}: a dataset has {} rows for {} samples", options_.start, t.dim(0), count_);
+  return t.rows(first, rows);
+}
+
+Tensor Run::from_start(const std::string& name) const {
+  return options_.start.empty() ? Tensor() : optional_dataset(Hdf5Reader(options_.start), name);
+}
+
+Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
+  if (start_x_T_.defined()) return rows_of(start_x_T_, first, rows);
+  const Tensor noise = normal_noise(seed_, static_cast<std::uint64_t>(first), rows, start_step, model_.sample_shape());
+  // The first level's own scale: sqrt(alpha^2 var + sigma^2) is the prior's where alpha is small, sigma where alpha is 1.
+  const double std = model_.schedule->prior_std() == 1 ? 1 : grid_.front().sigma;
+  return model_.prior_mean == 0 ? scale(noise, std) : add_scalar(scale(noise, std), model_.prior_mean);
+}
+
+Condition Run::condition(std::int64_t first, std::int64_t rows) const {
+  Condition c;
+  const bool guidance_given = !std::isnan(options_.guidance);
+  if (guidance_given) c.guidance = options_.guidance;
+  if (model_.is_exact()) return c;
+  const Signature s = model_.network->signature();
+  if (start_z_.defined()) c.z = rows_of(start_z_, first, rows);
+  if (start_z_null_.defined()) c.z_null = start_z_null_;
+  if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
+  if (c.z.defined()) return c;
+  if (!options_.classes.empty()) c.classes = repeat_labels(integer_list("--class", options_.classes), first, rows);
+  else if (start_class_.defined()) c.classes = cast(rows_of(start_class_, first, rows), DType::i32);
+  else if (s.classes > 0) {
+    std::vector<std::int64_t> all;
+    for (std::int64_t k = 0; k < std::max<std::int64_t>(s.classes - 1, 1); ++k) all.push_back(k);  // the last row is "no class"
+    c.classes = repeat_labels(all, first, rows);
+  }
+  return c;
+}
+
+Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const {
+  Noise noise = fresh_noise(seed_, static_cast<std::uint64_t>(first));
+  if (start_noise_.defined()) {
+    require(start_noise_.rank() >= 2 && start_noise_.dim(1) == count_, "{}: noise has shape {}, not (steps, {}, ...)", options_.start,
+            start_noise_.shape(), count_);
+    noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
+  }
+  return {.denoiser = c.denoiser, .grid = grid_, .stepper = *stepper_, .noise = noise, .eta = options_.eta};
+}
+
+}  // namespace costate

@@ -1,0 +1,53 @@
+// The options of subcommands that run a sampler, and the sampler they ask for.
+#pragma once
+
+#include <limits>
+
+#include "io/hdf5.h"
+#include "solvers/sampler.h"
+#include "tools/common.h"
+#include "tools/model/conditioned.h"
+
+namespace costate {
+
+struct SamplingOptions {
+  std::string sampler = "ddim", grid, classes, start;
+  std::int64_t steps = 0, count = 0;
+  double eta = 0;
+  double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
+
+  void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
+};
+
+/// Everything about a run that does not depend on the batch.
+class Run {
+ public:
+  Run(const SamplingOptions& options, const Common& common, const Model& model);
+
+  [[nodiscard]] std::int64_t count() const { return count_; }
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] const Stepper& stepper() const { return *stepper_; }
+
+  /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.
+  [[nodiscard]] Tensor x_T(std::int64_t first, std::int64_t rows) const;
+  [[nodiscard]] Condition condition(std::int64_t first, std::int64_t rows) const;
+  [[nodiscard]] Sampler sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const;
+  /// A dataset of the --start file, if there is one of this name.
+  [[nodiscard]] Tensor from_start(const std::string& name) const;
+
+ private:
+  Tensor rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const;
+
+  SamplingOptions options_;
+  const Model& model_;
+  std::uint64_t seed_;
+  std::int64_t count_ = 0;
+  Grid grid_;
+  const Stepper* stepper_;
+  Tensor start_x_T_, start_noise_, start_class_, start_z_, start_z_null_, start_guidance_;
+};
+
+/// A grid file's levels: `grid` (k, 3) with columns t, alpha, sigma, or grid_t, grid_alpha, grid_sigma.
+Grid read_grid(const std::string& file);
+
+}  // namespace costate
