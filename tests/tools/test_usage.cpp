@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(outputs_appear_whole_or_not_at_all) {
   expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", missing}), 1, {"no-such-folder"});
   const std::string file = (folder / "x.h5").string();
   costate::test::spill(file, "precious");
-  for (const std::size_t limit : {4096UL, 6000UL})  // 784 doubles need more {
+  for (const std::size_t limit : {4096UL, 6000UL}) {  // 784 doubles need more
     const Outcome full = run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", file}, limit);
     BOOST_TEST(full.code == 1, "limit " << limit << ": exit code " << full.code << ": " << full.err);
     BOOST_TEST(full.err.find("x.h5") != std::string::npos, full.err);
