@@ -38,7 +38,9 @@ inline std::filesystem::path find(const std::string& path) {
 /// True if the file is there; says so on the terminal if it is not, so that a skipped test is seen.
 inline bool available(const std::string& path) {
   const bool there = std::filesystem::exists(find(path));
-  if (!there) std::cerr << "SKIPPED: " << path << " is neither in " << shared_folder().string() << " (set COSTATE_SHARED) nor in tests/data\n";
+  if (!there)
+    std::cerr << "SKIPPED: " << path << " is neither in " << shared_folder().string()
+              << " (set COSTATE_SHARED) nor in tests/data\n";
   return there;
 }
 
