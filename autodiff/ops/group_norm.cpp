@@ -67,6 +67,8 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, std:
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   require(x.rank() >= 1 && x.dim(-1) > 0, "layer_norm: wants (..., c), got {}", x.shape());
+  require(gamma.shape() == Shape{x.dim(-1)} && beta.shape() == gamma.shape(), "layer_norm: scale {} and shift {} for {} channels",
+          gamma.shape(), beta.shape(), x.dim(-1));
   const Tensor rows = reshape(x, {x.size() / x.dim(-1), 1, 1, x.dim(-1)});
   return reshape(group_norm(rows, gamma, beta, 1, eps), x.shape());
 }
