@@ -9,47 +9,19 @@
 #include <string>
 #include <vector>
 
+#include "bench/peak.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
-#include "core/kernels/micro.h"
 #include "core/parallel.h"
 
 namespace costate {
 namespace {
 
-/// Flops per second of one thread in the widest register tile, with data in the first cache: what a kernel can at best
-/// reach.
-double measure_peak() {
-  const auto& tiles = cpu::tile_kernels<float>();
-  const std::int64_t width = tiles.lanes * tiles.vectors, length = 1024, calls = 100;
-  const Tensor a = Tensor::full({cpu::tile_rows, length}, 0.5), b = Tensor::full({width}, 0.5);
-  Tensor c = Tensor::zeros({cpu::tile_rows, width});
-  cpu::Segment<float> segment{{}, b.data<float>(), length};
-  cpu::TileWork<float> work{&segment, 1, 1, 0, {}, width, false};
-  for (std::int64_t r = 0; r < cpu::tile_rows; ++r) {
-    segment.a[static_cast<std::size_t>(r)] = a.data<float>() + r * length;
-    work.out[static_cast<std::size_t>(r)] = c.mutable_data<float>() + r * width;
-  }
-  double best = 0;
-  for (int round = 0; round < 50; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    for (std::int64_t i = 0; i < calls; ++i) tiles.run.back()[static_cast<std::size_t>(tiles.vectors - 1)](work);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best = std::max(best, static_cast<double>(2 * cpu::tile_rows * width * length * calls) / took.count());
-  }
-  return best;
-}
-
-double peak() {
-  static const double value = measure_peak();
-  return value;
-}
-
 /// Runs `call` on state.range(0) threads; `flops` is the work of one call.
 template <class F>
 void measure(benchmark::State& state, std::int64_t flops, F&& call) {
   const int threads = static_cast<int>(state.range(0)), before = thread_count();
-  const double one = peak();
+  const double one = flops_peak();
   set_thread_count(threads);
   call();  // packs the weights
   double best = 1e30;
