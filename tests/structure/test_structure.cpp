@@ -88,7 +88,10 @@ BOOST_AUTO_TEST_CASE(devices_are_named_in_few_places) {
   const std::regex allowed("core/(device\\.h|kernel\\.h|memory\\.(h|cpp)|kernels/[a-z0-9_]+\\.h)|gpu/.*");
   const std::regex named("\\bcuda\\b|Device::cuda|\\bCUDA\\b");
   for (const auto& file : sources(library)) {
-    if (!std::regex_match(file, allowed)) BOOST_TEST(!std::regex_search(text_of(file), named), file << " names a device");
+    if (std::regex_match(file, allowed)) continue;
+    // "torch.cuda" is a word of PyTorch's file format.
+    const std::string text = std::regex_replace(text_of(file), std::regex("torch\\.cuda"), "");
+    BOOST_TEST(!std::regex_search(text, named), file << " names a device");
   }
 }
 
@@ -149,9 +152,9 @@ BOOST_AUTO_TEST_CASE(files_stay_small_and_say_what_they_are) {
 BOOST_AUTO_TEST_CASE(the_library_neither_prints_nor_exits) {
   const std::regex forbidden("std::(cout|cerr|clog|abort|exit|terminate|quick_exit)\\b|\\b(printf|puts|abort|exit)\\(|fmt::print");
   for (const auto& file : sources(library)) {
-    std::smatch found;
     const std::string text = text_of(file);
-    BOOST_TEST(!std::regex_search(text, found, forbidden), file << " calls " << found.str());
+    const std::sregex_iterator none, found(text.begin(), text.end(), forbidden);
+    if (found != none) BOOST_ERROR(file << " calls " << found->str());
   }
 }
 
