@@ -21,28 +21,45 @@
 namespace costate {
 
 template <class Op>
-concept Linear = requires(const Op& op, const Tensor& g, const Tensors& in) { op.transpose(g, in, 0); };
+concept Linear = requires(const Op& op, const Tensor& g, const Tensors& in) {
+  op.transpose(g, in, 0);
+};
 template <class Op>
-concept Bilinear = requires(const Op& op, const Tensor& t) { op.wrt0(t, t, t), op.wrt1(t, t, t); };
+concept Bilinear = requires(const Op& op, const Tensor& t) {
+  op.wrt0(t, t, t), op.wrt1(t, t, t);
+};
 template <class Op>
-concept Pointwise = requires(const Op& op, const Tensor& t) { op.slope(t, t), Op::slope_reads_output; };
+concept Pointwise = requires(const Op& op, const Tensor& t) {
+  op.slope(t, t), Op::slope_reads_output;
+};
 template <class Op>
-concept Composite = requires { &Op::spec; };
+concept Composite = requires {
+  &Op::spec;
+};
 template <class Op>
-concept Flat = requires { requires Op::flat; };
+concept Flat = requires {
+  requires Op::flat;
+};
 template <class Op>
-concept HasFastVjp = requires { &Op::fast_vjp; };
+concept HasFastVjp = requires {
+  &Op::fast_vjp;
+};
 
 namespace detail {
 
 /// f(in), f(in[0]), f(in[0], in[1]) ... : whichever exists for the number of inputs.
 template <class F>
 Tensor spread(const F& f, const Tensors& in) {
-  if constexpr (std::invocable<F, Tensors>) return f(in);
-  else if constexpr (std::invocable<F, Tensor>) return f(in[0]);
-  else if constexpr (std::invocable<F, Tensor, Tensor>) return f(in[0], in[1]);
-  else if constexpr (std::invocable<F, Tensor, Tensor, Tensor>) return f(in[0], in[1], in[2]);
-  else return f(in[0], in[1], in[2], in[3]);
+  if constexpr (std::invocable<F, Tensors>)
+    return f(in);
+  else if constexpr (std::invocable<F, Tensor>)
+    return f(in[0]);
+  else if constexpr (std::invocable<F, Tensor, Tensor>)
+    return f(in[0], in[1]);
+  else if constexpr (std::invocable<F, Tensor, Tensor, Tensor>)
+    return f(in[0], in[1], in[2]);
+  else
+    return f(in[0], in[1], in[2], in[3]);
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b);  // mul, spelt here so that ops need not include one another
@@ -50,11 +67,13 @@ Tensor sum_of(const Tensor& a, const Tensor& b);    // add; either may be undefi
 
 template <class Op>
 Tensor run_forward(const Op& op, const Tensors& in) {
-  return spread([&](auto&&... t) -> Tensor requires requires { op.forward(t...); } { return op.forward(t...); }, in);
+  return spread(
+      [&](auto&&... t) -> Tensor requires requires { op.forward(t...); } { return op.forward(t...); }, in);
 }
 template <class Op>
 Tensor run_spec(const Op& op, const Tensors& in) {
-  return spread([&](auto&&... t) -> Tensor requires requires { op.spec(t...); } { return op.spec(t...); }, in);
+  return spread(
+      [&](auto&&... t) -> Tensor requires requires { op.spec(t...); } { return op.spec(t...); }, in);
 }
 
 }  // namespace detail
@@ -66,12 +85,16 @@ class OpRule final : public Rule {
   [[nodiscard]] const char* name() const override { return Op::name; }
 
   [[nodiscard]] Wanted reads(const Wanted& wanted) const override {
-    if constexpr (Bilinear<Op>) return {wanted[1], wanted[0], false};
-    else if constexpr (Pointwise<Op>) return {!Op::slope_reads_output, Op::slope_reads_output};
-    else return Wanted(wanted.size() + 1, Composite<Op>);
+    if constexpr (Bilinear<Op>)
+      return {wanted[1], wanted[0], false};
+    else if constexpr (Pointwise<Op>)
+      return {!Op::slope_reads_output, Op::slope_reads_output};
+    else
+      return Wanted(wanted.size() + 1, Composite<Op>);
   }
 
-  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs, const Wanted& wanted) const override {
+  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs,
+                            const Wanted& wanted) const override {
     const Tensor& g = gs[0];
     if constexpr (Linear<Op>) {
       Tensors back(in.size());
@@ -90,7 +113,8 @@ class OpRule final : public Rule {
         all.push_back(g);
         if (!watched(all)) return op_.fast_vjp(in, g, wanted);
       }
-      return costate::vjp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, wanted).pull_once({g});
+      return costate::vjp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, wanted)
+          .pull_once({g});
     }
   }
 
@@ -125,8 +149,10 @@ Tensor apply_op(const Op& op, const Tensors& in) {
       const ActiveLevels none(0);
       return detail::run_forward(op, in);
     }();
-    if constexpr (Flat<Op>) return out;
-    else return watched(in) ? note(std::make_shared<const OpRule<Op>>(op), in, {std::move(out)})[0] : out;
+    if constexpr (Flat<Op>)
+      return out;
+    else
+      return watched(in) ? note(std::make_shared<const OpRule<Op>>(op), in, {std::move(out)})[0] : out;
   } else {
     return detail::run_spec(op, in);
   }

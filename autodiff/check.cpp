@@ -64,8 +64,10 @@ Tensors six_point(const Function& f, const Tensors& at, const Tensors& v, double
     const double weight = weights[k - 1] / (60 * step);
     for (std::size_t i = 0; i < ahead.size(); ++i) {
       const Tensor term = lincomb(weight, ahead[i], -weight, behind[i]);
-      if (k == 1) sum.push_back(term);
-      else sum[i] = add(sum[i], term);
+      if (k == 1)
+        sum.push_back(term);
+      else
+        sum[i] = add(sum[i], term);
     }
   }
   return sum;
@@ -79,7 +81,8 @@ double deviation(double a, double b, double scale) {
 
 /// The worst deviation over the directions between <J^T g, v> and <g, tangent(v)>.
 template <class Tangent>
-double compare(const Function& f, const Tensors& at, const Wanted& wanted, const CheckOptions& options, Tangent&& tangent) {
+double compare(const Function& f, const Tensors& at, const Wanted& wanted, const CheckOptions& options,
+               Tangent&& tangent) {
   const Vjp back = vjp(f, at, wanted);
   const std::uint64_t stride = at.size() + back.value.size();
   double worst = 0;
@@ -99,7 +102,8 @@ double compare(const Function& f, const Tensors& at, const Wanted& wanted, const
 double difference_step(DType through) { return std::pow(epsilon_of(through), 1.0 / 7); }
 
 double difference_deviation(const Function& f, const Tensors& at, const Wanted& wanted, const CheckOptions& options) {
-  return compare(f, at, wanted, options, [&](const Tensors& v) { return six_point(f, at, v, difference_step(options.through)); });
+  return compare(f, at, wanted, options,
+                 [&](const Tensors& v) { return six_point(f, at, v, difference_step(options.through)); });
 }
 
 double duality_deviation(const Function& f, const Tensors& at, const Wanted& wanted, const CheckOptions& options) {
@@ -131,7 +135,8 @@ DerivativeReport check_derivatives(const Function& f, const Tensors& at, Wanted 
   }
   const Function pullback = pullback_function(f, at.size(), wanted);
   return {difference_deviation(f, at, wanted, options), duality_deviation(f, at, wanted, options),
-          difference_deviation(pullback, with_cotangents, all, options), duality_deviation(pullback, with_cotangents, all, options)};
+          difference_deviation(pullback, with_cotangents, all, options),
+          duality_deviation(pullback, with_cotangents, all, options)};
 }
 
 }  // namespace costate

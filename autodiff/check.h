@@ -19,7 +19,8 @@ struct CheckOptions {
 double difference_step(DType through);
 
 /// <g, (f(x + h v) - f(x - h v)) ...> by the six-point formula against <J^T g, v>, in units of |J v|; v over the wanted inputs.
-double difference_deviation(const Function& f, const Tensors& at, const Wanted& wanted, const CheckOptions& options = {});
+double difference_deviation(const Function& f, const Tensors& at, const Wanted& wanted,
+                            const CheckOptions& options = {});
 
 /// <g, J v> by jvp against <J^T g, v> by vjp, in units of |J v|.
 double duality_deviation(const Function& f, const Tensors& at, const Wanted& wanted, const CheckOptions& options = {});
@@ -34,6 +35,7 @@ struct DerivativeReport {
 };
 
 /// All of the above. `wanted` empty: every floating input.
-DerivativeReport check_derivatives(const Function& f, const Tensors& at, Wanted wanted = {}, const CheckOptions& options = {});
+DerivativeReport check_derivatives(const Function& f, const Tensors& at, Wanted wanted = {},
+                                   const CheckOptions& options = {});
 
 }  // namespace costate

@@ -25,7 +25,9 @@ class AliasRule final : public Rule {
  public:
   [[nodiscard]] const char* name() const override { return "alias"; }
   [[nodiscard]] Wanted reads(const Wanted&) const override { return {false, false}; }
-  [[nodiscard]] Tensors vjp(const Tensors&, const Tensors&, const Tensors& g, const Wanted&) const override { return g; }
+  [[nodiscard]] Tensors vjp(const Tensors&, const Tensors&, const Tensors& g, const Wanted&) const override {
+    return g;
+  }
   [[nodiscard]] Tensors jvp(const Tensors&, const Tensors&, const Tensors& v) const override { return v; }
 };
 
@@ -63,7 +65,8 @@ Tensor Recording::tangent(const Tensor& t) const {
   return it == tangents_.end() ? Tensor() : it->second;
 }
 
-void Recording::add(const std::shared_ptr<const Rule>& rule, const Tensors& in, const Tensors& out, const Wanted& wanted) {
+void Recording::add(const std::shared_ptr<const Rule>& rule, const Tensors& in, const Tensors& out,
+                    const Wanted& wanted) {
   if (mode_ == Mode::forward) {
     Tensors v;
     for (const auto& t : in) v.push_back(tangent(t));
@@ -139,7 +142,8 @@ Tensors note(const std::shared_ptr<const Rule>& rule, const Tensors& in, Tensors
     for (const auto& t : in) wanted.push_back(level.watches(t));
     if (std::find(wanted.begin(), wanted.end(), true) == wanted.end()) continue;
     require(i >= innermost_barrier,
-            "{}: a value watched by an outer derivative was captured inside checkpoint or custom_derivative, where its gradient "
+            "{}: a value watched by an outer derivative was captured inside checkpoint or custom_derivative, where its "
+            "gradient "
             "would be lost; pass it as an argument",
             rule->name());
     if (!named) {

@@ -27,7 +27,8 @@ class Rule {
   /// Which values vjp will read: one flag an input, then one for all outputs. The tape keeps only these.
   [[nodiscard]] virtual Wanted reads(const Wanted& wanted) const = 0;
   /// Cotangents of the wanted inputs (others undefined) from those of the outputs (undefined = zero). Written with ops.
-  [[nodiscard]] virtual Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g, const Wanted& wanted) const = 0;
+  [[nodiscard]] virtual Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g,
+                                    const Wanted& wanted) const = 0;
   /// Tangents of the outputs from those of the inputs (undefined = zero). Written with ops.
   [[nodiscard]] virtual Tensors jvp(const Tensors& in, const Tensors& out, const Tensors& v) const = 0;
 };

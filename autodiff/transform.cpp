@@ -115,7 +115,8 @@ class CustomRule final : public Rule {
       if (!g[i].defined()) full[i] = Tensor::zeros(out[i].shape(), out[i].dtype(), out[i].device());
     }
     Tensors back = pullback_(in, out, full);
-    require(back.size() == in.size(), "{}: the given rule returned {} cotangents for {} inputs", name_, back.size(), in.size());
+    require(back.size() == in.size(), "{}: the given rule returned {} cotangents for {} inputs", name_, back.size(),
+            in.size());
     return back;
   }
   [[nodiscard]] Tensors jvp(const Tensors&, const Tensors&, const Tensors&) const override {

@@ -41,7 +41,8 @@ class Vjp {
 [[nodiscard]] std::pair<Tensors, Tensors> jvp(const Function& f, const Tensors& inputs, const Tensors& tangents);
 
 /// Value and gradient of a function with one scalar result.
-[[nodiscard]] std::pair<Tensor, Tensors> value_and_grad(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs);
+[[nodiscard]] std::pair<Tensor, Tensors> value_and_grad(const std::function<Tensor(const Tensors&)>& f,
+                                                        const Tensors& inputs);
 
 /// Hessian-vector product of a scalar function: forward over reverse.
 [[nodiscard]] Tensors hvp(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs, const Tensors& v);
@@ -52,15 +53,15 @@ class Vjp {
 /// Cotangents of the inputs from (inputs, outputs, cotangents of the outputs).
 using Pullback = std::function<Tensors(const Tensors& in, const Tensors& out, const Tensors& g)>;
 /// f(inputs), differentiated by the given rule instead of through its ops. Written with ops, the rule itself differentiates.
-[[nodiscard]] Tensors custom_derivative(const char* name, const Function& f, const Pullback& pullback, const Tensors& inputs);
+[[nodiscard]] Tensors custom_derivative(const char* name, const Function& f, const Pullback& pullback,
+                                        const Tensors& inputs);
 
 /// The same value, a constant to every transform.
 [[nodiscard]] Tensor stop_gradient(const Tensor& t);
 
 /// As above for f(tree) -> scalar Tensor: the gradient has the shape of the tree, so a model's gradient is a model.
 template <class Tree, class F>
-  requires(!std::same_as<Tree, Tensors>)
-std::pair<Tensor, Tree> value_and_grad(F&& f, const Tree& tree) {
+requires(!std::same_as<Tree, Tensors>) std::pair<Tensor, Tree> value_and_grad(F&& f, const Tree& tree) {
   auto [value, gradient] = value_and_grad([&](const Tensors& t) { return f(with_leaves(tree, t)); }, leaves(tree));
   return {value, with_leaves(tree, gradient)};
 }

@@ -54,7 +54,8 @@ const bool registered = [] {
       if (!c.bench) continue;
       const std::string name = c.op + "/" + c.variant;
       benchmark::RegisterBenchmark(name.c_str(), forward, c)->Arg(1)->Arg(2)->UseRealTime();
-      if (!c.constant) benchmark::RegisterBenchmark((name + "/vjp").c_str(), with_gradients, c)->Arg(1)->Arg(2)->UseRealTime();
+      if (!c.constant)
+        benchmark::RegisterBenchmark((name + "/vjp").c_str(), with_gradients, c)->Arg(1)->Arg(2)->UseRealTime();
     }
   }
   return true;

@@ -13,7 +13,8 @@ using nlohmann::json;
 
 Config::Config() : object_(std::make_shared<const json>(json::object())), where_("configuration") {}
 
-Config::Config(const json& object, const std::string& where) : object_(std::make_shared<const json>(object)), where_(where) {
+Config::Config(const json& object, const std::string& where)
+    : object_(std::make_shared<const json>(object)), where_(where) {
   require(object_->is_object(), "{}: wants a JSON object, holds {}", where_, object_->type_name());
 }
 
@@ -49,9 +50,11 @@ const json* find(const json& object, const std::string& key) {
 }
 
 std::int64_t to_integer(const std::string& where, const std::string& key, const json& value) {
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{1} << 62) wrong_type(where, key, value, "a smaller integer");
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{1} << 62)
+    wrong_type(where, key, value, "a smaller integer");
   if (value.is_number_integer()) return value.get<std::int64_t>();
-  if (value.is_number_float() && std::floor(value.get<double>()) == value.get<double>() && std::abs(value.get<double>()) < 1e15)
+  if (value.is_number_float() && std::floor(value.get<double>()) == value.get<double>() &&
+      std::abs(value.get<double>()) < 1e15)
     return static_cast<std::int64_t>(value.get<double>());
   wrong_type(where, key, value, "an integer");
 }
@@ -82,7 +85,9 @@ double Config::number(const std::string& key, double otherwise) const {
   return v->get<double>();
 }
 
-std::int64_t Config::integer(const std::string& key, std::int64_t otherwise) const { return maybe_integer(key).value_or(otherwise); }
+std::int64_t Config::integer(const std::string& key, std::int64_t otherwise) const {
+  return maybe_integer(key).value_or(otherwise);
+}
 
 std::optional<std::int64_t> Config::maybe_integer(const std::string& key) const {
   const json* v = find(*object_, key);
@@ -144,9 +149,11 @@ void Config::unsupported(const std::string& key, const std::string& choices) con
   fail("{}: {} = {} is not supported; {}", where_, key, v == nullptr ? "null" : v->dump(), choices);
 }
 
-std::string Config::choice(const std::string& key, const std::string& otherwise, const std::vector<std::string>& choices) const {
+std::string Config::choice(const std::string& key, const std::string& otherwise,
+                           const std::vector<std::string>& choices) const {
   std::string value = text(key, otherwise);
-  if (std::find(choices.begin(), choices.end(), value) == choices.end()) unsupported(key, fmt::format("supported: {}", fmt::join(choices, ", ")));
+  if (std::find(choices.begin(), choices.end(), value) == choices.end())
+    unsupported(key, fmt::format("supported: {}", fmt::join(choices, ", ")));
   return value;
 }
 
@@ -164,7 +171,8 @@ std::size_t distance(const std::string& a, const std::string& b) {
         continue;
       }
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
   return d[a.size()][b.size()];

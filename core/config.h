@@ -28,18 +28,21 @@ class Config {
   [[nodiscard]] double number(const std::string& key, double otherwise) const;
   [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t otherwise) const;
   [[nodiscard]] bool flag(const std::string& key, bool otherwise) const;
-  [[nodiscard]] std::optional<std::int64_t> maybe_integer(const std::string& key) const;  ///< nothing where absent or null
+  [[nodiscard]] std::optional<std::int64_t> maybe_integer(
+      const std::string& key) const;  ///< nothing where absent or null
   /// A list, or a single value as a list of one; empty where absent or null.
   [[nodiscard]] std::vector<std::int64_t> integers(const std::string& key) const;
   [[nodiscard]] std::vector<double> numbers(const std::string& key) const;  ///< nested lists are flattened row by row
   [[nodiscard]] std::vector<std::string> texts(const std::string& key) const;
   [[nodiscard]] Config object(const std::string& key) const;  ///< empty where absent or null
-  [[nodiscard]] std::vector<std::int64_t> extents(const std::string& key) const;  ///< shape of a (nested) list of numbers
+  [[nodiscard]] std::vector<std::int64_t> extents(
+      const std::string& key) const;  ///< shape of a (nested) list of numbers
 
   /// Throws: this value of the key is not supported; `choices` says what is.
   [[noreturn]] void unsupported(const std::string& key, const std::string& choices) const;
   /// The text value, which must be one of the choices.
-  [[nodiscard]] std::string choice(const std::string& key, const std::string& otherwise, const std::vector<std::string>& choices) const;
+  [[nodiscard]] std::string choice(const std::string& key, const std::string& otherwise,
+                                   const std::vector<std::string>& choices) const;
 
   [[nodiscard]] const std::string& where() const { return where_; }
   [[nodiscard]] std::string dump() const;  ///< the object as JSON text
@@ -52,6 +55,7 @@ class Config {
 /// The candidates nearest to a misspelt name, best first, at most three: for "unknown NAME; did you mean ...".
 std::vector<std::string> nearest_names(const std::string& name, const std::vector<std::string>& candidates);
 /// Throws "unknown KIND NAME; did you mean A, B?".
-[[noreturn]] void fail_unknown(const std::string& kind, const std::string& name, const std::vector<std::string>& candidates);
+[[noreturn]] void fail_unknown(const std::string& kind, const std::string& name,
+                               const std::vector<std::string>& candidates);
 
 }  // namespace costate

@@ -24,7 +24,8 @@ template <class... A>
 /// Throws Error with the formatted message unless `ok`.
 template <class... A>
 void require(bool ok, fmt::format_string<A...> format, A&&... args) {
-  if (!ok) [[unlikely]] throw Error(fmt::format(format, std::forward<A>(args)...));
+  if (!ok) [[unlikely]]
+    throw Error(fmt::format(format, std::forward<A>(args)...));
 }
 
 }  // namespace costate

@@ -64,8 +64,10 @@ class Pool {
     if (sleepers_.load() > 0) wake_.notify_all();
     drain();
     for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
-      if (spin < spins) pause_cpu();
-      else std::this_thread::yield();
+      if (spin < spins)
+        pause_cpu();
+      else
+        std::this_thread::yield();
     }
     if (error_) std::rethrow_exception(error_);
   }
@@ -142,7 +144,8 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& t
   pool()->run(count, task);
 }
 
-void parallel_ranges(std::int64_t size, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& task) {
+void parallel_ranges(std::int64_t size, std::int64_t grain,
+                     const std::function<void(std::int64_t, std::int64_t)>& task) {
   if (size <= 0) return;
   const std::int64_t parts = std::clamp<std::int64_t>(size / std::max<std::int64_t>(grain, 1), 1, 64);
   parallel_for(parts, [&](std::int64_t i) { task(size * i / parts, size * (i + 1) / parts); });

@@ -18,6 +18,7 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& t
 
 /// Cuts [0, size) into ranges of at least `grain` elements, at most 64 of them, and runs task(first, last) on each.
 /// The cut depends on size and grain only.
-void parallel_ranges(std::int64_t size, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& task);
+void parallel_ranges(std::int64_t size, std::int64_t grain,
+                     const std::function<void(std::int64_t, std::int64_t)>& task);
 
 }  // namespace costate

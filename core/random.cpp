@@ -28,12 +28,14 @@ double log_unit(double u) {
   constexpr std::uint64_t root_half = 0x3FE6A09E667F3BCD;
   const auto e = static_cast<std::int64_t>(bits - root_half) >> 52;
   const double m = std::bit_cast<double>(bits - (static_cast<std::uint64_t>(e) << 52));
-  const double d = m + 1;                      // in [1.707, 2.415)
-  double r = std::fma(-0.2353, d, 0.97);       // 1 / d to 3 %, then Newton: 9e-4, 8e-7, 7e-13, 5e-25
+  const double d = m + 1;                 // in [1.707, 2.415)
+  double r = std::fma(-0.2353, d, 0.97);  // 1 / d to 3 %, then Newton: 9e-4, 8e-7, 7e-13, 5e-25
   for (int i = 0; i < 4; ++i) r = std::fma(std::fma(-d, r, 1.0), r, r);
-  const double s = (m - 1) * r, s2 = s * s;    // |s| < 0.172: 12 terms leave 2e-18
+  const double s = (m - 1) * r, s2 = s * s;  // |s| < 0.172: 12 terms leave 2e-18
   double p = 1.0 / 23;
-  for (const double c : {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3}) p = std::fma(p, s2, c);
+  for (const double c :
+       {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3})
+    p = std::fma(p, s2, c);
   const double tail = p * s2, twice = s + s;
   constexpr double ln2 = 0x1.62e42fefa39efp-1;
   return std::fma(static_cast<double>(e), ln2, std::fma(twice, tail, twice));
@@ -59,8 +61,12 @@ struct SinCos {
 SinCos series(double a) {
   const double a2 = a * a;
   double s = 1.0 / 355687428096000, c = 1.0 / 20922789888000;
-  for (const double k : {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6}) s = std::fma(s, a2, k);
-  for (const double k : {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -1.0 / 2}) c = std::fma(c, a2, k);
+  for (const double k :
+       {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6})
+    s = std::fma(s, a2, k);
+  for (const double k :
+       {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -1.0 / 2})
+    c = std::fma(c, a2, k);
   const double a3 = a2 * a;
   return {std::fma(s, a3, a), std::fma(c, a2, 1.0)};
 }
@@ -79,14 +85,19 @@ std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& bits) {
   constexpr double radians = 0x1.921fb54442d18p2 * 0x1p-53;
   const SinCos a = series(static_cast<double>(rest) * radians);
   switch ((turn >> 51) & 3) {
-    case 0: return {radius * a.cos, radius * a.sin};
-    case 1: return {-radius * a.sin, radius * a.cos};
-    case 2: return {-radius * a.cos, -radius * a.sin};
-    default: return {radius * a.sin, -radius * a.cos};
+    case 0:
+      return {radius * a.cos, radius * a.sin};
+    case 1:
+      return {-radius * a.sin, radius * a.cos};
+    case 2:
+      return {-radius * a.cos, -radius * a.sin};
+    default:
+      return {radius * a.sin, -radius * a.cos};
   }
 }
 
-Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t count, std::uint32_t step, const Shape& sample_shape, DType dtype) {
+Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t count, std::uint32_t step,
+                    const Shape& sample_shape, DType dtype) {
   std::vector<std::int64_t> dims{count};
   dims.insert(dims.end(), sample_shape.begin(), sample_shape.end());
   Tensor noise = Tensor::empty(Shape(dims), dtype);
@@ -98,9 +109,10 @@ Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t
       for (std::int64_t i = first; i < last; ++i) {
         const std::uint64_t sample = first_sample + static_cast<std::uint64_t>(i / pairs);
         const std::int64_t k = i % pairs;
-        const auto z = normal_pair(philox4x32(
-            {static_cast<std::uint32_t>(k), step, static_cast<std::uint32_t>(sample), static_cast<std::uint32_t>(sample >> 32)},
-            {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}));
+        const auto z =
+            normal_pair(philox4x32({static_cast<std::uint32_t>(k), step, static_cast<std::uint32_t>(sample),
+                                    static_cast<std::uint32_t>(sample >> 32)},
+                                   {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}));
         T* at = out + i / pairs * size + 2 * k;
         at[0] = static_cast<T>(z[0]);
         if (2 * k + 1 < size) at[1] = static_cast<T>(z[1]);

@@ -17,7 +17,7 @@ std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& bits);
 
 /// Standard normal noise (count, sample_shape...): row i belongs to sample `first_sample + i`. Element pairs 2k, 2k + 1 of a
 /// sample use counter {k, step, sample low, sample high} under the key `seed`.
-Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t count, std::uint32_t step, const Shape& sample_shape,
-                    DType dtype = DType::f64);
+Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t count, std::uint32_t step,
+                    const Shape& sample_shape, DType dtype = DType::f64);
 
 }  // namespace costate

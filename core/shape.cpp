@@ -53,6 +53,7 @@ std::string to_string(const Shape& s) {
 
 }  // namespace costate
 
-fmt::format_context::iterator fmt::formatter<costate::Shape>::format(const costate::Shape& s, fmt::format_context& context) const {
+fmt::format_context::iterator fmt::formatter<costate::Shape>::format(const costate::Shape& s,
+                                                                     fmt::format_context& context) const {
   return fmt::format_to(context.out(), "{}", costate::to_string(s));
 }

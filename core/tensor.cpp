@@ -19,22 +19,26 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
   Tensor t = empty(shape, dtype, device);
   visit_dtype(dtype, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_same_v<T, bf16>) std::fill_n(t.mutable_data<T>(), t.size(), bf16(static_cast<float>(value)));
-    else std::fill_n(t.mutable_data<T>(), t.size(), static_cast<T>(value));
+    if constexpr (std::is_same_v<T, bf16>)
+      std::fill_n(t.mutable_data<T>(), t.size(), bf16(static_cast<float>(value)));
+    else
+      std::fill_n(t.mutable_data<T>(), t.size(), static_cast<T>(value));
   });
   return t;
 }
 
 Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
-  require(static_cast<std::int64_t>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}", values.size(),
-          shape);
+  require(static_cast<std::int64_t>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}",
+          values.size(), shape);
   Tensor t = empty(shape, dtype);
   visit_dtype(dtype, [&](auto tag) {
     using T = decltype(tag);
     auto* out = t.mutable_data<T>();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if constexpr (std::is_same_v<T, bf16>) out[i] = bf16(static_cast<float>(values[i]));
-      else out[i] = static_cast<T>(values[i]);
+      if constexpr (std::is_same_v<T, bf16>)
+        out[i] = bf16(static_cast<float>(values[i]));
+      else
+        out[i] = static_cast<T>(values[i]);
     }
   });
   return t;
@@ -49,7 +53,8 @@ const void* Tensor::raw(DType want) const {
 
 void* Tensor::mutable_raw(DType want) {
   const void* p = raw(want);
-  require(storage_.use_count() == 1 && id_ == 0, "tensor: written to after it was shared; tensors are immutable, make a new one");
+  require(storage_.use_count() == 1 && id_ == 0,
+          "tensor: written to after it was shared; tensors are immutable, make a new one");
   return const_cast<void*>(p);
 }
 
@@ -64,8 +69,10 @@ std::vector<double> Tensor::to_vector() const {
     using T = decltype(tag);
     const T* p = data<T>();
     for (std::size_t i = 0; i < v.size(); ++i) {
-      if constexpr (std::is_same_v<T, bf16>) v[i] = static_cast<float>(p[i]);
-      else v[i] = static_cast<double>(p[i]);
+      if constexpr (std::is_same_v<T, bf16>)
+        v[i] = static_cast<float>(p[i]);
+      else
+        v[i] = static_cast<double>(p[i]);
     }
   });
   return v;
@@ -85,8 +92,8 @@ Tensor Tensor::reshaped(const Shape& shape) const {
 }
 
 Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
-  require(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [{}, {}) is outside shape {}", first,
-          first + count, shape_);
+  require(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [{}, {}) is outside shape {}",
+          first, first + count, shape_);
   Tensor t = *this;
   t.shape_ = shape_.with(0, count);
   t.offset_ += dim(0) == 0 ? 0 : first * (size() / dim(0));
@@ -109,8 +116,10 @@ Tensor Tensor::ghost() const {
 
 void require_same_kind(const char* op, const Tensor& a, const Tensor& b) {
   require(a.defined() && b.defined(), "{}: an operand is undefined", op);
-  require(a.dtype() == b.dtype(), "{}: dtypes {} and {} differ; cast one of them", op, name_of(a.dtype()), name_of(b.dtype()));
-  require(a.device() == b.device(), "{}: operands on {} and {}; move one of them", op, name_of(a.device()), name_of(b.device()));
+  require(a.dtype() == b.dtype(), "{}: dtypes {} and {} differ; cast one of them", op, name_of(a.dtype()),
+          name_of(b.dtype()));
+  require(a.device() == b.device(), "{}: operands on {} and {}; move one of them", op, name_of(a.device()),
+          name_of(b.device()));
 }
 
 void require_same(const char* op, const Tensor& a, const Tensor& b) {
@@ -140,8 +149,10 @@ bool is_all_zero(const Tensor& t) {
     using T = decltype(tag);
     const T* p = t.data<T>();
     return std::all_of(p, p + t.size(), [](T v) {
-      if constexpr (std::is_same_v<T, bf16>) return (v.bits & 0x7fffU) == 0;
-      else return v == T{0};
+      if constexpr (std::is_same_v<T, bf16>)
+        return (v.bits & 0x7fffU) == 0;
+      else
+        return v == T{0};
     });
   });
 }

@@ -24,7 +24,9 @@ struct IgnoreField {
 };
 
 template <class T>
-concept HasFields = requires(T& t) { T::fields(t, IgnoreField{}); };
+concept HasFields = requires(T& t) {
+  T::fields(t, IgnoreField{});
+};
 
 inline std::string join_key(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : name.empty() ? prefix : prefix + "." + name;

@@ -18,7 +18,12 @@ herr_t keep(void*) { return 0; }
 
 Image::~Image() { std::free(data_); }
 
-void* Image::allocate(std::size_t size, H5FD_file_image_op_t op, void* self) { return resize(nullptr, size, op, self); }
+void* Image::allocate(std::size_t size, H5FD_file_image_op_t op, void* self) {
+  auto& image = *static_cast<Image*>(self);
+  std::free(image.data_);  // of a file that was opened and closed before
+  image.data_ = nullptr;
+  return resize(nullptr, size, op, self);
+}
 
 void* Image::resize(void* data, std::size_t size, H5FD_file_image_op_t, void* self) {
   auto& image = *static_cast<Image*>(self);

@@ -114,12 +114,14 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   const Handle creation = check(H5Pcreate(H5P_FILE_CREATE), H5Pclose, where);
   check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0, where);
   check(H5Pset_obj_track_times(creation, false) >= 0, where);
-  // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing libhdf5, as older formats
-  // can.
+  // The format of 1.10 puts checksums on all metadata: damage is found instead of crashing
+  // libhdf5, as it can in older formats.
   check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0, where);
   check(state_->image.attach(access), where);
+  // libhdf5 tells files in memory apart by name, and would read an existing one of that name from disk
+  const std::string name = fmt::format("{}.image-{}", path.string(), static_cast<const void*>(state_.get()));
   state_->file =
-      check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, where + ": cannot be created");
+      check(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, where + ": cannot be created");
 }
 
 Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;

@@ -9,7 +9,7 @@
 namespace costate {
 namespace {
 
-// The number that begins every legacy file, as a pickle of protocol 2 holds it: LONG1, ten bytes, little endian.
+// The number that begins every legacy file, as a pickle holds it: ten bytes, little endian.
 constexpr std::string_view legacy_magic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 constexpr std::int64_t legacy_protocol = 1001;
 
@@ -52,7 +52,7 @@ void TorchFile::open_legacy() {
     rest.remove_prefix(p.length);
     return p;
   };
-  require(rest.size() > 16 && rest.substr(0, 16).find(legacy_magic) != std::string_view::npos,
+  require(rest.size() > 16 && rest.substr(0, 32).find(legacy_magic) != std::string_view::npos,
           "{}: is not a PyTorch checkpoint (a plain pickle, or an older format?); save its state_dict with torch.save",
           where);
   next();

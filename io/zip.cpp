@@ -84,10 +84,9 @@ ZipArchive::Entry read_entry(std::string_view bytes, std::size_t& at, std::size_
   std::uint64_t packed = u32(bytes, at + 20), size = u32(bytes, at + 24), local = u32(bytes, at + 42);
   std::uint64_t* fields[3] = {&size, &packed, &local};
   apply_zip64(bytes.substr(at + central_size + name, extra), fields, where);
-  require((u16(bytes, at + 8) & 1U) == 0, "{}: is encrypted", where);
-  require(u16(bytes, at + 10) == 0 && packed == size, "{}: is compressed; PyTorch stores its data uncompressed", where);
+  e.readable = (u16(bytes, at + 8) & 1U) == 0 && u16(bytes, at + 10) == 0 && packed == size;
   e.size = size;
-  e.offset = data_offset(bytes, local, size, where);
+  e.offset = data_offset(bytes, local, packed, where);
   at += central_size + name + extra + comment;
   return e;
 }
@@ -114,6 +113,8 @@ const ZipArchive::Entry* ZipArchive::find(std::string_view name) const {
 }
 
 std::string_view ZipArchive::read(const Entry& entry) const {
+  require(entry.readable, "'{}': entry '{}' is compressed or encrypted; PyTorch stores its data plainly",
+          file_->path().string(), entry.name);
   const std::string_view data = file_->bytes().substr(entry.offset, entry.size);
   const std::lock_guard lock(mutex_);
   if (checked_.contains(entry.offset)) return data;

@@ -21,6 +21,7 @@ class ZipArchive {
     std::size_t offset = 0;  ///< of the data in the file
     std::size_t size = 0;
     std::uint32_t crc = 0;
+    bool readable = true;  ///< stored: neither compressed nor encrypted
   };
 
   /// Reads the central directory. Error when the end record is missing (truncated file), an entry is compressed,
@@ -29,7 +30,8 @@ class ZipArchive {
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }  ///< sorted by name
   [[nodiscard]] const Entry* find(std::string_view name) const;                 ///< nullptr when absent
-  /// The bytes of an entry; the first read of each compares its CRC and throws Error when it differs. Thread-safe.
+  /// The bytes of an entry, which must be readable; the first read of each compares its CRC and throws Error when it
+  /// differs. Thread-safe.
   [[nodiscard]] std::string_view read(const Entry& entry) const;
 
  private:

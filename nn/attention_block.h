@@ -38,7 +38,8 @@ struct AttentionBlock {
   /// (n, h, w, c) -> the same; tokens run row by row.
   [[nodiscard]] Tensor operator()(const Tensor& x) const {
     const Tensor tokens = reshape(group_norm ? (*group_norm)(x) : x, {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
-    const double scale = 1 / std::sqrt(static_cast<double>(to_q.bias.dim(0) / heads));
+    const std::int64_t head_width = to_q.bias.dim(0) / heads;
+    const double scale = 1 / std::sqrt(static_cast<double>(head_width));
     const Tensor mixed = to_out(attention(to_q(tokens), to_k(tokens), to_v(tokens), heads, scale));
     return lincomb(1 / divisor, x, 1 / divisor, reshape(mixed, x.shape()));
   }

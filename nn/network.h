@@ -33,10 +33,11 @@ struct Inputs {
 struct Signature {
   Shape input;  ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
-  bool takes_time = true;      ///< does it read Inputs::t?
-  std::int64_t classes = 0;    ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
-  Shape z;                     ///< one sample's condition, rank 0 if it takes none
-  std::string summary;         ///< a line on the structure
+  bool takes_time = true;  ///< does it read Inputs::t?
+  std::int64_t classes =
+      0;                ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
+  Shape z;              ///< one sample's condition, rank 0 if it takes none
+  std::string summary;  ///< a line on the structure
   /// What the family brings where no file says otherwise: {"prediction", "schedule", "sampling"} as JSON text.
   std::string defaults = "{}";
 };

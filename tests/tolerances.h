@@ -7,7 +7,9 @@
 
 namespace costate::tolerance {
 
-inline double root_length(std::int64_t reduction) { return std::sqrt(static_cast<double>(reduction < 1 ? 1 : reduction)); }
+inline double root_length(std::int64_t reduction) {
+  return std::sqrt(static_cast<double>(reduction < 1 ? 1 : reduction));
+}
 
 /// Two ways of computing the same values, or the duality of two derivatives: both round.
 inline double rounding(DType dtype, std::int64_t reduction) { return 32 * epsilon_of(dtype) * root_length(reduction); }

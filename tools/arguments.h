@@ -25,7 +25,8 @@ class Arguments {
   void option(const std::string& names, std::int64_t& value, const std::string& help, const std::string& shown = "N");
   void option(const std::string& names, std::uint64_t& value, const std::string& help, const std::string& shown = "N");
   /// May be repeated.
-  void option(const std::string& names, std::vector<std::string>& values, const std::string& help, const std::string& shown = "FILE");
+  void option(const std::string& names, std::vector<std::string>& values, const std::string& help,
+              const std::string& shown = "FILE");
   void flag(const std::string& names, bool& value, const std::string& help);
 
  private:

@@ -46,7 +46,8 @@ void Common::apply(const std::vector<std::string>& extensions) const {
   for (const auto& file : out) {
     const std::string extension = std::filesystem::path(file).extension().string();
     if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;
-    throw UsageError(fmt::format("--out {}: this subcommand writes {}", file, extensions.empty() ? "no files" : fmt::format("{}", fmt::join(extensions, ", "))));
+    throw UsageError(fmt::format("--out {}: this subcommand writes {}", file,
+                                 extensions.empty() ? "no files" : fmt::format("{}", fmt::join(extensions, ", "))));
   }
 }
 
@@ -72,7 +73,8 @@ Progress Common::progress(const std::string& what) const {
     const double spent = std::chrono::duration<double>(now - start).count();
     const double left = done > 0 ? spent * static_cast<double>(total - done) / static_cast<double>(done) : 0;
     const int filled = static_cast<int>(30 * done / std::max<std::int64_t>(total, 1));
-    std::cerr << fmt::format("\r{} [{:=<{}}{: <{}}] {}/{}  {:.0f} s left ", what, "", filled, "", 30 - filled, done, total, left);
+    std::cerr << fmt::format("\r{} [{:=<{}}{: <{}}] {}/{}  {:.0f} s left ", what, "", filled, "", 30 - filled, done,
+                             total, left);
     if (done >= total) std::cerr << "\r\033[K";
     std::cerr << std::flush;
   };

@@ -23,15 +23,20 @@ std::string version_text() {
 void check_subcommand(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& c : costate::commands()) names.push_back(c.name);
-  if (std::find(names.begin(), names.end(), name) == names.end()) costate::as_usage([&] { costate::fail_unknown("subcommand", name, names); });
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    costate::as_usage([&] { costate::fail_unknown("subcommand", name, names); });
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("costate: sample diffusion models and differentiate through the sampler.\n"
-               "No ML framework, no Python: trained weights in, pictures and gradients out.", "costate");
+  CLI::App app(
+      "costate: sample diffusion models and differentiate through the sampler.\n"
+      "No ML framework, no Python: trained weights in, pictures and gradients out.",
+      "costate");
   app.set_version_flag("--version", version_text);
   app.require_subcommand(0, 1);
-  app.footer("Start here:\n  costate sample fashion-unet --out garments.png\n  costate info fashion-unet\n  costate SUBCOMMAND --help");
+  app.footer(
+      "Start here:\n  costate sample fashion-unet --out garments.png\n  costate info fashion-unet\n  costate "
+      "SUBCOMMAND --help");
   std::vector<std::pair<CLI::App*, std::function<void()>>> actions;
   for (const auto& command : costate::commands()) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
@@ -60,7 +65,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further is a failed write, which is reported, not a killed program
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a file that may grow no further is a failed write, which is reported, not a killed program
   costate::set_command_line(argc, argv);
   try {
     const int code = run(argc, argv);

@@ -47,12 +47,15 @@ Tensor to_rgb(const Tensor& picture) {
 
 void require_finite(const Tensor& t, const std::string& what) {
   const std::int64_t at = first_non_finite(t);
-  require(at < 0, "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try --dtype f64", what, at, t.shape());
+  require(at < 0,
+          "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try --dtype f64",
+          what, at, t.shape());
 }
 
 void require_images(const Model& model, const std::string& file) {
   const Shape s = model.sample_shape();
-  require(s.rank() == 3 && (s[2] == 1 || s[2] == 3), "{}: a picture needs samples (h, w, 1 or 3), {} has {}; write .h5 instead", file, model.name, s);
+  require(s.rank() == 3 && (s[2] == 1 || s[2] == 3),
+          "{}: a picture needs samples (h, w, 1 or 3), {} has {}; write .h5 instead", file, model.name, s);
 }
 
 }  // namespace costate

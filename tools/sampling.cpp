@@ -18,7 +18,9 @@ namespace {
 // x_T is drawn as this step's noise, which no sampler reaches.
 constexpr std::uint32_t start_step = std::numeric_limits<std::uint32_t>::max();
 
-Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) { return file.contains(name) ? file.read(name) : Tensor(); }
+Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
+  return file.contains(name) ? file.read(name) : Tensor();
+}
 
 }  // namespace
 
@@ -40,16 +42,19 @@ Grid read_grid(const std::string& file) {
   std::vector<double> t, alpha, sigma;
   if (reader.contains("grid")) {
     const Tensor g = reader.read("grid");
-    require(g.rank() == 2 && g.dim(1) == 3, "{}: grid has shape {}, not (levels, 3) for t, alpha, sigma", file, g.shape());
+    require(g.rank() == 2 && g.dim(1) == 3, "{}: grid has shape {}, not (levels, 3) for t, alpha, sigma", file,
+            g.shape());
     const auto v = g.to_vector();
-    for (std::size_t i = 0; i < v.size(); i += 3) t.push_back(v[i]), alpha.push_back(v[i + 1]), sigma.push_back(v[i + 2]);
+    for (std::size_t i = 0; i < v.size(); i += 3)
+      t.push_back(v[i]), alpha.push_back(v[i + 1]), sigma.push_back(v[i + 2]);
   } else {
     require(reader.contains("grid_t") && reader.contains("grid_alpha") && reader.contains("grid_sigma"),
             "{}: holds neither grid (levels, 3) nor grid_t, grid_alpha and grid_sigma", file);
     t = reader.read("grid_t").to_vector();
     alpha = reader.read("grid_alpha").to_vector();
     sigma = reader.read("grid_sigma").to_vector();
-    require(t.size() == alpha.size() && t.size() == sigma.size(), "{}: grid_t, grid_alpha and grid_sigma differ in length", file);
+    require(t.size() == alpha.size() && t.size() == sigma.size(),
+            "{}: grid_t, grid_alpha and grid_sigma differ in length", file);
   }
   Grid grid;
   for (std::size_t i = 0; i < t.size(); ++i) grid.push_back({t[i], alpha[i], sigma[i]});
@@ -57,22 +62,24 @@ Grid read_grid(const std::string& file) {
   return grid;
 }
 
-Run::Run(const SamplingOptions& options, const Common& common, const Model& model) : options_(options), model_(model), seed_(common.seed) {
+Run::Run(const SamplingOptions& options, const Common& common, const Model& model)
+    : options_(options), model_(model), seed_(common.seed) {
   if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
   if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
   stepper_ = &as_usage([&]() -> const Stepper& { return find_stepper(options.sampler); });
   count_ = options.count;
   const bool grid_file = std::filesystem::path(options.grid).extension() == ".h5";
   grid_ = grid_file ? read_grid(options.grid) : as_usage([&] {
-    return make_grid(options.grid.empty() ? model.grid : options.grid, *model.schedule, static_cast<int>(options.steps), model.end, model.offset);
+    return make_grid(options.grid.empty() ? model.grid : options.grid, *model.schedule, static_cast<int>(options.steps),
+                     model.end, model.offset);
   });
   if (options.start.empty()) return;
   const Hdf5Reader start(options.start);
   require(start.contains("x_T"), "{}: holds no x_T (n, ...)", options.start);
   start_x_T_ = cast(start.read("x_T"), DType::f64);
   const Shape want = model.sample_shape();
-  require(start_x_T_.rank() == want.rank() + 1 && start_x_T_.dim(-1) == want[-1], "{}: x_T has shape {}; the model wants (n, ...) of {}",
-          options.start, start_x_T_.shape(), want);
+  require(start_x_T_.rank() == want.rank() + 1 && start_x_T_.dim(-1) == want[-1],
+          "{}: x_T has shape {}; the model wants (n, ...) of {}", options.start, start_x_T_.shape(), want);
   count_ = start_x_T_.dim(0);
   start_noise_ = optional_dataset(start, "noise");
   start_class_ = optional_dataset(start, "class");
@@ -108,11 +115,14 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   if (start_z_null_.defined()) c.z_null = start_z_null_;
   if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
   if (c.z.defined()) return c;
-  if (!options_.classes.empty()) c.classes = repeat_labels(integer_list("--class", options_.classes), first, rows);
-  else if (start_class_.defined()) c.classes = cast(rows_of(start_class_, first, rows), DType::i32);
+  if (!options_.classes.empty())
+    c.classes = repeat_labels(integer_list("--class", options_.classes), first, rows);
+  else if (start_class_.defined())
+    c.classes = cast(rows_of(start_class_, first, rows), DType::i32);
   else if (s.classes > 0) {
     std::vector<std::int64_t> all;
-    for (std::int64_t k = 0; k < std::max<std::int64_t>(s.classes - 1, 1); ++k) all.push_back(k);  // the last row is "no class"
+    for (std::int64_t k = 0; k < std::max<std::int64_t>(s.classes - 1, 1); ++k)
+      all.push_back(k);  // the last row is "no class"
     c.classes = repeat_labels(all, first, rows);
   }
   return c;
@@ -121,8 +131,8 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
 Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const {
   Noise noise = fresh_noise(seed_, static_cast<std::uint64_t>(first));
   if (start_noise_.defined()) {
-    require(start_noise_.rank() >= 2 && start_noise_.dim(1) == count_, "{}: noise has shape {}, not (steps, {}, ...)", options_.start,
-            start_noise_.shape(), count_);
+    require(start_noise_.rank() >= 2 && start_noise_.dim(1) == count_, "{}: noise has shape {}, not (steps, {}, ...)",
+            options_.start, start_noise_.shape(), count_);
     noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
   }
   return {.denoiser = c.denoiser, .grid = grid_, .stepper = *stepper_, .noise = noise, .eta = options_.eta};

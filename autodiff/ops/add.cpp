@@ -27,12 +27,15 @@ struct Op {
 
 }  // namespace
 
-Tensor lincomb(double alpha, const Tensor& a, double beta, const Tensor& b) { return apply_op(Op{alpha, beta}, {a, b}); }
+Tensor lincomb(double alpha, const Tensor& a, double beta, const Tensor& b) {
+  return apply_op(Op{alpha, beta}, {a, b});
+}
 Tensor add(const Tensor& a, const Tensor& b) { return lincomb(1, a, 1, b); }
 Tensor sub(const Tensor& a, const Tensor& b) { return lincomb(1, a, -1, b); }
 
 Tensor add_scalar(const Tensor& x, double c) {
-  return add(x, Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.dtype(), x.device()));
+  return add(x, Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.dtype(),
+                             x.device()));
 }
 
 Tensor detail::sum_of(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : add(a, b); }

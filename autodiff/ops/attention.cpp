@@ -34,10 +34,11 @@ struct Op {
   [[nodiscard]] Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v) const {
     require_same_kind(name, q, k);
     require_same_kind(name, q, v);
-    require(q.rank() == 3 && k.rank() == 3 && v.rank() == 3 && q.dim(0) == k.dim(0) && k.dim(0) == v.dim(0) && k.dim(1) == v.dim(1) &&
-                q.dim(2) == k.dim(2),
+    require(q.rank() == 3 && k.rank() == 3 && v.rank() == 3 && q.dim(0) == k.dim(0) && k.dim(0) == v.dim(0) &&
+                k.dim(1) == v.dim(1) && q.dim(2) == k.dim(2),
             "{}: wants q (n, t, d), k (n, s, d), v (n, s, e), got {}, {}, {}", name, q.shape(), k.shape(), v.shape());
-    require(heads >= 1 && q.dim(2) % heads == 0 && v.dim(2) % heads == 0, "{}: widths {} and {} do not divide into {} heads", name, q.dim(2), v.dim(2), heads);
+    require(heads >= 1 && q.dim(2) % heads == 0 && v.dim(2) % heads == 0,
+            "{}: widths {} and {} do not divide into {} heads", name, q.dim(2), v.dim(2), heads);
     return spec(q, k, v);
   }
 };

@@ -22,7 +22,9 @@ struct Op {
     return to_stored(dw, g.dtype());
   }
   // <h, conv2d_dw(x, g)> = <g, conv2d(x, h)>
-  [[nodiscard]] Tensor wrt0(const Tensor& h, const Tensor& g, const Tensor& x) const { return conv2d_dx(g, h, x.shape(), geometry); }
+  [[nodiscard]] Tensor wrt0(const Tensor& h, const Tensor& g, const Tensor& x) const {
+    return conv2d_dx(g, h, x.shape(), geometry);
+  }
   [[nodiscard]] Tensor wrt1(const Tensor& h, const Tensor& x, const Tensor&) const { return conv2d(x, h, geometry); }
 };
 

@@ -23,7 +23,9 @@ struct Op {
   }
   // Linear in g with transpose conv2d, linear in w like <h, conv2d_dx(g, w)> = <g, conv2d(h, w)>.
   [[nodiscard]] Tensor wrt0(const Tensor& h, const Tensor& w, const Tensor&) const { return conv2d(h, w, geometry); }
-  [[nodiscard]] Tensor wrt1(const Tensor& h, const Tensor& g, const Tensor& w) const { return conv2d_dw(h, g, w.shape(), geometry); }
+  [[nodiscard]] Tensor wrt1(const Tensor& h, const Tensor& g, const Tensor& w) const {
+    return conv2d_dw(h, g, w.shape(), geometry);
+  }
 };
 
 }  // namespace

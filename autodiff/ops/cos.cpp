@@ -17,7 +17,7 @@ struct Op {
     cos_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor& ) const { return scale(sin(x), -1); }
+  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor&) const { return scale(sin(x), -1); }
 };
 
 }  // namespace

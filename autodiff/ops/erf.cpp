@@ -21,7 +21,9 @@ struct Op {
     erf_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor& ) const { return scale(exp(scale(mul(x, x), -1)), 2 / std::sqrt(std::numbers::pi)); }
+  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor&) const {
+    return scale(exp(scale(mul(x, x), -1)), 2 / std::sqrt(std::numbers::pi));
+  }
 };
 
 }  // namespace

@@ -15,7 +15,7 @@ struct Op {
     exp_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& , const Tensor& y) const { return y; }
+  [[nodiscard]] Tensor slope(const Tensor&, const Tensor& y) const { return y; }
 };
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace costate {
 namespace {
 
 void check(const char* name, const Tensor& x) {
-  require(x.defined() && is_floating(x.dtype()), "{}: wants a floating tensor, got {}", name, x.defined() ? name_of(x.dtype()) : "none");
+  require(x.defined() && is_floating(x.dtype()), "{}: wants a floating tensor, got {}", name,
+          x.defined() ? name_of(x.dtype()) : "none");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ struct Op {
   GroupNormSpec attributes;
 
   [[nodiscard]] Tensor spec(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
-    const Shape grouped{x.dim(0), x.dim(1) * x.dim(2), attributes.groups, x.dim(3) / attributes.groups}, one{x.dim(0), 1, attributes.groups, 1};
+    const Shape grouped{x.dim(0), x.dim(1) * x.dim(2), attributes.groups, x.dim(3) / attributes.groups},
+        one{x.dim(0), 1, attributes.groups, 1};
     const double weight = 1.0 / static_cast<double>(grouped[1] * grouped[3]);
     const Tensor u = reshape(x, grouped);
     const Tensor centred = sub(u, scale(sum_to(u, one), weight));
@@ -36,9 +37,10 @@ struct Op {
     require_same_kind(name, x, gamma);
     require_same_kind(name, x, beta);
     require(x.rank() == 4, "{}: wants x (n, h, w, c), got {}", name, x.shape());
-    require(attributes.groups >= 1 && x.dim(3) % attributes.groups == 0, "{}: {} channels do not divide into {} groups", name, x.dim(3), attributes.groups);
-    require(gamma.shape() == Shape{x.dim(3)} && beta.shape() == gamma.shape(), "{}: scale {} and shift {} for {} channels", name,
-            gamma.shape(), beta.shape(), x.dim(3));
+    require(attributes.groups >= 1 && x.dim(3) % attributes.groups == 0, "{}: {} channels do not divide into {} groups",
+            name, x.dim(3), attributes.groups);
+    require(gamma.shape() == Shape{x.dim(3)} && beta.shape() == gamma.shape(),
+            "{}: scale {} and shift {} for {} channels", name, gamma.shape(), beta.shape(), x.dim(3));
     const Tensor u = to_compute(x);
     Tensor y = Tensor::empty(u.shape(), u.dtype(), u.device());
     group_norm_kernel(u.device(), attributes, u, to_compute(gamma), to_compute(beta), y);
@@ -61,14 +63,15 @@ struct Op {
 
 }  // namespace
 
-Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, std::int64_t groups, double eps, bool silu) {
+Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, std::int64_t groups, double eps,
+                  bool silu) {
   return apply_op(Op{{groups, eps, silu}}, {x, gamma, beta});
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   require(x.rank() >= 1 && x.dim(-1) > 0, "layer_norm: wants (..., c), got {}", x.shape());
-  require(gamma.shape() == Shape{x.dim(-1)} && beta.shape() == gamma.shape(), "layer_norm: scale {} and shift {} for {} channels",
-          gamma.shape(), beta.shape(), x.dim(-1));
+  require(gamma.shape() == Shape{x.dim(-1)} && beta.shape() == gamma.shape(),
+          "layer_norm: scale {} and shift {} for {} channels", gamma.shape(), beta.shape(), x.dim(-1));
   const Tensor rows = reshape(x, {x.size() / x.dim(-1), 1, 1, x.dim(-1)});
   return reshape(group_norm(rows, gamma, beta, 1, eps), x.shape());
 }

@@ -16,7 +16,7 @@ struct Op {
     log_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor& ) const { return reciprocal(x); }
+  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor&) const { return reciprocal(x); }
 };
 
 }  // namespace

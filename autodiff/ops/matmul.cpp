@@ -16,8 +16,8 @@ struct Op {
 
   [[nodiscard]] Tensor forward(const Tensor& a, const Tensor& b) const {
     require_same_kind(name, a, b);
-    require(a.rank() == 3 && b.rank() == 3 && (b.dim(0) == a.dim(0) || b.dim(0) == 1), "{}: wants (batch, m, k) and (batch or 1, k, n), got {} and {}",
-            name, a.shape(), b.shape());
+    require(a.rank() == 3 && b.rank() == 3 && (b.dim(0) == a.dim(0) || b.dim(0) == 1),
+            "{}: wants (batch, m, k) and (batch or 1, k, n), got {} and {}", name, a.shape(), b.shape());
     const auto k = ta ? a.dim(1) : a.dim(2);
     require(k == (tb ? b.dim(2) : b.dim(1)), "{}: {}{} and {}{} do not chain", name, a.shape(), ta ? "^T" : "",
             b.shape(), tb ? "^T" : "");
@@ -29,7 +29,8 @@ struct Op {
   // c = op(a) op(b):  d op(a) = g op(b)^T,  d op(b) = op(a)^T g; a shared factor sums over the batch.
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& b, const Tensor& a) const {
     if (!ta) return matmul(g, b, false, !tb);
-    return b.dim(0) == a.dim(0) ? matmul(b, g, tb, true) : matmul(broadcast_to(b, b.shape().with(0, a.dim(0))), g, tb, true);
+    return b.dim(0) == a.dim(0) ? matmul(b, g, tb, true)
+                                : matmul(broadcast_to(b, b.shape().with(0, a.dim(0))), g, tb, true);
   }
   [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& a, const Tensor& b) const {
     return sum_to(tb ? matmul(g, a, true, ta) : matmul(a, g, !ta, false), b.shape());
@@ -43,7 +44,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
 }
 
 Tensor matmul_weight(const Tensor& x, const Tensor& w) {
-  require(x.rank() >= 1 && w.rank() == 2, "matmul_weight: wants (..., k) and (k, n), got {} and {}", x.shape(), w.shape());
+  require(x.rank() >= 1 && w.rank() == 2, "matmul_weight: wants (..., k) and (k, n), got {} and {}", x.shape(),
+          w.shape());
   const std::int64_t k = x.dim(-1);
   const Tensor rows = reshape(x, {1, k == 0 ? 0 : x.size() / k, k});
   return reshape(matmul(rows, reshape(w, {1, w.dim(0), w.dim(1)})), x.shape().with(-1, w.dim(1)));

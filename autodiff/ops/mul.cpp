@@ -18,8 +18,12 @@ struct Op {
     mul_kernel(a.device(), a, b, y);
     return y;
   }
-  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& b, const Tensor& a) const { return sum_to(mul(g, b), a.shape()); }
-  [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& a, const Tensor& b) const { return sum_to(mul(g, a), b.shape()); }
+  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& b, const Tensor& a) const {
+    return sum_to(mul(g, b), a.shape());
+  }
+  [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& a, const Tensor& b) const {
+    return sum_to(mul(g, a), b.shape());
+  }
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ struct Op {
     reciprocal_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& , const Tensor& y) const { return scale(mul(y, y), -1); }
+  [[nodiscard]] Tensor slope(const Tensor&, const Tensor& y) const { return scale(mul(y, y), -1); }
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ struct Op {
     relu_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor& ) const { return step(x); }
+  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor&) const { return step(x); }
 };
 
 }  // namespace

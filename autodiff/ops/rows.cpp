@@ -8,8 +8,9 @@ namespace costate {
 namespace {
 
 void check(const char* name, const Tensor& x, const Tensor& index) {
-  require(x.rank() == 2 && index.rank() == 1 && index.dtype() == DType::i32, "{}: wants a matrix and i32 indices, got {} and {} {}",
-          name, x.shape(), index.shape(), name_of(index.dtype()));
+  require(x.rank() == 2 && index.rank() == 1 && index.dtype() == DType::i32,
+          "{}: wants a matrix and i32 indices, got {} and {} {}", name, x.shape(), index.shape(),
+          name_of(index.dtype()));
 }
 
 struct Gather {
@@ -22,7 +23,9 @@ struct Gather {
     gather_rows_kernel(table.device(), table, index, y);
     return y;
   }
-  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const { return scatter_add_rows(g, index, in[0].dim(0)); }
+  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const {
+    return scatter_add_rows(g, index, in[0].dim(0));
+  }
 };
 
 struct ScatterAdd {
@@ -43,6 +46,8 @@ struct ScatterAdd {
 }  // namespace
 
 Tensor gather_rows(const Tensor& table, const Tensor& index) { return apply_op(Gather{index}, {table}); }
-Tensor scatter_add_rows(const Tensor& g, const Tensor& index, std::int64_t rows) { return apply_op(ScatterAdd{index, rows}, {g}); }
+Tensor scatter_add_rows(const Tensor& g, const Tensor& index, std::int64_t rows) {
+  return apply_op(ScatterAdd{index, rows}, {g});
+}
 
 }  // namespace costate

@@ -18,7 +18,7 @@ struct Op {
     sigmoid_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& , const Tensor& y) const { return mul(y, add_scalar(scale(y, -1), 1)); }
+  [[nodiscard]] Tensor slope(const Tensor&, const Tensor& y) const { return mul(y, add_scalar(scale(y, -1), 1)); }
 };
 
 }  // namespace

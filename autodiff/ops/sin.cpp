@@ -16,7 +16,7 @@ struct Op {
     sin_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor& ) const { return cos(x); }
+  [[nodiscard]] Tensor slope(const Tensor& x, const Tensor&) const { return cos(x); }
 };
 
 }  // namespace

@@ -20,8 +20,8 @@ struct Slice {
   std::int64_t first, count;
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    require(first >= 0 && count >= 0 && first + count <= x.dim(axis), "{}: [{}, {}) is outside axis {} of {}", name, first,
-            first + count, axis, x.shape());
+    require(first >= 0 && count >= 0 && first + count <= x.dim(axis), "{}: [{}, {}) is outside axis {} of {}", name,
+            first, first + count, axis, x.shape());
     if (axis == 0) return x.rows(first, count);
     const Shape shape = x.shape().with(axis, count);
     Tensor y = Tensor::empty(shape, x.dtype(), x.device());
@@ -48,7 +48,9 @@ struct Pad {
     copy_kernel(x.device(), box, x, y);
     return y;
   }
-  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const { return slice(g, axis, before, in[0].dim(axis)); }
+  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const {
+    return slice(g, axis, before, in[0].dim(axis));
+  }
 };
 
 }  // namespace

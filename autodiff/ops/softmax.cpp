@@ -60,8 +60,8 @@ Tensor softmax(const Tensor& x) {
 Tensor max_last(const Tensor& x) { return apply_op(MaxLast{}, {x}); }
 
 Tensor log_sum_exp(const Tensor& x) {
-  require(x.rank() > 0 && is_floating(x.dtype()) && x.dim(-1) > 0, "log_sum_exp: wants floating rows, got {} {}", name_of(x.dtype()),
-          x.shape());
+  require(x.rank() > 0 && is_floating(x.dtype()) && x.dim(-1) > 0, "log_sum_exp: wants floating rows, got {} {}",
+          name_of(x.dtype()), x.shape());
   const Tensor top = max_last(x);
   return add(log(sum_to(exp(sub(x, top)), top.shape())), top);
 }

@@ -17,7 +17,7 @@ struct Op {
     sqrt_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& , const Tensor& y) const { return scale(reciprocal(y), 0.5); }
+  [[nodiscard]] Tensor slope(const Tensor&, const Tensor& y) const { return scale(reciprocal(y), 0.5); }
 };
 
 }  // namespace

@@ -28,7 +28,9 @@ struct SumTo {
     sum_to_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const { return broadcast_to(g, in[0].shape()); }
+  [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const {
+    return broadcast_to(g, in[0].shape());
+  }
 };
 
 struct BroadcastTo {
@@ -52,7 +54,9 @@ struct BroadcastTo {
 }  // namespace
 
 Tensor sum_to(const Tensor& x, const Shape& shape) { return x.shape() == shape ? x : apply_op(SumTo{shape}, {x}); }
-Tensor broadcast_to(const Tensor& x, const Shape& shape) { return x.shape() == shape ? x : apply_op(BroadcastTo{shape}, {x}); }
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  return x.shape() == shape ? x : apply_op(BroadcastTo{shape}, {x});
+}
 Tensor sum(const Tensor& x) { return reshape(sum_to(reshape(x, {x.size()}), {1}), {}); }
 Tensor mean(const Tensor& x) { return scale(sum(x), 1.0 / static_cast<double>(x.size())); }
 Tensor inner(const Tensor& a, const Tensor& b) {

@@ -18,7 +18,7 @@ struct Op {
     tanh_kernel(x.device(), x, y);
     return y;
   }
-  [[nodiscard]] Tensor slope(const Tensor& , const Tensor& y) const { return add_scalar(scale(mul(y, y), -1), 1); }
+  [[nodiscard]] Tensor slope(const Tensor&, const Tensor& y) const { return add_scalar(scale(mul(y, y), -1), 1); }
 };
 
 }  // namespace

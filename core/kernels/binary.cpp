@@ -86,7 +86,8 @@ void binary(const Tensor& a, const Tensor& b, Tensor& y, const F& f) {
   const Loops l = loops_of(y.shape(), a.shape(), b.shape());
   visit_dtype(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    run_loops(l, a.data<T>(), b.data<T>(), y.mutable_data<T>(), [&](T u, T v) { return narrow<T>(f(widen(u), widen(v))); });
+    run_loops(l, a.data<T>(), b.data<T>(), y.mutable_data<T>(),
+              [&](T u, T v) { return narrow<T>(f(widen(u), widen(v))); });
   });
 }
 

@@ -12,7 +12,8 @@ void mul(const Tensor& a, const Tensor& b, Tensor& y);
 }  // namespace cpu
 
 /// y = alpha a + beta b
-inline constexpr Kernel<void(double, double, const Tensor&, const Tensor&, Tensor&)> lincomb_kernel{"lincomb", cpu::lincomb};
+inline constexpr Kernel<void(double, double, const Tensor&, const Tensor&, Tensor&)> lincomb_kernel{"lincomb",
+                                                                                                    cpu::lincomb};
 /// y = a b
 inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> mul_kernel{"mul", cpu::mul};
 

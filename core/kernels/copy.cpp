@@ -27,7 +27,8 @@ CopyBox merged(const CopyBox& box) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(box.rank); ++i) {
     if (box.extent[i] == 1) continue;
     const auto last = static_cast<std::size_t>(m.rank) - 1;
-    if (m.rank > 0 && m.from_step[last] == box.from_step[i] * box.extent[i] && m.to_step[last] == box.to_step[i] * box.extent[i]) {
+    if (m.rank > 0 && m.from_step[last] == box.from_step[i] * box.extent[i] &&
+        m.to_step[last] == box.to_step[i] * box.extent[i]) {
       m.extent[last] *= box.extent[i];
       m.from_step[last] = box.from_step[i];
       m.to_step[last] = box.to_step[i];
@@ -92,10 +93,14 @@ void cpu::cast(const Tensor& from, Tensor& to) {
       T* out = to.mutable_data<T>();
       parallel_ranges(from.size(), 16384, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t i = first; i < last; ++i) {
-          if constexpr (std::is_same_v<F, T>) out[i] = in[i];
-          else if constexpr (std::is_same_v<T, bf16>) out[i] = bf16(static_cast<float>(in[i]));
-          else if constexpr (std::is_same_v<F, bf16>) out[i] = static_cast<T>(static_cast<float>(in[i]));
-          else out[i] = static_cast<T>(in[i]);
+          if constexpr (std::is_same_v<F, T>)
+            out[i] = in[i];
+          else if constexpr (std::is_same_v<T, bf16>)
+            out[i] = bf16(static_cast<float>(in[i]));
+          else if constexpr (std::is_same_v<F, bf16>)
+            out[i] = static_cast<T>(static_cast<float>(in[i]));
+          else
+            out[i] = static_cast<T>(in[i]);
         }
       });
     });

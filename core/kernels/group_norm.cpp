@@ -87,7 +87,8 @@ void band_forward(const Band<T>& b, const Channels<T>& k, bool silu, T* y) {
 
 /// du = g, or g times the slope of silu at u; written to `du`, with sums of du and of du * xhat per channel.
 template <class T>
-void band_backward(const Band<T>& b, const Channels<T>& k, bool silu, const T* g, T* du, double* sum, double* sum_xhat) {
+void band_backward(const Band<T>& b, const Channels<T>& k, bool silu, const T* g, T* du, double* sum,
+                   double* sum_xhat) {
   const hn::ScalableTag<T> d;
   const hn::ScalableTag<double> d64;
   const std::size_t half = hn::Lanes(d64);
@@ -129,8 +130,10 @@ void band_dx(const Band<T>& b, const Channels<T>& k, const T* a, const T* bx, T*
   for (std::size_t i = 0; i < b.pixels; ++i) {
     for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
       const std::size_t n = b.channels - c, at = i * b.channels + c;
-      const auto xhat = hn::Mul(hn::Sub(load_some(d, b.x + at, n), load_some(d, k.mean.data() + c, n)), load_some(d, k.rstd.data() + c, n));
-      const auto direct = hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale.data() + c, n), load_some(d, a + c, n));
+      const auto xhat = hn::Mul(hn::Sub(load_some(d, b.x + at, n), load_some(d, k.mean.data() + c, n)),
+                                load_some(d, k.rstd.data() + c, n));
+      const auto direct =
+          hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale.data() + c, n), load_some(d, a + c, n));
       store_some(hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct), d, du + at, n);
     }
   }
@@ -161,11 +164,18 @@ template <class T>
 class Norm {
  public:
   Norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta)
-      : spec_(spec), x_(x.data<T>()), gamma_(gamma.data<T>()), beta_(beta.data<T>()), images_(x.dim(0)),
-        pixels_(x.dim(1) * x.dim(2)), channels_(x.dim(3)),
+      : spec_(spec),
+        x_(x.data<T>()),
+        gamma_(gamma.data<T>()),
+        beta_(beta.data<T>()),
+        images_(x.dim(0)),
+        pixels_(x.dim(1) * x.dim(2)),
+        channels_(x.dim(3)),
         bands_(std::clamp<std::int64_t>(pixels_ * channels_ / 16384, 1, std::min<std::int64_t>(pixels_, 16))) {
-    if constexpr (std::is_same_v<T, float>) loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f32)();
-    else loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f64)();
+    if constexpr (std::is_same_v<T, float>)
+      loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f32)();
+    else
+      loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f64)();
     const auto mean = group_means(nullptr), variance = group_means(mean.data());
     constants_.resize(static_cast<std::size_t>(images_));
     for (std::int64_t i = 0; i < images_; ++i) set_constants(i, mean, variance);
@@ -182,8 +192,8 @@ class Norm {
     std::vector<double> part(scratch()), part_xhat(scratch());
     over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
       const auto slot = slot_of(image, first);
-      loops_.backward(band, at(image), spec_.silu, g + offset(image, first), du + offset(image, first), part.data() + slot,
-                      part_xhat.data() + slot);
+      loops_.backward(band, at(image), spec_.silu, g + offset(image, first), du + offset(image, first),
+                      part.data() + slot, part_xhat.data() + slot);
     });
     sum = add_bands(part);
     sum_xhat = add_bands(part_xhat);
@@ -197,7 +207,8 @@ class Norm {
           s += static_cast<double>(gamma_[k]) * sum[i * c + k];
           sx += static_cast<double>(gamma_[k]) * sum_xhat[i * c + k];
         }
-        const double factor = static_cast<double>(constants_[i].rstd[group]) / static_cast<double>(pixels_ * static_cast<std::int64_t>(width));
+        const double factor = static_cast<double>(constants_[i].rstd[group]) /
+                              static_cast<double>(pixels_ * static_cast<std::int64_t>(width));
         std::fill_n(a.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(s * factor));
         std::fill_n(b.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(sx * factor));
       }
@@ -209,7 +220,9 @@ class Norm {
 
  private:
   [[nodiscard]] const Channels<T>& at(std::int64_t image) const { return constants_[static_cast<std::size_t>(image)]; }
-  [[nodiscard]] std::int64_t offset(std::int64_t image, std::int64_t pixel) const { return (image * pixels_ + pixel) * channels_; }
+  [[nodiscard]] std::int64_t offset(std::int64_t image, std::int64_t pixel) const {
+    return (image * pixels_ + pixel) * channels_;
+  }
   [[nodiscard]] std::size_t scratch() const { return static_cast<std::size_t>(images_ * bands_ * channels_); }
   [[nodiscard]] std::int64_t slot_of(std::int64_t image, std::int64_t first) const {
     return (image * bands_ + (first * bands_ + pixels_ - 1) / pixels_) * channels_;
@@ -221,7 +234,9 @@ class Norm {
     parallel_for(images_ * bands_, [&](std::int64_t job) {
       const std::int64_t image = job / bands_, band = job % bands_;
       const std::int64_t first = pixels_ * band / bands_, last = pixels_ * (band + 1) / bands_;
-      run(image, first, Band<T>{x_ + offset(image, first), static_cast<std::size_t>(last - first), static_cast<std::size_t>(channels_)});
+      run(image, first,
+          Band<T>{x_ + offset(image, first), static_cast<std::size_t>(last - first),
+                  static_cast<std::size_t>(channels_)});
     });
   }
 
@@ -246,7 +261,8 @@ class Norm {
     for (std::size_t group = 0; group < sum.size(); group += width) {
       double total = 0;
       for (std::size_t k = group; k < group + width; ++k) total += sum[k];
-      std::fill_n(sum.begin() + static_cast<std::ptrdiff_t>(group), width, total / static_cast<double>(pixels_ * static_cast<std::int64_t>(width)));
+      std::fill_n(sum.begin() + static_cast<std::ptrdiff_t>(group), width,
+                  total / static_cast<double>(pixels_ * static_cast<std::int64_t>(width)));
     }
     return sum;
   }
@@ -292,8 +308,8 @@ void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& g
   });
 }
 
-void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& g,
-                         GroupNormGrads& grads) {
+void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                         const Tensor& g, GroupNormGrads& grads) {
   visit_compute(x.dtype(), "group_norm_vjp", [&](auto tag) {
     using T = decltype(tag);
     std::vector<double> sum, sum_xhat;

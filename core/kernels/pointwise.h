@@ -17,8 +17,10 @@ T widen(T v) {
 }
 template <class T, class C>
 T narrow(C v) {
-  if constexpr (std::is_same_v<T, bf16>) return bf16(static_cast<float>(v));
-  else return static_cast<T>(v);
+  if constexpr (std::is_same_v<T, bf16>)
+    return bf16(static_cast<float>(v));
+  else
+    return static_cast<T>(v);
 }
 
 using PointwiseKernel = Kernel<void(const Tensor& x, Tensor& y)>;

@@ -63,7 +63,8 @@ template <class T>
 void add_runs(const T* x, T* y, const std::vector<Axis>& kept, const std::vector<Axis>& summed, std::int64_t width) {
   const std::int64_t runs = count_of(summed), pieces = (width + chunk - 1) / chunk, outputs = count_of(kept);
   std::vector<double> partial(static_cast<std::size_t>(outputs * runs * pieces));
-  parallel_ranges(static_cast<std::int64_t>(partial.size()), std::max<std::int64_t>(1, chunk / std::max<std::int64_t>(width, 1)),
+  parallel_ranges(static_cast<std::int64_t>(partial.size()),
+                  std::max<std::int64_t>(1, chunk / std::max<std::int64_t>(width, 1)),
                   [&](std::int64_t first, std::int64_t last) {
                     for (std::int64_t job = first; job < last; ++job) {
                       const std::int64_t piece = job % pieces, run = job / pieces % runs, out = job / pieces / runs;

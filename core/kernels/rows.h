@@ -12,8 +12,10 @@ void scatter_add_rows(const Tensor& g, const Tensor& index, Tensor& table);
 }  // namespace cpu
 
 /// y[i] = table[index[i]]; table (rows, d), index (n) i32, y (n, d). An index outside the table throws.
-inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> gather_rows_kernel{"gather_rows", cpu::gather_rows};
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> gather_rows_kernel{"gather_rows",
+                                                                                        cpu::gather_rows};
 /// table[index[i]] += g[i] in the order of i, from zero; g (n, d), table (rows, d).
-inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> scatter_add_rows_kernel{"scatter_add_rows", cpu::scatter_add_rows};
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> scatter_add_rows_kernel{"scatter_add_rows",
+                                                                                             cpu::scatter_add_rows};
 
 }  // namespace costate

@@ -59,8 +59,10 @@ namespace {
 
 template <class T>
 SiluLoops<T> loops() {
-  if constexpr (std::is_same_v<T, float>) return HWY_DYNAMIC_DISPATCH(silu_f32)();
-  else return HWY_DYNAMIC_DISPATCH(silu_f64)();
+  if constexpr (std::is_same_v<T, float>)
+    return HWY_DYNAMIC_DISPATCH(silu_f32)();
+  else
+    return HWY_DYNAMIC_DISPATCH(silu_f64)();
 }
 
 }  // namespace

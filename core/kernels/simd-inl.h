@@ -1,6 +1,6 @@
 // Vector helpers shared by the Highway kernels. Included once per instruction set by foreach_target.
-#include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
 
 #include <cstring>
 

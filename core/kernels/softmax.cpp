@@ -86,8 +86,10 @@ namespace {
 
 template <class T>
 SoftmaxLoops<T> loops() {
-  if constexpr (std::is_same_v<T, float>) return HWY_DYNAMIC_DISPATCH(softmax_f32)();
-  else return HWY_DYNAMIC_DISPATCH(softmax_f64)();
+  if constexpr (std::is_same_v<T, float>)
+    return HWY_DYNAMIC_DISPATCH(softmax_f32)();
+  else
+    return HWY_DYNAMIC_DISPATCH(softmax_f64)();
 }
 
 /// Calls run(first row, rows) on pieces of some thousand elements.
@@ -95,8 +97,9 @@ template <class Run>
 void over_rows(const Tensor& x, const Run& run) {
   const std::int64_t width = x.dim(-1);
   if (x.size() == 0) return;
-  parallel_ranges(x.size() / width, std::max<std::int64_t>(1, 8192 / width),
-                  [&](std::int64_t first, std::int64_t last) { run(first * width, static_cast<std::size_t>(last - first)); });
+  parallel_ranges(
+      x.size() / width, std::max<std::int64_t>(1, 8192 / width),
+      [&](std::int64_t first, std::int64_t last) { run(first * width, static_cast<std::size_t>(last - first)); });
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx);
 /// y = e^(x - max x) / sum e^(x - max x)
 inline constexpr Kernel<void(const Tensor&, Tensor&)> softmax_kernel{"softmax", cpu::softmax};
 /// dx = y (g - <g, y>), with y the softmax
-inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> softmax_vjp_kernel{"softmax_vjp", cpu::softmax_vjp};
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> softmax_vjp_kernel{"softmax_vjp",
+                                                                                        cpu::softmax_vjp};
 
 }  // namespace costate

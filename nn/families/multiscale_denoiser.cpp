@@ -29,7 +29,7 @@ struct ScaleNorm {
 
 struct MultiscaleDenoiser {
   std::vector<Conv2d> conv_layers;
-  std::vector<ScaleNorm> norms;  ///< after each convolution but the first and the last
+  std::vector<ScaleNorm> norms;          ///< after each convolution but the first and the last
   std::int64_t height = 40, width = 40;  ///< the usual size; any other works
 
   static void fields(auto& self, auto&& visit) {
@@ -52,7 +52,8 @@ struct MultiscaleDenoiser {
     s.input = {height, width, conv_layers.front().weight.dim(2)};
     s.out_channels = conv_layers.back().weight.dim(3);
     s.takes_time = false;
-    s.summary = fmt::format("blind denoiser of {} bias-free convolutions, {} channels", conv_layers.size(), conv_layers.front().weight.dim(3));
+    s.summary = fmt::format("blind denoiser of {} bias-free convolutions, {} channels", conv_layers.size(),
+                            conv_layers.front().weight.dim(3));
     // Images in [0, 1] under noise of sigma 0.01 to 1, drawn around grey.
     s.defaults = R"({"prediction": "noise", "schedule": {"type": "edm", "sigma_min": 0.01, "sigma_max": 1},
                      "sampling": {"grid": "lambda", "final": "zero", "range": [0, 1], "prior_mean": 0.5}})";

@@ -14,7 +14,7 @@
 namespace costate {
 namespace {
 
-constexpr int frequencies = 4;
+constexpr std::int64_t frequencies = 4;
 
 struct TinyEpsNet {
   Linear l1, l2, l3;

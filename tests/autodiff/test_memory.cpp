@@ -54,7 +54,9 @@ BOOST_AUTO_TEST_CASE(frozen_weights_keep_no_activations) {
 BOOST_AUTO_TEST_CASE(only_wanted_gradients_are_computed) {
   const Tensor x = Tensor::full({1, 16, 16, 8}, 0.5), w = Tensor::full({3, 3, 8, 8}, 0.01);
   const Tensor g = Tensor::full({1, 16, 16, 8}, 1);
-  const Tensors back = vjp([](const Tensors& in) { return Tensors{conv2d(in[0], in[1], same_padding(3, 3))}; }, {x, w}, {true, false}).pull({g});
+  const Tensors back =
+      vjp([](const Tensors& in) { return Tensors{conv2d(in[0], in[1], same_padding(3, 3))}; }, {x, w}, {true, false})
+          .pull({g});
   BOOST_TEST(back[0].defined());
   BOOST_TEST(!back[1].defined());
 }
@@ -140,7 +142,8 @@ BOOST_AUTO_TEST_CASE(custom_derivatives_are_called_and_differentiate) {
   BOOST_TEST(counts->pulls == 1);
   // Reverse over reverse passes through the rule, which is written with ops.
   BOOST_TEST(vjp([&](const Tensors& in) { return value_and_grad(total, in).second; }, {x}).pull({one})[0].item() == 12);
-  BOOST_CHECK_EXCEPTION(static_cast<void>(jvp([&](const Tensors& in) { return Tensors{cube(in)}; }, {x}, {one})), Error, names("cube"));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(jvp([&](const Tensors& in) { return Tensors{cube(in)}; }, {x}, {one})), Error,
+                        names("cube"));
 }
 
 BOOST_AUTO_TEST_CASE(captured_values_throw) {
@@ -150,8 +153,9 @@ BOOST_AUTO_TEST_CASE(captured_values_throw) {
   };
   BOOST_CHECK_EXCEPTION(static_cast<void>(value_and_grad(captured, {x})), Error, names("mul"));
   const auto in_custom = [](const Tensors& outer) {
-    return sum(custom_derivative("mine", [&](const Tensors& in) { return Tensors{add(in[0], outer[0])}; },
-                                 [](const Tensors&, const Tensors&, const Tensors& g) { return g; }, {outer[0]})[0]);
+    return sum(custom_derivative(
+        "mine", [&](const Tensors& in) { return Tensors{add(in[0], outer[0])}; },
+        [](const Tensors&, const Tensors&, const Tensors& g) { return g; }, {outer[0]})[0]);
   };
   BOOST_CHECK_EXCEPTION(static_cast<void>(value_and_grad(in_custom, {x})), Error, names("add"));
   // A captured constant is fine.

@@ -13,7 +13,8 @@ using boost::unit_test::test_suite;
 
 /// Names become parts of a --run_test path, where some characters mean something.
 std::string test_name(std::string name) {
-  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 }
 
@@ -40,7 +41,8 @@ const bool registered = [] {
     auto* suite = BOOST_TEST_SUITE(file.name);
     for (const auto& c : file.cases) add_case(*suite, c);
     for (const auto& call : file.wrong) {
-      suite->add(make_test_case([&call] { check_wrong(call); }, test_name("wrong " + call.op + " " + call.what), __FILE__, __LINE__));
+      suite->add(make_test_case([&call] { check_wrong(call); }, test_name("wrong " + call.op + " " + call.what),
+                                __FILE__, __LINE__));
     }
     all->add(suite);
   }

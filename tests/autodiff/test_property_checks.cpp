@@ -41,14 +41,17 @@ Outcome outcome(const Case& c, const Tensors& in) {
 void require_same_bits(const Outcome& a, const Outcome& b) {
   BOOST_TEST(same_bits(a.value, b.value));
   BOOST_REQUIRE_EQUAL(a.gradients.size(), b.gradients.size());
-  for (std::size_t i = 0; i < a.gradients.size(); ++i) BOOST_TEST(same_bits(a.gradients[i], b.gradients[i]), "gradient of input " << i);
+  for (std::size_t i = 0; i < a.gradients.size(); ++i)
+    BOOST_TEST(same_bits(a.gradients[i], b.gradients[i]), "gradient of input " << i);
 }
 
 void require_close(const Outcome& a, const Outcome& b, double bound) {
   BOOST_TEST(relative_difference(a.value, b.value) <= bound);
   for (std::size_t i = 0; i < a.gradients.size(); ++i) {
-    if (a.gradients[i].defined()) BOOST_TEST(relative_difference(a.gradients[i], b.gradients[i]) <= bound, "gradient of input " << i << " is "
-        << relative_difference(a.gradients[i], b.gradients[i]) << " off, bound " << bound);
+    if (a.gradients[i].defined())
+      BOOST_TEST(relative_difference(a.gradients[i], b.gradients[i]) <= bound,
+                 "gradient of input " << i << " is " << relative_difference(a.gradients[i], b.gradients[i])
+                                      << " off, bound " << bound);
   }
 }
 
@@ -60,7 +63,8 @@ void poison(const Outcome& sizes, const Tensors& in) {
   Tensors junk;
   const auto fill = [&](const Tensor& t) {
     if (!t.defined() || !is_floating(t.dtype())) return;
-    for (int i = 0; i < 3; ++i) junk.push_back(Tensor::full(t.shape(), std::numeric_limits<double>::quiet_NaN(), t.dtype()));
+    for (int i = 0; i < 3; ++i)
+      junk.push_back(Tensor::full(t.shape(), std::numeric_limits<double>::quiet_NaN(), t.dtype()));
   };
   fill(sizes.value);
   for (const auto& t : sizes.gradients) fill(t);
@@ -121,7 +125,8 @@ void check_derivatives_of(const Case& c) {
   const DerivativeReport seen = check_derivatives(function_of(c.run), in, differentiable(c), {.through = c.through});
   BOOST_TEST(seen.duality <= tolerance::rounding(c.through, c.reduction));
   if (c.constant) {
-    for (const auto& g : outcome(c, in).gradients) BOOST_TEST(relative_difference(g, Tensor::zeros(g.shape(), g.dtype())) == 0);
+    for (const auto& g : outcome(c, in).gradients)
+      BOOST_TEST(relative_difference(g, Tensor::zeros(g.shape(), g.dtype())) == 0);
     return;
   }
   BOOST_TEST(seen.second_duality <= tolerance::rounding(c.through, c.reduction));
@@ -144,7 +149,8 @@ void check_spec(const Case& c) {
     for (std::size_t i = 0; i < in.size(); ++i) {
       if (wanted[i]) v[i] = cotangent_like(in[i], dtype);
     }
-    BOOST_TEST(relative_difference(jvp(function_of(c.run), in, v).second[0], jvp(function_of(c.spec), in, v).second[0]) <= bound);
+    BOOST_TEST(relative_difference(jvp(function_of(c.run), in, v).second[0],
+                                   jvp(function_of(c.spec), in, v).second[0]) <= bound);
   }
 }
 
@@ -187,7 +193,8 @@ void check_rows(const Case& c) {
       BOOST_TEST(same_bits(one.value, whole.value.rows(row, 1)), "row " << row);
       for (std::size_t i = 0; i < in.size(); ++i) {
         if (c.inputs[i].batched && !c.inputs[i].index)
-          BOOST_TEST(same_bits(one.gradients[i], whole.gradients[i].rows(row, 1)), "row " << row << " of the gradient of input " << i);
+          BOOST_TEST(same_bits(one.gradients[i], whole.gradients[i].rows(row, 1)),
+                     "row " << row << " of the gradient of input " << i);
       }
     }
   }

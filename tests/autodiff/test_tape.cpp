@@ -66,22 +66,34 @@ BOOST_AUTO_TEST_CASE(gradient_of_a_gradient) {
   const Tensor v = Tensor::from({1, -2, 0.5}, {3});
   const auto forward_over_reverse = hvp(wavy, {x}, {v})[0].to_vector();
   const auto reverse_over_reverse = vjp(slope, {x}).pull({v})[0].to_vector();
-  const auto reverse_over_forward = value_and_grad([&](const Tensors& in) { return jvp([](const Tensors& t) { return Tensors{wavy(t)}; }, in, {v}).second[0]; }, {x}).second[0].to_vector();
+  const auto reverse_over_forward =
+      value_and_grad(
+          [&](const Tensors& in) { return jvp([](const Tensors& t) { return Tensors{wavy(t)}; }, in, {v}).second[0]; },
+          {x})
+          .second[0]
+          .to_vector();
   const auto at = x.to_vector(), along = v.to_vector();
   const double bound = tolerance::rounding(DType::f64, 1);
   for (std::size_t i = 0; i < 3; ++i) {
     BOOST_TEST(std::abs(g[i] - wavy_slope(at[i])) <= bound);
     const double exact = wavy_curve(at[i]) * along[i];
-    for (const auto& found : {forward_over_reverse, reverse_over_reverse, reverse_over_forward}) BOOST_TEST(std::abs(found[i] - exact) <= bound);
+    for (const auto& found : {forward_over_reverse, reverse_over_reverse, reverse_over_forward})
+      BOOST_TEST(std::abs(found[i] - exact) <= bound);
   }
 }
 
 BOOST_AUTO_TEST_CASE(third_derivative) {
-  const auto once = [](const Tensors& in) { return value_and_grad([](const Tensors& t) { return sum(exp(scale(t[0], 2))); }, in).second; };
-  const auto twice = [&](const Tensors& in) { return value_and_grad([&](const Tensors& t) { return sum(once(t)[0]); }, in).second; };
-  const auto thrice = value_and_grad([&](const Tensors& t) { return sum(twice(t)[0]); }, {point()}).second[0].to_vector();
+  const auto once = [](const Tensors& in) {
+    return value_and_grad([](const Tensors& t) { return sum(exp(scale(t[0], 2))); }, in).second;
+  };
+  const auto twice = [&](const Tensors& in) {
+    return value_and_grad([&](const Tensors& t) { return sum(once(t)[0]); }, in).second;
+  };
+  const auto thrice =
+      value_and_grad([&](const Tensors& t) { return sum(twice(t)[0]); }, {point()}).second[0].to_vector();
   const auto at = point().to_vector();
-  for (std::size_t i = 0; i < 3; ++i) BOOST_TEST(std::abs(thrice[i] / (8 * std::exp(2 * at[i])) - 1) <= tolerance::rounding(DType::f64, 1));
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(std::abs(thrice[i] / (8 * std::exp(2 * at[i])) - 1) <= tolerance::rounding(DType::f64, 1));
 }
 
 /// The derivative of x |-> x * d/dy (x y) at y = 1 is 2 x: an inner derivative must not swallow the outer one's x.
@@ -92,7 +104,9 @@ BOOST_AUTO_TEST_CASE(perturbations_are_not_confused) {
   };
   const Tensor three = Tensor::full({}, 3, DType::f64);
   BOOST_TEST(value_and_grad(outer, {three}).second[0].item() == 6);
-  BOOST_TEST(jvp([&](const Tensors& x) { return Tensors{outer(x)}; }, {three}, {Tensor::full({}, 1, DType::f64)}).second[0].item() == 6);
+  BOOST_TEST(jvp([&](const Tensors& x) { return Tensors{outer(x)}; }, {three}, {Tensor::full({}, 1, DType::f64)})
+                 .second[0]
+                 .item() == 6);
 }
 
 BOOST_AUTO_TEST_CASE(unused_and_repeated_inputs) {
@@ -124,22 +138,29 @@ BOOST_AUTO_TEST_CASE(wrong_calls) {
   BOOST_CHECK_EXCEPTION(static_cast<void>(vjp(f, {Tensor::zeros({3}, DType::i32)})), Error, names("i32"));
   BOOST_CHECK_EXCEPTION(static_cast<void>(jvp(f, {point()}, {})), Error, names("jvp"));
   BOOST_CHECK_EXCEPTION(static_cast<void>(jvp(f, {point()}, {Tensor::zeros({2}, DType::f64)})), Error, names("jvp"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(value_and_grad([](const Tensors& in) { return in[0]; }, {point()})), Error, names("scalar"));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(value_and_grad([](const Tensors& in) { return in[0]; }, {point()})), Error,
+                        names("scalar"));
 }
 
 /// A function that throws leaves no recording behind that would watch the next one.
 BOOST_AUTO_TEST_CASE(exceptions_close_recordings) {
   for (int i = 0; i < 3; ++i) {
-    BOOST_CHECK_THROW(static_cast<void>(vjp([](const Tensors& in) { return Tensors{add(in[0], Tensor())}; }, {point()})), Error);
-    BOOST_CHECK_THROW(static_cast<void>(jvp([](const Tensors& in) { return Tensors{add(in[0], Tensor())}; }, {point()}, {point()})), Error);
-    BOOST_CHECK_THROW(static_cast<void>(checkpoint([](const Tensors& in) { return Tensors{add(in[0], Tensor())}; }, {point()})), Error);
+    BOOST_CHECK_THROW(
+        static_cast<void>(vjp([](const Tensors& in) { return Tensors{add(in[0], Tensor())}; }, {point()})), Error);
+    BOOST_CHECK_THROW(
+        static_cast<void>(jvp([](const Tensors& in) { return Tensors{add(in[0], Tensor())}; }, {point()}, {point()})),
+        Error);
+    BOOST_CHECK_THROW(
+        static_cast<void>(checkpoint([](const Tensors& in) { return Tensors{add(in[0], Tensor())}; }, {point()})),
+        Error);
   }
   BOOST_TEST(square(point()).id() == 0U);
   BOOST_TEST(value_and_grad(wavy, {point()}).second.size() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(stopped_gradients) {
-  const auto g = value_and_grad([](const Tensors& in) { return sum(in[0] * stop_gradient(in[0])); }, {point()}).second[0];
+  const auto g =
+      value_and_grad([](const Tensors& in) { return sum(in[0] * stop_gradient(in[0])); }, {point()}).second[0];
   BOOST_TEST(g.to_vector() == point().to_vector());
 }
 
@@ -154,13 +175,15 @@ BOOST_AUTO_TEST_CASE(gradients_shaped_like_models) {
 
 BOOST_AUTO_TEST_CASE(checks_see_a_wrong_derivative) {
   const Function wrong = [](const Tensors& in) {
-    return custom_derivative("twice", [](const Tensors& t) { return Tensors{scale(t[0], 2)}; },
-                             [](const Tensors&, const Tensors&, const Tensors& g) { return Tensors{scale(g[0], 2 + 1e-6)}; }, in);
+    return custom_derivative(
+        "twice", [](const Tensors& t) { return Tensors{scale(t[0], 2)}; },
+        [](const Tensors&, const Tensors&, const Tensors& g) { return Tensors{scale(g[0], 2 + 1e-6)}; }, in);
   };
   const double off = difference_deviation(wrong, {point()}, {true});
   BOOST_TEST(off > 100 * tolerance::difference(DType::f64, 1));
   BOOST_TEST(off < 1e-6);
-  BOOST_TEST(difference_deviation([](const Tensors& in) { return Tensors{scale(in[0], 2)}; }, {point()}, {true}) < tolerance::difference(DType::f64, 1));
+  BOOST_TEST(difference_deviation([](const Tensors& in) { return Tensors{scale(in[0], 2)}; }, {point()}, {true}) <
+             tolerance::difference(DType::f64, 1));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

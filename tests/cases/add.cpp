@@ -23,7 +23,11 @@ CaseFile add_case() {
            },
        .flops = 315,
        .reduction = 21},
-      {.op = "add", .variant = "scalar", .inputs = {batched({3, 5})}, .run = [](const Tensors& in) { return add_scalar(in[0], 1.5); }, .flops = 15},
+      {.op = "add",
+       .variant = "scalar",
+       .inputs = {batched({3, 5})},
+       .run = [](const Tensors& in) { return add_scalar(in[0], 1.5); },
+       .flops = 15},
       {.op = "add",
        .variant = "sub",
        .inputs = {batched({2, 3, 4, 5}), batched({2, 3, 4, 5})},
@@ -45,8 +49,14 @@ CaseFile add_case() {
        .bench = true},
   };
   file.wrong = {
-      {"add", "extents that do not stretch", [] { return add(Tensor::zeros({2, 3}), Tensor::zeros({2, 4})); }},
-      {"add", "ranks", [] { return add(Tensor::zeros({2, 3}), Tensor::zeros({3})); }},
+      {"add", "extents that do not stretch",
+       [] {
+         return add(Tensor::zeros({2, 3}), Tensor::zeros({2, 4}));
+       }},
+      {"add", "ranks",
+       [] {
+         return add(Tensor::zeros({2, 3}), Tensor::zeros({3}));
+       }},
       {"add", "dtypes", [] { return add(Tensor::zeros({2}), Tensor::zeros({2}, DType::f64)); }},
       {"add", "integers", [] { return add(Tensor::zeros({2}, DType::i32), Tensor::zeros({2}, DType::i32)); }},
       {"add", "nothing", [] { return add(Tensor::zeros({2}), Tensor()); }},

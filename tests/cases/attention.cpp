@@ -37,7 +37,8 @@ Case heads_case(const std::string& variant, Sizes z) {
   const double factor = 1 / std::sqrt(static_cast<double>(z.d));
   return {.op = "attention",
           .variant = variant,
-          .inputs = {batched({z.n, z.t, z.heads * z.d}), batched({z.n, z.s, z.heads * z.d}), batched({z.n, z.s, z.heads * z.e})},
+          .inputs = {batched({z.n, z.t, z.heads * z.d}), batched({z.n, z.s, z.heads * z.d}),
+                     batched({z.n, z.s, z.heads * z.e})},
           .run = [=](const Tensors& in) { return attention(in[0], in[1], in[2], z.heads, factor); },
           .spec = [=](const Tensors& in) { return head_by_head(in, z.heads, factor); },
           .flops = static_cast<double>(z.n * z.heads * z.t * z.s * (2 * z.d + 2 * z.e + 5)),
@@ -49,8 +50,9 @@ Case heads_case(const std::string& variant, Sizes z) {
 
 CaseFile attention_case() {
   CaseFile file{.name = "attention"};
-  file.cases = {heads_case("one", {2, 5, 5, 4, 4, 1}), heads_case("two", {2, 5, 5, 3, 3, 2}), heads_case("cross", {2, 4, 7, 3, 2, 3}),
-                heads_case("single", {1, 3, 2, 2, 1, 1}), heads_case("bench", {2, 256, 256, 32, 32, 2})};
+  file.cases = {heads_case("one", {2, 5, 5, 4, 4, 1}), heads_case("two", {2, 5, 5, 3, 3, 2}),
+                heads_case("cross", {2, 4, 7, 3, 2, 3}), heads_case("single", {1, 3, 2, 2, 1, 1}),
+                heads_case("bench", {2, 256, 256, 32, 32, 2})};
   const auto call = [](const Shape& q, const Shape& k, const Shape& v, std::int64_t heads) {
     return [=] { return attention(Tensor::zeros(q), Tensor::zeros(k), Tensor::zeros(v), heads, 1); };
   };
@@ -61,7 +63,11 @@ CaseFile attention_case() {
       {"attention", "ranks", call({3, 4}, {3, 4}, {3, 4}, 2)},
       {"attention", "heads that do not divide", call({1, 3, 4}, {1, 3, 4}, {1, 3, 4}, 3)},
       {"attention", "no heads", call({1, 3, 4}, {1, 3, 4}, {1, 3, 4}, 0)},
-      {"attention", "dtypes", [] { return attention(Tensor::zeros({1, 3, 4}), Tensor::zeros({1, 3, 4}, DType::f64), Tensor::zeros({1, 3, 4}), 1, 1); }},
+      {"attention", "dtypes",
+       [] {
+         return attention(Tensor::zeros({1, 3, 4}), Tensor::zeros({1, 3, 4}, DType::f64), Tensor::zeros({1, 3, 4}), 1,
+                          1);
+       }},
   };
   return file;
 }

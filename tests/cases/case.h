@@ -20,7 +20,9 @@ struct CaseInput {
   bool index = false;    ///< i32, a constant to every derivative
 };
 
-inline CaseInput batched(const Shape& shape, double low = -1, double high = 1, double gap = 0) { return {shape, low, high, gap, true, false}; }
+inline CaseInput batched(const Shape& shape, double low = -1, double high = 1, double gap = 0) {
+  return {shape, low, high, gap, true, false};
+}
 /// Whole numbers from [0, below).
 inline CaseInput indices(const Shape& shape, double below) { return {shape, 0, below, 0, false, true}; }
 inline CaseInput batched_indices(const Shape& shape, double below) { return {shape, 0, below, 0, true, true}; }

@@ -14,7 +14,8 @@ CaseFile cast_case() {
                 .through = dtype};
   };
   CaseFile file{.name = "cast"};
-  file.cases = {through("f32", DType::f32, {3, 5, 7}), through("bf16", DType::bf16, {3, 5, 7}), through("bench", DType::f32, {2, 32, 32, 64})};
+  file.cases = {through("f32", DType::f32, {3, 5, 7}), through("bf16", DType::bf16, {3, 5, 7}),
+                through("bench", DType::f32, {2, 32, 32, 64})};
   file.cases[0].plain = [](const Tensors& in) {
     auto values = in[0].to_vector();
     for (auto& v : values) v = static_cast<float>(v);

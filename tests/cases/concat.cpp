@@ -8,7 +8,10 @@ namespace costate {
 CaseFile concat_case() {
   CaseFile file{.name = "concat"};
   file.cases = {
-      {.op = "concat", .variant = "rows", .inputs = {{{2, 3}}, {{1, 3}}}, .run = [](const Tensors& in) { return concat(in, 0); }},
+      {.op = "concat",
+       .variant = "rows",
+       .inputs = {{{2, 3}}, {{1, 3}}},
+       .run = [](const Tensors& in) { return concat(in, 0); }},
       {.op = "concat",
        .variant = "channels",
        .inputs = {batched({2, 3, 3, 4}), batched({2, 3, 3, 1}), batched({2, 3, 3, 2})},
@@ -35,10 +38,22 @@ CaseFile concat_case() {
   };
   file.wrong = {
       {"concat", "no parts", [] { return concat({}, 0); }},
-      {"concat", "other extents", [] { return concat({Tensor::zeros({2, 3}), Tensor::zeros({3, 3})}, 1); }},
-      {"concat", "ranks", [] { return concat({Tensor::zeros({2, 3}), Tensor::zeros({2})}, 0); }},
-      {"concat", "dtypes", [] { return concat({Tensor::zeros({2}), Tensor::zeros({2}, DType::f64)}, 0); }},
-      {"concat", "an axis outside", [] { return concat({Tensor::zeros({2}), Tensor::zeros({2})}, 1); }},
+      {"concat", "other extents",
+       [] {
+         return concat({Tensor::zeros({2, 3}), Tensor::zeros({3, 3})}, 1);
+       }},
+      {"concat", "ranks",
+       [] {
+         return concat({Tensor::zeros({2, 3}), Tensor::zeros({2})}, 0);
+       }},
+      {"concat", "dtypes",
+       [] {
+         return concat({Tensor::zeros({2}), Tensor::zeros({2}, DType::f64)}, 0);
+       }},
+      {"concat", "an axis outside",
+       [] {
+         return concat({Tensor::zeros({2}), Tensor::zeros({2})}, 1);
+       }},
   };
   return file;
 }

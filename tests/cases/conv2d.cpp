@@ -31,9 +31,18 @@ CaseFile conv2d_case() {
       {"conv2d", "dilation 0", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.dilation_w = 0})},
       {"conv2d", "no groups", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.groups = 0})},
       {"conv2d", "groups that do not divide", call({1, 4, 4, 4}, {3, 3, 2, 3}, {.groups = 2})},
-      {"conv2d", "dtypes", [] { return conv2d(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}, DType::f64)); }},
-      {"conv2d", "integers", [] { return conv2d(Tensor::zeros({1, 4, 4, 3}, DType::i32), Tensor::zeros({3, 3, 3, 4}, DType::i32)); }},
-      {"conv2d", "nothing", [] { return conv2d(Tensor(), Tensor::zeros({3, 3, 3, 4})); }},
+      {"conv2d", "dtypes",
+       [] {
+         return conv2d(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}, DType::f64));
+       }},
+      {"conv2d", "integers",
+       [] {
+         return conv2d(Tensor::zeros({1, 4, 4, 3}, DType::i32), Tensor::zeros({3, 3, 3, 4}, DType::i32));
+       }},
+      {"conv2d", "nothing",
+       [] {
+         return conv2d(Tensor(), Tensor::zeros({3, 3, 3, 4}));
+       }},
   };
   return file;
 }

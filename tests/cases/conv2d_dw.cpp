@@ -19,15 +19,23 @@ CaseFile conv2d_dw_case() {
     one.bench = c.bench;
     file.cases.push_back(one);
   }
-  const auto call = [](const Shape& x, const Shape& g, const Shape& w) { return [=] { return conv2d_dw(Tensor::zeros(x), Tensor::zeros(g), w); }; };
+  const auto call = [](const Shape& x, const Shape& g, const Shape& w) {
+    return [=] { return conv2d_dw(Tensor::zeros(x), Tensor::zeros(g), w); };
+  };
   file.wrong = {
       {"conv2d_dw", "a cotangent of another size", call({1, 4, 4, 3}, {1, 3, 3, 4}, {3, 3, 3, 4})},
       {"conv2d_dw", "batches", call({2, 4, 4, 3}, {1, 2, 2, 4}, {3, 3, 3, 4})},
       {"conv2d_dw", "channels", call({1, 4, 4, 3}, {1, 2, 2, 4}, {3, 3, 2, 4})},
       {"conv2d_dw", "ranks", call({4, 4, 3}, {1, 2, 2, 4}, {3, 3, 3, 4})},
-      {"conv2d_dw", "dtypes", [] { return conv2d_dw(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({1, 2, 2, 4}, DType::bf16), {3, 3, 3, 4}); }},
+      {"conv2d_dw", "dtypes",
+       [] {
+         return conv2d_dw(Tensor::zeros({1, 4, 4, 3}), Tensor::zeros({1, 2, 2, 4}, DType::bf16), {3, 3, 3, 4});
+       }},
       {"conv2d_dw", "integers",
-       [] { return conv2d_dw(Tensor::zeros({1, 4, 4, 3}, DType::i32), Tensor::zeros({1, 2, 2, 4}, DType::i32), {3, 3, 3, 4}); }},
+       [] {
+         return conv2d_dw(Tensor::zeros({1, 4, 4, 3}, DType::i32), Tensor::zeros({1, 2, 2, 4}, DType::i32),
+                          {3, 3, 3, 4});
+       }},
   };
   return file;
 }

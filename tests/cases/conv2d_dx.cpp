@@ -7,7 +7,9 @@ CaseFile conv2d_dx_case() {
   CaseFile file{.name = "conv2d_dx"};
   for (const auto& c : convolutions()) {
     Case one{.op = "conv2d_dx", .variant = c.variant, .inputs = {batched(c.y()), {c.w}}};
-    one.run = [g = c.geometry, x = c.x](const Tensors& in) { return conv2d_dx(in[0], in[1], x.with(0, in[0].dim(0)), g); };
+    one.run = [g = c.geometry, x = c.x](const Tensors& in) {
+      return conv2d_dx(in[0], in[1], x.with(0, in[0].dim(0)), g);
+    };
     one.plain = [c](const Tensors& in) {
       const auto g = in[0].to_vector(), w = in[1].to_vector();
       std::vector<double> dx(static_cast<std::size_t>(c.x.size()));
@@ -19,14 +21,22 @@ CaseFile conv2d_dx_case() {
     one.bench = c.bench;
     file.cases.push_back(one);
   }
-  const auto call = [](const Shape& g, const Shape& w, const Shape& x) { return [=] { return conv2d_dx(Tensor::zeros(g), Tensor::zeros(w), x); }; };
+  const auto call = [](const Shape& g, const Shape& w, const Shape& x) {
+    return [=] { return conv2d_dx(Tensor::zeros(g), Tensor::zeros(w), x); };
+  };
   file.wrong = {
       {"conv2d_dx", "a cotangent of another size", call({1, 3, 3, 4}, {3, 3, 3, 4}, {1, 4, 4, 3})},
       {"conv2d_dx", "channels", call({1, 2, 2, 4}, {3, 3, 2, 4}, {1, 4, 4, 3})},
       {"conv2d_dx", "ranks", call({2, 2, 4}, {3, 3, 3, 4}, {1, 4, 4, 3})},
-      {"conv2d_dx", "dtypes", [] { return conv2d_dx(Tensor::zeros({1, 2, 2, 4}), Tensor::zeros({3, 3, 3, 4}, DType::f64), {1, 4, 4, 3}); }},
+      {"conv2d_dx", "dtypes",
+       [] {
+         return conv2d_dx(Tensor::zeros({1, 2, 2, 4}), Tensor::zeros({3, 3, 3, 4}, DType::f64), {1, 4, 4, 3});
+       }},
       {"conv2d_dx", "integers",
-       [] { return conv2d_dx(Tensor::zeros({1, 2, 2, 4}, DType::i32), Tensor::zeros({3, 3, 3, 4}, DType::i32), {1, 4, 4, 3}); }},
+       [] {
+         return conv2d_dx(Tensor::zeros({1, 2, 2, 4}, DType::i32), Tensor::zeros({3, 3, 3, 4}, DType::i32),
+                          {1, 4, 4, 3});
+       }},
   };
   return file;
 }

@@ -17,15 +17,23 @@ struct Convolution {
 
   [[nodiscard]] Shape y() const { return conv2d_shape("conv2d", geometry, x, w); }
   [[nodiscard]] double flops() const { return 2.0 * static_cast<double>(y().size() * w[0] * w[1] * w[2]); }
-  [[nodiscard]] std::int64_t reduction() const { return std::max(y().size() / y()[3], w[0] * w[1] * std::max(w[2], w[3])); }
+  [[nodiscard]] std::int64_t reduction() const {
+    return std::max(y().size() / y()[3], w[0] * w[1] * std::max(w[2], w[3]));
+  }
 };
 
 inline std::vector<Convolution> convolutions() {
   std::vector<Convolution> all = {
       {"same", {2, 5, 7, 3}, {3, 3, 3, 4}, same_padding(3, 3)},
       {"valid", {2, 6, 5, 2}, {3, 2, 2, 5}, {}},
-      {"stride", {2, 7, 8, 3}, {3, 3, 3, 2}, {.stride_h = 2, .stride_w = 3, .top = 1, .bottom = 1, .left = 1, .right = 1}},
-      {"down", {2, 6, 6, 3}, {3, 3, 3, 3}, {.stride_h = 2, .stride_w = 2, .bottom = 1, .right = 1}},  // as diffusers downsamples
+      {"stride",
+       {2, 7, 8, 3},
+       {3, 3, 3, 2},
+       {.stride_h = 2, .stride_w = 3, .top = 1, .bottom = 1, .left = 1, .right = 1}},
+      {"down",
+       {2, 6, 6, 3},
+       {3, 3, 3, 3},
+       {.stride_h = 2, .stride_w = 2, .bottom = 1, .right = 1}},  // as diffusers downsamples
       {"uneven", {1, 5, 4, 2}, {2, 3, 2, 3}, {.top = 2, .bottom = 0, .left = 1, .right = 3}},
       {"crop", {2, 7, 7, 2}, {3, 3, 2, 3}, {.top = -1, .bottom = 1, .left = 0, .right = -2}},
       {"dilation", {1, 9, 8, 2}, {3, 2, 2, 3}, {.dilation_h = 2, .dilation_w = 3, .top = 2, .bottom = 2}},
@@ -33,7 +41,18 @@ inline std::vector<Convolution> convolutions() {
       {"depthwise", {2, 5, 6, 4}, {3, 3, 1, 4}, {.top = 1, .bottom = 1, .left = 1, .right = 1, .groups = 4}},
       {"one", {2, 5, 7, 5}, {1, 1, 5, 6}, {}},
       {"one_stride", {2, 5, 7, 3}, {1, 1, 3, 2}, {.stride_h = 2, .stride_w = 2}},
-      {"everything", {2, 9, 10, 4}, {3, 2, 2, 6}, {.stride_h = 2, .stride_w = 1, .dilation_h = 1, .dilation_w = 2, .top = 1, .bottom = 0, .left = 2, .right = 1, .groups = 2}},
+      {"everything",
+       {2, 9, 10, 4},
+       {3, 2, 2, 6},
+       {.stride_h = 2,
+        .stride_w = 1,
+        .dilation_h = 1,
+        .dilation_w = 2,
+        .top = 1,
+        .bottom = 0,
+        .left = 2,
+        .right = 1,
+        .groups = 2}},
       {"wide", {1, 3, 19, 17}, {3, 3, 17, 37}, same_padding(3, 3)},
       {"bench", {2, 32, 32, 64}, {3, 3, 64, 64}, same_padding(3, 3), true},
       {"bench_down", {2, 32, 32, 64}, {3, 3, 64, 64}, {.stride_h = 2, .stride_w = 2, .bottom = 1, .right = 1}, true},
@@ -53,7 +72,8 @@ void for_each_product(const Convolution& c, Use&& use) {
       for (std::int64_t j = 0; j < y[2]; ++j)
         for (std::int64_t a = 0; a < c.w[0]; ++a)
           for (std::int64_t b = 0; b < c.w[1]; ++b) {
-            const std::int64_t row = i * g.stride_h + a * g.dilation_h - g.top, column = j * g.stride_w + b * g.dilation_w - g.left;
+            const std::int64_t row = i * g.stride_h + a * g.dilation_h - g.top,
+                               column = j * g.stride_w + b * g.dilation_w - g.left;
             if (row < 0 || row >= c.x[1] || column < 0 || column >= c.x[2]) continue;
             for (std::int64_t ci = 0; ci < c.w[2]; ++ci)
               for (std::int64_t co = 0; co < c.w[3]; ++co) {

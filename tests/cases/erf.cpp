@@ -8,7 +8,8 @@
 namespace costate {
 
 CaseFile erf_case() {
-  return pointwise_cases({.name = "erf", .run = erf, .plain = [](double v) { return std::erf(v); }, .low = -2, .high = 2});
+  return pointwise_cases(
+      {.name = "erf", .run = erf, .plain = [](double v) { return std::erf(v); }, .low = -2, .high = 2});
 }
 
 }  // namespace costate

@@ -8,7 +8,8 @@
 namespace costate {
 
 CaseFile log_case() {
-  return pointwise_cases({.name = "log", .run = log, .plain = [](double v) { return std::log(v); }, .low = 1, .high = 3});
+  return pointwise_cases(
+      {.name = "log", .run = log, .plain = [](double v) { return std::log(v); }, .low = 1, .high = 3});
 }
 
 }  // namespace costate

@@ -18,7 +18,8 @@ Tensor matmul_plainly(const Tensor& a, const Tensor& b, bool ta, bool tb) {
         const std::int64_t at_a = s * m * k, at_b = b.dim(0) == 1 ? 0 : s * k * n;
         double sum = 0;
         for (std::int64_t l = 0; l < k; ++l)
-          sum += u[static_cast<std::size_t>(at_a + (ta ? l * m + i : i * k + l))] * v[static_cast<std::size_t>(at_b + (tb ? j * k + l : l * n + j))];
+          sum += u[static_cast<std::size_t>(at_a + (ta ? l * m + i : i * k + l))] *
+                 v[static_cast<std::size_t>(at_b + (tb ? j * k + l : l * n + j))];
         c.push_back(sum);
       }
   return Tensor::from(c, {batch, m, n});
@@ -29,7 +30,8 @@ struct Sizes {
 };
 
 Case product(const std::string& variant, Sizes s, bool ta, bool tb, bool shared) {
-  const Shape a = ta ? Shape{s.batch, s.k, s.m} : Shape{s.batch, s.m, s.k}, b = tb ? Shape{s.batch, s.n, s.k} : Shape{s.batch, s.k, s.n};
+  const Shape a = ta ? Shape{s.batch, s.k, s.m} : Shape{s.batch, s.m, s.k},
+              b = tb ? Shape{s.batch, s.n, s.k} : Shape{s.batch, s.k, s.n};
   return {.op = "matmul",
           .variant = variant,
           .inputs = {batched(a), shared ? CaseInput{b.with(0, 1)} : batched(b)},
@@ -41,17 +43,18 @@ Case product(const std::string& variant, Sizes s, bool ta, bool tb, bool shared)
 
 Case layer(const std::string& variant, const Shape& x, std::int64_t n) {
   const std::int64_t k = x[-1];
-  return {.op = "matmul",
-          .variant = variant,
-          .inputs = {batched(x), {{k, n}}},
-          .run = [](const Tensors& in) { return matmul_weight(in[0], in[1]); },
-          .spec =
-              [k, n](const Tensors& in) {
-                const std::int64_t rows = in[0].size() / k;
-                return matmul(in[0].reshaped({1, rows, k}), in[1].reshaped({1, k, n})).reshaped(in[0].shape().with(-1, n));
-              },
-          .flops = 2 * static_cast<double>(x.size() * n),
-          .reduction = std::max({k, n, x.size() / k})};
+  return {
+      .op = "matmul",
+      .variant = variant,
+      .inputs = {batched(x), {{k, n}}},
+      .run = [](const Tensors& in) { return matmul_weight(in[0], in[1]); },
+      .spec =
+          [k, n](const Tensors& in) {
+            const std::int64_t rows = in[0].size() / k;
+            return matmul(in[0].reshaped({1, rows, k}), in[1].reshaped({1, k, n})).reshaped(in[0].shape().with(-1, n));
+          },
+      .flops = 2 * static_cast<double>(x.size() * n),
+      .reduction = std::max({k, n, x.size() / k})};
 }
 
 }  // namespace
@@ -69,9 +72,12 @@ CaseFile matmul_case() {
   file.cases.push_back(product("wide", {1, 9, 3, 70}, false, true, false));
   Case linear = layer("linear", {3, 4, 6}, 5);
   linear.spec = {};  // the composition is the definition; `plain` says more
-  linear.plain = [](const Tensors& in) { return matmul_plainly(in[0].reshaped({1, 12, 6}), in[1].reshaped({1, 6, 5}), false, false).reshaped({3, 4, 5}); };
+  linear.plain = [](const Tensors& in) {
+    return matmul_plainly(in[0].reshaped({1, 12, 6}), in[1].reshaped({1, 6, 5}), false, false).reshaped({3, 4, 5});
+  };
   file.cases.push_back(linear);
-  for (Case bench : {product("bench", {2, 256, 256, 256}, false, false, false), product("bench_nt", {2, 256, 64, 256}, false, true, false),
+  for (Case bench : {product("bench", {2, 256, 256, 256}, false, false, false),
+                     product("bench_nt", {2, 256, 64, 256}, false, true, false),
                      product("bench_tn", {2, 256, 256, 64}, true, false, false)}) {
     bench.bench = true;
     file.cases.push_back(bench);
@@ -81,15 +87,42 @@ CaseFile matmul_case() {
   bench.bench = true;
   file.cases.push_back(bench);
   file.wrong = {
-      {"matmul", "inner extents", [] { return matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({2, 5, 6})); }},
-      {"matmul", "inner extents, transposed", [] { return matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({2, 4, 6}), true, true); }},
-      {"matmul", "batches", [] { return matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({3, 4, 6})); }},
-      {"matmul", "ranks", [] { return matmul(Tensor::zeros({3, 4}), Tensor::zeros({4, 6})); }},
-      {"matmul", "dtypes", [] { return matmul(Tensor::zeros({1, 3, 4}), Tensor::zeros({1, 4, 6}, DType::f64)); }},
-      {"matmul", "integers", [] { return matmul(Tensor::zeros({1, 3, 4}, DType::i32), Tensor::zeros({1, 4, 6}, DType::i32)); }},
-      {"matmul", "nothing", [] { return matmul(Tensor::zeros({1, 3, 4}), Tensor()); }},
-      {"matmul_weight", "a weight of rank 3", [] { return matmul_weight(Tensor::zeros({3, 4}), Tensor::zeros({1, 4, 6})); }},
-      {"matmul", "a weight of another width", [] { return matmul_weight(Tensor::zeros({3, 4}), Tensor::zeros({5, 6})); }},
+      {"matmul", "inner extents",
+       [] {
+         return matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({2, 5, 6}));
+       }},
+      {"matmul", "inner extents, transposed",
+       [] {
+         return matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({2, 4, 6}), true, true);
+       }},
+      {"matmul", "batches",
+       [] {
+         return matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({3, 4, 6}));
+       }},
+      {"matmul", "ranks",
+       [] {
+         return matmul(Tensor::zeros({3, 4}), Tensor::zeros({4, 6}));
+       }},
+      {"matmul", "dtypes",
+       [] {
+         return matmul(Tensor::zeros({1, 3, 4}), Tensor::zeros({1, 4, 6}, DType::f64));
+       }},
+      {"matmul", "integers",
+       [] {
+         return matmul(Tensor::zeros({1, 3, 4}, DType::i32), Tensor::zeros({1, 4, 6}, DType::i32));
+       }},
+      {"matmul", "nothing",
+       [] {
+         return matmul(Tensor::zeros({1, 3, 4}), Tensor());
+       }},
+      {"matmul_weight", "a weight of rank 3",
+       [] {
+         return matmul_weight(Tensor::zeros({3, 4}), Tensor::zeros({1, 4, 6}));
+       }},
+      {"matmul", "a weight of another width",
+       [] {
+         return matmul_weight(Tensor::zeros({3, 4}), Tensor::zeros({5, 6}));
+       }},
   };
   return file;
 }

@@ -7,7 +7,8 @@ namespace costate {
 
 CaseFile mse_case() {
   CaseFile file{.name = "mse"};
-  for (const auto& [variant, shape] : {std::pair<const char*, Shape>{"image", {2, 3, 4, 5}}, {"bench", {2, 32, 32, 64}}}) {
+  for (const auto& [variant, shape] :
+       {std::pair<const char*, Shape>{"image", {2, 3, 4, 5}}, {"bench", {2, 32, 32, 64}}}) {
     file.cases.push_back({.op = "mse",
                           .variant = variant,
                           .inputs = {{shape}, {shape}},
@@ -23,7 +24,10 @@ CaseFile mse_case() {
                           .reduction = shape.size(),
                           .bench = std::string(variant) == "bench"});
   }
-  file.wrong = {{"mse", "shapes", [] { return mse(Tensor::zeros({2, 1}), Tensor::zeros({2, 3})); }},
+  file.wrong = {{"mse", "shapes",
+                 [] {
+                   return mse(Tensor::zeros({2, 1}), Tensor::zeros({2, 3}));
+                 }},
                 {"mse", "dtypes", [] { return mse(Tensor::zeros({2}), Tensor::zeros({2}, DType::f64)); }},
                 {"mse", "nothing", [] { return mse(Tensor::zeros({2}), Tensor()); }}};
   return file;

@@ -22,7 +22,11 @@ CaseFile mul_case() {
            },
        .flops = 105,
        .reduction = 21},
-      {.op = "mul", .variant = "square", .inputs = {batched({3, 5})}, .run = [](const Tensors& in) { return square(in[0]); }, .flops = 15},
+      {.op = "mul",
+       .variant = "square",
+       .inputs = {batched({3, 5})},
+       .run = [](const Tensors& in) { return square(in[0]); },
+       .flops = 15},
       {.op = "mul",
        .variant = "bench",
        .inputs = {batched({2, 32, 32, 64}), batched({2, 32, 32, 64})},
@@ -31,8 +35,14 @@ CaseFile mul_case() {
        .bench = true},
   };
   file.wrong = {
-      {"mul", "extents that do not stretch", [] { return mul(Tensor::zeros({2, 3}), Tensor::zeros({2, 4})); }},
-      {"mul", "ranks", [] { return mul(Tensor::zeros({2, 3}), Tensor::zeros({3})); }},
+      {"mul", "extents that do not stretch",
+       [] {
+         return mul(Tensor::zeros({2, 3}), Tensor::zeros({2, 4}));
+       }},
+      {"mul", "ranks",
+       [] {
+         return mul(Tensor::zeros({2, 3}), Tensor::zeros({3}));
+       }},
       {"mul", "dtypes", [] { return mul(Tensor::zeros({2}), Tensor::zeros({2}, DType::bf16)); }},
       {"mul", "integers", [] { return mul(Tensor::zeros({2}, DType::i32), Tensor::zeros({2}, DType::i32)); }},
       {"mul", "nothing", [] { return mul(Tensor(), Tensor::zeros({2})); }},

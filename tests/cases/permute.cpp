@@ -31,11 +31,21 @@ CaseFile permute_case() {
   swap.plain = [](const Tensors& in) { return swap_plainly(in[0]); };
   Case bench = ordered("bench", {2, 256, 4, 32}, {0, 2, 1, 3});
   bench.bench = true;
-  file.cases = {swap, ordered("cycle", {2, 3, 4, 5}, {3, 0, 2, 1}), ordered("heads", {2, 7, 2, 3}, {0, 2, 1, 3}), bench};
+  file.cases = {swap, ordered("cycle", {2, 3, 4, 5}, {3, 0, 2, 1}), ordered("heads", {2, 7, 2, 3}, {0, 2, 1, 3}),
+                bench};
   file.wrong = {
-      {"permute", "an axis twice", [] { return permute(Tensor::zeros({2, 3}), {0, 0}); }},
-      {"permute", "too few axes", [] { return permute(Tensor::zeros({2, 3}), {0}); }},
-      {"permute", "an axis outside", [] { return permute(Tensor::zeros({2, 3}), {0, 2}); }},
+      {"permute", "an axis twice",
+       [] {
+         return permute(Tensor::zeros({2, 3}), {0, 0});
+       }},
+      {"permute", "too few axes",
+       [] {
+         return permute(Tensor::zeros({2, 3}), {0});
+       }},
+      {"permute", "an axis outside",
+       [] {
+         return permute(Tensor::zeros({2, 3}), {0, 2});
+       }},
   };
   return file;
 }

@@ -6,7 +6,8 @@
 namespace costate {
 
 CaseFile reciprocal_case() {
-  return pointwise_cases({.name = "reciprocal", .run = reciprocal, .plain = [](double v) { return 1 / v; }, .low = 1.5, .high = 3});
+  return pointwise_cases(
+      {.name = "reciprocal", .run = reciprocal, .plain = [](double v) { return 1 / v; }, .low = 1.5, .high = 3});
 }
 
 }  // namespace costate

@@ -8,7 +8,8 @@
 namespace costate {
 
 CaseFile relu_case() {
-  return pointwise_cases({.name = "relu", .run = relu, .plain = [](double v) { return std::max(v, 0.0); }, .gap = 0.25});
+  return pointwise_cases(
+      {.name = "relu", .run = relu, .plain = [](double v) { return std::max(v, 0.0); }, .gap = 0.25});
 }
 
 }  // namespace costate

@@ -22,19 +22,28 @@ CaseFile resample_case() {
   for (const bool up : {true, false}) {
     for (const bool bench : {false, true}) {
       const Shape shape = bench ? Shape{2, 32, 32, 64} : Shape{2, 4, 6, 3};
-      file.cases.push_back({.op = up ? "upsample_nearest2" : "downsample_mean2",
-                            .variant = bench ? "bench" : "image",
-                            .inputs = {batched(shape)},
-                            .run = [up](const Tensors& in) { return up ? upsample_nearest2(in[0]) : downsample_mean2(in[0]); },
-                            .spec = [up](const Tensors& in) { return as_convolution(in[0], up); },
-                            .flops = up ? 0 : static_cast<double>(shape.size()),
-                            .reduction = 4,
-                            .bench = bench});
+      file.cases.push_back(
+          {.op = up ? "upsample_nearest2" : "downsample_mean2",
+           .variant = bench ? "bench" : "image",
+           .inputs = {batched(shape)},
+           .run = [up](const Tensors& in) { return up ? upsample_nearest2(in[0]) : downsample_mean2(in[0]); },
+           .spec = [up](const Tensors& in) { return as_convolution(in[0], up); },
+           .flops = up ? 0 : static_cast<double>(shape.size()),
+           .reduction = 4,
+           .bench = bench});
     }
   }
-  file.wrong = {{"upsample_nearest2", "rank 3", [] { return upsample_nearest2(Tensor::zeros({4, 4, 3})); }},
-                {"downsample_mean2", "rank 3", [] { return downsample_mean2(Tensor::zeros({4, 4, 3})); }},
-                {"downsample_mean2", "odd sizes", [] { return downsample_mean2(Tensor::zeros({1, 3, 4, 3})); }}};
+  file.wrong = {{"upsample_nearest2", "rank 3",
+                 [] {
+                   return upsample_nearest2(Tensor::zeros({4, 4, 3}));
+                 }},
+                {"downsample_mean2", "rank 3",
+                 [] {
+                   return downsample_mean2(Tensor::zeros({4, 4, 3}));
+                 }},
+                {"downsample_mean2", "odd sizes", [] {
+                   return downsample_mean2(Tensor::zeros({1, 3, 4, 3}));
+                 }}};
   return file;
 }
 

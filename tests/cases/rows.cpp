@@ -16,7 +16,8 @@ CaseFile rows_case() {
            [](const Tensors& in) {
              const auto table = in[0].to_vector(), index = in[1].to_vector();
              std::vector<double> y;
-             for (const double i : index) y.insert(y.end(), table.begin() + 5 * static_cast<int>(i), table.begin() + 5 * static_cast<int>(i) + 5);
+             for (const double i : index)
+               y.insert(y.end(), table.begin() + 5 * static_cast<int>(i), table.begin() + 5 * static_cast<int>(i) + 5);
              return Tensor::from(y, {7, 5});
            },
        .reduction = 7},
@@ -48,12 +49,27 @@ CaseFile rows_case() {
   };
   const auto index = [](double i) { return Tensor::from({0, i}, {2}, DType::i32); };
   file.wrong = {
-      {"gather_rows", "an index past the end", [=] { return gather_rows(Tensor::zeros({4, 5}), index(4)); }},
-      {"gather_rows", "a negative index", [=] { return gather_rows(Tensor::zeros({4, 5}), index(-1)); }},
-      {"gather_rows", "floating indices", [] { return gather_rows(Tensor::zeros({4, 5}), Tensor::zeros({2})); }},
+      {"gather_rows", "an index past the end",
+       [=] {
+         return gather_rows(Tensor::zeros({4, 5}), index(4));
+       }},
+      {"gather_rows", "a negative index",
+       [=] {
+         return gather_rows(Tensor::zeros({4, 5}), index(-1));
+       }},
+      {"gather_rows", "floating indices",
+       [] {
+         return gather_rows(Tensor::zeros({4, 5}), Tensor::zeros({2}));
+       }},
       {"gather_rows", "a vector", [=] { return gather_rows(Tensor::zeros({4}), index(1)); }},
-      {"scatter_add_rows", "an index past the end", [=] { return scatter_add_rows(Tensor::zeros({2, 5}), index(4), 4); }},
-      {"scatter_add_rows", "too few rows", [=] { return scatter_add_rows(Tensor::zeros({3, 5}), index(1), 4); }},
+      {"scatter_add_rows", "an index past the end",
+       [=] {
+         return scatter_add_rows(Tensor::zeros({2, 5}), index(4), 4);
+       }},
+      {"scatter_add_rows", "too few rows",
+       [=] {
+         return scatter_add_rows(Tensor::zeros({3, 5}), index(1), 4);
+       }},
   };
   return file;
 }

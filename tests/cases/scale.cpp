@@ -20,7 +20,12 @@ CaseFile scale_case() {
              return Tensor::from(values, in[0].shape());
            },
        .flops = 210},
-      {.op = "scale", .variant = "bench", .inputs = {batched({2, 32, 32, 64})}, .run = run, .flops = 2 * 32 * 32 * 64, .bench = true},
+      {.op = "scale",
+       .variant = "bench",
+       .inputs = {batched({2, 32, 32, 64})},
+       .run = run,
+       .flops = 2 * 32 * 32 * 64,
+       .bench = true},
   };
   file.wrong = {{"scale", "integers", [] { return scale(Tensor::zeros({2}, DType::i32), 2); }},
                 {"scale", "nothing", [] { return scale(Tensor(), 2); }}};

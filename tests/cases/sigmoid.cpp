@@ -8,7 +8,8 @@
 namespace costate {
 
 CaseFile sigmoid_case() {
-  return pointwise_cases({.name = "sigmoid", .run = sigmoid, .plain = [](double v) { return 1 / (1 + std::exp(-v)); }, .flops = 3});
+  return pointwise_cases(
+      {.name = "sigmoid", .run = sigmoid, .plain = [](double v) { return 1 / (1 + std::exp(-v)); }, .flops = 3});
 }
 
 }  // namespace costate

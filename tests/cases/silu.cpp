@@ -10,7 +10,10 @@
 namespace costate {
 
 CaseFile silu_case() {
-  return pointwise_cases({.name = "silu", .run = silu, .plain = [](double v) { return v / (1 + std::exp(-v)); }, .flops = 4,
+  return pointwise_cases({.name = "silu",
+                          .run = silu,
+                          .plain = [](double v) { return v / (1 + std::exp(-v)); },
+                          .flops = 4,
                           .spec = [](const Tensor& x) { return mul(x, sigmoid(x)); }});
 }
 

@@ -7,7 +7,8 @@ namespace costate {
 namespace {
 
 Case along(const char* op, const char* variant, int axis, CaseFunction run, const Shape& shape = {3, 4, 5}) {
-  return {.op = op, .variant = variant, .inputs = {axis == 0 ? CaseInput{shape} : batched(shape)}, .run = std::move(run)};
+  return {
+      .op = op, .variant = variant, .inputs = {axis == 0 ? CaseInput{shape} : batched(shape)}, .run = std::move(run)};
 }
 
 }  // namespace
@@ -27,11 +28,26 @@ CaseFile slice_case() {
   };
   for (auto& c : file.cases) c.bench = c.variant == "bench";
   file.wrong = {
-      {"slice", "past the end", [] { return slice(Tensor::zeros({2, 3}), 1, 2, 2); }},
-      {"slice", "a negative start", [] { return slice(Tensor::zeros({2, 3}), 0, -1, 1); }},
-      {"slice", "an axis outside", [] { return slice(Tensor::zeros({2, 3}), 2, 0, 1); }},
-      {"pad", "negative zeros", [] { return pad(Tensor::zeros({2, 3}), 1, -1, 1); }},
-      {"pad", "an axis outside", [] { return pad(Tensor::zeros({2, 3}), -3, 1, 1); }},
+      {"slice", "past the end",
+       [] {
+         return slice(Tensor::zeros({2, 3}), 1, 2, 2);
+       }},
+      {"slice", "a negative start",
+       [] {
+         return slice(Tensor::zeros({2, 3}), 0, -1, 1);
+       }},
+      {"slice", "an axis outside",
+       [] {
+         return slice(Tensor::zeros({2, 3}), 2, 0, 1);
+       }},
+      {"pad", "negative zeros",
+       [] {
+         return pad(Tensor::zeros({2, 3}), 1, -1, 1);
+       }},
+      {"pad", "an axis outside",
+       [] {
+         return pad(Tensor::zeros({2, 3}), -3, 1, 1);
+       }},
   };
   return file;
 }

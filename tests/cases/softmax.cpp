@@ -20,7 +20,8 @@ Tensor sum_of_exponentials(const Tensor& x) { return sum_to(exp(x), x.shape().wi
 Tensor max_plainly(const Tensor& x) {
   const auto values = x.to_vector();
   std::vector<double> y;
-  for (auto at = values.begin(); at != values.end(); at += x.dim(-1)) y.push_back(*std::max_element(at, at + x.dim(-1)));
+  for (auto at = values.begin(); at != values.end(); at += x.dim(-1))
+    y.push_back(*std::max_element(at, at + x.dim(-1)));
   return Tensor::from(y, x.shape().with(-1, 1));
 }
 
@@ -38,7 +39,10 @@ Case along_last(const char* op, const char* variant, const Shape& shape, Tensor 
 
 CaseFile softmax_case() {
   CaseFile file{.name = "softmax"};
-  for (const auto& [variant, shape] : {std::pair<const char*, Shape>{"rows", {3, 7}}, {"tokens", {2, 3, 4, 33}}, {"one", {3, 1}}, {"bench", {2, 4, 256, 256}}}) {
+  for (const auto& [variant, shape] : {std::pair<const char*, Shape>{"rows", {3, 7}},
+                                       {"tokens", {2, 3, 4, 33}},
+                                       {"one", {3, 1}},
+                                       {"bench", {2, 4, 256, 256}}}) {
     file.cases.push_back(along_last("softmax", variant, shape, softmax, 5));
     // No shift by the maximum here: another computation of the same numbers.
     file.cases.back().spec = [](const Tensors& in) { return mul(exp(in[0]), reciprocal(sum_of_exponentials(in[0]))); };
@@ -49,7 +53,9 @@ CaseFile softmax_case() {
     file.cases.back().plain = [](const Tensors& in) { return max_plainly(in[0]); };
     file.cases.back().constant = true;
   }
-  for (const auto& [name, run] : {std::pair<const char*, Tensor (*)(const Tensor&)>{"softmax", softmax}, {"log_sum_exp", log_sum_exp}, {"max_last", max_last}}) {
+  for (const auto& [name, run] : {std::pair<const char*, Tensor (*)(const Tensor&)>{"softmax", softmax},
+                                  {"log_sum_exp", log_sum_exp},
+                                  {"max_last", max_last}}) {
     file.wrong.push_back({name, "integers", [run = run] { return run(Tensor::zeros({2, 3}, DType::i32)); }});
     file.wrong.push_back({name, "a scalar", [run = run] { return run(Tensor::zeros({})); }});
   }

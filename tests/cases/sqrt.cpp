@@ -8,7 +8,8 @@
 namespace costate {
 
 CaseFile sqrt_case() {
-  return pointwise_cases({.name = "sqrt", .run = sqrt, .plain = [](double v) { return std::sqrt(v); }, .low = 1, .high = 3});
+  return pointwise_cases(
+      {.name = "sqrt", .run = sqrt, .plain = [](double v) { return std::sqrt(v); }, .low = 1, .high = 3});
 }
 
 }  // namespace costate

@@ -6,7 +6,11 @@
 namespace costate {
 
 CaseFile step_case() {
-  return pointwise_cases({.name = "step", .run = step, .plain = [](double v) { return v > 0 ? 1.0 : 0.0; }, .gap = 0.25, .constant = true});
+  return pointwise_cases({.name = "step",
+                          .run = step,
+                          .plain = [](double v) { return v > 0 ? 1.0 : 0.0; },
+                          .gap = 0.25,
+                          .constant = true});
 }
 
 }  // namespace costate

@@ -20,7 +20,8 @@ auto says(std::vector<std::string> parts) {
 
 Config example() {
   return Config::parse(R"({"name": "unet", "eps": 1e-5, "layers": 2, "whole": 3.0, "silu": true, "none": null, "one": 7,
-    "list": [1, 2, 3], "table": [[1, 2.5], [3, 4], [5, 6]], "words": ["a", "b"], "inner": {"act": "swish"}, "mixed": [1, "x"]})", "net.json");
+    "list": [1, 2, 3], "table": [[1, 2.5], [3, 4], [5, 6]], "words": ["a", "b"], "inner": {"act": "swish"}, "mixed": [1, "x"]})",
+                       "net.json");
 }
 
 }  // namespace
@@ -64,12 +65,14 @@ BOOST_AUTO_TEST_CASE(wrong_types_name_file_key_and_value) {
   BOOST_CHECK_EXCEPTION(static_cast<void>(c.numbers("mixed")), Error, says({"mixed"}));
   BOOST_CHECK_EXCEPTION(static_cast<void>(c.texts("mixed")), Error, says({"mixed"}));
   BOOST_CHECK_EXCEPTION(static_cast<void>(c.object("name")), Error, says({"name", "object"}));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(c.object("inner").number("act", 0)), Error, says({"net.json", "inner", "act"}));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(c.object("inner").number("act", 0)), Error,
+                        says({"net.json", "inner", "act"}));
 }
 
 BOOST_AUTO_TEST_CASE(integers_that_do_not_fit) {
   const Config c = Config::parse(R"({"big": 18446744073709551615, "float": 1e30, "infinite": 1e15})", "f");
-  for (const char* key : {"big", "float", "infinite"}) BOOST_CHECK_EXCEPTION(static_cast<void>(c.integer(key, 0)), Error, says({key}));
+  for (const char* key : {"big", "float", "infinite"})
+    BOOST_CHECK_EXCEPTION(static_cast<void>(c.integer(key, 0)), Error, says({key}));
 }
 
 BOOST_AUTO_TEST_CASE(text_that_is_not_json) {
@@ -84,7 +87,8 @@ BOOST_AUTO_TEST_CASE(text_that_is_not_json) {
 BOOST_AUTO_TEST_CASE(choices) {
   const Config c = example();
   BOOST_TEST(c.choice("name", "", {"unet", "vit"}) == "unet");
-  BOOST_CHECK_EXCEPTION(static_cast<void>(c.choice("name", "", {"dit", "vit"})), Error, says({"net.json", "name", "unet", "dit, vit"}));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(c.choice("name", "", {"dit", "vit"})), Error,
+                        says({"net.json", "name", "unet", "dit, vit"}));
   BOOST_CHECK_EXCEPTION(c.unsupported("list", "use 3"), Error, says({"list", "[1,2,3]", "use 3"}));
 }
 

@@ -77,7 +77,7 @@ void each(F&& f) {
       for (const bool tb : {false, true})
         BOOST_TEST_CONTEXT("batch " << c.batch << " b " << c.b_batch << " m " << c.m << " k " << c.k << " n " << c.n
                                     << " " << ta << tb)
-        f(c, ta, tb);
+  f(c, ta, tb);
 }
 
 struct ThreadCount {

@@ -69,7 +69,8 @@ BOOST_AUTO_TEST_CASE(exceptions_arrive) {
   for (const int threads : {1, 3}) {
     const Threads guard(threads);
     for (int round = 0; round < 20; ++round) {
-      BOOST_CHECK_EXCEPTION(parallel_for(100, [](std::int64_t i) { require(i != 37, "task {} failed", i); }), Error, names("task 37"));
+      BOOST_CHECK_EXCEPTION(parallel_for(100, [](std::int64_t i) { require(i != 37, "task {} failed", i); }), Error,
+                            names("task 37"));
     }
     std::atomic<int> total = 0;
     parallel_for(100, [&](std::int64_t) { ++total; });  // and the pool still works

@@ -19,7 +19,8 @@ using Four = std::array<std::uint32_t, 4>;
 /// Box and Muller's formula as a library computes it.
 std::array<long double, 2> exact_pair(const Four& bits) {
   const auto top = [](std::uint32_t low, std::uint32_t high) { return ((std::uint64_t{high} << 32) | low) >> 11; };
-  const long double u = static_cast<long double>(top(bits[0], bits[1]) + 1) * 0x1p-53L, turn = static_cast<long double>(top(bits[2], bits[3])) * 0x1p-53L;
+  const long double u = static_cast<long double>(top(bits[0], bits[1]) + 1) * 0x1p-53L,
+                    turn = static_cast<long double>(top(bits[2], bits[3])) * 0x1p-53L;
   const long double radius = std::sqrt(-2 * std::log(u)), angle = 2 * std::numbers::pi_v<long double> * turn;
   return {radius * std::cos(angle), radius * std::sin(angle)};
 }
@@ -34,7 +35,9 @@ double pair_error(const Four& bits) {
   return static_cast<double>(off / radius) / std::numeric_limits<double>::epsilon();
 }
 
-bool same(const Tensor& a, const Tensor& b) { return a.bytes() == b.bytes() && std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0; }
+bool same(const Tensor& a, const Tensor& b) {
+  return a.bytes() == b.bytes() && std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
+}
 
 }  // namespace
 
@@ -43,7 +46,8 @@ BOOST_AUTO_TEST_SUITE(random_numbers)
 BOOST_AUTO_TEST_CASE(known_answers) {  // kat_vectors of the Random123 distribution
   constexpr std::uint32_t ones = 0xffffffff;
   BOOST_TEST((philox4x32({0, 0, 0, 0}, {0, 0}) == Four{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
-  BOOST_TEST((philox4x32({ones, ones, ones, ones}, {ones, ones}) == Four{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  BOOST_TEST(
+      (philox4x32({ones, ones, ones, ones}, {ones, ones}) == Four{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   BOOST_TEST((philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}) ==
               Four{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
@@ -55,7 +59,8 @@ BOOST_AUTO_TEST_CASE(accurate_to_a_few_ulps) {
   for (const std::uint32_t low : {0U, 0x800U, 0xfffff800U, 0xffffffffU}) {
     for (const std::uint32_t high : {0U, 1U, 0x7fffffffU, 0x80000000U, 0xfffffffeU, 0xffffffffU}) {
       for (std::uint32_t eighth = 0; eighth < 8; ++eighth) {
-        for (const std::uint32_t near : {0U, 0xffffffffU, 1U}) worst = std::max(worst, pair_error({low, high, near, (eighth << 29) + near}));
+        for (const std::uint32_t near : {0U, 0xffffffffU, 1U})
+          worst = std::max(worst, pair_error({low, high, near, (eighth << 29) + near}));
       }
     }
   }
@@ -70,7 +75,8 @@ BOOST_AUTO_TEST_CASE(moments_and_distribution) {
     double power = 1;
     for (double& m : moment) m += power / count, power *= v;
   }
-  const double sigma = 1 / std::sqrt(static_cast<double>(count));  // the moments' own deviations: sigma sqrt(1, 2, 15, 96)
+  const double sigma =
+      1 / std::sqrt(static_cast<double>(count));  // the moments' own deviations: sigma sqrt(1, 2, 15, 96)
   BOOST_TEST(std::abs(moment[1]) < 4 * sigma);
   BOOST_TEST(std::abs(moment[2] - 1) < 4 * std::sqrt(2.0) * sigma);
   BOOST_TEST(std::abs(moment[3]) < 4 * std::sqrt(15.0) * sigma);
@@ -79,7 +85,8 @@ BOOST_AUTO_TEST_CASE(moments_and_distribution) {
   double gap = 0;  // Kolmogorov and Smirnov
   for (std::size_t i = 0; i < z.size(); ++i) {
     const double phi = 0.5 * std::erfc(-z[i] / std::numbers::sqrt2);
-    gap = std::max({gap, std::abs(phi - static_cast<double>(i) / count), std::abs(phi - static_cast<double>(i + 1) / count)});
+    gap = std::max(
+        {gap, std::abs(phi - static_cast<double>(i) / count), std::abs(phi - static_cast<double>(i + 1) / count)});
   }
   BOOST_TEST(gap * std::sqrt(static_cast<double>(count)) < 1.95);  // passed by all but one seed in a thousand
 }
@@ -120,8 +127,10 @@ BOOST_AUTO_TEST_CASE(any_number_of_threads) {
 }
 
 BOOST_AUTO_TEST_CASE(f32_is_f64_rounded) {
-  const auto fine = normal_noise(5, 0, 2, 0, {1001}).to_vector(), coarse = normal_noise(5, 0, 2, 0, {1001}, DType::f32).to_vector();
-  for (std::size_t i = 0; i < fine.size(); ++i) BOOST_REQUIRE_EQUAL(coarse[i], static_cast<double>(static_cast<float>(fine[i])));
+  const auto fine = normal_noise(5, 0, 2, 0, {1001}).to_vector(),
+             coarse = normal_noise(5, 0, 2, 0, {1001}, DType::f32).to_vector();
+  for (std::size_t i = 0; i < fine.size(); ++i)
+    BOOST_REQUIRE_EQUAL(coarse[i], static_cast<double>(static_cast<float>(fine[i])));
   BOOST_CHECK_THROW(static_cast<void>(normal_noise(5, 0, 2, 0, {3}, DType::i32)), Error);
 }
 

@@ -62,7 +62,8 @@ BOOST_AUTO_TEST_CASE(shapes) {
   BOOST_CHECK_EXCEPTION(static_cast<void>(s[-4]), Error, names("(2, 3, 4)"));
   BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({1, 1, 1, 1, 1, 1, 1})), Error, names("rank 7"));
   BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({2, -1})), Error, names("-1"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({std::int64_t{1} << 40, std::int64_t{1} << 40})), Error, names("too many"));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({std::int64_t{1} << 40, std::int64_t{1} << 40})), Error,
+                        names("too many"));
 }
 
 BOOST_AUTO_TEST_CASE(values_in_every_dtype) {
@@ -102,7 +103,8 @@ BOOST_AUTO_TEST_CASE(wrong_uses) {
 }
 
 BOOST_AUTO_TEST_CASE(devices_that_are_not_there) {
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::zeros({2}, DType::f32, Device::cuda)), Error, names("built without CUDA"));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::zeros({2}, DType::f32, Device::cuda)), Error,
+                        names("built without CUDA"));
   BOOST_CHECK_EXCEPTION(require_device(Device::cuda), Error, names("cuda"));
   const Tensor x = Tensor::zeros({2});
   Tensor y = Tensor::zeros({2});
@@ -112,14 +114,16 @@ BOOST_AUTO_TEST_CASE(devices_that_are_not_there) {
 }
 
 BOOST_AUTO_TEST_CASE(bf16_rounds_to_nearest_even) {
-  for (const float v : {0.0F, 1.0F, -1.0F, 1.00390625F, 1.01171875F, 1.0039063F, 3.1415927F, 1e-30F, -6.5e30F, 255.5F, 65537.0F})
+  for (const float v :
+       {0.0F, 1.0F, -1.0F, 1.00390625F, 1.01171875F, 1.0039063F, 3.1415927F, 1e-30F, -6.5e30F, 255.5F, 65537.0F})
     BOOST_TEST(static_cast<float>(bf16(v)) == rounded(v));
-  BOOST_TEST(static_cast<float>(bf16(1.00390625F)) == 1.0F);        // 1 + 2^-8 lies half way: down to even
-  BOOST_TEST(static_cast<float>(bf16(1.01171875F)) == 1.015625F);   // 1 + 3 * 2^-8: up to even
+  BOOST_TEST(static_cast<float>(bf16(1.00390625F)) == 1.0F);       // 1 + 2^-8 lies half way: down to even
+  BOOST_TEST(static_cast<float>(bf16(1.01171875F)) == 1.015625F);  // 1 + 3 * 2^-8: up to even
   BOOST_TEST(std::isinf(static_cast<float>(bf16(std::numeric_limits<float>::infinity()))));
   BOOST_TEST(std::isinf(static_cast<float>(bf16(std::numeric_limits<float>::max()))));
   BOOST_TEST(std::isnan(static_cast<float>(bf16(std::numeric_limits<float>::quiet_NaN()))));
-  BOOST_TEST(std::isnan(static_cast<float>(bf16(std::bit_cast<float>(0x7f800001U)))));  // its payload is all in the lost half
+  BOOST_TEST(
+      std::isnan(static_cast<float>(bf16(std::bit_cast<float>(0x7f800001U)))));  // its payload is all in the lost half
 }
 
 BOOST_AUTO_TEST_CASE(first_bad_value) {
@@ -135,7 +139,8 @@ BOOST_AUTO_TEST_CASE(trees) {
   const Tensor one = Tensor::full({1}, 1), two = Tensor::full({1}, 2), three = Tensor::full({1}, 3);
   const Model model{{{one, {}}, {two, three}}, std::nullopt};
   std::string keys;
-  for_each_tensor("net", model, [&](const std::string& key, const Tensor& t) { keys += key + (t.defined() ? " " : "? "); });
+  for_each_tensor("net", model,
+                  [&](const std::string& key, const Tensor& t) { keys += key + (t.defined() ? " " : "? "); });
   BOOST_TEST(keys == "net.layers.0.weight net.layers.0.bias? net.layers.1.weight net.layers.1.bias ");
   BOOST_TEST(leaves(model).size() == 3U);
   const Model moved = with_leaves(model, {three, one, two});
@@ -186,7 +191,8 @@ BOOST_AUTO_TEST_CASE(derived_layouts_are_made_once_and_counted) {
 }
 
 BOOST_AUTO_TEST_CASE(more_memory_than_there_is) {
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::empty({std::int64_t{1} << 50}, DType::f64)), Error, names("cannot allocate"));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::empty({std::int64_t{1} << 50}, DType::f64)), Error,
+                        names("cannot allocate"));
   BOOST_TEST(format_bytes(0) == "0 B");
   BOOST_TEST(format_bytes(1536) == "1.5 KiB");
   BOOST_TEST(format_bytes(std::int64_t{5} << 30) == "5.0 GiB");

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <unistd.h>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -56,11 +57,12 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
          std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
 
-/// Runs `read` on `bytes` cut at every length and with one byte changed at every place (`flips` ways each), or at
-/// every `step`-th. Anything but a
-/// costate::Error or a value is a failure; a crash ends the test program.
+/// Runs `read` on `bytes` cut at some 150 lengths and with one byte changed at as many places (`flips` ways each); with
+/// COSTATE_SLOW_TESTS set at every `step`-th place. Anything but a costate::Error or a value is a failure; a crash ends the
+/// test program.
 inline void damage(const fs::path& path, const std::string& bytes, const std::function<void()>& read,
                    const std::vector<unsigned char>& flips = {0x01, 0x80, 0xff}, std::size_t step = 1) {
+  if (std::getenv("COSTATE_SLOW_TESTS") == nullptr) step = std::max(step, bytes.size() / 150 | 1);
   int errors = 0, values = 0;
   const auto attempt = [&](const std::string& copy, const char* what, std::size_t at) {
     overwrite(path, copy);

@@ -206,6 +206,9 @@ BOOST_AUTO_TEST_CASE(wrong_containers) {
   refused(pickle("N"), {"not a PyTorch checkpoint"});
   refused(pickle("}" + std::string(20, ' ')), {"not a PyTorch checkpoint"});
   refused("", {"not a PyTorch checkpoint"});
+  std::string packed = torch_zip(dict({{"a", plain({6}, {1})}}), {{"0", six}});
+  packed[packed.find("PK\x01\x02") + 10] = 8;  // of data.pkl: deflated
+  refused(packed, {"a/data.pkl", "compressed"});
   std::string wrong = torch_zip(dict({{"a", plain({6}, {1})}}), {{"0", six}});
   wrong[wrong.find(six) + 3] ^= 1;
   refused(wrong, {"a/data/0", "wrong checksum"});

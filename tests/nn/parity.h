@@ -28,10 +28,19 @@ inline std::filesystem::path shared_folder() {
                           : std::filesystem::path(COSTATE_SOURCE_DIR).parent_path() / "shared";
 }
 
-/// True if the path below shared/ is there; says so on the terminal if it is not, so that a skipped test is seen.
+/// A file below shared/; where that folder is absent, the copy in tests/data of the fixtures that are small enough to be kept there.
+inline std::filesystem::path find(const std::string& path) {
+  const std::string fixtures = "fixtures/";
+  if (std::filesystem::exists(shared_folder()) || path.rfind(fixtures, 0) != 0) return shared_folder() / path;
+  return std::filesystem::path(COSTATE_SOURCE_DIR) / "tests/data" / path.substr(fixtures.size());
+}
+
+/// True if the file is there; says so on the terminal if it is not, so that a skipped test is seen.
 inline bool available(const std::string& path) {
-  const bool there = std::filesystem::exists(shared_folder() / path);
-  if (!there) std::cerr << "SKIPPED: " << (shared_folder() / path).string() << " is absent (set COSTATE_SHARED)\n";
+  const bool there = std::filesystem::exists(find(path));
+  if (!there)
+    std::cerr << "SKIPPED: " << path << " is neither in " << shared_folder().string()
+              << " (set COSTATE_SHARED) nor in tests/data\n";
   return there;
 }
 

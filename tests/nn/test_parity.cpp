@@ -45,10 +45,9 @@ std::vector<Fixture> fixtures() {
 
 void check(const Fixture& f, DType dtype, double outputs, double weights) {
   if (!parity::available(f.ref)) return;
-  const auto shared = parity::shared_folder();
-  const Config config = f.config.empty() ? Config() : parity::read_config(shared / f.config);
-  const auto loaded = parity::load(config, shared / f.weights, dtype);
-  const auto e = parity::compare(loaded, shared / f.in, shared / f.ref, dtype);
+  const Config config = f.config.empty() ? Config() : parity::read_config(parity::find(f.config));
+  const auto loaded = parity::load(config, parity::find(f.weights), dtype);
+  const auto e = parity::compare(loaded, parity::find(f.in), parity::find(f.ref), dtype);
   BOOST_TEST_MESSAGE(fmt::format("{} {}: y {:.1e} g_x {:.1e} g_theta {:.1e} check {:.1e}", f.name, name_of(dtype), e.y,
                                  e.g_x, e.g_theta, e.g_theta_check));
   BOOST_TEST(e.y <= outputs);

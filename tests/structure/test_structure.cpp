@@ -24,7 +24,8 @@ std::vector<std::string> sources(const std::vector<std::string>& folders) {
     if (!fs::exists(root / folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
       const std::string extension = entry.path().extension();
-      if (extension == ".h" || extension == ".cpp" || extension == ".cu") found.push_back(fs::relative(entry.path(), root));
+      if (extension == ".h" || extension == ".cpp" || extension == ".cu")
+        found.push_back(fs::relative(entry.path(), root));
     }
   }
   BOOST_TEST(!found.empty());
@@ -39,7 +40,8 @@ std::string text_of(const std::string& path) {
 
 std::vector<std::string> matches(const std::string& text, const std::regex& pattern) {
   std::vector<std::string> found;
-  for (auto it = std::sregex_iterator(text.begin(), text.end(), pattern); it != std::sregex_iterator(); ++it) found.push_back((*it)[1]);
+  for (auto it = std::sregex_iterator(text.begin(), text.end(), pattern); it != std::sregex_iterator(); ++it)
+    found.push_back((*it)[1]);
   return found;
 }
 
@@ -97,8 +99,10 @@ BOOST_AUTO_TEST_CASE(devices_are_named_in_few_places) {
 
 BOOST_AUTO_TEST_CASE(every_op_has_its_cases) {
   const auto ops = stems("autodiff/ops"), files = stems("tests/cases");
-  for (const auto& op : ops) BOOST_TEST(files.count(op) == 1U, "autodiff/ops/" << op << ".cpp has no tests/cases/" << op << ".cpp");
-  for (const auto& file : files) BOOST_TEST(ops.count(file) == 1U, "tests/cases/" << file << ".cpp belongs to no file of autodiff/ops");
+  for (const auto& op : ops)
+    BOOST_TEST(files.count(op) == 1U, "autodiff/ops/" << op << ".cpp has no tests/cases/" << op << ".cpp");
+  for (const auto& file : files)
+    BOOST_TEST(ops.count(file) == 1U, "tests/cases/" << file << ".cpp belongs to no file of autodiff/ops");
   std::set<std::string> covered, refused;
   for (const auto& file : cases()) {
     BOOST_TEST(files.count(file.name) == 1U, file.name << " is not the name of its file");
@@ -128,14 +132,17 @@ BOOST_AUTO_TEST_CASE(every_op_file_has_a_benchmark) {
 BOOST_AUTO_TEST_CASE(case_names_are_unique) {
   std::set<std::string> seen;
   for (const auto& file : cases()) {
-    for (const auto& c : file.cases) BOOST_TEST(seen.insert(c.op + " " + c.variant).second, c.op << " " << c.variant << " twice");
+    for (const auto& c : file.cases)
+      BOOST_TEST(seen.insert(c.op + " " + c.variant).second, c.op << " " << c.variant << " twice");
   }
 }
 
 BOOST_AUTO_TEST_CASE(kernels_come_in_pairs) {
   for (const auto& file : sources({"core/kernels"})) {
     const fs::path path = root / file;
-    if (path.extension() == ".cpp") BOOST_TEST((fs::exists(fs::path(path).replace_extension(".h")) || file.find('_') != std::string::npos), file << " has no header");
+    if (path.extension() == ".cpp")
+      BOOST_TEST((fs::exists(fs::path(path).replace_extension(".h")) || file.find('_') != std::string::npos),
+                 file << " has no header");
   }
 }
 
@@ -150,7 +157,8 @@ BOOST_AUTO_TEST_CASE(files_stay_small_and_say_what_they_are) {
 }
 
 BOOST_AUTO_TEST_CASE(the_library_neither_prints_nor_exits) {
-  const std::regex forbidden("std::(cout|cerr|clog|abort|exit|terminate|quick_exit)\\b|\\b(printf|puts|abort|exit)\\(|fmt::print");
+  const std::regex forbidden(
+      "std::(cout|cerr|clog|abort|exit|terminate|quick_exit)\\b|\\b(printf|puts|abort|exit)\\(|fmt::print");
   for (const auto& file : sources(library)) {
     const std::string text = text_of(file);
     const std::sregex_iterator none, found(text.begin(), text.end(), forbidden);

@@ -25,7 +25,8 @@ Tensor fill(const CaseInput& input, std::uint32_t which, DType dtype, DType roun
 
 Tensors case_inputs(const Case& c, DType dtype, DType rounded_to) {
   Tensors in;
-  for (const auto& input : c.inputs) in.push_back(fill(input, static_cast<std::uint32_t>(in.size()), dtype, rounded_to));
+  for (const auto& input : c.inputs)
+    in.push_back(fill(input, static_cast<std::uint32_t>(in.size()), dtype, rounded_to));
   return in;
 }
 

@@ -60,7 +60,8 @@ inline Outcome run(const std::vector<std::string>& arguments, std::size_t file_l
   argv.push_back(nullptr);
   const pid_t child = fork();
   if (child == 0) {
-    if (std::freopen(out.c_str(), "w", stdout) == nullptr || std::freopen(err.c_str(), "w", stderr) == nullptr) _exit(127);
+    if (std::freopen(out.c_str(), "w", stdout) == nullptr || std::freopen(err.c_str(), "w", stderr) == nullptr)
+      _exit(127);
     if (file_limit > 0) {
       const rlimit limit{file_limit, file_limit};
       setrlimit(RLIMIT_FSIZE, &limit);

@@ -43,7 +43,8 @@ Tensor& entry(Entries& entries, const std::string& key) {
 void expect_refusal(const Outcome& o, const std::vector<std::string>& in_message) {
   BOOST_TEST(o.code == 1, "exit code " << o.code << ": " << o.err);
   BOOST_TEST(o.err.rfind("costate: ", 0) == 0U, o.err);
-  for (const auto& text : in_message) BOOST_TEST(o.err.find(text) != std::string::npos, "'" << text << "' is not in: " << o.err);
+  for (const auto& text : in_message)
+    BOOST_TEST(o.err.find(text) != std::string::npos, "'" << text << "' is not in: " << o.err);
 }
 
 }  // namespace
@@ -52,19 +53,30 @@ BOOST_AUTO_TEST_SUITE(bad_files)
 
 BOOST_AUTO_TEST_CASE(keys_that_do_not_fit_are_named) {
   const Folder folder;
-  expect_refusal(run({"info", changed(folder, [](Entries& e, auto&) { e.erase(e.begin()); })}), {"1 missing", "class_embedding.weight (11, 128)"});
-  expect_refusal(run({"info", changed(folder, [](Entries& e, auto&) { e.emplace_back("ghost.weight", Tensor::zeros({3, 4})); })}), {"1 unknown", "ghost.weight (3, 4)"});
-  expect_refusal(run({"info", changed(folder, [](Entries& e, auto&) { entry(e, "conv_in.bias") = Tensor::zeros({31}); })}),
-                 {"1 of another shape", "conv_in.bias (expected (32), found (31))"});
-  expect_refusal(run({"info", changed(folder, [](Entries& e, auto&) { e.resize(e.size() - 20); })}), {"20 missing", "and 15 more"});
+  expect_refusal(run({"info", changed(folder, [](Entries& e, auto&) { e.erase(e.begin()); })}),
+                 {"1 missing", "class_embedding.weight (11, 128)"});
+  expect_refusal(run({"info", changed(folder,
+                                      [](Entries& e, auto&) {
+                                        e.emplace_back("ghost.weight", Tensor::zeros({3, 4}));
+                                      })}),
+                 {"1 unknown", "ghost.weight (3, 4)"});
+  expect_refusal(
+      run({"info", changed(folder, [](Entries& e, auto&) { entry(e, "conv_in.bias") = Tensor::zeros({31}); })}),
+      {"1 of another shape", "conv_in.bias (expected (32), found (31))"});
+  expect_refusal(run({"info", changed(folder, [](Entries& e, auto&) { e.resize(e.size() - 20); })}),
+                 {"20 missing", "and 15 more"});
 }
 
 BOOST_AUTO_TEST_CASE(configurations_that_are_not_supported_are_named_with_their_value) {
   const Folder folder;
-  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["act_fn"] = "tanhshrink"; })}), {"act_fn", "tanhshrink"});
-  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["down_block_types"][0] = "WarpBlock2D"; })}), {"WarpBlock2D"});
-  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["norm_num_groups"] = "eight"; })}), {"norm_num_groups", "eight"});
-  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["schedule"]["beta_schedule"] = "wavy"; })}), {"beta_schedule", "wavy"});
+  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["act_fn"] = "tanhshrink"; })}),
+                 {"act_fn", "tanhshrink"});
+  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["down_block_types"][0] = "WarpBlock2D"; })}),
+                 {"WarpBlock2D"});
+  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["norm_num_groups"] = "eight"; })}),
+                 {"norm_num_groups", "eight"});
+  expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["schedule"]["beta_schedule"] = "wavy"; })}),
+                 {"beta_schedule", "wavy"});
   expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["prediction"] = "guess"; })}), {"guess"});
   expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["family"] = "unet3d"; })}), {"unet3d", "unet2d"});
   const std::string model = changed(folder, [](auto&, auto&) {});
@@ -79,7 +91,8 @@ BOOST_AUTO_TEST_CASE(a_nan_is_found_where_it_first_is) {
     v[0] = std::nan("");
     entry(e, "conv_out.bias") = Tensor::from(v, {1}, DType::f32);
   };
-  expect_refusal(run({"sample", changed(folder, poison), "-n", "1", "--steps", "1"}), {"conv_out.bias", "NaN", "index 0"});
+  expect_refusal(run({"sample", changed(folder, poison), "-n", "1", "--steps", "1"}),
+                 {"conv_out.bias", "NaN", "index 0"});
   const auto huge = [](Entries& e, auto&) { entry(e, "conv_norm_out.weight") = Tensor::full({32}, 3e38); };
   expect_refusal(run({"sample", changed(folder, huge), "-n", "1", "--steps", "3"}), {"step 1", "NaN or an infinity"});
 }
@@ -87,18 +100,22 @@ BOOST_AUTO_TEST_CASE(a_nan_is_found_where_it_first_is) {
 BOOST_AUTO_TEST_CASE(truncated_and_flipped_models_never_crash) {
   const Folder folder;
   const std::string safe = changed(folder, [](auto&, auto&) {});
-  for (const auto& [name, source] : {std::pair<std::string, std::string>{"t.h5", std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"}, {"t.safetensors", safe}}) {
+  for (const auto& [name, source] :
+       {std::pair<std::string, std::string>{"t.h5", std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"},
+        {"t.safetensors", safe}}) {
     const std::string whole = slurp(source), file = (folder / name).string();
     for (const double part : {0.0, 0.00001, 0.0001, 0.01, 0.3, 0.9, 0.999999}) {
       spill(file, whole.substr(0, static_cast<std::size_t>(part * static_cast<double>(whole.size()))));
       expect_refusal(run({"info", file}), {name});
     }
-    for (std::size_t i = 0; i < 24; ++i) {  // inside headers, where a byte means most; data bytes are only other weights
+    for (std::size_t i = 0; i < 24;
+         ++i) {  // inside headers, where a byte means most; data bytes are only other weights
       std::string bytes = whole;
       bytes[i * 37 % 800] = static_cast<char>(bytes[i * 37 % 800] ^ (1 << i % 8));
       spill(file, bytes);
       const Outcome o = run({"info", file});
-      BOOST_TEST((o.code == 0 || o.code == 1), name << " byte " << i * 37 % 800 << ": exit code " << o.code << ": " << o.err);
+      BOOST_TEST((o.code == 0 || o.code == 1),
+                 name << " byte " << i * 37 % 800 << ": exit code " << o.code << ": " << o.err);
     }
   }
 }

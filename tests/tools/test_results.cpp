@@ -25,7 +25,8 @@ Hdf5Reader result(const Folder& folder, std::vector<std::string> arguments) {
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() && std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
 
 double worst(const Tensor& a, const Tensor& b) {
@@ -48,18 +49,27 @@ BOOST_AUTO_TEST_SUITE(results)
 BOOST_AUTO_TEST_CASE(samples_have_the_same_bits_for_any_threads_and_batch) {
   const Folder folder;
   for (const std::string sampler : {"ddim", "heun"}) {
-    std::vector<std::string> base{"sample", "fashion-unet", "-n", "5", "--steps", "3", "--guidance", "1.5", "--seed", "7", "--sampler", sampler};
+    std::vector<std::string> base{"sample",     "fashion-unet", "-n",     "5", "--steps",   "3",
+                                  "--guidance", "1.5",          "--seed", "7", "--sampler", sampler};
     if (sampler == "ddim") base.insert(base.end(), {"--eta", "0.6"});
     const Tensor x = result(folder, base).read("x");
-    for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
-             {"--threads", "1"}, {"--threads", "2"}, {"--threads", "3"}, {"--threads", "4"}, {"--batch", "1"}, {"--batch", "2"}, {"--batch", "4"}, {}}) {
+    for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{{"--threads", "1"},
+                                                                                     {"--threads", "2"},
+                                                                                     {"--threads", "3"},
+                                                                                     {"--threads", "4"},
+                                                                                     {"--batch", "1"},
+                                                                                     {"--batch", "2"},
+                                                                                     {"--batch", "4"},
+                                                                                     {}}) {
       auto arguments = base;
       arguments.insert(arguments.end(), how.begin(), how.end());
-      BOOST_TEST(same_bits(result(folder, arguments).read("x"), x), sampler << (how.empty() ? " again" : " " + how[0] + " " + how[1]));
+      BOOST_TEST(same_bits(result(folder, arguments).read("x"), x),
+                 sampler << (how.empty() ? " again" : " " + how[0] + " " + how[1]));
     }
     auto fewer = base;
     fewer[3] = "2";
-    BOOST_TEST(same_bits(result(folder, fewer).read("x"), x.rows(0, 2)), "the first two of five samples are the two of two");
+    BOOST_TEST(same_bits(result(folder, fewer).read("x"), x.rows(0, 2)),
+               "the first two of five samples are the two of two");
     auto other = base;
     other[9] = "8";
     BOOST_TEST(!same_bits(result(folder, other).read("x"), x), "another seed gives other samples");
@@ -68,14 +78,16 @@ BOOST_AUTO_TEST_CASE(samples_have_the_same_bits_for_any_threads_and_batch) {
 
 BOOST_AUTO_TEST_CASE(gradients_have_the_same_bits_for_any_threads) {
   const Folder folder;
-  const std::vector<std::string> base{"grad", "fashion-unet", "-n", "2", "--class", "3,8", "--steps", "2", "--guidance", "2"};
+  const std::vector<std::string> base{"grad", "fashion-unet", "-n", "2",          "--class",
+                                      "3,8",  "--steps",      "2",  "--guidance", "2"};
   const Hdf5Reader one = result(folder, base);
   for (const std::string threads : {"1", "2", "3", "4"}) {
     auto arguments = base;
     arguments.insert(arguments.end(), {"--threads", threads});
     const Hdf5Reader other = result(folder, arguments);
     BOOST_TEST(other.datasets() == one.datasets());
-    for (const auto& name : one.datasets()) BOOST_TEST(same_bits(other.read(name), one.read(name)), name << " at " << threads << " threads");
+    for (const auto& name : one.datasets())
+      BOOST_TEST(same_bits(other.read(name), one.read(name)), name << " at " << threads << " threads");
   }
 }
 
@@ -83,14 +95,16 @@ BOOST_AUTO_TEST_CASE(guided_sampling_and_its_gradient_agree_with_the_reference) 
   const Folder folder;
   const std::string start = data("fashion-unet/sample.h5");
   const Hdf5Reader want(start);
-  const std::vector<std::string> tail{"fashion-unet", "--start", start, "--grid", start, "--sampler", "ddim", "--dtype", "f64"};
+  const std::vector<std::string> tail{"fashion-unet", "--start", start,     "--grid", start,
+                                      "--sampler",    "ddim",    "--dtype", "f64"};
   auto sample = tail, grad = tail;
   sample.insert(sample.begin(), "sample");
   sample.emplace_back("--trajectory");
   grad.insert(grad.begin(), "grad");
   const Hdf5Reader path = result(folder, sample), g = result(folder, grad);
   const Tensor x = path.read("x"), states = want.read("states");
-  for (const auto& [at, row] : {std::pair{1, 0}, {10, 1}, {20, 2}}) BOOST_TEST(worst(x.rows(at, 1), states.rows(row, 1)) < 1e-10);
+  for (const auto& [at, row] : {std::pair{1, 0}, {10, 1}, {20, 2}})
+    BOOST_TEST(worst(x.rows(at, 1), states.rows(row, 1)) < 1e-10);
   BOOST_TEST(path.integer("", "nfe").value() == 20);
   for (const char* name : {"g_x_T", "g_z", "g_z_null"}) BOOST_TEST(worst(g.read(name), want.read(name)) < 1e-8, name);
   BOOST_TEST(std::abs(g.read("loss").item() / want.number("", "L").value() - 1) < 1e-10);
@@ -98,7 +112,8 @@ BOOST_AUTO_TEST_CASE(guided_sampling_and_its_gradient_agree_with_the_reference) 
     if (name.rfind("g_theta_check/", 0) != 0) continue;
     const auto v = g.read("g_theta/" + name.substr(14)).to_vector();
     double sum = 0, squares = 0, wave = 0;
-    for (std::size_t i = 0; i < v.size(); ++i) sum += v[i], squares += v[i] * v[i], wave += std::cos(static_cast<double>(i)) * v[i];
+    for (std::size_t i = 0; i < v.size(); ++i)
+      sum += v[i], squares += v[i] * v[i], wave += std::cos(static_cast<double>(i)) * v[i];
     const auto check = want.read(name).to_vector();
     const double scale = std::max(check[1], 1e-6);  // key biases have an exactly zero gradient
     BOOST_TEST(std::abs(sum - check[0]) < 1e-8 * scale, name);
@@ -109,7 +124,8 @@ BOOST_AUTO_TEST_CASE(guided_sampling_and_its_gradient_agree_with_the_reference) 
 
 BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
   const Folder folder;
-  const std::vector<std::string> base{"grad", "fashion-unet", "--class", "7", "--steps", "4", "--guidance", "1.5", "--dtype", "f64", "--wrt", "x_T,z"};
+  const std::vector<std::string> base{"grad",       "fashion-unet", "--class", "7",   "--steps", "4",
+                                      "--guidance", "1.5",          "--dtype", "f64", "--wrt",   "x_T,z"};
   const auto at = [&](const std::string& start, const std::string& adjoint) {
     auto arguments = base;
     arguments.insert(arguments.end(), {"--start", start, "--adjoint", adjoint});
@@ -122,7 +138,9 @@ BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
     return (folder / name).string();
   };
   std::vector<double> x(784), v(784);
-  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(3.7 * static_cast<double>(i)) + std::cos(0.31 * static_cast<double>(i)), v[i] = std::cos(1.3 * static_cast<double>(i));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    x[i] = std::sin(3.7 * static_cast<double>(i)) + std::cos(0.31 * static_cast<double>(i)),
+    v[i] = std::cos(1.3 * static_cast<double>(i));
   const auto along = [&](double h) {
     auto moved = x;
     for (std::size_t i = 0; i < x.size(); ++i) moved[i] += h * v[i];
@@ -130,7 +148,8 @@ BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
   };
   const std::string start = write_start("start.h5", along(0));
   const Hdf5Reader checkpointed = at(start, "checkpointed"), direct = at(start, "direct");
-  for (const char* name : {"g_x_T", "g_z", "g_z_null", "x_0"}) BOOST_TEST(same_bits(checkpointed.read(name), direct.read(name)), name);
+  for (const char* name : {"g_x_T", "g_z", "g_z_null", "x_0"})
+    BOOST_TEST(same_bits(checkpointed.read(name), direct.read(name)), name);
   const auto g = direct.read("g_x_T").to_vector();
   double slope = 0;
   for (std::size_t i = 0; i < g.size(); ++i) slope += g[i] * v[i];
@@ -160,8 +179,8 @@ BOOST_AUTO_TEST_CASE(conversion_is_exact_both_ways) {
   BOOST_TEST(run({"convert", "fashion-unet", "--out", a}).code == 0);
   const auto back = run({"convert", a, "--out", b});
   BOOST_TEST(back.code == 0, back.err);
-  const auto bundled = costate::Checkpoint::open(std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"), there = costate::Checkpoint::open(a),
-             again = costate::Checkpoint::open(b);
+  const auto bundled = costate::Checkpoint::open(std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"),
+             there = costate::Checkpoint::open(a), again = costate::Checkpoint::open(b);
   BOOST_TEST(bundled.keys().size() == 215U);
   for (const auto& key : bundled.keys()) {
     BOOST_TEST(same_bits(there.read(key), bundled.read(key)), key);

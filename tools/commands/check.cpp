@@ -45,8 +45,12 @@ void run_check(const std::string& only, const Common& o) {
       if (c.bench || c.constant || (!only.empty() && c.op != only)) continue;
       Wanted wanted;
       for (const auto& input : c.inputs) wanted.push_back(!input.index);
-      const DerivativeReport r = check_derivatives([&](const Tensors& t) { return Tensors{c.run(t)}; }, case_inputs(c, DType::f64), wanted, {.seed = o.seed + 1, .directions = 2, .through = c.through});
-      all_good = all_good && good(r, c.through == DType::f64 ? tolerance : c.through == DType::f32 ? 1e-3 : bf16_tolerance);
+      const DerivativeReport r =
+          check_derivatives([&](const Tensors& t) { return Tensors{c.run(t)}; }, case_inputs(c, DType::f64), wanted,
+                            {.seed = o.seed + 1, .directions = 2, .through = c.through});
+      all_good = all_good && good(r, c.through == DType::f64   ? tolerance
+                                     : c.through == DType::f32 ? 1e-3
+                                                               : bf16_tolerance);
       if (rows.empty() || rows.back().op != c.op) rows.push_back({c.op, 0, {}});
       ++rows.back().cases;
       take_worst(rows.back().worst, r);
@@ -56,15 +60,24 @@ void run_check(const std::string& only, const Common& o) {
   if (o.json) {
     nlohmann::ordered_json j;
     for (const auto& r : rows)
-      j.push_back({{"op", r.op}, {"cases", r.cases}, {"difference", r.worst.difference}, {"duality", r.worst.duality}, {"second_difference", r.worst.second_difference}, {"second_duality", r.worst.second_duality}});
+      j.push_back({{"op", r.op},
+                   {"cases", r.cases},
+                   {"difference", r.worst.difference},
+                   {"duality", r.worst.duality},
+                   {"second_difference", r.worst.second_difference},
+                   {"second_duality", r.worst.second_duality}});
     std::cout << j.dump(2) << "\n";
   } else {
-    std::vector<std::vector<std::string>> table{{"op", "cases", "vjp - difference", "jvp - vjp", "2nd: difference", "2nd: jvp - vjp"}};
+    std::vector<std::vector<std::string>> table{
+        {"op", "cases", "vjp - difference", "jvp - vjp", "2nd: difference", "2nd: jvp - vjp"}};
     for (const auto& r : rows)
-      table.push_back({r.op, std::to_string(r.cases), fmt::format("{:.1e}", r.worst.difference), fmt::format("{:.1e}", r.worst.duality), fmt::format("{:.1e}", r.worst.second_difference), fmt::format("{:.1e}", r.worst.second_duality)});
+      table.push_back({r.op, std::to_string(r.cases), fmt::format("{:.1e}", r.worst.difference),
+                       fmt::format("{:.1e}", r.worst.duality), fmt::format("{:.1e}", r.worst.second_difference),
+                       fmt::format("{:.1e}", r.worst.second_duality)});
     std::cout << text_table(table) << "worst relative deviations, f64\n";
   }
-  require(all_good, "check: a derivative is off by more than rounding; this build is not to be trusted on this machine");
+  require(all_good,
+          "check: a derivative is off by more than rounding; this build is not to be trusted on this machine");
 }
 
 }  // namespace

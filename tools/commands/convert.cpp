@@ -14,10 +14,16 @@ void run_convert(const Common& o) {
   const Model model = o.load();
   for (const auto& file : o.out) save_model(model, file);
   if (o.json) {
-    std::cout << nlohmann::ordered_json{{"model", model.name}, {"family", model.family}, {"tensors", model.keys.size()}, {"out", o.out}}.dump(2) << "\n";
+    std::cout << nlohmann::ordered_json{{"model", model.name},
+                                        {"family", model.family},
+                                        {"tensors", model.keys.size()},
+                                        {"out", o.out}}
+                     .dump(2)
+              << "\n";
     return;
   }
-  for (const auto& file : o.out) std::cout << fmt::format("wrote {} ({} tensors of {})\n", file, model.keys.size(), model.name);
+  for (const auto& file : o.out)
+    std::cout << fmt::format("wrote {} ({} tensors of {})\n", file, model.keys.size(), model.name);
 }
 
 }  // namespace

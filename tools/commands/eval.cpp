@@ -32,7 +32,13 @@ struct Problem {
   /// `leaves` are x followed by the parameters of `conditioned`.
   [[nodiscard]] Tensor evaluate(const Model& model, const Tensors& leaves) const {
     const auto theta = leaves.begin() + 1 + static_cast<std::ptrdiff_t>(conditioned.first_theta);
-    Inputs in{.x = leaves[0], .t = t, .classes = {}, .z = conditioned.first_theta > 0 ? leaves[1] : Tensor(), .extra = {}, .alpha = alpha, .sigma = sigma};
+    Inputs in{.x = leaves[0],
+              .t = t,
+              .classes = {},
+              .z = conditioned.first_theta > 0 ? leaves[1] : Tensor(),
+              .extra = {},
+              .alpha = alpha,
+              .sigma = sigma};
     return (*model.network->with(Tensors(theta, leaves.end())))(in);
   }
 };
@@ -45,8 +51,10 @@ Problem make_problem(const Options& o, const Model& model) {
     p.x = normal_noise(o.common.seed, 0, o.batch, 0, s.input);
     p.g = normal_noise(o.common.seed, 0, o.batch, 1, s.input.with(-1, s.out_channels));
     p.t.assign(static_cast<std::size_t>(o.batch), model.schedule->t_max / 2);
-    if (s.classes > 0) p.condition.classes = repeat_labels({0}, 0, o.batch);
-    else if (s.z.rank() > 0) p.condition.z = normal_noise(o.common.seed, 0, o.batch, 2, s.z);
+    if (s.classes > 0)
+      p.condition.classes = repeat_labels({0}, 0, o.batch);
+    else if (s.z.rank() > 0)
+      p.condition.z = normal_noise(o.common.seed, 0, o.batch, 2, s.z);
   } else {
     const Hdf5Reader file(o.in);
     require(file.contains("x"), "{}: holds no x (n, ...)", o.in);
@@ -55,14 +63,18 @@ Problem make_problem(const Options& o, const Model& model) {
     if (file.contains("alpha")) p.alpha = file.read("alpha").to_vector();
     if (file.contains("sigma")) p.sigma = file.read("sigma").to_vector();
     if (file.contains("g")) p.g = file.read("g");
-    if (file.contains("z")) p.condition.z = file.read("z");
-    else if (file.contains("class")) p.condition.classes = file.read("class");
+    if (file.contains("z"))
+      p.condition.z = file.read("z");
+    else if (file.contains("class"))
+      p.condition.classes = file.read("class");
     require(!o.vjp || p.g.defined(), "{}: --vjp needs the cotangent g in the input", o.in);
   }
   const auto n = p.x.dim(0);
-  require(p.x.rank() == s.input.rank() + 1 && p.x.dim(-1) == s.input[-1], "{}: x has shape {}; the network wants (n, ...) of {}",
-          o.in.empty() ? model.name : o.in, p.x.shape(), s.input);
-  require(!s.takes_time || static_cast<std::int64_t>(p.t.size()) == n, "{}: the network takes a time t (n), one a row; found {} for {} rows", o.in, p.t.size(), n);
+  require(p.x.rank() == s.input.rank() + 1 && p.x.dim(-1) == s.input[-1],
+          "{}: x has shape {}; the network wants (n, ...) of {}", o.in.empty() ? model.name : o.in, p.x.shape(),
+          s.input);
+  require(!s.takes_time || static_cast<std::int64_t>(p.t.size()) == n,
+          "{}: the network takes a time t (n), one a row; found {} for {} rows", o.in, p.t.size(), n);
   if (p.alpha.empty() && p.sigma.empty()) {
     for (const double t : p.t) p.alpha.push_back(model.schedule->alpha(t)), p.sigma.push_back(model.schedule->sigma(t));
   }
@@ -81,10 +93,14 @@ Asked parse_wrt(const std::string& text) {
   if (text.empty()) return {};
   Asked a{false, false, false};
   for (const auto& word : word_list(text)) {
-    if (word == "x") a.x = true;
-    else if (word == "z") a.z = true;
-    else if (word == "theta") a.theta = true;
-    else throw UsageError("--wrt " + word + ": there are x, z and theta");
+    if (word == "x")
+      a.x = true;
+    else if (word == "z")
+      a.z = true;
+    else if (word == "theta")
+      a.theta = true;
+    else
+      throw UsageError("--wrt " + word + ": there are x, z and theta");
   }
   return a;
 }
@@ -115,7 +131,8 @@ void write_result(const Options& o, const Problem& p, const Model& model, const 
     if (o.vjp) {
       if (r.g_x.defined()) out.write("g_x", r.g_x);
       if (asked.z && p.conditioned.first_theta > 0) out.write("g_z", r.g_p[0]);
-      if (asked.theta) write_theta_gradients(out, model, total_theta_gradient(model, p.condition, p.conditioned, r.g_p));
+      if (asked.theta)
+        write_theta_gradients(out, model, total_theta_gradient(model, p.condition, p.conditioned, r.g_p));
     }
     out.finish();
   }
@@ -152,9 +169,11 @@ void run_timing(const Options& o, const Problem& p, const Model& model, const As
     return;
   }
   const auto row = [&](const char* name, const char* key, std::int64_t peak) {
-    return std::vector<std::string>{name, fmt::format("{:.2f}", j[key]["min"].get<double>()), fmt::format("{:.2f}", j[key]["median"].get<double>()), format_bytes(peak)};
+    return std::vector<std::string>{name, fmt::format("{:.2f}", j[key]["min"].get<double>()),
+                                    fmt::format("{:.2f}", j[key]["median"].get<double>()), format_bytes(peak)};
   };
-  std::vector<std::vector<std::string>> rows{{"", "min ms", "median ms", "peak"}, row("forward", "forward_ms", forward_peak)};
+  std::vector<std::vector<std::string>> rows{{"", "min ms", "median ms", "peak"},
+                                             row("forward", "forward_ms", forward_peak)};
   if (o.vjp) rows.push_back(row("vjp", "vjp_ms", vjp_peak));
   std::cout << text_table(rows);
 }
@@ -176,7 +195,11 @@ void run_eval(const Options& o) {
   if (o.repeat > 0) return;
   Norms norms;
   norms.add(r.y);
-  nlohmann::ordered_json j{{"model", model.name}, {"y", std::vector<std::int64_t>(r.y.shape().begin(), r.y.shape().end())}, {"y_norm", std::sqrt(norms.squares)}, {"y_largest", norms.largest}, {"out", o.common.out}};
+  nlohmann::ordered_json j{{"model", model.name},
+                           {"y", std::vector<std::int64_t>(r.y.shape().begin(), r.y.shape().end())},
+                           {"y_norm", std::sqrt(norms.squares)},
+                           {"y_largest", norms.largest},
+                           {"out", o.common.out}};
   if (o.common.json) {
     std::cout << j.dump(2) << "\n";
     return;

@@ -33,10 +33,14 @@ struct Asked {
 Asked parse_wrt(const std::string& text) {
   Asked a;
   for (const auto& word : word_list(text)) {
-    if (word == "x_T" || word == "x") a.x_T = true;
-    else if (word == "z") a.z = true;
-    else if (word == "theta") a.theta = true;
-    else throw UsageError("--wrt " + word + ": there are x_T, z and theta");
+    if (word == "x_T" || word == "x")
+      a.x_T = true;
+    else if (word == "z")
+      a.z = true;
+    else if (word == "theta")
+      a.theta = true;
+    else
+      throw UsageError("--wrt " + word + ": there are x_T, z and theta");
   }
   return a;
 }
@@ -75,8 +79,10 @@ double relative_error(const Tensors& a, const Tensors& b) {
 /// All that one run of `grad` is about.
 class Job {
  public:
-  explicit Job(const Options& o) : o_(o), asked_(parse_wrt(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
-    for (const auto& name : word_list(o.adjoints)) adjoints_.push_back(&as_usage([&]() -> const Adjoint& { return find_adjoint(name); }));
+  explicit Job(const Options& o)
+      : o_(o), asked_(parse_wrt(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
+    for (const auto& name : word_list(o.adjoints))
+      adjoints_.push_back(&as_usage([&]() -> const Adjoint& { return find_adjoint(name); }));
     if (adjoints_.empty()) throw UsageError("--adjoint: the list is empty");
     condition_ = run_.condition(0, run_.count());
     conditioned_ = make_conditioned(model_, condition_, run_.count(), run_.grid());
@@ -100,9 +106,12 @@ class Job {
   }
 
   [[nodiscard]] nlohmann::ordered_json report_json() const {
-    nlohmann::ordered_json j{{"model", model_.name}, {"sampler", run_.stepper().name}, {"steps", run_.grid().size() - 1}, {"samples", run_.count()}, {"dtype", o_.common.dtype}, {"seed", o_.common.seed}};
+    nlohmann::ordered_json j{
+        {"model", model_.name},    {"sampler", run_.stepper().name}, {"steps", run_.grid().size() - 1},
+        {"samples", run_.count()}, {"dtype", o_.common.dtype},       {"seed", o_.common.seed}};
     for (const auto& e : entries_) {
-      nlohmann::ordered_json row{{"adjoint", e.adjoint}, {"loss", e.gradient.loss}, {"nfe", e.gradient.nfe}, {"vjps", e.gradient.vjps}, {"seconds", e.seconds}, {"peak_bytes", e.peak}};
+      nlohmann::ordered_json row{{"adjoint", e.adjoint},    {"loss", e.gradient.loss}, {"nfe", e.gradient.nfe},
+                                 {"vjps", e.gradient.vjps}, {"seconds", e.seconds},    {"peak_bytes", e.peak}};
       for (const auto& [name, error] : errors(e)) row["relative_error"][name] = error;
       j["adjoints"].push_back(row);
     }
@@ -110,15 +119,18 @@ class Job {
   }
 
   [[nodiscard]] std::string report_text() const {
-    std::string text = fmt::format("{}: gradient of {} through {} steps of {}, {} sample{}\n", model_.name, o_.loss.empty() ? (run_.from_start("w").defined() ? "<w, x_0>" : "norm") : o_.loss,
-                                   run_.grid().size() - 1, run_.stepper().name, run_.count(), run_.count() == 1 ? "" : "s");
+    std::string text =
+        fmt::format("{}: gradient of {} through {} steps of {}, {} sample{}\n", model_.name,
+                    o_.loss.empty() ? (run_.from_start("w").defined() ? "<w, x_0>" : "norm") : o_.loss,
+                    run_.grid().size() - 1, run_.stepper().name, run_.count(), run_.count() == 1 ? "" : "s");
     std::vector<std::vector<std::string>> rows{{"adjoint"}};
     for (const auto& [name, error] : errors(entries_.front())) rows[0].push_back("error " + name);
     for (const char* head : {"evaluations", "VJPs", "seconds", "peak"}) rows[0].emplace_back(head);
     for (const auto& e : entries_) {
       std::vector<std::string> row{e.adjoint};
       for (const auto& [name, error] : errors(e)) row.push_back(error == 0 ? "0" : fmt::format("{:.1e}", error));
-      row.insert(row.end(), {std::to_string(e.gradient.nfe), std::to_string(e.gradient.vjps), fmt::format("{:.2f}", e.seconds), format_bytes(e.peak)});
+      row.insert(row.end(), {std::to_string(e.gradient.nfe), std::to_string(e.gradient.vjps),
+                             fmt::format("{:.2f}", e.seconds), format_bytes(e.peak)});
       rows.push_back(row);
     }
     text += text_table(rows);
@@ -132,9 +144,13 @@ class Job {
     const std::int64_t before = memory_use().live;
     reset_peak();
     const auto start = std::chrono::steady_clock::now();
-    Entry e{adjoint.name, adjoint.gradient({sampler, run_.x_T(0, run_.count()), conditioned_.p, asked_.x_T,
-                                            conditioned_.wanted(asked_.z || asked_.theta, asked_.theta), loss_, o_.common.progress(adjoint.name)}),
-            {}, 0, 0};
+    Entry e{adjoint.name,
+            adjoint.gradient({sampler, run_.x_T(0, run_.count()), conditioned_.p, asked_.x_T,
+                              conditioned_.wanted(asked_.z || asked_.theta, asked_.theta), loss_,
+                              o_.common.progress(adjoint.name)}),
+            {},
+            0,
+            0};
     e.theta = asked_.theta ? total_theta_gradient(model_, condition_, conditioned_, e.gradient.p) : Tensors();
     e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     e.peak = memory_use().peak - before;
@@ -145,7 +161,8 @@ class Job {
   /// `direct` if it is among them, else the first; nothing to compare with if there is one only.
   [[nodiscard]] const Entry* reference() const {
     if (entries_.size() < 2) return nullptr;
-    const auto it = std::find_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.adjoint == "direct"; });
+    const auto it =
+        std::find_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.adjoint == "direct"; });
     return it == entries_.end() ? entries_.data() : &*it;
   }
 
@@ -167,7 +184,8 @@ class Job {
     out.write("loss", Tensor::from({e.gradient.loss}, {}));
     if (asked_.x_T) out.write("g_x_T", e.gradient.x_T);
     if (asked_.z) {
-      for (std::size_t i = 0; i < conditioned_.first_theta; ++i) out.write("g_" + conditioned_.names[i], e.gradient.p[i]);
+      for (std::size_t i = 0; i < conditioned_.first_theta; ++i)
+        out.write("g_" + conditioned_.names[i], e.gradient.p[i]);
     }
     if (asked_.theta) write_theta_gradients(out, model_, e.theta);
     out.attribute("", "adjoint", e.adjoint);
@@ -183,7 +201,8 @@ class Job {
   [[nodiscard]] Tensor picture(const Entry& e) const {
     const Tensor samples = to_rgb(to_picture(e.gradient.x_0, model_)), g = to_signed_colours(e.gradient.x_T);
     const auto width = model_.sample_shape()[1];
-    return tile(concat({samples, g}, 0), static_cast<int>(run_.count()), 4, static_cast<int>(std::max<std::int64_t>(1, 168 / width)));
+    return tile(concat({samples, g}, 0), static_cast<int>(run_.count()), 4,
+                static_cast<int>(std::max<std::int64_t>(1, 168 / width)));
   }
 
   const Options& o_;
@@ -213,19 +232,26 @@ void run_grad(const Options& o) {
 }  // namespace
 
 Command grad_command() {
-  return {"grad", "differentiate a loss of the sampled x_0 in x_T, z and theta",
-          "  costate grad fashion-unet -n 4 --class 0,7,8,9 --guidance 1.5 --steps 20 --out gradient.png\n"
-          "  costate grad fashion-unet -n 1 --class 9 --adjoint checkpointed,direct,adjointdeis-1\n"
-          "  costate grad fashion-unet -n 1 --class 3 --wrt x_T,z --loss mean --out gradient.h5 --json",
-          [](Arguments& a) {
-            const auto o = std::make_shared<Options>();
-            o->common.declare(a);
-            o->sampling.declare(a, 1, 20);
-            a.option("--adjoint", o->adjoints, "see `costate list adjoints`; several, a,b,c, are compared in a table, the first is written [checkpointed]", "NAME");
-            a.option("--wrt", o->wrt, "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from", "LIST");
-            a.option("--loss", o->loss, "norm (half the squared norm of x_0), mean, sum [<w, x_0> with w from --start, else norm]", "NAME");
-            return [o] { run_grad(*o); };
-          }};
+  return {
+      "grad", "differentiate a loss of the sampled x_0 in x_T, z and theta",
+      "  costate grad fashion-unet -n 4 --class 0,7,8,9 --guidance 1.5 --steps 20 --out gradient.png\n"
+      "  costate grad fashion-unet -n 1 --class 9 --adjoint checkpointed,direct,adjointdeis-1\n"
+      "  costate grad fashion-unet -n 1 --class 3 --wrt x_T,z --loss mean --out gradient.h5 --json",
+      [](Arguments& a) {
+        const auto o = std::make_shared<Options>();
+        o->common.declare(a);
+        o->sampling.declare(a, 1, 20);
+        a.option(
+            "--adjoint", o->adjoints,
+            "see `costate list adjoints`; several, a,b,c, are compared in a table, the first is written [checkpointed]",
+            "NAME");
+        a.option("--wrt", o->wrt,
+                 "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from",
+                 "LIST");
+        a.option("--loss", o->loss,
+                 "norm (half the squared norm of x_0), mean, sum [<w, x_0> with w from --start, else norm]", "NAME");
+        return [o] { run_grad(*o); };
+      }};
 }
 
 }  // namespace costate

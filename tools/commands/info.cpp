@@ -27,8 +27,13 @@ std::vector<std::int64_t> list_of(const Shape& s) { return {s.begin(), s.end()};
 
 nlohmann::ordered_json describe(const Model& m) {
   const Facts f = facts_of(m);
-  const Signature s = m.is_exact() ? Signature{.input = m.sample_shape(), .out_channels = m.exact.dimension, .z = {}, .summary = "closed-form denoiser"} : m.network->signature();
-  nlohmann::ordered_json j{{"model", m.name}, {"family", m.family}, {"recognised", m.reason}, {"structure", s.summary}, {"file", m.file.string()}, {"format", m.format}};
+  const Signature s = m.is_exact() ? Signature{.input = m.sample_shape(),
+                                               .out_channels = m.exact.dimension,
+                                               .z = {},
+                                               .summary = "closed-form denoiser"}
+                                   : m.network->signature();
+  nlohmann::ordered_json j{{"model", m.name},        {"family", m.family},      {"recognised", m.reason},
+                           {"structure", s.summary}, {"file", m.file.string()}, {"format", m.format}};
   if (!m.note.empty()) j["note"] = m.note;
   j["parameters"] = f.parameters;
   j["tensors"] = f.tensors;
@@ -41,7 +46,8 @@ nlohmann::ordered_json describe(const Model& m) {
   j["prediction"] = name_of(m.prediction);
   j["schedule"] = nlohmann::ordered_json::parse(m.config.object("schedule").dump());
   j["grid"] = m.grid;
-  j["levels"] = {{"s_max", m.schedule->level(m.schedule->t_max).s()}, {"s_min", m.schedule->level(m.schedule->t_min).s()}};
+  j["levels"] = {{"s_max", m.schedule->level(m.schedule->t_max).s()},
+                 {"s_min", m.schedule->level(m.schedule->t_min).s()}};
   return j;
 }
 
@@ -53,7 +59,8 @@ void run_info(const Common& o) {
     std::cout << j.dump(2) << "\n";
     return;
   }
-  for (const auto& [key, value] : j.items()) std::cout << fmt::format("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto& [key, value] : j.items())
+    std::cout << fmt::format("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ using Table = std::vector<std::vector<std::string>>;  // the first row is the he
 
 Table samplers() {
   Table t{{"sampler", "order", "evaluations a step", "stochastic", "reference"}};
-  for (const auto& s : steppers()) t.push_back({s.name, std::to_string(s.order), std::to_string(s.evaluations), s.stochastic ? "yes" : "no", s.reference});
+  for (const auto& s : steppers())
+    t.push_back(
+        {s.name, std::to_string(s.order), std::to_string(s.evaluations), s.stochastic ? "yes" : "no", s.reference});
   return t;
 }
 Table adjoint_table() {
@@ -47,8 +49,9 @@ Table model_table() {
 }
 
 const std::map<std::string, std::function<Table()>>& topics() {
-  static const std::map<std::string, std::function<Table()>> all = {{"samplers", samplers}, {"adjoints", adjoint_table}, {"schedules", schedule_table},
-                                                                     {"grids", grid_table}, {"families", family_table}, {"models", model_table}};
+  static const std::map<std::string, std::function<Table()>> all = {
+      {"samplers", samplers}, {"adjoints", adjoint_table}, {"schedules", schedule_table},
+      {"grids", grid_table},  {"families", family_table},  {"models", model_table}};
   return all;
 }
 
@@ -85,8 +88,10 @@ void run_list(const std::string& topic, const Common& o) {
   nlohmann::ordered_json j;
   for (const auto& [name, make] : topics()) {
     if (!topic.empty() && topic != name) continue;
-    if (o.json) j[name] = as_json(make());
-    else std::cout << (topic.empty() ? "\n" : "") << words(make());
+    if (o.json)
+      j[name] = as_json(make());
+    else
+      std::cout << (topic.empty() ? "\n" : "") << words(make());
   }
   if (o.json) std::cout << (topic.empty() ? j : j[topic]).dump(2) << "\n";
 }

@@ -37,7 +37,8 @@ struct Samples {
 };
 
 Samples draw(const Options& o, const Model& model, const Run& run) {
-  const std::int64_t n = run.count(), batch = std::min(o.batch, n), levels = static_cast<std::int64_t>(run.grid().size());
+  const std::int64_t n = run.count(), batch = std::min(o.batch, n),
+                     levels = static_cast<std::int64_t>(run.grid().size());
   const Progress progress = o.common.progress("sampling");
   const std::int64_t steps_in_all = (n + batch - 1) / batch * (levels - 1);
   std::int64_t steps_before = 0;
@@ -51,9 +52,10 @@ Samples draw(const Options& o, const Model& model, const Run& run) {
     result.nfe = 0;
     count_evaluations(sampler.denoiser, result.nfe);
     const auto keep = [&](int level, const Tensor& x) { states[static_cast<std::size_t>(level)].push_back(x); };
-    parts.push_back(sample(sampler, run.x_T(first, rows), c.p,
-                           [&](std::int64_t done, std::int64_t) { report(progress, steps_before + done, steps_in_all); },
-                           o.trajectory ? std::function<void(int, const Tensor&)>(keep) : nullptr));
+    parts.push_back(sample(
+        sampler, run.x_T(first, rows), c.p,
+        [&](std::int64_t done, std::int64_t) { report(progress, steps_before + done, steps_in_all); },
+        o.trajectory ? std::function<void(int, const Tensor&)>(keep) : nullptr));
     steps_before += levels - 1;
   }
   result.x_0 = concat(parts, 0);
@@ -93,22 +95,35 @@ void run_sample(const Options& o) {
   for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, s);
   // A class-conditional model's classes stand in columns, everything else in a square.
   const auto labels = model.is_exact() ? 0 : model.network->signature().classes;
-  const auto listed = o.sampling.classes.empty() ? std::max<std::int64_t>(labels - 1, 0) : static_cast<std::int64_t>(word_list(o.sampling.classes).size());
-  std::int64_t columns = o.columns > 0 ? o.columns : listed > 1 ? listed : static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(run.count()))));
+  const auto listed = o.sampling.classes.empty() ? std::max<std::int64_t>(labels - 1, 0)
+                                                 : static_cast<std::int64_t>(word_list(o.sampling.classes).size());
+  std::int64_t columns = o.columns > 0 ? o.columns
+                         : listed > 1
+                             ? listed
+                             : static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(run.count()))));
   columns = std::clamp<std::int64_t>(columns, 1, run.count());
   for (const auto& file : o.common.outputs(".png")) {
     const auto width = model.sample_shape()[1];
-    write_png(file, tile(to_picture(s.x_0, model), static_cast<int>(columns), 2, static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
+    write_png(file, tile(to_picture(s.x_0, model), static_cast<int>(columns), 2,
+                         static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
   }
-  nlohmann::ordered_json j{{"model", model.name}, {"sampler", run.stepper().name}, {"steps", run.grid().size() - 1}, {"samples", run.count()},
-                           {"nfe", s.nfe}, {"seed", o.common.seed}, {"dtype", o.common.dtype}, {"seconds", seconds}, {"isa", instruction_set()}, {"out", o.common.out}};
+  nlohmann::ordered_json j{{"model", model.name},
+                           {"sampler", run.stepper().name},
+                           {"steps", run.grid().size() - 1},
+                           {"samples", run.count()},
+                           {"nfe", s.nfe},
+                           {"seed", o.common.seed},
+                           {"dtype", o.common.dtype},
+                           {"seconds", seconds},
+                           {"isa", instruction_set()},
+                           {"out", o.common.out}};
   for (const auto& file : o.common.outputs(".json")) write_file(file, j.dump(2) + "\n");
   if (o.common.json) {
     std::cout << j.dump(2) << "\n";
     return;
   }
-  std::cout << fmt::format("{} samples of {} by {} in {} steps ({} evaluations each), {:.1f} s\n", run.count(), model.name, run.stepper().name,
-                           run.grid().size() - 1, s.nfe, seconds);
+  std::cout << fmt::format("{} samples of {} by {} in {} steps ({} evaluations each), {:.1f} s\n", run.count(),
+                           model.name, run.stepper().name, run.grid().size() - 1, s.nfe, seconds);
   for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
   if (o.common.out.empty()) std::cout << "nothing was written; add --out samples.png or --out samples.h5\n";
 }
@@ -116,19 +131,20 @@ void run_sample(const Options& o) {
 }  // namespace
 
 Command sample_command() {
-  return {"sample", "draw samples: pictures to PNG, data to HDF5",
-          "  costate sample fashion-unet -n 40 --guidance 1.5 --out garments.png\n"
-          "  costate sample fashion-unet -n 4 --class 7,9 --sampler dpmpp-2m --steps 12 --out shoes.png --out shoes.h5\n"
-          "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5",
-          [](Arguments& a) {
-            const auto o = std::make_shared<Options>();
-            o->common.declare(a);
-            o->sampling.declare(a, 16, 25);
-            a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");
-            a.option("--columns", o->columns, "columns of the picture [one a class, or a square]");
-            a.flag("--trajectory", o->trajectory, "write every state: x (steps + 1, n, ...)");
-            return [o] { run_sample(*o); };
-          }};
+  return {
+      "sample", "draw samples: pictures to PNG, data to HDF5",
+      "  costate sample fashion-unet -n 40 --guidance 1.5 --out garments.png\n"
+      "  costate sample fashion-unet -n 4 --class 7,9 --sampler dpmpp-2m --steps 12 --out shoes.png --out shoes.h5\n"
+      "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5",
+      [](Arguments& a) {
+        const auto o = std::make_shared<Options>();
+        o->common.declare(a);
+        o->sampling.declare(a, 16, 25);
+        a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");
+        a.option("--columns", o->columns, "columns of the picture [one a class, or a square]");
+        a.flag("--trajectory", o->trajectory, "write every state: x (steps + 1, n, ...)");
+        return [o] { run_sample(*o); };
+      }};
 }
 
 }  // namespace costate

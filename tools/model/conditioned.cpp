@@ -30,11 +30,13 @@ Tensor evaluate(const Network& network, const Tensor& x, const Level& at, const 
 /// The weight of guidance at each level: one number, or one a level of the grid.
 std::function<double(const Level&)> guidance_of(const Condition& c, const Grid& grid) {
   if (c.guidance_steps.empty()) return [w = c.guidance](const Level&) { return w; };
-  require(c.guidance_steps.size() + 1 == grid.size(), "guidance: {} weights for a grid of {} steps", c.guidance_steps.size(),
-          grid.empty() ? 0 : grid.size() - 1);
+  require(c.guidance_steps.size() + 1 == grid.size(), "guidance: {} weights for a grid of {} steps",
+          c.guidance_steps.size(), grid.empty() ? 0 : grid.size() - 1);
   return [grid, weights = c.guidance_steps](const Level& at) {
-    const auto it = std::find_if(grid.begin(), grid.end(), [&](const Level& l) { return l.t == at.t && l.sigma == at.sigma; });
-    require(it != grid.end() && it + 1 != grid.end(), "guidance: a weight a step was given, but this sampler evaluates t = {} between the levels", at.t);
+    const auto it =
+        std::find_if(grid.begin(), grid.end(), [&](const Level& l) { return l.t == at.t && l.sigma == at.sigma; });
+    require(it != grid.end() && it + 1 != grid.end(),
+            "guidance: a weight a step was given, but this sampler evaluates t = {} between the levels", at.t);
     return weights[static_cast<std::size_t>(it - grid.begin())];
   };
 }
@@ -67,9 +69,11 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
   }
   if (c.z.defined()) {
     require(s.z.rank() > 0, "{}: takes no condition z", model.name);
-    require(c.z.rank() == s.z.rank() + 1 && c.z.dim(0) == rows, "z: shape {} for {} samples of condition {}", c.z.shape(), rows, s.z);
+    require(c.z.rank() == s.z.rank() + 1 && c.z.dim(0) == rows, "z: shape {} for {} samples of condition {}",
+            c.z.shape(), rows, s.z);
   }
-  require(c.classes.defined() || c.z.defined() || s.z.rank() == 0, "{}: is conditional; give it a class or z", model.name);
+  require(c.classes.defined() || c.z.defined() || s.z.rank() == 0, "{}: is conditional; give it a class or z",
+          model.name);
 }
 
 }  // namespace
@@ -83,7 +87,8 @@ Wanted Conditioned::wanted(bool z, bool theta) const {
 Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, std::int64_t count) {
   require(!list.empty(), "class: the list is empty");
   std::vector<double> labels;
-  for (std::int64_t i = first; i < first + count; ++i) labels.push_back(static_cast<double>(list[static_cast<std::size_t>(i) % list.size()]));
+  for (std::int64_t i = first; i < first + count; ++i)
+    labels.push_back(static_cast<double>(list[static_cast<std::size_t>(i) % list.size()]));
   return Tensor::from(labels, {count}, DType::i32);
 }
 
@@ -93,8 +98,10 @@ namespace {
 std::pair<Tensor, Tensor> condition_rows(const Network& network, const Condition& c, bool guided, DType dtype) {
   Tensor z = c.z.defined() ? cast(c.z, dtype) : c.classes.defined() ? network.embed_classes(c.classes) : Tensor();
   Tensor z_null;
-  if (guided && c.z_null.defined()) z_null = cast(c.z_null, dtype);
-  else if (guided) z_null = network.embed_classes(Tensor::full({1}, static_cast<double>(network.signature().classes - 1), DType::i32));
+  if (guided && c.z_null.defined())
+    z_null = cast(c.z_null, dtype);
+  else if (guided)
+    z_null = network.embed_classes(Tensor::full({1}, static_cast<double>(network.signature().classes - 1), DType::i32));
   return {z, z_null};
 }
 
@@ -107,7 +114,8 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   out.denoiser.prediction = model.prediction;
   out.denoiser.dtype = model.dtype;
   if (model.is_exact()) {
-    require(!c.classes.defined() && !c.z.defined() && !is_guided(c), "{}: an exact problem takes no class, z or guidance", model.name);
+    require(!c.classes.defined() && !c.z.defined() && !is_guided(c),
+            "{}: an exact problem takes no class, z or guidance", model.name);
     out.denoiser.net = model.exact.net;
     out.p = model.exact.p;
     out.names = model.exact.p_names;
@@ -116,7 +124,8 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   }
   check_condition(model, c, rows);
   const bool guided = is_guided(c);
-  require(!guided || c.classes.defined() || c.z.defined(), "guidance: {} takes no condition, so there is nothing to guide by", model.name);
+  require(!guided || c.classes.defined() || c.z.defined(),
+          "guidance: {} takes no condition, so there is nothing to guide by", model.name);
   const auto [z, z_null] = condition_rows(*model.network, c, guided, model.dtype);
   if (z.defined()) out.p.push_back(z), out.names.emplace_back("z");
   if (z_null.defined()) out.p.push_back(z_null), out.names.emplace_back("z_null");
@@ -132,14 +141,16 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   return out;
 }
 
-Tensors total_theta_gradient(const Model& model, const Condition& condition, const Conditioned& c, const Tensors& gradient_p) {
+Tensors total_theta_gradient(const Model& model, const Condition& condition, const Conditioned& c,
+                             const Tensors& gradient_p) {
   const auto at = static_cast<std::ptrdiff_t>(c.first_theta);
   Tensors theta(gradient_p.begin() + at, gradient_p.end());
   if (model.is_exact() || !condition.classes.defined() || c.first_theta == 0) return theta;
   const Tensors values(c.p.begin() + at, c.p.end());
   const Wanted wanted(c.differentiable.begin() + at, c.differentiable.end());
   const auto rows = [&](const Tensors& weights) {
-    const auto [z, z_null] = condition_rows(*model.network->with(weights), condition, is_guided(condition), model.dtype);
+    const auto [z, z_null] =
+        condition_rows(*model.network->with(weights), condition, is_guided(condition), model.dtype);
     return z_null.defined() ? Tensors{z, z_null} : Tensors{z};
   };
   const Tensors g(gradient_p.begin(), gradient_p.begin() + at);

@@ -18,7 +18,8 @@ struct Condition {
   Tensor z_null;   ///< (1, ...) "no class" row; default: the last row of the label table
   /// Classifier-free guidance: eps_null + w (eps_z - eps_null); w = 1 is conditional only and costs one evaluation instead of two.
   double guidance = 1;
-  std::vector<double> guidance_steps;  ///< one w for each level of the grid that is evaluated, if it changes; overrides `guidance`
+  std::vector<double>
+      guidance_steps;  ///< one w for each level of the grid that is evaluated, if it changes; overrides `guidance`
 };
 
 /// The differentiable parameters are, in this order: z and z_null as far as the condition has them, then the network's (or the
@@ -43,6 +44,7 @@ Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, 
 
 /// g_theta plus what flows into the weights through z and z_null, which are rows of the label table (or come from it through a
 /// small network): the total derivative. Returns the gradients of the network's own parameters, in order.
-Tensors total_theta_gradient(const Model& model, const Condition& condition, const Conditioned& c, const Tensors& gradient_p);
+Tensors total_theta_gradient(const Model& model, const Condition& condition, const Conditioned& c,
+                             const Tensors& gradient_p);
 
 }  // namespace costate

@@ -18,10 +18,17 @@ Config read_config(const fs::path& file) { return Config::parse(read_text(file),
 
 /// The first of diffusers' weight files in a folder, full precision before half, safetensors before pickles.
 fs::path weights_in(const fs::path& folder) {
-  static const std::vector<std::string> names = {
-      "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.fp16.safetensors",
-      "diffusion_pytorch_model.bf16.safetensors", "model.safetensors", "model.safetensors.index.json", "diffusion_pytorch_model.bin",
-      "diffusion_pytorch_model.fp16.bin", "pytorch_model.bin", "model.pt", "model.pth"};
+  static const std::vector<std::string> names = {"diffusion_pytorch_model.safetensors",
+                                                 "diffusion_pytorch_model.safetensors.index.json",
+                                                 "diffusion_pytorch_model.fp16.safetensors",
+                                                 "diffusion_pytorch_model.bf16.safetensors",
+                                                 "model.safetensors",
+                                                 "model.safetensors.index.json",
+                                                 "diffusion_pytorch_model.bin",
+                                                 "diffusion_pytorch_model.fp16.bin",
+                                                 "pytorch_model.bin",
+                                                 "model.pt",
+                                                 "model.pth"};
   for (const auto& name : names) {
     if (fs::exists(folder / name)) return folder / name;
   }
@@ -48,7 +55,8 @@ ModelFiles from_folder(const fs::path& folder) {
   } else if (!fs::exists(folder / "config.json")) {
     fail("{}: a folder needs model_index.json (a diffusers pipeline) or config.json (one component)", folder.string());
   }
-  require(fs::exists(folder / "config.json"), "{}: has model_index.json but neither unet/ nor transformer/ nor config.json", folder.string());
+  require(fs::exists(folder / "config.json"),
+          "{}: has model_index.json but neither unet/ nor transformer/ nor config.json", folder.string());
   return from_component(folder);
 }
 
@@ -99,7 +107,8 @@ ModelFiles find_model_files(const std::string& name, const fs::path& config) {
     if (files.weights.empty()) {
       const auto bundled = bundled_models(), near = nearest_names(name, bundled);
       fail("model {}: no such file, folder or bundled model{}", name,
-           near.empty() ? fmt::format("; bundled: {}", fmt::join(bundled, ", ")) : fmt::format("; did you mean {}?", fmt::join(near, ", ")));
+           near.empty() ? fmt::format("; bundled: {}", fmt::join(bundled, ", "))
+                        : fmt::format("; did you mean {}?", fmt::join(near, ", ")));
     }
   }
   if (!config.empty()) files.config = read_config(config);

@@ -10,9 +10,9 @@
 namespace costate {
 
 struct ModelFiles {
-  std::filesystem::path weights;    ///< empty for an exact problem
-  Config config;                    ///< of the network, or of the exact problem
-  Config scheduler;                 ///< diffusers scheduler_config.json, or empty
+  std::filesystem::path weights;  ///< empty for an exact problem
+  Config config;                  ///< of the network, or of the exact problem
+  Config scheduler;               ///< diffusers scheduler_config.json, or empty
 };
 
 /// Finds the files; throws with what was looked for and, for a misspelt bundled name, the nearest.

@@ -29,13 +29,15 @@ void fill_missing(json& base, const json& over) {
 }
 
 bool is_own_file(const fs::path& file) {
-  return file.extension() == ".h5" && Hdf5Reader(file).text("", "format") == std::optional<std::string>("costate model");
+  return file.extension() == ".h5" &&
+         Hdf5Reader(file).text("", "format") == std::optional<std::string>("costate model");
 }
 
 Config own_config(const fs::path& file) {
   const Hdf5Reader reader(file);
   const auto written = reader.integer("", "format_version");
-  require(written == 1, "{}: format_version {} is not 1; this costate ({}) is too old for it", file.string(), written.value_or(0), version());
+  require(written == 1, "{}: format_version {} is not 1; this costate ({}) is too old for it", file.string(),
+          written.value_or(0), version());
   const auto text = reader.text("", "config");
   require(text.has_value(), "{}: is a costate model without its `config`; the file is damaged", file.string());
   return Config::parse(*text, file.string() + ", config");
@@ -85,9 +87,10 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.config = files.config;
   m.file = files.weights;
   const auto exact = exact_families();
-  if (std::find(exact.begin(), exact.end(), m.config.text("family", "")) != exact.end()) return load_exact(files, std::move(m));
-  require(!files.weights.empty(), "{}: a .json model must be an exact problem ({}); this one's family is '{}'", name, fmt::join(exact, ", "),
-          m.config.text("family", ""));
+  if (std::find(exact.begin(), exact.end(), m.config.text("family", "")) != exact.end())
+    return load_exact(files, std::move(m));
+  require(!files.weights.empty(), "{}: a .json model must be an exact problem ({}); this one's family is '{}'", name,
+          fmt::join(exact, ", "), m.config.text("family", ""));
 
   const Checkpoint checkpoint = Checkpoint::open(files.weights, options.key);
   const bool own = is_own_file(files.weights);
@@ -98,11 +101,14 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   const CheckpointKeys keys(checkpoint);
   const Family& family = find_family(m.config, keys.shapes(), m.reason);
   m.family = family.name;
-  m.network = load_parameters(family.make(m.config, keys.shapes()), checkpoint, keys, options.dtype, m.keys, m.file_shapes);
+  m.network =
+      load_parameters(family.make(m.config, keys.shapes()), checkpoint, keys, options.dtype, m.keys, m.file_shapes);
 
   json c = json::parse(m.config.dump());
   c["family"] = m.family;
-  const Config scheduler = options.scheduler.empty() ? files.scheduler : Config::parse(read_text(options.scheduler), options.scheduler.string());
+  const Config scheduler = options.scheduler.empty()
+                               ? files.scheduler
+                               : Config::parse(read_text(options.scheduler), options.scheduler.string());
   if (!options.scheduler.empty()) {
     for (const char* key : {"schedule", "prediction", "sampling"}) c.erase(key);
   }

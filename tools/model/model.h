@@ -17,19 +17,19 @@
 namespace costate {
 
 struct LoadOptions {
-  DType dtype = DType::f32;           ///< what the network computes in
-  std::filesystem::path config = {};  ///< configuration, where the model does not bring its own
+  DType dtype = DType::f32;              ///< what the network computes in
+  std::filesystem::path config = {};     ///< configuration, where the model does not bring its own
   std::filesystem::path scheduler = {};  ///< a diffusers scheduler_config.json instead of the model's own schedule
-  std::string key = {};               ///< which dictionary of a nested checkpoint
+  std::string key = {};                  ///< which dictionary of a nested checkpoint
 };
 
 /// A network (or exact problem) with its schedule and what its files said.
 struct Model {
-  std::string name;    ///< as asked for
+  std::string name;            ///< as asked for
   std::filesystem::path file;  ///< where the weights came from
-  std::string format;  ///< "safetensors", "pytorch zip", "hdf5 (costate)" ..., "json" for exact problems
+  std::string format;          ///< "safetensors", "pytorch zip", "hdf5 (costate)" ..., "json" for exact problems
   std::string family, reason;  ///< and why it was taken for one
-  std::string note;    ///< what was chosen inside the file, if there was a choice
+  std::string note;            ///< what was chosen inside the file, if there was a choice
   /// {"family", the network's own keys ..., "prediction", "schedule": {...}, "sampling": {...}}: what costate's own file holds.
   Config config;
 
@@ -42,11 +42,11 @@ struct Model {
   Prediction prediction = Prediction::epsilon;
   DType dtype = DType::f32;
   // From "sampling":
-  std::string grid;                     ///< default grid name
+  std::string grid;  ///< default grid name
   FinalLevel end = FinalLevel::zero;
-  int offset = 0;                       ///< steps_offset of a discrete schedule
-  double prior_mean = 0;                ///< x_T = prior_mean + prior_std * noise
-  std::array<double, 2> range{-1, 1};   ///< of the data, for pictures
+  int offset = 0;                      ///< steps_offset of a discrete schedule
+  double prior_mean = 0;               ///< x_T = prior_mean + prior_std * noise
+  std::array<double, 2> range{-1, 1};  ///< of the data, for pictures
 
   [[nodiscard]] bool is_exact() const { return network == nullptr; }
   /// One sample's shape: (h, w, c), or (d) for an exact problem.

@@ -13,12 +13,15 @@ namespace {
 /// "a, b, c, d, e and 7 more"
 std::string some_of(const std::vector<std::string>& names) {
   constexpr std::size_t shown = 5;
-  const std::vector<std::string> first(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(shown, names.size())));
-  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+  const std::vector<std::string> first(names.begin(),
+                                       names.begin() + static_cast<std::ptrdiff_t>(std::min(shown, names.size())));
+  return fmt::format("{}{}", fmt::join(first, ", "),
+                     names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
 }
 
 /// The key under which a parameter lies in the checkpoint: its own, or in one of the older spellings; empty if there is none.
-std::string find_key(const std::string& key, const std::vector<std::pair<std::string, std::string>>& spellings, const KeyShapes& have) {
+std::string find_key(const std::string& key, const std::vector<std::pair<std::string, std::string>>& spellings,
+                     const KeyShapes& have) {
   if (have.count(key) != 0) return key;
   for (const auto& [here, there] : spellings) {
     const auto at = key.rfind(here);
@@ -32,7 +35,8 @@ std::string find_key(const std::string& key, const std::vector<std::pair<std::st
 
 bool fits(const Shape& found, const Parameter& p) {
   if (p.layout == Layout::either)
-    return found.rank() >= 2 && found[0] == p.value.dim(1) && found[1] == p.value.dim(0) && found.size() == p.value.size();
+    return found.rank() >= 2 && found[0] == p.value.dim(1) && found[1] == p.value.dim(0) &&
+           found.size() == p.value.size();
   return found == file_shape(p.value.shape(), p.layout);
 }
 
@@ -45,7 +49,8 @@ struct Misfits {
     if (!missing.empty()) text += fmt::format("; {} missing: {}", missing.size(), some_of(missing));
     if (!shaped.empty()) text += fmt::format("; {} of another shape: {}", shaped.size(), some_of(shaped));
     if (!surplus.empty()) text += fmt::format("; {} unknown: {}", surplus.size(), some_of(surplus));
-    fail("{}: the keys do not fit the configured network{}; check that configuration and weights belong together", file, text);
+    fail("{}: the keys do not fit the configured network{}; check that configuration and weights belong together", file,
+         text);
   }
 };
 
@@ -61,9 +66,9 @@ CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint) {
   for (const auto& key : keys) shapes_[key.substr(prefix_.size())] = checkpoint.shape(key);
 }
 
-std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network, const Checkpoint& checkpoint,
-                                               const CheckpointKeys& names, DType dtype, std::vector<std::string>& keys,
-                                               std::vector<Shape>& shapes) {
+std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network,
+                                               const Checkpoint& checkpoint, const CheckpointKeys& names, DType dtype,
+                                               std::vector<std::string>& keys, std::vector<Shape>& shapes) {
   const auto parameters = network->parameters();
   const auto spellings = network->spellings();
   Misfits misfits;
@@ -78,7 +83,9 @@ std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Netwo
     used.insert(key);
     const Shape& found = names.shapes().at(key);
     shapes.push_back(found);
-    if (!fits(found, p)) misfits.shaped.push_back(fmt::format("{} (expected {}, found {})", keys.back(), file_shape(p.value.shape(), p.layout), found));
+    if (!fits(found, p))
+      misfits.shaped.push_back(
+          fmt::format("{} (expected {}, found {})", keys.back(), file_shape(p.value.shape(), p.layout), found));
   }
   for (const auto& [key, shape] : names.shapes()) {
     if (used.count(key) == 0) misfits.surplus.push_back(fmt::format("{} {}", names.in_file(key), shape));
@@ -89,7 +96,8 @@ std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Netwo
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor value = checkpoint.read(keys[i]);
     const std::int64_t bad = first_non_finite(value);
-    require(bad < 0, "{}: {} holds a NaN or infinity, first at flat index {}; the weights are damaged", checkpoint.path().string(), keys[i], bad);
+    require(bad < 0, "{}: {} holds a NaN or infinity, first at flat index {}; the weights are damaged",
+            checkpoint.path().string(), keys[i], bad);
     values.push_back(cast(from_file_layout(value, parameters[i].layout), dtype));
   }
   return network->with(values);

@@ -26,8 +26,8 @@ class CheckpointKeys {
 /// The network with its parameters read, in this library's layout and `dtype`. `keys` and `shapes` receive each parameter's key and
 /// shape in the file. Missing, surplus and wrongly shaped keys throw together: at most five of each by name, then a count. So do
 /// NaN and infinity among the weights.
-std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network, const Checkpoint& checkpoint,
-                                               const CheckpointKeys& names, DType dtype, std::vector<std::string>& keys,
-                                               std::vector<Shape>& shapes);
+std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network,
+                                               const Checkpoint& checkpoint, const CheckpointKeys& names, DType dtype,
+                                               std::vector<std::string>& keys, std::vector<Shape>& shapes);
 
 }  // namespace costate
