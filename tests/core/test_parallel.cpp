@@ -1,140 +1,111 @@
-// The thread pool: every task once, exceptions, nesting, cuts that depend on the size alone.
-#include <boost/test/unit_test.hpp>
-
+// The thread pool: every task once, the same cut at any thread count, exceptions, nesting.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <set>
-#include <thread>
 #include <vector>
 
-#include "core/error.h"
 #include "core/parallel.h"
+#include "tests/core/throws.h"
 
-using namespace costate;
-
+namespace costate {
 namespace {
 
-const auto names = [](const char* what) {
-  return [what](const Error& e) { return std::string(e.what()).find(what) != std::string::npos; };
+struct RestoreThreads {
+  int before = thread_count();
+  ~RestoreThreads() { set_thread_count(before); }
 };
 
-/// Leaves the pool as it was.
-struct Threads {
-  explicit Threads(int n) { set_thread_count(n); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  ~Threads() { set_thread_count(before); }
-  int before = thread_count();
-};
+using Cuts = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+Cuts cuts(std::int64_t size, std::int64_t grain) {
+  std::mutex mutex;
+  Cuts all;
+  parallel_ranges(size, grain, [&](std::int64_t first, std::int64_t last) {
+    const std::lock_guard lock(mutex);
+    all.emplace_back(first, last);
+  });
+  std::sort(all.begin(), all.end());
+  return all;
+}
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(parallel)
+BOOST_FIXTURE_TEST_SUITE(parallel, RestoreThreads)
 
-BOOST_AUTO_TEST_CASE(each_task_once) {
+BOOST_AUTO_TEST_CASE(runs_every_task_once) {
   for (int threads = 1; threads <= 4; ++threads) {
-    const Threads guard(threads);
+    set_thread_count(threads);
     BOOST_TEST(thread_count() == threads);
-    for (const std::int64_t count : {0, 1, 2, 7, 1000}) {
-      std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
-      parallel_for(count, [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; });
-      for (const auto& n : runs) BOOST_REQUIRE_EQUAL(n.load(), 1);
+    for (const std::int64_t count : {0, 1, 2, 3, 7, 1000}) {
+      std::vector<std::atomic<int>> ran(static_cast<std::size_t>(count));
+      for (int round = 0; round < 50; ++round)
+        parallel_for(count, [&](std::int64_t i) { ++ran[static_cast<std::size_t>(i)]; });
+      BOOST_TEST(std::all_of(ran.begin(), ran.end(), [](const auto& n) { return n == 50; }),
+                 threads << " threads, " << count);
     }
   }
 }
 
-BOOST_AUTO_TEST_CASE(many_short_jobs) {
-  const Threads guard(4);
-  std::atomic<int> total = 0;
-  for (int i = 0; i < 5000; ++i) parallel_for(3, [&](std::int64_t) { ++total; });
-  BOOST_TEST(total.load() == 15000);
-}
-
-BOOST_AUTO_TEST_CASE(work_is_shared) {
-  const Threads guard(2);
-  std::mutex mutex;
-  std::set<std::thread::id> seen;
-  // Both tasks wait until the other has begun: one thread alone would never get through.
-  std::atomic<int> begun = 0;
-  parallel_for(2, [&](std::int64_t) {
-    ++begun;
-    while (begun.load() < 2) std::this_thread::yield();
-    const std::lock_guard lock(mutex);
-    seen.insert(std::this_thread::get_id());
-  });
-  BOOST_TEST(seen.size() == 2U);
-}
-
-BOOST_AUTO_TEST_CASE(exceptions_arrive) {
-  for (const int threads : {1, 3}) {
-    const Threads guard(threads);
-    for (int round = 0; round < 20; ++round) {
-      BOOST_CHECK_EXCEPTION(parallel_for(100, [](std::int64_t i) { require(i != 37, "task {} failed", i); }), Error,
-                            names("task 37"));
+BOOST_AUTO_TEST_CASE(passes_exceptions_on_and_goes_on_working) {
+  for (int threads = 1; threads <= 4; ++threads) {
+    set_thread_count(threads);
+    for (const std::int64_t bad : {0, 57, 99}) {
+      check_throws(
+          [&] { return parallel_for(100, [&](std::int64_t i) { require(i != bad, "task {} failed", i); }), 0; },
+          {"task ", "failed"});
     }
-    std::atomic<int> total = 0;
-    parallel_for(100, [&](std::int64_t) { ++total; });  // and the pool still works
-    BOOST_TEST(total.load() == 100);
+    std::atomic<std::int64_t> sum{0};
+    parallel_for(100, [&](std::int64_t i) { sum += i; });
+    BOOST_TEST(sum == 4950);
   }
 }
 
-BOOST_AUTO_TEST_CASE(nested_calls_stay_in_their_thread) {
-  const Threads guard(3);
-  std::atomic<int> strangers = 0, total = 0;
-  parallel_for(6, [&](std::int64_t) {
-    const auto self = std::this_thread::get_id();
-    parallel_for(10, [&](std::int64_t) {
-      ++total;
-      if (std::this_thread::get_id() != self) ++strangers;
+BOOST_AUTO_TEST_CASE(nests_in_the_calling_thread) {
+  for (int threads = 1; threads <= 4; ++threads) {
+    set_thread_count(threads);
+    std::atomic<std::int64_t> sum{0};
+    parallel_for(10, [&](std::int64_t i) {
+      std::int64_t alone = 0;  // not atomic: the inner tasks must stay on this thread
+      parallel_for(100, [&](std::int64_t j) { alone += i * j; });
+      sum += alone;
     });
-  });
-  BOOST_TEST(total.load() == 60);
-  BOOST_TEST(strangers.load() == 0);
-}
-
-BOOST_AUTO_TEST_CASE(two_callers_at_once) {
-  const Threads guard(2);
-  std::atomic<int> total = 0;
-  const auto work = [&] {
-    for (int i = 0; i < 200; ++i) parallel_for(8, [&](std::int64_t) { ++total; });
-  };
-  std::thread other(work);
-  work();
-  other.join();
-  BOOST_TEST(total.load() == 2 * 200 * 8);
-}
-
-BOOST_AUTO_TEST_CASE(ranges_depend_on_the_size_alone) {
-  const auto cuts = [](int threads, std::int64_t size, std::int64_t grain) {
-    const Threads guard(threads);
-    std::mutex mutex;
-    std::set<std::pair<std::int64_t, std::int64_t>> seen;
-    parallel_ranges(size, grain, [&](std::int64_t first, std::int64_t last) {
-      const std::lock_guard lock(mutex);
-      seen.emplace(first, last);
-    });
-    return seen;
-  };
-  for (const std::int64_t size : {1, 63, 64, 1000, 123457}) {
-    const auto once = cuts(1, size, 16);
-    BOOST_TEST((once == cuts(4, size, 16)));
-    BOOST_TEST(once.size() <= 64U);
-    std::int64_t at = 0;
-    for (const auto& [first, last] : once) {
-      BOOST_TEST(first == at);
-      BOOST_TEST((last - first >= 16 || once.size() == 1));
-      at = last;
-    }
-    BOOST_TEST(at == size);
+    BOOST_TEST(sum == 45 * 4950);
   }
-  BOOST_TEST(cuts(2, 0, 16).empty());
 }
 
-BOOST_AUTO_TEST_CASE(wrong_counts) {
-  BOOST_CHECK_EXCEPTION(set_thread_count(0), Error, names("0"));
-  const Threads guard(2);
-  BOOST_CHECK_EXCEPTION(parallel_for(2, [](std::int64_t) { set_thread_count(3); }), Error, names("inside"));
+BOOST_AUTO_TEST_CASE(cuts_depend_on_the_size_alone) {
+  for (const std::int64_t size : {1, 5, 64, 1000, 100003}) {
+    for (const std::int64_t grain : {0, 1, 7, 2048}) {
+      set_thread_count(1);
+      const Cuts one = cuts(size, grain);
+      BOOST_TEST((one.size() >= 1 && one.size() <= 64));
+      std::int64_t at = 0;
+      for (const auto& [first, last] : one) {
+        BOOST_TEST(first == at);
+        BOOST_TEST((last > first && (one.size() == 1 || last - first >= grain)));
+        at = last;
+      }
+      BOOST_TEST(at == size);
+      for (int threads = 2; threads <= 4; ++threads) {
+        set_thread_count(threads);
+        BOOST_TEST((cuts(size, grain) == one));
+      }
+    }
+  }
+  BOOST_TEST(cuts(0, 8).empty());
+}
+
+BOOST_AUTO_TEST_CASE(refuses_counts_that_make_no_sense) {
+  const int before = thread_count();
+  check_throws([] { return set_thread_count(0), 0; }, {"threads", "0"});
+  check_throws([] { return set_thread_count(-2), 0; }, {"threads", "-2"});
+  set_thread_count(2);
+  check_throws([] { return parallel_for(4, [](std::int64_t) { set_thread_count(3); }), 0; },
+               {"inside a parallel task"});
   BOOST_TEST(thread_count() == 2);
+  set_thread_count(before);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate

@@ -1,201 +1,149 @@
-// Shapes, tensors, bf16, trees, devices and the allocator's counters.
-#include <boost/test/unit_test.hpp>
-
+// Tensors: making, reading, views, bf16 rounding, checks, and the refusals.
 #include <cmath>
 #include <limits>
 
-#include "core/kernels/conv2d.h"
-#include "core/kernels/exp.h"
-#include "core/memory.h"
+#include "core/kernel.h"
 #include "core/tensor.h"
-#include "core/tree.h"
+#include "tests/core/throws.h"
 
-using namespace costate;
-
+namespace costate {
 namespace {
 
-const auto names = [](const char* what) {
-  return [what](const Error& e) { return std::string(e.what()).find(what) != std::string::npos; };
-};
+constexpr double infinity = std::numeric_limits<double>::infinity();
+const double nan = std::numeric_limits<double>::quiet_NaN();
 
-struct Pair {
-  Tensor weight, bias;
-  static void fields(auto& self, auto&& visit) {
-    visit("weight", self.weight);
-    visit("bias", self.bias);
-  }
-};
-struct Model {
-  std::vector<Pair> layers;
-  std::optional<Pair> head;
-  static void fields(auto& self, auto&& visit) {
-    visit("layers", self.layers);
-    visit("head", self.head);
-  }
-};
+std::uint16_t rounded(std::uint32_t bits) { return bf16(std::bit_cast<float>(bits)).bits; }
 
-/// f32 -> bf16 -> f32 as the definition has it: to the nearest, halves to the even one.
-float rounded(float v) {
-  int exponent = 0;
-  const double mantissa = std::frexp(static_cast<double>(v), &exponent);
-  return static_cast<float>(std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8));
-}
+void add_one(const Tensor& in, double& out) { out = in.item() + 1; }
+constexpr Kernel<void(const Tensor&, double&)> half_built{"half_built", add_one};
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(tensor)
+BOOST_AUTO_TEST_SUITE(tensors)
 
-BOOST_AUTO_TEST_CASE(shapes) {
-  const Shape s{2, 3, 4};
-  BOOST_TEST(s.rank() == 3);
-  BOOST_TEST(s.size() == 24);
-  BOOST_TEST(s[-1] == 4);
-  BOOST_TEST(to_string(s) == "(2, 3, 4)");
-  BOOST_TEST(to_string(Shape{}) == "()");
-  BOOST_TEST(Shape{}.size() == 1);
-  BOOST_TEST((Shape{2, 0, 5}.size()) == 0);
-  BOOST_TEST((s.with(-2, 7) == Shape{2, 7, 4}));
-  BOOST_TEST((!(Shape{2, 3} == Shape{2, 3, 1})));
-  BOOST_TEST(s.axis(-3, "op") == 0);
-  BOOST_CHECK_EXCEPTION(static_cast<void>(s.axis(3, "my_op")), Error, names("my_op"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(s[3]), Error, names("(2, 3, 4)"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(s[-4]), Error, names("(2, 3, 4)"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({1, 1, 1, 1, 1, 1, 1})), Error, names("rank 7"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({2, -1})), Error, names("-1"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Shape({std::int64_t{1} << 40, std::int64_t{1} << 40})), Error,
-                        names("too many"));
-}
-
-BOOST_AUTO_TEST_CASE(values_in_every_dtype) {
+BOOST_AUTO_TEST_CASE(hold_what_they_were_given) {
   const std::vector<double> values{1, -2, 3, 0, 5, 6};
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32}) {
     const Tensor t = Tensor::from(values, {2, 3}, dtype);
-    BOOST_TEST(t.to_vector() == values);
+    BOOST_TEST((t.to_vector() == values), name_of(dtype));
     BOOST_TEST(t.bytes() == 6 * size_of(dtype));
-    BOOST_TEST(Tensor::full({}, -3, dtype).item() == -3);
+    BOOST_TEST((t.dim(-1) == 3 && t.rank() == 2 && t.size() == 6 && t.dtype() == dtype));
+    BOOST_TEST((Tensor::full({2}, 3, dtype).to_vector() == std::vector<double>{3, 3}));
+    BOOST_TEST((Tensor::zeros({2}, dtype).to_vector() == std::vector<double>{0, 0}));
   }
+  BOOST_TEST(Tensor::full({}, 0.1, DType::f64).item() == 0.1);
+  BOOST_TEST(Tensor::full({1, 1}, 0.1).item() == static_cast<double>(0.1F));
+  BOOST_TEST(!Tensor().defined());
+  BOOST_TEST(Tensor::zeros({0, 3}).to_vector().empty());
 }
 
 BOOST_AUTO_TEST_CASE(views_share_storage) {
-  const Tensor t = Tensor::from({1, 2, 3, 4, 5, 6}, {3, 2});
-  const Tensor rows = t.rows(1, 2), flat = rows.reshaped({4});
-  BOOST_TEST(rows.data<double>() == t.data<double>() + 2);
-  BOOST_TEST(flat.data<double>() == rows.data<double>());
-  BOOST_TEST(flat.to_vector() == (std::vector<double>{3, 4, 5, 6}));
-  BOOST_TEST(flat.rows(1, 1).item() == 4);
-  BOOST_TEST(t.rows(3, 0).size() == 0);
+  Tensor t = Tensor::from({0, 1, 2, 3, 4, 5, 6, 7}, {4, 2});
+  const double* p = t.data<double>();
+  {
+    const Tensor row = t.rows(1, 2);
+    BOOST_TEST(row.data<double>() == p + 2);
+    BOOST_TEST(row.offset() == 2);
+    BOOST_TEST((row.to_vector() == std::vector<double>{2, 3, 4, 5}));
+    BOOST_TEST(row.rows(1, 1).data<double>() == p + 4);  // a view of a view counts from the storage's start
+    BOOST_TEST(&row.storage() == &t.storage());
+    const Tensor flat = row.reshaped({4});
+    BOOST_TEST(flat.data<double>() == p + 2);
+    BOOST_TEST((flat.shape() == Shape{4}));
+    check_throws([&] { return t.mutable_data<double>(); }, {"immutable"});
+  }
+  t.mutable_data<double>()[0] = 9;  // the views are gone
+  BOOST_TEST(t.to_vector()[0] == 9);
+  BOOST_TEST(t.rows(4, 0).size() == 0);
+  BOOST_TEST((Tensor::zeros({0, 2}).rows(0, 0).shape() == Shape{0, 2}));
 }
 
-BOOST_AUTO_TEST_CASE(wrong_uses) {
-  Tensor t = Tensor::zeros({2, 3});
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::from({1, 2}, {3})), Error, names("(3)"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.reshaped({5})), Error, names("(5)"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.rows(1, 2)), Error, names("rows"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.rows(-1, 1)), Error, names("rows"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.item()), Error, names("item"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.data<double>()), Error, names("f64"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor().data<float>()), Error, names("undefined"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.ghost().data<float>()), Error, names("internal error"));
-  t.mutable_data<float>()[0] = 1;
-  const Tensor other = t;
-  BOOST_CHECK_EXCEPTION(static_cast<void>(t.mutable_data<float>()), Error, names("immutable"));
-  BOOST_CHECK_EXCEPTION(require_same("my_op", t, Tensor::zeros({3, 2})), Error, names("my_op"));
+BOOST_AUTO_TEST_CASE(identities_do_not_survive_views) {
+  const Tensor t = Tensor::zeros({2, 2}).with_id(7);
+  BOOST_TEST(t.id() == 7);
+  BOOST_TEST(t.reshaped({4}).id() == 0);
+  BOOST_TEST(t.rows(0, 1).id() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(devices_that_are_not_there) {
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::zeros({2}, DType::f32, Device::cuda)), Error,
-                        names("built without CUDA"));
-  BOOST_CHECK_EXCEPTION(require_device(Device::cuda), Error, names("cuda"));
-  const Tensor x = Tensor::zeros({2});
-  Tensor y = Tensor::zeros({2});
-  BOOST_CHECK_EXCEPTION(exp_kernel(Device::cuda, x, y), Error, names("exp: no cuda kernel in this build"));
-  BOOST_CHECK_EXCEPTION(conv2d_kernel(Device::cuda, {}, x, x, y), Error, names("conv2d: no cuda kernel in this build"));
-  BOOST_TEST(memory_use(Device::cuda).live == 0);
+BOOST_AUTO_TEST_CASE(ghosts_have_everything_but_data) {
+  const Tensor ghost = Tensor::zeros({2, 3}, DType::bf16).with_id(5).ghost();
+  BOOST_TEST((ghost.defined() && ghost.is_ghost() && ghost.id() == 5));
+  BOOST_TEST((ghost.shape() == Shape{2, 3} && ghost.dtype() == DType::bf16));
+  check_throws([&] { return ghost.to_vector(); }, {"does not need"});
 }
 
-BOOST_AUTO_TEST_CASE(bf16_rounds_to_nearest_even) {
-  for (const float v :
-       {0.0F, 1.0F, -1.0F, 1.00390625F, 1.01171875F, 1.0039063F, 3.1415927F, 1e-30F, -6.5e30F, 255.5F, 65537.0F})
-    BOOST_TEST(static_cast<float>(bf16(v)) == rounded(v));
-  BOOST_TEST(static_cast<float>(bf16(1.00390625F)) == 1.0F);       // 1 + 2^-8 lies half way: down to even
-  BOOST_TEST(static_cast<float>(bf16(1.01171875F)) == 1.015625F);  // 1 + 3 * 2^-8: up to even
-  BOOST_TEST(std::isinf(static_cast<float>(bf16(std::numeric_limits<float>::infinity()))));
-  BOOST_TEST(std::isinf(static_cast<float>(bf16(std::numeric_limits<float>::max()))));
-  BOOST_TEST(std::isnan(static_cast<float>(bf16(std::numeric_limits<float>::quiet_NaN()))));
-  BOOST_TEST(
-      std::isnan(static_cast<float>(bf16(std::bit_cast<float>(0x7f800001U)))));  // its payload is all in the lost half
+BOOST_AUTO_TEST_CASE(refuse_what_makes_no_sense) {
+  const Tensor t = Tensor::zeros({2, 3});
+  check_throws([] { return Tensor::from({1, 2, 3}, {2, 2}); }, {"3 values", "(2, 2)"});
+  check_throws([&] { return t.data<double>(); }, {"f32", "f64"});
+  check_throws([&] { return t.item(); }, {"item", "(2, 3)"});
+  check_throws([&] { return t.reshaped({4}); }, {"reshape", "(2, 3)", "(4)"});
+  check_throws([&] { return t.rows(1, 2); }, {"rows", "[1, 3)", "(2, 3)"});
+  check_throws([&] { return t.rows(-1, 1); }, {"rows", "(2, 3)"});
+  check_throws([] { return Tensor::zeros({}).rows(0, 1); }, {"rows", "()"});
+  check_throws([] { return Tensor().to_vector(); }, {"undefined"});
+  check_throws([&] { return require_same("op", t, Tensor::zeros({3, 2})), 0; }, {"op: ", "(2, 3)", "(3, 2)"});
+  check_throws([&] { return require_same("op", t, Tensor::zeros({2, 3}, DType::i32)), 0; }, {"op: ", "f32", "i32"});
+  check_throws([&] { return require_same("op", t, Tensor()), 0; }, {"op: ", "undefined"});
+  BOOST_CHECK_NO_THROW(require_same_kind("op", t, Tensor::zeros({3, 2})));
 }
 
-BOOST_AUTO_TEST_CASE(first_bad_value) {
-  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+BOOST_AUTO_TEST_CASE(devices_and_kernels_that_are_not_built_say_so) {
+  check_throws([] { return Tensor::zeros({2}, DType::f32, Device::cuda); }, {"cuda", "built without CUDA", "cpu"});
+  double out = 0;
+  half_built(Device::cpu, Tensor::full({}, 1), out);
+  BOOST_TEST(out == 2);
+  check_throws([&] { return half_built(Device::cuda, Tensor::full({}, 1), out), 0; },
+               {"half_built: ", "cuda", "built without CUDA"});
+}
+
+BOOST_AUTO_TEST_CASE(finite_and_zero_are_seen) {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     BOOST_TEST(first_non_finite(Tensor::from({1, 2, 3}, {3}, dtype)) == -1);
-    BOOST_TEST(first_non_finite(Tensor::from({1, nan, inf}, {3}, dtype)) == 1);
-    BOOST_TEST(first_non_finite(Tensor::from({1, 2, -inf}, {3}, dtype)) == 2);
+    BOOST_TEST(first_non_finite(Tensor::from({1, nan, infinity}, {3}, dtype)) == 1);
+    BOOST_TEST(first_non_finite(Tensor::from({1, 2, -infinity}, {3}, dtype)) == 2);
+    BOOST_TEST(first_non_finite(Tensor::from({nan, 1, 2}, {3}, dtype).rows(1, 2)) == -1);
+    BOOST_TEST(is_all_zero(Tensor::from({0.0, -0.0}, {2}, dtype)));
+    BOOST_TEST(!is_all_zero(Tensor::from({0, 1e-30}, {2}, dtype)));
+    BOOST_TEST(!is_all_zero(Tensor::from({0, nan}, {2}, dtype)));
   }
-}
-
-BOOST_AUTO_TEST_CASE(trees) {
-  const Tensor one = Tensor::full({1}, 1), two = Tensor::full({1}, 2), three = Tensor::full({1}, 3);
-  const Model model{{{one, {}}, {two, three}}, std::nullopt};
-  std::string keys;
-  for_each_tensor("net", model,
-                  [&](const std::string& key, const Tensor& t) { keys += key + (t.defined() ? " " : "? "); });
-  BOOST_TEST(keys == "net.layers.0.weight net.layers.0.bias? net.layers.1.weight net.layers.1.bias ");
-  BOOST_TEST(leaves(model).size() == 3U);
-  const Model moved = with_leaves(model, {three, one, two});
-  BOOST_TEST(moved.layers[1].bias.item() == 2);
-  BOOST_TEST(!moved.layers[0].bias.defined());
-  BOOST_CHECK_EXCEPTION(static_cast<void>(with_leaves(model, {one})), Error, names("layers.1.weight"));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(with_leaves(model, {one, one, one, one})), Error, names("4 tensors"));
-}
-
-BOOST_AUTO_TEST_CASE(counters_are_exact) {
-  const std::int64_t before = memory_use().live;
-  reset_peak();
-  {
-    const Tensor a = Tensor::zeros({100}, DType::f64);  // 800 bytes in 832
-    BOOST_TEST(memory_use().live - before == 832);
-    const Tensor view = a.rows(1, 5), copy = a;
-    BOOST_TEST(memory_use().live - before == 832);
-    { const Tensor b = Tensor::zeros({16}); }
-    BOOST_TEST(memory_use().live - before == 832);
-    const Tensor nothing = Tensor::zeros({0, 4});
-    BOOST_TEST(memory_use().live - before == 832 + 64);
-  }
-  BOOST_TEST(memory_use().live == before);
-  BOOST_TEST(memory_use().peak - before == 832 + 64);
-  reset_peak();
-  BOOST_TEST(memory_use().peak == before);
-  release_cached();
-  BOOST_TEST(memory_use().live == before);
-  BOOST_TEST(reinterpret_cast<std::uintptr_t>(Tensor::zeros({3}).data<float>()) % 64 == 0U);
-}
-
-BOOST_AUTO_TEST_CASE(derived_layouts_are_made_once_and_counted) {
-  const std::int64_t before = memory_use().live;
-  {
-    const Tensor w = Tensor::zeros({16});
-    int made = 0;
-    const auto layout = [&] {
-      return w.storage().derived<Block>("panels", [&] {
-        ++made;
-        return Block(640, Device::cpu);
-      });
-    };
-    BOOST_TEST(layout() == layout());
-    BOOST_TEST(made == 1);
-    BOOST_TEST(memory_use().live - before == 64 + 640);
-  }
-  BOOST_TEST(memory_use().live == before);
-}
-
-BOOST_AUTO_TEST_CASE(more_memory_than_there_is) {
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Tensor::empty({std::int64_t{1} << 50}, DType::f64)), Error,
-                        names("cannot allocate"));
-  BOOST_TEST(format_bytes(0) == "0 B");
-  BOOST_TEST(format_bytes(1536) == "1.5 KiB");
-  BOOST_TEST(format_bytes(std::int64_t{5} << 30) == "5.0 GiB");
+  BOOST_TEST(is_all_zero(Tensor::zeros({3}, DType::i32)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(bf16_numbers)
+
+BOOST_AUTO_TEST_CASE(round_to_nearest_even) {
+  BOOST_TEST(rounded(0x3f800000) == 0x3f80);  // 1
+  BOOST_TEST(rounded(0x3f807fff) == 0x3f80);  // just below a tie
+  BOOST_TEST(rounded(0x3f808000) == 0x3f80);  // a tie goes to the even neighbour, here down
+  BOOST_TEST(rounded(0x3f808001) == 0x3f81);
+  BOOST_TEST(rounded(0x3f818000) == 0x3f82);  // and here up
+  BOOST_TEST(rounded(0xbf818000) == 0xbf82);  // whatever the sign
+  BOOST_TEST(rounded(0x3fffffff) == 0x4000);  // the carry reaches the exponent
+  BOOST_TEST(rounded(0x00000001) == 0x0000);
+  BOOST_TEST(rounded(0x80000000) == 0x8000);  // -0
+  BOOST_TEST(rounded(0x7f7fffff) == 0x7f80);  // above the largest: infinity
+}
+
+BOOST_AUTO_TEST_CASE(keep_nan_and_infinity) {
+  BOOST_TEST(rounded(0x7f800000) == 0x7f80);
+  BOOST_TEST(rounded(0xff800000) == 0xff80);
+  // A NaN whose upper half looks like infinity, or whose carry would wrap to zero, stays NaN.
+  for (const std::uint32_t bits : {0x7f800001U, 0xff800001U, 0x7fffffffU, 0xffffffffU, 0x7fc00000U})
+    BOOST_TEST(std::isnan(static_cast<float>(bf16(std::bit_cast<float>(bits)))), bits);
+}
+
+BOOST_AUTO_TEST_CASE(all_survive_the_way_through_f32) {
+  for (std::uint32_t i = 0; i < 0x10000; ++i) {
+    bf16 v;
+    v.bits = static_cast<std::uint16_t>(i);
+    const auto f = static_cast<float>(v);
+    if (!std::isnan(f)) BOOST_REQUIRE_EQUAL(bf16(f).bits, v.bits);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate
