@@ -4,6 +4,8 @@
 // Arguments are threads.
 #include <benchmark/benchmark.h>
 
+#include <chrono>
+
 #include "autodiff/transform.h"
 #include "bench/peak.h"
 #include "core/parallel.h"
@@ -12,29 +14,27 @@
 namespace costate {
 namespace {
 
-/// Reports `flops` and `bytes` a call as rates; a case without flops has no share of the peak.
-void report_rates(benchmark::State& state, double flops, double bytes) {
-  constexpr auto per_second = benchmark::Counter::kIsIterationInvariantRate;
-  if (flops > 0) {
-    state.counters["GFLOPs"] = benchmark::Counter(flops / 1e9, per_second);
-    state.counters["peak"] = benchmark::Counter(flops / flops_peak() / static_cast<double>(state.range(0)), per_second);
-  }
-  state.counters["GBs"] = benchmark::Counter(bytes / 1e9, per_second);
-}
-
+/// Runs `call` on state.range(0) threads and reports the rates of its mean time; work of 0 has no rate.
 template <class Call>
 void measure(benchmark::State& state, double flops, double bytes, Call&& call) {
-  const int before = thread_count();
-  set_thread_count(static_cast<int>(state.range(0)));
+  const int threads = static_cast<int>(state.range(0)), before = thread_count();
+  set_thread_count(threads);
   call();  // packs weights, warms the allocator
+  const auto start = std::chrono::steady_clock::now();
   for (auto _ : state) call();
-  report_rates(state, flops, bytes);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double rate = static_cast<double>(state.iterations()) / took.count();
+  if (flops > 0) state.counters["GFLOPs"] = flops * rate / 1e9;
+  if (flops > 0) state.counters["peak"] = flops * rate / flops_peak() / threads;
+  if (bytes > 0) state.counters["GBs"] = bytes * rate / 1e9;
   set_thread_count(before);
 }
 
 void forward(benchmark::State& state, const Case& c) {
   const Tensors in = case_inputs(c, DType::f32);
-  measure(state, c.flops, case_bytes(in, c.run(in)), [&] { benchmark::DoNotOptimize(c.run(in)); });
+  const Tensor y = c.run(in);
+  const bool view = &y.storage() == &in[0].storage();  // moves nothing
+  measure(state, c.flops, view ? 0 : case_bytes(in, y), [&] { benchmark::DoNotOptimize(c.run(in)); });
 }
 
 /// Value and the gradients of all inputs; flops are not stated for these, so the time is the result.

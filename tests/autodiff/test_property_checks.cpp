@@ -166,7 +166,8 @@ void check_ladder(const Case& c) {
 
 void check_repeats(const Case& c) {
   const ThreadCountGuard restore;
-  for (const DType dtype : dtypes_of(c, {DType::f64, DType::f32})) {
+  // Both for large sizes as well: sums of f32 numbers are taken in f64, which hides their order.
+  for (const DType dtype : {DType::f64, DType::f32}) {
     const Tensors in = case_inputs(c, dtype);
     set_thread_count(1);
     const Outcome first = outcome(c, in);
