@@ -7,6 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/shape.h"
+
 namespace costate {
 
 using nlohmann::json;
@@ -59,9 +61,11 @@ std::int64_t to_integer(const std::string& where, const std::string& key, const 
   wrong_type(where, key, value, "an integer");
 }
 
-void flatten(const std::string& where, const std::string& key, const json& value, std::vector<double>& out) {
-  if (value.is_array()) {
-    for (const auto& v : value) flatten(where, key, v, out);
+/// Numbers of a nested list, row by row; a matrix per component is the deepest that anything means.
+void flatten(const std::string& where, const std::string& key, const json& value, std::vector<double>& out,
+             int depth = 0) {
+  if (value.is_array() && depth < Shape::max_rank) {
+    for (const auto& v : value) flatten(where, key, v, out, depth + 1);
   } else if (value.is_number()) {
     out.push_back(value.get<double>());
   } else {

@@ -98,9 +98,7 @@ std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& bits) {
 
 Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t count, std::uint32_t step,
                     const Shape& sample_shape, DType dtype) {
-  std::vector<std::int64_t> dims{count};
-  dims.insert(dims.end(), sample_shape.begin(), sample_shape.end());
-  Tensor noise = Tensor::empty(Shape(dims), dtype);
+  Tensor noise = Tensor::empty(sample_shape.with_front(count), dtype);
   const std::int64_t size = sample_shape.size(), pairs = (size + 1) / 2;
   visit_compute(dtype, "normal_noise", [&](auto tag) {
     using T = decltype(tag);

@@ -39,6 +39,12 @@ Shape Shape::with(int axis, std::int64_t extent) const {
   return s;
 }
 
+Shape Shape::with_front(std::int64_t extent) const {
+  std::vector<std::int64_t> dims{extent};
+  dims.insert(dims.end(), begin(), end());
+  return Shape(dims);
+}
+
 int Shape::axis(int a, const char* op) const {
   const int i = a < 0 ? a + rank_ : a;
   require(i >= 0 && i < rank_, "{}: axis {} is outside shape {}", op, a, *this);

@@ -30,6 +30,8 @@ class Shape {
 
   /// The same shape with one extent changed.
   [[nodiscard]] Shape with(int axis, std::int64_t extent) const;
+  /// The same shape behind a new first axis.
+  [[nodiscard]] Shape with_front(std::int64_t extent) const;
   /// Non-negative axis, or an Error that names `op`.
   [[nodiscard]] int axis(int a, const char* op) const;
 

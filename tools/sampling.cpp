@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <limits>
 
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/cast.h"
@@ -15,8 +14,8 @@
 namespace costate {
 namespace {
 
-// x_T is drawn as this step's noise, which no sampler reaches.
-constexpr std::uint32_t start_step = std::numeric_limits<std::uint32_t>::max();
+// x_T is drawn as this step's noise, which fresh_noise leaves free.
+constexpr std::uint32_t start_step = 0;
 
 Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
   return file.contains(name) ? file.read(name) : Tensor();

@@ -3,6 +3,7 @@
 
 #include "autodiff/apply.h"
 #include "autodiff/ops/conv2d_shape.h"
+#include "core/flops.h"
 #include "core/kernels/copy.h"
 
 namespace costate {
@@ -17,6 +18,7 @@ struct Op {
     const Shape shape = conv2d_shape(name, geometry, x.shape(), w.shape());
     const Tensor u = to_compute(x), v = to_compute_weight(w);
     Tensor y = Tensor::empty(shape, u.dtype(), x.device());
+    count_products(shape.size(), w.size() / w.dim(3));
     conv2d_kernel(x.device(), geometry, u, v, y);
     return to_stored(y, x.dtype());
   }

@@ -2,6 +2,7 @@
 #include "autodiff/apply.h"
 #include "autodiff/ops/conv2d.h"
 #include "autodiff/ops/conv2d_shape.h"
+#include "core/flops.h"
 #include "core/kernels/copy.h"
 
 namespace costate {
@@ -18,6 +19,7 @@ struct Op {
     require(g.shape() == y, "{}: the cotangent has shape {}, the convolution's result {}", name, g.shape(), y);
     const Tensor u = to_compute(x), v = to_compute(g);
     Tensor dw = Tensor::empty(w, u.dtype(), g.device());
+    count_products(y.size(), w.size() / w[3]);
     conv2d_dw_kernel(g.device(), geometry, u, v, dw);
     return to_stored(dw, g.dtype());
   }

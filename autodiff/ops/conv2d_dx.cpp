@@ -2,6 +2,7 @@
 #include "autodiff/apply.h"
 #include "autodiff/ops/conv2d.h"
 #include "autodiff/ops/conv2d_shape.h"
+#include "core/flops.h"
 #include "core/kernels/copy.h"
 
 namespace costate {
@@ -18,6 +19,7 @@ struct Op {
     require(g.shape() == y, "{}: the cotangent has shape {}, the convolution's result {}", name, g.shape(), y);
     const Tensor u = to_compute(g), v = to_compute_weight(w);
     Tensor dx = Tensor::empty(x, u.dtype(), g.device());
+    count_products(y.size(), w.size() / w.dim(3));
     conv2d_dx_kernel(g.device(), geometry, u, v, dx);
     return to_stored(dx, g.dtype());
   }

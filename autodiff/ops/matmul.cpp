@@ -4,6 +4,7 @@
 #include "autodiff/apply.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/sum.h"
+#include "core/flops.h"
 #include "core/kernels/copy.h"
 #include "core/kernels/matmul.h"
 
@@ -23,6 +24,7 @@ struct Op {
             b.shape(), tb ? "^T" : "");
     const Tensor u = to_compute(a), v = b.dim(0) == 1 ? to_compute_weight(b) : to_compute(b);
     Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, u.dtype(), a.device());
+    count_products(c.size(), k);
     matmul_kernel(a.device(), ta, tb, u, v, c);
     return to_stored(c, a.dtype());
   }

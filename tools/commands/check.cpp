@@ -51,9 +51,10 @@ void run_check(const std::string& only, const Common& o) {
       all_good = all_good && good(r, c.through == DType::f64   ? tolerance
                                      : c.through == DType::f32 ? 1e-3
                                                                : bf16_tolerance);
-      if (rows.empty() || rows.back().op != c.op) rows.push_back({c.op, 0, {}});
-      ++rows.back().cases;
-      take_worst(rows.back().worst, r);
+      auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& known) { return known.op == c.op; });
+      if (row == rows.end()) row = rows.insert(row, {c.op, 0, {}});
+      ++row->cases;
+      take_worst(row->worst, r);
     }
   }
   if (rows.empty()) as_usage([&] { fail_unknown("op", only, names); });

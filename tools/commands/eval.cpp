@@ -19,7 +19,7 @@ struct Options {
   Common common;
   std::string in, wrt;
   std::int64_t repeat = 0, batch = 1;
-  bool vjp = false, raw = false;
+  bool vjp = false;
 };
 
 /// The problem of one evaluation: leaves {x, condition..., weights...} and the function of them.
@@ -223,7 +223,6 @@ Command eval_command() {
             a.option("--wrt", o->wrt, "gradients in x, z, theta [all there are]", "LIST");
             a.option("--repeat", o->repeat, "time N evaluations after 3 warm-ups");
             a.option("--batch", o->batch, "rows when timing without --in [1]");
-            a.flag("--raw", o->raw, "the bare network, where a preconditioning surrounds it");
             return [o] { run_eval(*o); };
           }};
 }

@@ -3,8 +3,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/flops.h"
 #include "io/atomic_file.h"
 #include "tools/common.h"
+#include "tools/model/conditioned.h"
 
 namespace costate {
 namespace {
@@ -23,6 +25,21 @@ Facts facts_of(const Model& m) {
   return f;
 }
 
+/// Floating-point operations of one evaluation of one sample of the usual size: counted by running it.
+std::int64_t flops_of(const Model& m) {
+  const Signature s = m.network->signature();
+  Condition condition;
+  if (s.classes > 0)
+    condition.classes = repeat_labels({0}, 0, 1);
+  else if (s.z.rank() > 0)
+    condition.z = Tensor::zeros(s.z.with_front(1), m.dtype);
+  const Conditioned c = make_conditioned(m, condition, 1);
+  const std::int64_t before = flop_counter().load();
+  static_cast<void>(
+      c.denoiser.net(Tensor::zeros(s.input.with_front(1), m.dtype), m.schedule->level(m.schedule->t_max), c.p));
+  return flop_counter().load() - before;
+}
+
 std::vector<std::int64_t> list_of(const Shape& s) { return {s.begin(), s.end()}; }
 
 nlohmann::ordered_json describe(const Model& m) {
@@ -38,6 +55,7 @@ nlohmann::ordered_json describe(const Model& m) {
   j["parameters"] = f.parameters;
   j["tensors"] = f.tensors;
   if (f.buffers > 0) j["buffers"] = f.buffers;
+  if (!m.is_exact()) j["flops"] = flops_of(m);
   j["input"] = list_of(s.input);
   j["output_channels"] = s.out_channels;
   j["takes_time"] = s.takes_time;

@@ -62,9 +62,7 @@ Samples draw(const Options& o, const Model& model, const Run& run) {
   Tensors rows;
   for (const auto& level : states) {
     const Tensor x = concat(level, 0);
-    std::vector<std::int64_t> dims{1};
-    dims.insert(dims.end(), x.shape().begin(), x.shape().end());
-    rows.push_back(reshape(x, Shape(dims)));
+    rows.push_back(reshape(x, x.shape().with_front(1)));
   }
   if (!rows.empty()) result.trajectory = concat(rows, 0);
   return result;
