@@ -48,15 +48,13 @@ ModelFiles from_component(const fs::path& folder) {
 }
 
 ModelFiles from_folder(const fs::path& folder) {
-  if (fs::exists(folder / "model_index.json")) {
-    for (const char* part : {"unet", "transformer"}) {
-      if (fs::exists(folder / part / "config.json")) return from_component(folder / part);
-    }
-  } else if (!fs::exists(folder / "config.json")) {
-    fail("{}: a folder needs model_index.json (a diffusers pipeline) or config.json (one component)", folder.string());
+  for (const char* part : {"unet", "transformer"}) {
+    if (fs::exists(folder / part / "config.json")) return from_component(folder / part);
   }
-  require(fs::exists(folder / "config.json"),
-          "{}: has model_index.json but neither unet/ nor transformer/ nor config.json", folder.string());
+  require(
+      fs::exists(folder / "config.json"),
+      "{}: is no model folder; it needs config.json (one component), or unet/ or transformer/ with one (a pipeline)",
+      folder.string());
   return from_component(folder);
 }
 
