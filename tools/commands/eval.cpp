@@ -75,7 +75,7 @@ Problem make_problem(const Options& o, const Model& model) {
           s.input);
   require(!s.takes_time || static_cast<std::int64_t>(p.t.size()) == n,
           "{}: the network takes a time t (n), one a row; found {} for {} rows", o.in, p.t.size(), n);
-  if (p.alpha.empty() && p.sigma.empty()) {
+  if (!s.takes_time && p.alpha.empty() && p.sigma.empty()) {  // for a network that is told the level, not the time
     for (const double t : p.t) p.alpha.push_back(model.schedule->alpha(t)), p.sigma.push_back(model.schedule->sigma(t));
   }
   require_finite(p.x, "eval, x");
