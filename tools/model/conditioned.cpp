@@ -60,9 +60,9 @@ Net network_net(const Model& model, bool has_z, bool has_null, std::function<dou
 void check_condition(const Model& model, const Condition& c, std::int64_t rows) {
   const Signature s = model.network->signature();
   if (c.classes.defined()) {
-    require(s.classes > 0, "{}: takes no class; leave --class out", model.name);
+    require(s.classes > 0 || s.z.rank() > 0, "{}: takes no class; leave --class out", model.name);
     require(c.classes.shape() == Shape{rows}, "class: {} labels for {} samples", c.classes.size(), rows);
-    for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t i = 0; s.classes > 0 && i < rows; ++i) {  // labels that are embedded like a time have no bound
       const auto label = c.classes.data<std::int32_t>()[i];
       require(label >= 0 && label < s.classes, "class {}: {} has classes 0 to {}", label, model.name, s.classes - 1);
     }
@@ -100,6 +100,8 @@ std::pair<Tensor, Tensor> condition_rows(const Network& network, const Condition
   Tensor z_null;
   if (guided && c.z_null.defined())
     z_null = cast(c.z_null, dtype);
+  else if (guided && network.signature().classes == 0)
+    fail("guidance: the network has no label table to take \"no class\" from; give z_null");
   else if (guided)
     z_null = network.embed_classes(Tensor::full({1}, static_cast<double>(network.signature().classes - 1), DType::i32));
   return {z, z_null};
