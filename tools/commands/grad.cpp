@@ -87,6 +87,7 @@ class Job {
     condition_ = run_.condition(0, run_.count());
     conditioned_ = make_conditioned(model_, condition_, run_.count(), run_.grid());
     const Tensor w = run_.from_start("w");
+    has_w_ = w.defined();
     loss_ = as_usage([&] { return make_loss(o.loss, w); });
     for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
   }
@@ -119,10 +120,9 @@ class Job {
   }
 
   [[nodiscard]] std::string report_text() const {
-    std::string text =
-        fmt::format("{}: gradient of {} through {} steps of {}, {} sample{}\n", model_.name,
-                    o_.loss.empty() ? (run_.from_start("w").defined() ? "<w, x_0>" : "norm") : o_.loss,
-                    run_.grid().size() - 1, run_.stepper().name, run_.count(), run_.count() == 1 ? "" : "s");
+    std::string text = fmt::format("{}: gradient of {} through {} steps of {}, {} sample{}\n", model_.name,
+                                   o_.loss.empty() ? (has_w_ ? "<w, x_0>" : "norm") : o_.loss, run_.grid().size() - 1,
+                                   run_.stepper().name, run_.count(), run_.count() == 1 ? "" : "s");
     std::vector<std::vector<std::string>> rows{{"adjoint"}};
     for (const auto& [name, error] : errors(entries_.front())) rows[0].push_back("error " + name);
     for (const char* head : {"evaluations", "VJPs", "seconds", "peak"}) rows[0].emplace_back(head);
@@ -213,6 +213,7 @@ class Job {
   Condition condition_;
   Conditioned conditioned_;
   Loss loss_;
+  bool has_w_ = false;  // the start file brings the weights of the loss
   std::vector<Entry> entries_;
 };
 

@@ -13,8 +13,6 @@
 namespace costate {
 namespace {
 
-Shape with_rows(const Shape& s, std::int64_t n) { return s.with(0, n); }
-
 /// One evaluation of the network on x (n, ...) with condition rows z (or none).
 Tensor evaluate(const Network& network, const Tensor& x, const Level& at, const Tensor& z) {
   const auto n = static_cast<std::size_t>(x.dim(0));
@@ -50,7 +48,7 @@ Net network_net(const Model& model, bool has_z, bool has_null, std::function<dou
     if (!has_null) return evaluate(*network, x, at, has_z ? p[0] : Tensor());
     // Both halves as one batch: rows are independent, so their bits are those of two calls.
     const std::int64_t n = x.dim(0);
-    const Tensor both = concat({p[0], broadcast_to(p[1], with_rows(p[1].shape(), n))}, 0);
+    const Tensor both = concat({p[0], broadcast_to(p[1], p[1].shape().with(0, n))}, 0);
     const Tensor y = evaluate(*network, concat({x, x}, 0), at, both);
     const double w = guidance(at);
     return lincomb(w, slice(y, 0, 0, n), 1 - w, slice(y, 0, n, n));
