@@ -15,6 +15,7 @@
 
 #include "core/tensor.h"
 #include "io/atomic_file.h"
+#include "tests/support/paths.h"
 
 namespace costate::io_test {
 
@@ -103,13 +104,7 @@ void check_error(F&& f, const std::vector<std::string>& parts) {
 
 /// The folder of inputs that are not part of the repository, or "" after saying visibly that the test is skipped.
 inline fs::path shared_or_skip() {
-  const char* set = std::getenv("COSTATE_SHARED");
-#ifdef COSTATE_SOURCE_DIR
-  const fs::path beside = fs::path(COSTATE_SOURCE_DIR) / ".." / "shared";
-#else
-  const fs::path beside = "../shared";
-#endif
-  const fs::path shared = set != nullptr ? fs::path(set) : beside;
+  const fs::path shared = shared_dir();
   if (fs::is_directory(shared / "weights")) return shared;
   const std::string name = boost::unit_test::framework::current_test_case().p_name.get();
   std::cout << "WARNING: " << name << " is SKIPPED: no " << shared.string() << "; set COSTATE_SHARED\n";

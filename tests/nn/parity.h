@@ -18,28 +18,22 @@
 #include "io/checkpoint.h"
 #include "io/hdf5.h"
 #include "nn/family.h"
+#include "tests/support/paths.h"
 
 namespace costate::parity {
-
-/// The folder of weights and fixtures: $COSTATE_SHARED, or shared/ beside the checkout.
-inline std::filesystem::path shared_folder() {
-  const char* given = std::getenv("COSTATE_SHARED");
-  return given != nullptr ? std::filesystem::path(given)
-                          : std::filesystem::path(COSTATE_SOURCE_DIR).parent_path() / "shared";
-}
 
 /// A file below shared/; where that folder is absent, the copy in tests/data of the fixtures that are small enough to be kept there.
 inline std::filesystem::path find(const std::string& path) {
   const std::string fixtures = "fixtures/";
-  if (std::filesystem::exists(shared_folder()) || path.rfind(fixtures, 0) != 0) return shared_folder() / path;
-  return std::filesystem::path(COSTATE_SOURCE_DIR) / "tests/data" / path.substr(fixtures.size());
+  if (std::filesystem::exists(shared_dir()) || path.rfind(fixtures, 0) != 0) return shared_dir() / path;
+  return source_dir() / "tests/data" / path.substr(fixtures.size());
 }
 
 /// True if the file is there; says so on the terminal if it is not, so that a skipped test is seen.
 inline bool available(const std::string& path) {
   const bool there = std::filesystem::exists(find(path));
   if (!there)
-    std::cerr << "SKIPPED: " << path << " is neither in " << shared_folder().string()
+    std::cerr << "SKIPPED: " << path << " is neither in " << shared_dir().string()
               << " (set COSTATE_SHARED) nor in tests/data\n";
   return there;
 }

@@ -9,6 +9,7 @@
 #include "autodiff/ops/silu.h"
 #include "io/hdf5.h"
 #include "tests/solvers/problems.h"
+#include "tests/support/paths.h"
 
 namespace costate {
 namespace {
@@ -81,7 +82,7 @@ void check_gradient(const Hdf5Reader& file, const std::string& at, const Gradien
 BOOST_AUTO_TEST_SUITE(reference_gradients)
 
 BOOST_AUTO_TEST_CASE(of_a_trained_network) {
-  const Hdf5Reader file(COSTATE_SOURCE_DIR "/tests/data/solvers/gradients.h5");
+  const Hdf5Reader file((source_dir() / "tests/data/solvers/gradients.h5").string());
   for (const std::string clock : {"vp-t", "vp-lambda", "ve", "edm"}) {
     Sampler sampler{.denoiser = {.net = tiny_net, .prediction = Prediction::epsilon, .dtype = DType::f64},
                     .grid = grid_of(file, clock),
@@ -102,7 +103,7 @@ BOOST_AUTO_TEST_CASE(of_a_trained_network) {
 }
 
 BOOST_AUTO_TEST_CASE(grids_of_the_four_clocks) {
-  const Hdf5Reader file(COSTATE_SOURCE_DIR "/tests/data/solvers/gradients.h5");
+  const Hdf5Reader file((source_dir() / "tests/data/solvers/gradients.h5").string());
   const auto check = [&](const std::string& clock, const Grid& made) {
     const Grid expected = grid_of(file, clock);
     BOOST_REQUIRE(made.size() == expected.size());

@@ -8,13 +8,14 @@
 #include <sstream>
 
 #include "tests/cases/case.h"
+#include "tests/support/paths.h"
 
 namespace fs = std::filesystem;
 using costate::cases;
 
 namespace {
 
-const fs::path root = COSTATE_SOURCE_DIR;
+const fs::path root = costate::source_dir();
 
 std::string text_of(const fs::path& path) {
   std::ostringstream text;

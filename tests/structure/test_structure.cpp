@@ -11,12 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
+
 namespace {
 
 namespace fs = std::filesystem;
 using Names = std::set<std::string>;
 
-const fs::path root = COSTATE_SOURCE_DIR;
+const fs::path root = costate::source_dir();
 
 std::string text_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
+
 namespace costate::test {
 
 namespace fs = std::filesystem;
@@ -53,7 +55,7 @@ inline void spill(const fs::path& file, const std::string& bytes) { std::ofstrea
 inline Outcome run(const std::vector<std::string>& arguments, std::size_t file_limit = 0) {
   const Folder folder;
   const std::string out = (folder / "out").string(), err = (folder / "err").string();
-  std::vector<std::string> words{COSTATE_COMMAND};
+  std::vector<std::string> words{command_path().string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& w : words) argv.push_back(w.data());

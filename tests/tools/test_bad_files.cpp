@@ -8,6 +8,7 @@
 #include "io/safetensors.h"
 #include "tests/tools/command.h"
 #include "tools/model/model.h"
+#include "tests/support/paths.h"
 
 using namespace costate;
 using costate::test::Folder;
@@ -23,7 +24,7 @@ using Entries = std::vector<std::pair<std::string, Tensor>>;
 /// The bundled network as a checkpoint with a configuration beside it, after `change` had its way with both.
 template <class Change>
 std::string changed(const Folder& folder, const Change& change) {
-  const auto source = Checkpoint::open(std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5");
+  const auto source = Checkpoint::open(costate::source_dir().string() + "/nn/models/fashion-unet.h5");
   Entries entries;
   for (const auto& key : source.keys()) entries.emplace_back(key, source.read(key));
   nlohmann::json config = nlohmann::json::parse(load_model("fashion-unet").config.dump());
@@ -101,7 +102,7 @@ BOOST_AUTO_TEST_CASE(truncated_and_flipped_models_never_crash) {
   const Folder folder;
   const std::string safe = changed(folder, [](auto&, auto&) {});
   for (const auto& [name, source] :
-       {std::pair<std::string, std::string>{"t.h5", std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"},
+       {std::pair<std::string, std::string>{"t.h5", costate::source_dir().string() + "/nn/models/fashion-unet.h5"},
         {"t.safetensors", safe}}) {
     const std::string whole = slurp(source), file = (folder / name).string();
     for (const double part : {0.0, 0.00001, 0.0001, 0.01, 0.3, 0.9, 0.999999}) {

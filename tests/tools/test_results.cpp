@@ -5,6 +5,7 @@
 #include "io/checkpoint.h"
 #include "io/hdf5.h"
 #include "tests/tools/command.h"
+#include "tests/support/paths.h"
 
 using costate::Hdf5Reader;
 using costate::Hdf5Writer;
@@ -40,7 +41,7 @@ double worst(const Tensor& a, const Tensor& b) {
   return difference / size;
 }
 
-std::string data(const std::string& name) { return std::string(COSTATE_SOURCE_DIR) + "/tests/data/" + name; }
+std::string data(const std::string& name) { return costate::source_dir().string() + "/tests/data/" + name; }
 
 }  // namespace
 
@@ -179,7 +180,7 @@ BOOST_AUTO_TEST_CASE(conversion_is_exact_both_ways) {
   BOOST_TEST(run({"convert", "fashion-unet", "--out", a}).code == 0);
   const auto back = run({"convert", a, "--out", b});
   BOOST_TEST(back.code == 0, back.err);
-  const auto bundled = costate::Checkpoint::open(std::string(COSTATE_SOURCE_DIR) + "/nn/models/fashion-unet.h5"),
+  const auto bundled = costate::Checkpoint::open(costate::source_dir().string() + "/nn/models/fashion-unet.h5"),
              there = costate::Checkpoint::open(a), again = costate::Checkpoint::open(b);
   BOOST_TEST(bundled.keys().size() == 215U);
   for (const auto& key : bundled.keys()) {

@@ -1,0 +1,16 @@
+#include "tests/support/paths.h"
+
+#include <cstdlib>
+
+namespace costate {
+
+std::filesystem::path source_dir() { return COSTATE_SOURCE_DIR; }
+
+std::filesystem::path command_path() { return COSTATE_COMMAND; }
+
+std::filesystem::path shared_dir() {
+  const char* given = std::getenv("COSTATE_SHARED");
+  return given != nullptr ? std::filesystem::path(given) : source_dir().parent_path() / "shared";
+}
+
+}  // namespace costate
