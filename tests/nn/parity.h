@@ -15,10 +15,9 @@
 
 #include "autodiff/ops/cast.h"
 #include "autodiff/transform.h"
-#include "io/checkpoint.h"
 #include "io/hdf5.h"
-#include "nn/family.h"
 #include "tests/support/paths.h"
+#include "tools/model/model.h"
 
 namespace costate::parity {
 
@@ -38,71 +37,26 @@ inline bool available(const std::string& path) {
   return there;
 }
 
-inline Config read_config(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return Config::parse({std::istreambuf_iterator<char>(file), {}}, path.string());
-}
-
-inline std::string stripped(const std::string& key) { return key.rfind("module.", 0) == 0 ? key.substr(7) : key; }
-
-/// A network with the weights of a file, and the key of each parameter there.
-struct Loaded {
-  std::shared_ptr<const Network> network;
-  std::vector<std::string> file_keys;
-  std::vector<Shape> file_shapes;
-};
-
-/// The key of the file that is this parameter, in today's or an older spelling.
-inline std::string file_key(const Network& network, const std::map<std::string, std::string>& keys,
-                            const std::string& key) {
-  if (const auto at = keys.find(key); at != keys.end()) return at->second;
-  for (const auto& [here, there] : network.spellings()) {
-    std::string old = key;
-    if (const auto at = old.find(here); at != std::string::npos) old.replace(at, here.size(), there);
-    if (const auto found = keys.find(old); found != keys.end()) return found->second;
-  }
-  fail("{} is not in the file", key);
-}
-
-inline Loaded load(const Config& config, const std::filesystem::path& weights, DType dtype) {
-  const Checkpoint file = Checkpoint::open(weights);
-  KeyShapes shapes;
-  std::map<std::string, std::string> keys;
-  for (const auto& key : file.keys()) {
-    shapes[stripped(key)] = file.shape(key);
-    keys[stripped(key)] = key;
-  }
-  std::string reason;
-  Loaded loaded;
-  const auto ghosts = find_family(config, shapes, reason).make(config, shapes);
-  const std::vector<Parameter> parameters = ghosts->parameters();
-  require(parameters.size() == keys.size(), "{} parameters, {} keys", parameters.size(), keys.size());
-  Tensors values;
-  for (const auto& parameter : parameters) {
-    loaded.file_keys.push_back(file_key(*ghosts, keys, parameter.key));
-    const Tensor raw = file.read(loaded.file_keys.back());
-    loaded.file_shapes.push_back(raw.shape());
-    values.push_back(cast(from_file_layout(raw, parameter.layout), dtype));
-    require(values.back().shape() == parameter.value.shape(), "{}: {} in the file, wants {}", parameter.key,
-            values.back().shape(), parameter.value.shape());
-  }
-  loaded.network = ghosts->with(values);
-  return loaded;
-}
-
-/// The inputs of an in.h5, in dtype.
+/// The inputs of an in.h5, in dtype. What has no place of its own goes by its name.
 inline Inputs read_inputs(const Hdf5Reader& file, DType dtype) {
   Inputs in;
-  in.x = cast(file.read("x"), dtype);
-  if (file.contains("t")) in.t = file.read("t").to_vector();
-  if (file.contains("class")) in.classes = file.read("class");
-  if (file.contains("z")) in.z = cast(file.read("z"), dtype);
+  for (const auto& name : file.datasets()) {
+    if (name == "g") continue;
+    const Tensor value = file.read(name);
+    if (name == "t")
+      in.t = value.to_vector();
+    else if (name == "class")
+      in.classes = value;
+    else
+      (name == "x" ? in.x : name == "z" ? in.z : in.extra[name]) = cast(value, dtype);
+  }
   return in;
 }
 
 /// Largest differences, each over the largest value it is compared with.
 struct Errors {
-  double y = 0, g_x = 0, g_z = 0;
+  double y = 0;
+  double g_inputs = 0;           ///< of x, z and every further float input
   double g_theta = 0;            ///< over the largest entry of all g_theta
   double g_theta_check = 0;      ///< [sum, norm, sum of cos(i) g_i], over the largest norm
   bool g_theta_rounded = false;  ///< the reference stores f32
@@ -156,36 +110,50 @@ inline void compare_weights(const Hdf5Reader& ref, const std::map<std::string, T
   if (norm > 0) e.g_theta_check /= norm;
 }
 
+/// The float inputs of a network by name: x, z and the further ones. Order: by name.
+inline std::map<std::string, Tensor*> float_inputs(Inputs& in) {
+  std::map<std::string, Tensor*> all = {{"x", &in.x}};
+  if (in.z.defined()) all["z"] = &in.z;
+  for (auto& [name, value] : in.extra) all[name] = &value;
+  return all;
+}
+
 /// Evaluates the network on in.h5, pulls its cotangent back and compares with ref.h5.
-inline Errors compare(const Loaded& loaded, const std::filesystem::path& in_path, const std::filesystem::path& ref_path,
-                      DType dtype) {
+inline Errors compare(const Model& model, const std::filesystem::path& in_path, const std::filesystem::path& ref_path) {
   const Hdf5Reader in_file(in_path), ref(ref_path);
-  const Inputs in = read_inputs(in_file, dtype);
-  const std::vector<Parameter> parameters = loaded.network->parameters();
-  Tensors point{in.x, in.z};
-  Wanted wanted{true, in.z.defined()};
+  Inputs in = read_inputs(in_file, model.dtype);
+  const std::vector<Parameter> parameters = model.network->parameters();
+  Tensors point;
+  Wanted wanted;
+  const auto inputs = float_inputs(in);
+  for (const auto& [name, value] : inputs) {
+    point.push_back(*value);
+    wanted.push_back(ref.contains("g_" + name));
+  }
   for (const auto& p : parameters) {
     point.push_back(p.value);
     wanted.push_back(!p.buffer);
   }
-  if (!in.z.defined()) point[1] = in.x;  // a place holder nobody asks about
+  const auto first = static_cast<std::ptrdiff_t>(inputs.size());
   const Vjp run = vjp(
       [&](const Tensors& at) {
         Inputs now = in;
-        now.x = at[0];
-        if (in.z.defined()) now.z = at[1];
-        return Tensors{(*loaded.network->with(Tensors(at.begin() + 2, at.end())))(now)};
+        std::size_t i = 0;
+        for (const auto& [name, value] : float_inputs(now)) *value = at[i++];
+        return Tensors{(*model.network->with(Tensors(at.begin() + first, at.end())))(now)};
       },
       point, wanted);
-  const Tensors g = run.pull({cast(in_file.read("g"), dtype)});
+  const Tensors g = run.pull({cast(in_file.read("g"), model.dtype)});
   Errors e;
   e.y = relative(run.value[0], ref.read("y"));
-  e.g_x = relative(g[0], ref.read("g_x"));
-  if (ref.contains("g_z")) e.g_z = relative(g[1], ref.read("g_z"));
+  std::size_t i = 0;
+  for (const auto& [name, value] : inputs) {
+    const Tensor got = g[i++];
+    if (ref.contains("g_" + name)) e.g_inputs = std::max(e.g_inputs, relative(got, ref.read("g_" + name)));
+  }
   std::map<std::string, Tensor> g_theta;
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (g[i + 2].defined())
-      g_theta[loaded.file_keys[i]] = to_file_layout(g[i + 2], parameters[i].layout, loaded.file_shapes[i]);
+  for (std::size_t k = 0; k < parameters.size(); ++k, ++i)
+    if (g[i].defined()) g_theta[model.keys[k]] = to_file_layout(g[i], parameters[k].layout, model.file_shapes[k]);
   compare_weights(ref, g_theta, e);
   return e;
 }

@@ -75,8 +75,7 @@ BOOST_AUTO_TEST_CASE(the_tiny_network_reproduces_its_reference) {
   const std::string folder = "fixtures/gradients/";
   if (!parity::available(folder + "inputs.h5")) return;
   const auto base = shared_dir() / folder;
-  const auto loaded =
-      parity::load(parity::read_config(base / "config.json"), base / "tiny-eps-net.safetensors", DType::f64);
+  const Model loaded = load_model((base / "tiny-eps-net.safetensors").string(), {.dtype = DType::f64});
   const Hdf5Reader points(base / "inputs.h5"), truth(base / "truth.h5");
   for (const std::string clock : {"vp-t", "vp-lambda", "ve", "edm"}) {
     const auto alpha = truth.read(clock + "/grid_alpha").to_vector(),

@@ -2,71 +2,112 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include "parity.h"
+#include "parity_cases.h"
 
 namespace {
 
 using namespace costate;
+using parity::Case;
 
-struct Fixture {
-  std::string name;
-  std::string config;  ///< below shared/, or empty
-  std::string weights, in, ref;
-};
+/// Folders whose family is still to come: a test fails as soon as one of them loads, so that none stays here.
+const std::set<std::string> to_come = {"adm",
+                                       "adm-classifier",
+                                       "ddim-ho",
+                                       "diffae",
+                                       "diffae/encode",
+                                       "diffae-latent",
+                                       "diffusers-bf16",
+                                       "diffusers-cond-class",
+                                       "diffusers-cond-if",
+                                       "diffusers-cond-proj",
+                                       "diffusers-cond-sd1",
+                                       "diffusers-cond-sd2",
+                                       "diffusers-cond-sdxl",
+                                       "diffusers-dit",
+                                       "diffusers-vae-kl/decode",
+                                       "diffusers-vae-kl/encode",
+                                       "edm-adm",
+                                       "edm-adm-class",
+                                       "edm-ddpmpp",
+                                       "edm-ncsnpp",
+                                       "improved-ddpm",
+                                       "lucidrains",
+                                       "scoresde-ddpm",
+                                       "scoresde-ddpmpp",
+                                       "scoresde-ncsnpp",
+                                       "scoresde-ncsnpp-skip",
+                                       "smalldiffusion-dit",
+                                       "smalldiffusion-mlp",
+                                       "smalldiffusion-unet",
+                                       "channel-diffusion",
+                                       "cifar10-resnet20",
+                                       "csdi-physio",
+                                       "mnist-classifier/pt",
+                                       "mnist-classifier/safetensors",
+                                       "mnist-cnn-gelu",
+                                       "mnist-cond-vit",
+                                       "mnist-dit-adaln",
+                                       "mnist-time-classifier/ve",
+                                       "mnist-time-classifier/vp",
+                                       "mnist-unet-ln",
+                                       "natural-unet-denoiser/bias",
+                                       "natural-unet-denoiser/bias_free",
+                                       "taef2-autoencoder/decoder",
+                                       "taef2-autoencoder/encoder",
+                                       "toy-2d"};
 
-std::ostream& operator<<(std::ostream& out, const Fixture& f) { return out << f.name; }
+Model load(const Case& c, DType dtype) { return load_model(c.model.string(), {.dtype = dtype, .config = c.config}); }
 
-Fixture diffusers(const std::string& name, const std::string& folder, const std::string& unet,
-                  const std::string& file) {
-  const std::string base = folder + name + "/";
-  return {name, base + unet + "config.json", base + unet + file, base + "in.h5", base + "ref.h5"};
+/// Three times PyTorch's own f32 error of a quantity, or 2e-5 if that is more.
+double f32_bound(const Case& c, const std::string& quantity) {
+  const auto text = Hdf5Reader(c.ref).text("", "torch_float32_error");
+  const auto errors = nlohmann::json::parse(text.value_or("{}"));
+  double largest = 0;
+  for (const auto& [name, value] : errors.items())
+    if (name.rfind(quantity, 0) == 0 && value.is_number()) largest = std::max(largest, value.get<double>());
+  return std::max(2e-5, 3 * largest);
 }
 
-Fixture celeba(const std::string& name, const std::string& file) {
-  const std::string base = "weights/celeba-multiscale/";
-  return {name, "", base + file, base + name + ".in.h5", base + name + ".ref.h5"};
-}
-
-std::vector<Fixture> fixtures() {
-  const std::string networks = "fixtures/networks/", safe = "diffusion_pytorch_model.safetensors";
-  return {diffusers("diffusers-ddpm", networks, "unet/", safe),
-          diffusers("diffusers-ddpm-oldkeys", networks, "", "diffusion_pytorch_model.bin"),
-          diffusers("diffusers-unet2d-defaults", networks, "", safe),
-          diffusers("diffusers-unet2d-scaleshift", networks, "", safe),
-          diffusers("diffusers-unet2d-learned", networks, "", safe),
-          diffusers("diffusers-ncsnpp", networks, "", safe),
-          diffusers("fashion-unet", "weights/", "unet/", safe),
-          celeba("low40", "low40.pt"),
-          celeba("flat160", "flat160_rf43.pt"),
-          celeba("scale0", "c320_rf13_scale0.pt"),
-          celeba("scale1", "c320_rf13_scale1.pt"),
-          celeba("scale2", "c320_rf13_scale2.pt")};
-}
-
-void check(const Fixture& f, DType dtype, double outputs, double weights) {
-  if (!parity::available(f.ref)) return;
-  const Config config = f.config.empty() ? Config() : parity::read_config(parity::find(f.config));
-  const auto loaded = parity::load(config, parity::find(f.weights), dtype);
-  const auto e = parity::compare(loaded, parity::find(f.in), parity::find(f.ref), dtype);
-  BOOST_TEST_MESSAGE(fmt::format("{} {}: y {:.1e} g_x {:.1e} g_theta {:.1e} check {:.1e}", f.name, name_of(dtype), e.y,
-                                 e.g_x, e.g_theta, e.g_theta_check));
-  BOOST_TEST(e.y <= outputs);
-  BOOST_TEST(e.g_x <= outputs);
-  BOOST_TEST(e.g_z <= outputs);
-  BOOST_TEST(e.g_theta <= std::max(weights, e.g_theta_rounded ? 0x1p-23 : 0));
-  BOOST_TEST(e.g_theta_check <= weights);
+void check(const Case& c, DType dtype) {
+  if (to_come.count(c.name) != 0) {
+    std::cerr << "SKIPPED: " << c.name << ": its family is to come\n";
+    return;
+  }
+  const auto e = parity::compare(load(c, dtype), c.in, c.ref);
+  BOOST_TEST_MESSAGE(fmt::format("{} {}: y {:.1e} g_inputs {:.1e} g_theta {:.1e} check {:.1e}", c.name, name_of(dtype),
+                                 e.y, e.g_inputs, e.g_theta, e.g_theta_check));
+  const bool f64 = dtype == DType::f64;
+  const double theta = f64 ? 1e-12 : f32_bound(c, "g_theta");
+  BOOST_TEST(e.y <= (f64 ? 1e-12 : f32_bound(c, "y")));
+  BOOST_TEST(e.g_inputs <= (f64 ? 1e-12 : f32_bound(c, "g_")));
+  BOOST_TEST(e.g_theta <= std::max(theta, e.g_theta_rounded ? 0x1p-23 : 0));
+  BOOST_TEST(e.g_theta_check <= theta);
 }
 
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(nn_parity)
 
-BOOST_DATA_TEST_CASE(f64_reproduces_the_reference, boost::unit_test::data::make(fixtures()), fixture) {
-  check(fixture, DType::f64, 1e-12, 1e-12);
+BOOST_DATA_TEST_CASE(f64_reproduces_the_reference, boost::unit_test::data::make(parity::cases()), c) {
+  check(c, DType::f64);
 }
 
-BOOST_DATA_TEST_CASE(f32_is_as_close_as_f32_allows, boost::unit_test::data::make(fixtures()), fixture) {
-  check(fixture, DType::f32, 2e-5, 1e-4);
+BOOST_DATA_TEST_CASE(f32_is_as_close_as_f32_allows, boost::unit_test::data::make(parity::cases()), c) {
+  check(c, DType::f32);
+}
+
+BOOST_DATA_TEST_CASE(what_is_to_come_does_not_load_yet, boost::unit_test::data::make(parity::cases()), c) {
+  if (to_come.count(c.name) == 0) return;
+  BOOST_CHECK_THROW(load(c, DType::f32), Error);
+}
+
+BOOST_AUTO_TEST_CASE(folders_are_found) {
+  if (!std::filesystem::exists(shared_dir()))
+    std::cerr << "SKIPPED: most networks: " << shared_dir().string() << " is not there (set COSTATE_SHARED)\n";
+  BOOST_TEST(parity::cases().size() >= (std::filesystem::exists(shared_dir()) ? 55U : 3U));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
