@@ -11,67 +11,71 @@
 namespace costate {
 namespace {
 
-constexpr std::pair<const char*, Prediction> predictions[] = {{"epsilon", Prediction::epsilon},
-                                                              {"sample", Prediction::sample},
-                                                              {"v_prediction", Prediction::v},
-                                                              {"noise", Prediction::noise}};
+constexpr std::pair<const char*, Prediction> predictions[] = {
+    {"epsilon", Prediction::epsilon}, {"sample", Prediction::sample}, {"v_prediction", Prediction::v},
+    {"noise", Prediction::noise},     {"score", Prediction::score},   {"flow", Prediction::flow},
+    {"edm", Prediction::edm}};
 
 /// A combination of the canonical state y and the network's output.
 struct Mix {
   double y, out;
 };
 
-// All from x = alpha x_0 + sigma eps, which for y = x / alpha reads y = x_0 + s eps.
-Mix eps_from(Prediction p, const Level& at) {
-  const double norm = std::hypot(at.alpha, at.sigma);
-  switch (p) {
-    case Prediction::epsilon:
-      return {0, 1};
-    case Prediction::sample:
-      return {1 / at.s(), -1 / at.s()};
-    case Prediction::v:
-      return {at.alpha * at.sigma / (norm * norm), at.alpha / norm};
-    case Prediction::noise:
-      return {0, 1 / at.sigma};
-  }
-  fail("denoiser: unknown prediction {}", static_cast<int>(p));
-}
+struct Mixes {
+  Mix x_0, eps;
+};
 
-Mix x0_from(Prediction p, const Level& at) {
-  const double norm = std::hypot(at.alpha, at.sigma);
-  switch (p) {
+// All from x = alpha x_0 + sigma eps, which for x = c y with c = alpha reads y = x_0 + s eps. A coefficient that is not
+// finite says that the level and this prediction leave the value undetermined.
+Mixes mixes(const Denoiser& d, const Level& at) {
+  const double a = at.alpha, g = at.sigma, c = at.scale(), n = std::hypot(a, g), s = at.s();
+  switch (d.prediction) {
     case Prediction::epsilon:
-      return {1, -at.s()};
+      return {{c / a, -s}, {0, 1}};
     case Prediction::sample:
-      return {0, 1};
+      return {{0, 1}, {c / g, -a / g}};
     case Prediction::v:
-      return {at.alpha * at.alpha / (norm * norm), -at.sigma / norm};
+      return {{a * c / (n * n), -g / n}, {g * c / (n * n), a / n}};
     case Prediction::noise:
-      return {1, -1 / at.alpha};
+      return {{c / a, -1 / a}, {0, 1 / g}};
+    case Prediction::score:
+      return {{c / a, g * s}, {0, -g}};
+    case Prediction::flow:
+      return {{c / (a + g), -g / (a + g)}, {c / (a + g), a / (a + g)}};
+    case Prediction::edm: {
+      const double m = std::hypot(s, d.sigma_data);
+      const double skip = d.sigma_data * d.sigma_data / (m * m), out = s * d.sigma_data / m;
+      return {{skip, out}, {s / (m * m), -d.sigma_data / m}};
+    }
   }
-  fail("denoiser: unknown prediction {}", static_cast<int>(p));
+  fail("denoiser: unknown prediction {}", static_cast<int>(d.prediction));
 }
 
 /// The network's output for y, in the dtype of y.
 Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tensors& p) {
-  require(at.alpha > 0 && at.sigma >= 0,
-          "denoiser: level t = {} has alpha = {} and sigma = {}; x / alpha must exist, so start where there is signal",
-          at.t, at.alpha, at.sigma);
-  const Tensor out = d.net(cast(scale(y, at.alpha), d.dtype), at, p);
+  require(at.scale() > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}", at.t, at.alpha,
+          at.sigma);
+  const double input = d.prediction == Prediction::edm ? 1 / std::hypot(at.s(), d.sigma_data) : at.scale();
+  const Tensor out = d.net(cast(scale(y, input), d.dtype), at, p);
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
   require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()),
           name_of(d.dtype));
   return cast(out, y.dtype());
 }
 
-Tensor apply_mix(const Mix& m, const Level& at, const Tensor& y, const Tensor& out) {
-  require(
-      std::isfinite(m.y) && std::isfinite(m.out),
-      "denoiser: at the clean end (t = {}, sigma = {}) this network's prediction does not determine eps; end the grid "
-      "at the schedule's first level, or take a method that does not evaluate there",
-      at.t, at.sigma);
+Tensor apply_mix(const Mix& m, const char* what, const Level& at, const Tensor& y, const Tensor& out) {
+  require(std::isfinite(m.y) && std::isfinite(m.out),
+          "denoiser: at t = {} (alpha = {}, sigma = {}) this network's prediction does not determine {}; let the grid "
+          "begin or end at another level, or take a method that does not evaluate there",
+          at.t, at.alpha, at.sigma, what);
+  if (m.out == 0) return m.y == 1 ? y : scale(y, m.y);
   if (m.y != 0) return lincomb(m.y, y, m.out, out);
   return m.out == 1 ? out : scale(out, m.out);
+}
+
+/// eps of a given x_0: (x - alpha x_0) / sigma.
+Tensor eps_of(const Tensor& x_0, const Tensor& y, const Level& at) {
+  return apply_mix({at.scale() / at.sigma, -at.alpha / at.sigma}, "eps", at, y, x_0);
 }
 
 }  // namespace
@@ -93,11 +97,22 @@ std::string name_of(Prediction p) {
 }
 
 Tensor Denoiser::eps(const Tensor& y, const Level& at, const Tensors& p) const {
-  return apply_mix(eps_from(prediction, at), at, y, evaluate(*this, y, at, p));
+  if (correct) return eps_of(x0(y, at, p), y, at);
+  return apply_mix(mixes(*this, at).eps, "eps", at, y, evaluate(*this, y, at, p));
 }
 
 Tensor Denoiser::x0(const Tensor& y, const Level& at, const Tensors& p) const {
-  return apply_mix(x0_from(prediction, at), at, y, evaluate(*this, y, at, p));
+  const Tensor x_0 = apply_mix(mixes(*this, at).x_0, "x_0", at, y, evaluate(*this, y, at, p));
+  return correct ? correct(x_0, at) : x_0;
+}
+
+Denoiser::Both Denoiser::both(const Tensor& y, const Level& at, const Tensors& p) const {
+  const Tensor out = evaluate(*this, y, at, p);
+  const Mixes m = mixes(*this, at);
+  const Tensor x_0 = apply_mix(m.x_0, "x_0", at, y, out);
+  if (!correct) return {x_0, apply_mix(m.eps, "eps", at, y, out)};
+  const Tensor corrected = correct(x_0, at);
+  return {corrected, eps_of(corrected, y, at)};
 }
 
 }  // namespace costate

@@ -18,8 +18,12 @@ enum class Prediction {
   sample,   ///< x_0
   v,      ///< (alpha eps - sigma x_0) / sqrt(alpha^2 + sigma^2); x_0 = alpha x - sigma v at variance-preserving levels
   noise,  ///< sigma eps: the part of x that is noise (blind denoisers)
+  score,  ///< grad ln q_t(x) = -eps / sigma
+  flow,   ///< eps - x_0, the velocity of x = (1 - t) x_0 + t eps
+  edm,    ///< F of x_0 = c_skip y + c_out F(c_in y), y = x / alpha at noise level s (Karras et al. 2022, table 1)
 };
-Prediction prediction_from(const std::string& name);  ///< epsilon, sample, v_prediction, noise
+/// epsilon, sample, v_prediction, noise, score, flow, edm
+Prediction prediction_from(const std::string& name);
 std::string name_of(Prediction p);
 
 /// A network as solvers see it: its output for x (n, ...) at a level, from explicit differentiable parameters p
@@ -30,11 +34,19 @@ struct Denoiser {
   Net net;
   Prediction prediction = Prediction::epsilon;
   DType dtype = DType::f32;  ///< what the network computes in; the state keeps its own
+  double sigma_data = 0.5;   ///< standard deviation of the data, for predictions `edm`
+  /// Applied to every x_0, if given: clipping, dynamic thresholding ... eps follows from the x_0 that comes out.
+  std::function<Tensor(const Tensor& x_0, const Level& at)> correct = {};
 
-  /// eps and x_0 for the canonical state y = x / alpha, in the dtype of y. Differentiable in y and p. alpha must be
-  /// positive; at sigma = 0 predictions of eps and v still say what eps is, the others throw.
+  struct Both {
+    Tensor x_0, eps;
+  };
+  /// eps and x_0 for the canonical state y = x / alpha (x / sigma at pure noise), in the dtype of y. Differentiable in y
+  /// and p. At sigma = 0 predictions of eps, v and flow still say what eps is, at alpha = 0 those of x_0, v and flow what
+  /// x_0 is; the others throw there.
   [[nodiscard]] Tensor eps(const Tensor& y, const Level& at, const Tensors& p) const;
   [[nodiscard]] Tensor x0(const Tensor& y, const Level& at, const Tensors& p) const;
+  [[nodiscard]] Both both(const Tensor& y, const Level& at, const Tensors& p) const;  ///< of one evaluation
 };
 
 }  // namespace costate

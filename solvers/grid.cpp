@@ -111,9 +111,8 @@ void check_grid(const Grid& grid, const std::string& what) {
     const Level &at = grid[i], &before = grid[i == 0 ? 0 : i - 1];
     require(std::isfinite(at.t) && std::isfinite(at.alpha) && std::isfinite(at.sigma),
             "{}: level {} is not finite: t = {}, alpha = {}, sigma = {}", what, i, at.t, at.alpha, at.sigma);
-    require(at.alpha > 0,
-            "{}: level {} (t = {}) has alpha = {}; x / alpha must exist, so start from a level with signal", what, i,
-            at.t, at.alpha);
+    require(at.alpha > 0 || (i == 0 && at.alpha == 0 && at.sigma > 0),
+            "{}: level {} (t = {}) has alpha = {}; only the first level may be pure noise", what, i, at.t, at.alpha);
     require(at.sigma >= 0, "{}: level {} (t = {}) has sigma = {}", what, i, at.t, at.sigma);
     require(i == 0 || at.s() < before.s(),
             "{}: sigma / alpha must fall, but goes from {} to {} between levels {} (t = {}) and {} (t = {})", what,

@@ -26,7 +26,8 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
                int offset = 0);
 std::vector<std::string> grid_names();
 
-/// Throws, naming `what`, unless there are two levels or more, all finite, alpha > 0, and s falls strictly.
+/// Throws, naming `what`, unless there are two levels or more, all finite, alpha > 0 (0 at the first level
+/// is pure noise), and s falls strictly.
 void check_grid(const Grid& grid, const std::string& what);
 
 }  // namespace costate

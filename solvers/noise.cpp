@@ -1,31 +1,47 @@
 // Noise sources: none, fresh from the counter-based generator, recorded.
 #include "solvers/noise.h"
 
+#include <map>
+#include <memory>
+#include <utility>
+
 #include "autodiff/ops/cast.h"
 #include "core/random.h"
 
 namespace costate {
+namespace {
+
+constexpr int part_bits = 24;  // a draw's part lies above this many bits of the generator's step counter
+
+}  // namespace
 
 Noise no_noise() {
-  return [](int step, const Tensor&) -> Tensor {
-    fail("noise: step {} asked for some, but the sampler was given none; use fresh_noise or recorded_noise", step);
+  return [](const Draw& draw, const Tensor&) -> Tensor {
+    fail("noise: step {} asked for some, but the sampler was given none; use fresh_noise or recorded_noise", draw.step);
   };
 }
 
 Noise fresh_noise(std::uint64_t seed, std::uint64_t first_sample) {
-  return [=](int step, const Tensor& like) {
+  return [=](const Draw& draw, const Tensor& like) {
+    require(draw.step + 1 < 1 << part_bits && draw.part < 1 << (32 - part_bits),
+            "noise: step {}, part {} is beyond the generator's counter", draw.step, draw.part);
     const Shape sample(like.shape().begin() + 1, like.shape().end());
-    return normal_noise(seed, first_sample, like.dim(0), static_cast<std::uint32_t>(step) + 1, sample, like.dtype());
+    const auto counter = static_cast<std::uint32_t>(draw.part) << part_bits | static_cast<std::uint32_t>(draw.step + 1);
+    return normal_noise(seed, first_sample, like.dim(0), counter, sample, like.dtype());
   };
 }
 
 Noise recorded_noise(const Tensor& noise) {
-  require(noise.rank() >= 1, "noise: recorded noise has shape {}, wants (steps, n, ...)", noise.shape());
-  return [noise](int step, const Tensor& like) {
-    require(step < noise.dim(0), "noise: step {} of a record of {} steps", step, noise.dim(0));
+  require(noise.rank() >= 1, "noise: recorded noise has shape {}, wants (draws, n, ...)", noise.shape());
+  const auto order = std::make_shared<std::map<std::pair<int, int>, std::int64_t>>();  // of first requests
+  return [noise, order](const Draw& draw, const Tensor& like) {
+    const auto next = static_cast<std::int64_t>(order->size());
+    const auto index = order->try_emplace({draw.step, draw.part}, next).first->second;
+    require(index < noise.dim(0), "noise: step {} asked for draw {} of a record of {}", draw.step, index + 1,
+            noise.dim(0));
     const Shape one(noise.shape().begin() + 1, noise.shape().end());
     require(one == like.shape(), "noise: recorded for states {}, asked for {}", one, like.shape());
-    return cast(noise.rows(step, 1).reshaped(one), like.dtype());
+    return cast(noise.rows(index, 1).reshaped(one), like.dtype());
   };
 }
 

@@ -1,4 +1,4 @@
-// Noise sources: asked for a step, never for "the next" number, so that a replay gives the same.
+// Noise sources: asked for a draw by its place, never for "the next" number, so that a replay gives the same.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,22 @@
 
 namespace costate {
 
-/// Standard normal noise (n, ...) of a step, in the shape and dtype of `like`; a pure function of the step.
-using Noise = std::function<Tensor(int step, const Tensor& like)>;
+/// Which draw: the `part`-th of a step, for the interval of the clock s = sigma / alpha that it stands for.
+struct Draw {
+  int step = 0, part = 0;
+  double from = 0, to = 0;
+};
+
+/// Standard normal noise (n, ...) of a draw, in the shape and dtype of `like`.
+using Noise = std::function<Tensor(const Draw& draw, const Tensor& like)>;
 
 /// No noise: asking for some throws.
 Noise no_noise();
 /// Philox noise of samples first_sample, first_sample + 1, ... Step i takes the generator's step i + 1: its step 0 is
-/// x_T's.
+/// x_T's. The interval has no influence.
 Noise fresh_noise(std::uint64_t seed, std::uint64_t first_sample);
-/// Recorded noise (steps, n, ...): entry i is that of step i.
+/// Recorded noise (draws, n, ...), handed out in the order in which draws are first asked for; a draw that is asked for
+/// again, in a replay, is the same again. One sampler's: a copy shares what was handed out.
 Noise recorded_noise(const Tensor& noise);
 
 }  // namespace costate

@@ -1,6 +1,9 @@
 // The sampling loop.
 #include "solvers/sampler.h"
 
+#include <cmath>
+
+#include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/transform.h"
 
@@ -15,8 +18,6 @@ void run(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Prog
   require(x_T.defined() && x_T.rank() >= 1 && (x_T.dtype() == DType::f64 || x_T.dtype() == DType::f32),
           "{}: x_T should be (n, ...) in f64 or f32", what);
   require(first_non_finite(x_T) < 0, "{}: x_T holds a NaN or an infinity", what);
-  require(sampler.eta == 0 || sampler.stepper.stochastic, "{}: takes no noise, so eta = {} has no meaning; leave it 0",
-          what, sampler.eta);
   State state = sampler.start(x_T);
   visit(0, state);
   for (int i = 0; i < sampler.steps(); ++i) {
@@ -26,21 +27,30 @@ void run(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Prog
   }
 }
 
+/// The first-order limit of every method where lambda(from) is -infinity.
+State leave_pure_noise(const Step& step, double eta, const State& state) {
+  const double s = step.to().s();
+  const auto [x_0, eps] = step.denoiser.both(state.y, step.from(), step.p);
+  const Tensor y = eta < 1 ? lincomb(1, x_0, s * std::sqrt((1 - eta) * (1 + eta)), eps) : x_0;
+  return {eta > 0 ? lincomb(1, y, eta * s, step.normal(y)) : y, {}};
+}
+
 }  // namespace
 
 State Sampler::step(int index, const State& state, const Tensors& p) const {
-  const Step step{.denoiser = denoiser, .p = p, .grid = grid, .index = index, .noise = noise, .eta = eta};
-  State next = stepper.advance(step, state);
+  const Step step{
+      .denoiser = denoiser, .p = p, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
+  State next = step.from().alpha > 0 ? stepper.advance(step, state) : leave_pure_noise(step, stepper.eta, state);
   const auto bad = first_non_finite(next.y);
   require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
           stepper.name, index + 1, steps(), step.from().t, step.to().t, bad, next.y.shape());
   return next;
 }
 
-State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().alpha), {}}; }
+State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().scale()), {}}; }
 
 Tensor Sampler::x_at(int index, const State& state) const {
-  return scale(state.y, grid[static_cast<std::size_t>(index)].alpha);
+  return scale(state.y, grid[static_cast<std::size_t>(index)].scale());
 }
 
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,

@@ -11,10 +11,11 @@ struct Sampler {
   Grid grid;
   Stepper stepper;
   Noise noise = no_noise();
-  double eta = 0;
+  SchedulePtr schedule = nullptr;  ///< for methods that evaluate between the grid's levels
 
   [[nodiscard]] int steps() const { return static_cast<int>(grid.size()) - 1; }
-  /// One step: from level `index` to level `index + 1`. Throws if a NaN or an infinity comes out, naming the step.
+  /// One step: from level `index` to level `index + 1`. Whatever the method, a step from pure noise (alpha = 0, an
+  /// infinite step in lambda) is its first-order limit y' = x_0 + s' (sqrt(1 - eta^2) eps + eta z). Throws if a NaN or an infinity comes out, naming the step.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p) const;
   /// Between x and the canonical state at a level.
   [[nodiscard]] State start(const Tensor& x_T) const;

@@ -15,10 +15,12 @@ namespace costate {
 struct Level {
   double t = 0, alpha = 1, sigma = 0;
 
-  [[nodiscard]] double s() const { return sigma / alpha; }  ///< the canonical clock, e^-lambda
-  [[nodiscard]] double lambda() const {
-    return std::log(alpha) - std::log(sigma);
-  }  ///< half log-SNR; +inf at the clean end
+  /// The canonical clock, e^-lambda; infinite at pure noise (alpha = 0).
+  [[nodiscard]] double s() const { return sigma / alpha; }
+  /// Half log-SNR; +inf at the clean end, -inf at pure noise.
+  [[nodiscard]] double lambda() const { return std::log(alpha) - std::log(sigma); }
+  /// x over the canonical state: alpha, and sigma where alpha = 0.
+  [[nodiscard]] double scale() const { return alpha > 0 ? alpha : sigma; }
 };
 
 /// A linear schedule in closed form, all in f64. Levels go from t_max (noise) to t_min (data).

@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "core/config.h"
 #include "solvers/denoiser.h"
 #include "solvers/grid.h"
 #include "solvers/noise.h"
 
 namespace costate {
 
-/// All that the next step needs: the canonical state y = x / alpha and what a multistep method remembers.
+/// All that the next step needs: the canonical state y = x / alpha (x / sigma at pure noise, where alpha = 0) and what a
+/// multistep method remembers.
 struct State {
   Tensor y;
   Tensors memory;
@@ -24,25 +26,39 @@ struct Step {
   const Grid& grid;
   int index;  ///< the step goes from grid[index] to grid[index + 1]
   const Noise& noise;
-  double eta = 0;  ///< share of stochasticity, for the samplers that have one
+  const Schedule* schedule;  ///< of levels between those of the grid; may be null
 
   [[nodiscard]] const Level& from() const { return grid[static_cast<std::size_t>(index)]; }
   [[nodiscard]] const Level& to() const { return grid[static_cast<std::size_t>(index) + 1]; }
+  /// The level of a lambda between the grid's; throws where the sampler was given no schedule.
+  [[nodiscard]] Level at_lambda(double lambda) const;
+  /// Standard normal noise for the step's interval; a step that draws more than once numbers its parts.
+  [[nodiscard]] Tensor normal(const Tensor& like, int part = 0) const;
 };
 
+/// A method with its options settled.
 struct Stepper {
-  std::string name;       ///< as in `--sampler`
-  std::string summary;    ///< what it is, in a line
-  std::string reference;  ///< paper and equation
+  std::string name = {};  ///< as asked for
   int order = 1;
-  int evaluations = 1;      ///< of the network, per step
-  bool stochastic = false;  ///< with eta > 0 or always
+  int evaluations = 1;  ///< of the network, per step
+  double eta = 0;       ///< share of fresh noise: 0 solves the probability-flow ODE, 1 the reverse SDE
   std::function<State(const Step& step, const State& state)> advance;
+  /// The state before a step from the one after it, where the method has an algebraic inverse.
+  std::function<State(const Step& step, const State& next)> invert = {};
+};
+
+/// What a file of solvers/steppers defines.
+struct StepperType {
+  std::string name;                  ///< as in `--sampler`; with an option `order`, NAME-2 stands for NAME and order 2
+  std::string summary;               ///< what it is, in a line
+  std::string reference;             ///< paper and equation
+  std::vector<std::string> options;  ///< keys that `make` reads; anything else is refused
+  std::function<Stepper(const Config& options)> make;
 };
 
 /// All steppers, from the files of solvers/steppers.
-const std::vector<Stepper>& steppers();
-/// By name; an unknown one throws with the nearest.
-const Stepper& find_stepper(const std::string& name);
+const std::vector<StepperType>& steppers();
+/// By name and options; an unknown name throws with the nearest, an unknown option with those there are.
+Stepper make_stepper(const std::string& name, const Config& options = {});
 
 }  // namespace costate

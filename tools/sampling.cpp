@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/cast.h"
@@ -21,6 +22,21 @@ Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
   return file.contains(name) ? file.read(name) : Tensor();
 }
 
+/// --eta, --order and --set as one configuration. A value that is no JSON is a text.
+Config stepper_options(const SamplingOptions& o) {
+  nlohmann::json all = nlohmann::json::object();
+  if (!std::isnan(o.eta)) all["eta"] = o.eta;
+  if (o.order != 0) all["order"] = o.order;
+  for (const auto& pair : o.set) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos) throw UsageError("--set " + pair + ": wants KEY=VALUE");
+    const std::string value = pair.substr(equals + 1);
+    const auto parsed = nlohmann::json::parse(value, nullptr, false);
+    all[pair.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+  }
+  return {all, "sampler " + o.sampler};
+}
+
 }  // namespace
 
 void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps) {
@@ -31,6 +47,8 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
   a.option("--grid", grid, "see `costate list grids`, or an .h5 file with the levels [the model's own]", "NAME|FILE");
   a.option("--eta", eta, "share of stochasticity, for samplers that have one [0]", "E");
+  a.option("--order", order, "order, for samplers that come in several", "K");
+  a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
   a.option("--start", start, "x_T (n,...), and if there noise (k,n,...), class, z, z_null, guidance (k)", "FILE.h5");
@@ -65,7 +83,7 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
     : options_(options), model_(model), seed_(common.seed) {
   if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
   if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
-  stepper_ = &as_usage([&]() -> const Stepper& { return find_stepper(options.sampler); });
+  stepper_ = as_usage([&] { return make_stepper(options.sampler, stepper_options(options)); });
   count_ = options.count;
   const bool grid_file = std::filesystem::path(options.grid).extension() == ".h5";
   grid_ = grid_file ? read_grid(options.grid) : as_usage([&] {
@@ -134,7 +152,7 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
             options_.start, start_noise_.shape(), count_);
     noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
   }
-  return {.denoiser = c.denoiser, .grid = grid_, .stepper = *stepper_, .noise = noise, .eta = options_.eta};
+  return {.denoiser = c.denoiser, .grid = grid_, .stepper = stepper_, .noise = noise, .schedule = model_.schedule};
 }
 
 }  // namespace costate

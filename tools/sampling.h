@@ -13,7 +13,9 @@ namespace costate {
 struct SamplingOptions {
   std::string sampler = "ddim", grid, classes, start;
   std::int64_t steps = 0, count = 0;
-  double eta = 0;
+  double eta = std::numeric_limits<double>::quiet_NaN();       ///< NaN: not given
+  std::int64_t order = 0;                                      ///< 0: not given
+  std::vector<std::string> set;                                ///< KEY=VALUE
   double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
 
   void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
@@ -26,7 +28,7 @@ class Run {
 
   [[nodiscard]] std::int64_t count() const { return count_; }
   [[nodiscard]] const Grid& grid() const { return grid_; }
-  [[nodiscard]] const Stepper& stepper() const { return *stepper_; }
+  [[nodiscard]] const Stepper& stepper() const { return stepper_; }
 
   /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.
   [[nodiscard]] Tensor x_T(std::int64_t first, std::int64_t rows) const;
@@ -43,7 +45,7 @@ class Run {
   std::uint64_t seed_;
   std::int64_t count_ = 0;
   Grid grid_;
-  const Stepper* stepper_;
+  Stepper stepper_;
   Tensor start_x_T_, start_noise_, start_class_, start_z_, start_z_null_, start_guidance_;
 };
 

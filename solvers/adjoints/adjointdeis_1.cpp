@@ -28,9 +28,10 @@ Tensors pull_eps(const GradientProblem& problem, const Sampler& sampler, const L
 ///   da_y/ds = -(d eps/dy)^T a_y,   da_z/ds = -(d eps/dz)^T a_y.
 /// The network is evaluated at the last level of the grid too; with sigma = 0 there, its prediction must be eps or v.
 void euler_in_s(const GradientProblem& problem, const Sampler& sampler, Gradient& result) {
-  require(sampler.eta == 0,
+  require(sampler.stepper.eta == 0,
           "adjointdeis-1: is for the probability-flow ODE, so eta = {} should be 0; with noise take checkpointed",
-          sampler.eta);
+          sampler.stepper.eta);
+  require(sampler.grid.front().alpha > 0, "adjointdeis-1: the clock s is infinite at the first level (alpha = 0)");
   const int steps = sampler.steps();
   std::vector<State> states = trajectory(sampler, problem.x_T, problem.p, [&](std::int64_t done, std::int64_t) {
     report(problem.progress, done, 2 * steps);

@@ -11,26 +11,29 @@ namespace {
 /// (a', g') after the step. On every linear schedule v / a'^2 = eta^2 s'^2 (1 - s'^2 / s^2) = w^2, and x_0 = y - s eps,
 /// so
 ///   y' = y + (sqrt(s'^2 - w^2) - s) eps + w z.
-State advance(const Step& step, const State& state) {
-  require(step.eta >= 0 && step.eta <= 1, "ddim: eta = {} should be between 0 and 1", step.eta);
+State advance(double eta, const Step& step, const State& state) {
   const double from = step.from().s(), to = step.to().s();
   const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
-  const double w = step.eta * to * std::sqrt((1 - to / from) * (1 + to / from));
+  const double w = eta * to * std::sqrt((1 - to / from) * (1 + to / from));
   if (w == 0) return {lincomb(1, state.y, to - from, eps), {}};
   const Tensor mean = lincomb(1, state.y, std::sqrt((to - w) * (to + w)) - from, eps);
-  return {lincomb(1, mean, w, step.noise(step.index, state.y)), {}};
+  return {lincomb(1, mean, w, step.normal(state.y)), {}};
 }
 
 }  // namespace
 
-Stepper ddim_stepper() {
+StepperType ddim_stepper() {
   return {.name = "ddim",
           .summary = "DDIM; eta in [0, 1] adds noise",
           .reference = "Song, Meng and Ermon 2021, (12) and (16)",
-          .order = 1,
-          .evaluations = 1,
-          .stochastic = true,
-          .advance = advance};
+          .options = {"eta"},
+          .make = [](const Config& options) {
+            const double eta = options.number("eta", 0);
+            require(eta >= 0 && eta <= 1, "ddim: eta = {} should be between 0 and 1", eta);
+            return Stepper{.order = 1, .eta = eta, .advance = [eta](const Step& step, const State& state) {
+                             return advance(eta, step, state);
+                           }};
+          }};
 }
 
 }  // namespace costate

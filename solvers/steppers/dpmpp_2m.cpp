@@ -24,14 +24,12 @@ State advance(const Step& step, const State& state) {
 
 }  // namespace
 
-Stepper dpmpp_2m_stepper() {
+StepperType dpmpp_2m_stepper() {
   return {.name = "dpmpp-2m",
           .summary = "DPM-Solver++(2M): two-step, data form",
           .reference = "Lu et al. 2022, \"DPM-Solver++\", algorithm 2",
-          .order = 2,
-          .evaluations = 1,
-          .stochastic = false,
-          .advance = advance};
+          .options = {},
+          .make = [](const Config&) { return Stepper{.order = 2, .evaluations = 1, .advance = advance}; }};
 }
 
 }  // namespace costate

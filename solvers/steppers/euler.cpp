@@ -13,14 +13,12 @@ State advance(const Step& step, const State& state) {
 
 }  // namespace
 
-Stepper euler_stepper() {
+StepperType euler_stepper() {
   return {.name = "euler",
           .summary = "Euler in sigma / alpha; the same map as DDIM with eta = 0",
           .reference = "Karras et al. 2022, algorithm 1 without the correction",
-          .order = 1,
-          .evaluations = 1,
-          .stochastic = false,
-          .advance = advance};
+          .options = {},
+          .make = [](const Config&) { return Stepper{.order = 1, .evaluations = 1, .advance = advance}; }};
 }
 
 }  // namespace costate

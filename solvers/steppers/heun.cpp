@@ -15,14 +15,12 @@ State advance(const Step& step, const State& state) {
 
 }  // namespace
 
-Stepper heun_stepper() {
+StepperType heun_stepper() {
   return {.name = "heun",
           .summary = "Heun (trapezium) in sigma / alpha",
           .reference = "Karras et al. 2022, algorithm 1",
-          .order = 2,
-          .evaluations = 2,
-          .stochastic = false,
-          .advance = advance};
+          .options = {},
+          .make = [](const Config&) { return Stepper{.order = 2, .evaluations = 2, .advance = advance}; }};
 }
 
 }  // namespace costate

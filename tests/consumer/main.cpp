@@ -12,7 +12,7 @@ int main() {
   const Model model = load_model("fashion-unet");
   const Condition sneaker{.classes = repeat_labels({7}, 0, 1), .guidance = 1.5};
   const Conditioned net = make_conditioned(model, sneaker, 1);
-  const Sampler sampler{net.denoiser, make_grid("trailing", *model.schedule, 20), find_stepper("ddim")};
+  const Sampler sampler{net.denoiser, make_grid("trailing", *model.schedule, 20), make_stepper("ddim")};
 
   const Tensor x_T = normal_noise(/*seed*/ 0, /*first sample*/ 0, /*samples*/ 1, /*step*/ 0, {28, 28, 1});
   const Tensor x_0 = sample(sampler, x_T, net.p);

@@ -33,10 +33,16 @@ inline ExactProblem normal(double variance) {
       R"({"family": "gaussian", "mean": [0], "covariance": [[)" + std::to_string(variance) + "]]}", "normal"));
 }
 
-inline Sampler sampler_of(const ExactProblem& problem, const std::string& stepper, const Grid& grid) {
+/// A stepper with its options as JSON.
+inline Stepper stepper_of(const std::string& name, const std::string& options = "{}") {
+  return make_stepper(name, Config::parse(options, "test"));
+}
+
+inline Sampler sampler_of(const ExactProblem& problem, const std::string& stepper, const Grid& grid,
+                          const std::string& options = "{}") {
   return {.denoiser = {.net = problem.net, .prediction = Prediction::epsilon, .dtype = DType::f64},
           .grid = grid,
-          .stepper = find_stepper(stepper)};
+          .stepper = stepper_of(stepper, options)};
 }
 
 inline Tensor row_of(const std::vector<double>& values) {

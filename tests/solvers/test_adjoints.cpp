@@ -36,7 +36,7 @@ std::vector<Sampler> samplers_on(const ExactProblem& problem) {
     all.push_back(sampler_of(problem, stepper.name, make_grid("karras", *vp_linear(), 7)));
   }
   all.push_back(on_mixture(problem, "ddim", "lambda", 9));
-  all.back().eta = 0.7;
+  all.back().stepper = stepper_of("ddim", R"({"eta": 0.7})");
   all.back().noise = fresh_noise(3, 0);
   return all;
 }
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(sampler_differentiates_twice) {
 BOOST_AUTO_TEST_CASE(checkpointed_needs_a_twentieth_of_the_memory) {
   const Sampler sampler{.denoiser = {.net = layered_net(), .prediction = Prediction::epsilon, .dtype = DType::f64},
                         .grid = make_grid("lambda", *vp_linear(), 50),
-                        .stepper = find_stepper("ddim")};
+                        .stepper = make_stepper("ddim")};
   const Tensor x_T = normal_noise(9, 0, 2, 0, {16, 16, 8});
   const auto peak_of = [&](const char* adjoint) {
     const auto before = memory_use().live;
@@ -284,11 +284,12 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   Sampler sampler = sampler_of(problem, "ddim", make_grid("karras", *vp_linear(), 5));
   check_throws([] { find_adjoint("checkpoint"); }, {"adjoint", "checkpointed"});
   sampler.denoiser.prediction = Prediction::sample;
-  check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"clean end", "sigma = 0", "first level"});
+  check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); },
+               {"sigma = 0", "does not determine eps", "another level"});
   sampler.denoiser.prediction = Prediction::epsilon;
-  sampler.eta = 0.5;
+  sampler.stepper = stepper_of("ddim", R"({"eta": 0.5})");
   check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"eta = 0.5"});
-  sampler.eta = 0;
+  sampler.stepper = make_stepper("ddim");
   check_throws([&] { gradient_of("direct", sampler, problem, start_of_mixture(), [](const Tensor& x) { return x; }); },
                {"scalar"});
   check_throws([&] { gradient_of("checkpointed", sampler, problem, start_of_mixture(), {}); }, {"no loss"});

@@ -10,7 +10,9 @@ namespace {
 /// The exact net of a problem, turned into one of another prediction.
 Denoiser as(const ExactProblem& problem, Prediction p) {
   const Net eps_net = problem.net;
-  const Net net = [eps_net, p](const Tensor& x, const Level& at, const Tensors& theta) {
+  const Net net = [eps_net, p](const Tensor& input, const Level& at, const Tensors& theta) {
+    const double m = std::hypot(at.s(), 0.5);  // a network of EDM's is given y / m
+    const Tensor x = p == Prediction::edm ? input * (m * at.alpha) : input;
     const Tensor eps = eps_net(x, at, theta);
     const Tensor x_0 = (x - at.sigma * eps) / at.alpha;
     switch (p) {
@@ -22,10 +24,16 @@ Denoiser as(const ExactProblem& problem, Prediction p) {
         return (at.alpha * eps - at.sigma * x_0) / std::hypot(at.alpha, at.sigma);
       case Prediction::noise:
         return at.sigma * eps;
+      case Prediction::score:
+        return eps / -at.sigma;
+      case Prediction::flow:
+        return eps - x_0;
+      case Prediction::edm:
+        return (x_0 - (0.25 / (m * m * at.alpha)) * x) * (m / (0.5 * at.s()));
     }
     fail("no such prediction");
   };
-  return {net, p, DType::f64};
+  return {.net = net, .prediction = p, .dtype = DType::f64};
 }
 
 /// ln of the noisy density of a mixture of isotropic Gaussians in the plane, straight from its definition.
@@ -48,7 +56,8 @@ BOOST_AUTO_TEST_CASE(all_predictions_are_the_same_field) {
   for (const Level& at : {vp_linear()->level(0.3), schedule_of(R"({"type": "ve"})")->level(0.6)}) {
     const Tensor eps = as(problem, Prediction::epsilon).eps(y, at, problem.p);
     const Tensor x_0 = as(problem, Prediction::epsilon).x0(y, at, problem.p);
-    for (const Prediction p : {Prediction::sample, Prediction::v, Prediction::noise}) {
+    for (const Prediction p :
+         {Prediction::sample, Prediction::v, Prediction::noise, Prediction::score, Prediction::flow, Prediction::edm}) {
       check_near(as(problem, p).eps(y, at, problem.p), eps.to_vector(), 1e-12);
       check_near(as(problem, p).x0(y, at, problem.p), x_0.to_vector(), 1e-12);
       BOOST_TEST((prediction_from(name_of(p)) == p));
@@ -74,17 +83,26 @@ BOOST_AUTO_TEST_CASE(the_network_sees_its_own_dtype) {
 BOOST_AUTO_TEST_CASE(ends_where_no_denoiser_exists) {
   const auto problem = mixture();
   const Level no_signal{1, 0, 1}, clean{0, 1, 0};
-  check_throws([&] { return as(problem, Prediction::epsilon).eps(start_of_mixture(), no_signal, problem.p); },
-               {"alpha = 0"});
+  check_throws([&] { return as(problem, Prediction::epsilon).x0(start_of_mixture(), no_signal, problem.p); },
+               {"alpha = 0", "does not determine x_0"});
   Denoiser one{.net = [](const Tensor& x, const Level&, const Tensors&) { return x + 1.0; }, .dtype = DType::f64};
   for (const Prediction p : {Prediction::epsilon, Prediction::v}) {
     one.prediction = p;
     check_near(one.eps(row_of({2}), clean, {}), {3}, 0);
     check_near(one.x0(row_of({2}), clean, {}), {2}, 0);
   }
+  for (const Prediction p : {Prediction::sample, Prediction::v, Prediction::flow}) {  // y = x / sigma = eps there
+    one.prediction = p;
+    check_near(one.eps(row_of({2}), no_signal, {}), {2}, 0);
+    check_near(one.x0(row_of({2}), no_signal, {}),
+               {p == Prediction::sample ? 3.0
+                : p == Prediction::v    ? -3.0
+                                        : -1.0},
+               0);
+  }
   for (const Prediction p : {Prediction::sample, Prediction::noise}) {
     one.prediction = p;
-    check_throws([&] { return one.eps(row_of({2}), clean, {}); }, {"clean end", "sigma = 0"});
+    check_throws([&] { return one.eps(row_of({2}), clean, {}); }, {"sigma = 0", "does not determine eps"});
   }
 }
 
@@ -160,14 +178,18 @@ BOOST_AUTO_TEST_CASE(wrong_problems) {
 BOOST_AUTO_TEST_CASE(noise_is_a_function_of_the_step) {
   const Tensor like = Tensor::zeros({2, 3}, DType::f32);
   const Noise fresh = fresh_noise(7, 5);
-  BOOST_TEST(fresh(3, like).to_vector() == fresh(3, like).to_vector());
-  BOOST_TEST(fresh(3, like).to_vector() == normal_noise(7, 5, 2, 4, {3}, DType::f32).to_vector());
-  BOOST_TEST(fresh(3, like).rows(1, 1).to_vector() == fresh_noise(7, 6)(3, like.rows(0, 1)).to_vector());
+  BOOST_TEST(fresh({.step = 3}, like).to_vector() == fresh({.step = 3}, like).to_vector());
+  BOOST_TEST(fresh({.step = 3}, like).to_vector() == normal_noise(7, 5, 2, 4, {3}, DType::f32).to_vector());
+  BOOST_TEST(fresh({.step = 3}, like).rows(1, 1).to_vector() ==
+             fresh_noise(7, 6)({.step = 3}, like.rows(0, 1)).to_vector());
   const Noise recorded = recorded_noise(Tensor::from({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {2, 2, 3}));
-  BOOST_TEST(recorded(1, like).to_vector() == (std::vector<double>{6, 7, 8, 9, 10, 11}));
-  check_throws([&] { recorded(2, like); }, {"step 2", "2 steps"});
-  check_throws([&] { recorded(0, Tensor::zeros({3})); }, {"(2, 3)", "(3)"});
-  check_throws([&] { no_noise()(4, like); }, {"step 4", "fresh_noise"});
+  const std::vector<double> first = {0, 1, 2, 3, 4, 5}, second = {6, 7, 8, 9, 10, 11};
+  BOOST_TEST(recorded({.step = 4}, like).to_vector() == first);  // in the order of first requests
+  BOOST_TEST(recorded({.step = 4, .part = 1}, like).to_vector() == second);
+  BOOST_TEST(recorded({.step = 4}, like).to_vector() == first);
+  check_throws([&] { recorded({.step = 5}, like); }, {"step 5", "draw 3", "record of 2"});
+  check_throws([&] { recorded({.step = 4}, Tensor::zeros({3})); }, {"(2, 3)", "(3)"});
+  check_throws([&] { no_noise()({.step = 4}, like); }, {"step 4", "fresh_noise"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

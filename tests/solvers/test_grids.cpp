@@ -83,8 +83,8 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   check_throws([&] { make_grid("lambda", *schedule_of(R"({"type": "vp_linear", "t_min": 0})"), 5); },
                {"lambda", "infinite"});
   const auto no_signal = schedule_of(R"({"type": "ddpm", "rescale_betas_zero_snr": true})");
-  check_throws([&] { make_grid("trailing", *no_signal, 5); }, {"level 0", "alpha = 0"});
-  BOOST_TEST(make_grid("leading", *no_signal, 5).size() == 6u);  // does not visit the last step
+  BOOST_TEST(make_grid("trailing", *no_signal, 5).front().alpha == 0);  // pure noise
+  check_throws([] { check_grid({{1, 0.5, 0.5}, {0, 0, 0.5}}, "mine"); }, {"mine", "level 1", "pure noise"});
   check_throws([] { check_grid({{1, 0.5, 0.5}}, "mine"); }, {"mine", "1 levels"});
   check_throws([] { check_grid({{1, 0.5, 0.5}, {0, 0.5, NAN}}, "mine"); }, {"level 1", "not finite"});
   check_throws([] { check_grid({{1, 0.9, 0.5}, {0, 0.5, 0.5}}, "mine"); }, {"must fall"});

@@ -86,12 +86,11 @@ BOOST_AUTO_TEST_CASE(of_a_trained_network) {
   for (const std::string clock : {"vp-t", "vp-lambda", "ve", "edm"}) {
     Sampler sampler{.denoiser = {.net = tiny_net, .prediction = Prediction::epsilon, .dtype = DType::f64},
                     .grid = grid_of(file, clock),
-                    .stepper = find_stepper("ddim")};
+                    .stepper = make_stepper("ddim")};
     check_gradient(file, clock + "/adjointdeis-1/", gradient_of(file, clock, sampler, "adjointdeis-1"));
     for (const std::string method : {"ddim", "dpmpp-2m", "heun", "sde-ddim-eta1"}) {
       const bool noisy = method == "sde-ddim-eta1";
-      sampler.stepper = find_stepper(noisy ? "ddim" : method);
-      sampler.eta = noisy ? 1 : 0;
+      sampler.stepper = noisy ? stepper_of("ddim", R"({"eta": 1})") : make_stepper(method);
       if (noisy) sampler.noise = recorded_noise(file.read(clock + "/sde-ddim-eta1/noise"));
       const Gradient g = gradient_of(file, clock, sampler, "checkpointed"),
                      direct = gradient_of(file, clock, sampler, "direct");

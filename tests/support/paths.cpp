@@ -1,3 +1,4 @@
+// Paths of this build and of the shared inputs.
 #include "tests/support/paths.h"
 
 #include <cstdlib>

@@ -1,4 +1,6 @@
 // costate list: what there is of samplers, adjoints, schedules, grids, families and bundled models.
+#include <fmt/ranges.h>
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -15,10 +17,18 @@ namespace {
 using Table = std::vector<std::vector<std::string>>;  // the first row is the heading
 
 Table samplers() {
-  Table t{{"sampler", "order", "evaluations a step", "stochastic", "reference"}};
-  for (const auto& s : steppers())
-    t.push_back(
-        {s.name, std::to_string(s.order), std::to_string(s.evaluations), s.stochastic ? "yes" : "no", s.reference});
+  Table t{{"sampler", "order", "evaluations a step", "stochastic", "options", "reference"}};
+  for (const auto& type : steppers()) {
+    const Stepper s = type.make({});
+    const auto takes = [&](const char* key) {
+      return std::find(type.options.begin(), type.options.end(), key) != type.options.end();
+    };
+    t.push_back({type.name, std::to_string(s.order), std::to_string(s.evaluations),
+                 s.eta > 0      ? "yes"
+                 : takes("eta") ? "with eta"
+                                : "no",
+                 fmt::format("{}", fmt::join(type.options, ", ")), type.reference});
+  }
   return t;
 }
 Table adjoint_table() {
