@@ -1,13 +1,29 @@
 // Conversions between the layouts of files and of this library, and what every network refuses alike.
 #include "nn/network.h"
 
+#include <algorithm>
+
 #include "autodiff/ops/permute.h"
+#include "core/config.h"
 
 namespace costate {
 
 Tensor Network::embed_classes(const Tensor& classes) const {
   fail("embed_classes: this network has no label table, but {} labels were given",
        classes.defined() ? classes.size() : 0);
+}
+
+Tensor& input(Inputs& in, const std::string& name) { return name == "x" ? in.x : name == "z" ? in.z : in.extra[name]; }
+
+std::shared_ptr<const Network> Network::part(const std::string& name) const {
+  const std::vector<std::string> all = parts();
+  require(!all.empty(), "part {}: this network is one function and has no parts", name);
+  if (std::find(all.begin(), all.end(), name) == all.end()) fail_unknown("part", name, all);
+  return select(name);
+}
+
+std::shared_ptr<const Network> Network::select(const std::string& part) const {
+  fail("part {}: this network cannot select one", part);
 }
 
 std::vector<double> per_row(const char* name, const std::vector<double>& values, std::int64_t rows) {

@@ -29,14 +29,26 @@ struct Inputs {
   std::vector<double> alpha, sigma;  ///< the level, for networks that take it instead of a time; filled by the denoiser
 };
 
+/// The input of this name: x, z or one of `extra`, which is made if it is not there yet.
+[[nodiscard]] Tensor& input(Inputs& in, const std::string& name);
+
+/// A further input a network takes, by its name in files.
+struct ExtraInput {
+  std::string name;
+  Shape shape;                 ///< one sample's; an extent of 0 is free
+  bool required = true;        ///< evaluation throws without it
+  bool differentiable = true;  ///< not: masks, and numbers that become sinusoids
+};
+
 /// Facts a user asks about before evaluating.
 struct Signature {
   Shape input;  ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
   bool takes_time = true;  ///< does it read Inputs::t?
   std::int64_t classes =
-      0;                ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
-  Shape z;              ///< one sample's condition, rank 0 if it takes none
+      0;    ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
+  Shape z;  ///< one sample's condition, rank 0 if it takes none
+  std::vector<ExtraInput> extra = {};
   std::string summary;  ///< a line on the structure
   /// What the family brings where no file says otherwise: {"prediction", "schedule", "sampling"} as JSON text.
   std::string defaults = "{}";
@@ -62,14 +74,22 @@ class Network {
   [[nodiscard]] virtual std::shared_ptr<const Network> with(const Tensors& values) const = 0;
   [[nodiscard]] virtual Tensor operator()(const Inputs& in) const = 0;
   [[nodiscard]] virtual Signature signature() const = 0;
+  /// Names of the functions of a network that has several on the same parameters: {"encode", "decode"}.
+  [[nodiscard]] virtual std::vector<std::string> parts() const { return {}; }
+  /// This network with evaluation and signature of one of them; throws, naming them all, for any other.
+  [[nodiscard]] std::shared_ptr<const Network> part(const std::string& name) const;
   /// The rows of the label table for (n) i32 labels, differentiable; throws where the network has none.
   [[nodiscard]] virtual Tensor embed_classes(const Tensor& classes) const;
   /// Pieces of keys that older files spell differently: {here, there}.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> spellings() const { return {}; }
+
+ protected:
+  [[nodiscard]] virtual std::shared_ptr<const Network> select(const std::string& part) const;
 };
 
 /// A plain struct with `fields`, `operator()(const Inputs&)` and `signature()` as a Network.
-/// `fields` visits (name, member) or (name, member, Layout) or (name, member, Layout, buffer).
+/// `fields` visits (name, member) or (name, member, Layout) or (name, member, Layout, buffer). A model of several functions has
+/// `parts()` and a string `part`, which its `operator()` and `signature` read; it is empty until one is chosen.
 template <class Model>
 class NetworkOf final : public Network {
  public:
@@ -99,7 +119,24 @@ class NetworkOf final : public Network {
     else
       return {};
   }
+  [[nodiscard]] std::vector<std::string> parts() const override {
+    if constexpr (requires { model_.parts(); })
+      return model_.parts();
+    else
+      return {};
+  }
   [[nodiscard]] const Model& model() const { return model_; }
+
+ protected:
+  [[nodiscard]] std::shared_ptr<const Network> select(const std::string& part) const override {
+    if constexpr (requires { model_.part; }) {
+      Model chosen = model_;
+      chosen.part = part;
+      return std::make_shared<const NetworkOf>(std::move(chosen));
+    } else {
+      return Network::select(part);
+    }
+  }
 
  private:
   Model model_;

@@ -1,4 +1,6 @@
 // costate eval: one evaluation of the network itself, its vector-Jacobian product, and their times.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -9,7 +11,7 @@
 #include "autodiff/transform.h"
 #include "core/random.h"
 #include "tools/gradients_file.h"
-#include "tools/model/conditioned.h"
+#include "tools/model/inputs.h"
 #include "tools/result.h"
 
 namespace costate {
@@ -17,122 +19,91 @@ namespace {
 
 struct Options {
   Common common;
-  std::string in, wrt;
+  std::string in, wrt, part;
   std::int64_t repeat = 0, batch = 1;
   bool vjp = false;
 };
 
-/// The problem of one evaluation: leaves {x, condition..., weights...} and the function of them.
+/// The problem of one evaluation: leaves are the inputs in `names`, then the weights.
 struct Problem {
-  Condition condition;
-  Conditioned conditioned;
-  Tensor x, g;
-  std::vector<double> t, alpha, sigma;
+  Inputs in;
+  std::vector<std::string> names;
+  Tensors leaves;
+  Wanted wanted;
+  Tensor g;
 
-  /// `leaves` are x followed by the parameters of `conditioned`.
-  [[nodiscard]] Tensor evaluate(const Model& model, const Tensors& leaves) const {
-    const auto theta = leaves.begin() + 1 + static_cast<std::ptrdiff_t>(conditioned.first_theta);
-    Inputs in{.x = leaves[0],
-              .t = t,
-              .classes = {},
-              .z = conditioned.first_theta > 0 ? leaves[1] : Tensor(),
-              .extra = {},
-              .alpha = alpha,
-              .sigma = sigma};
-    return (*model.network->with(Tensors(theta, leaves.end())))(in);
+  [[nodiscard]] Tensor evaluate(const Network& network, const Tensors& at) const {
+    Inputs now = in;
+    for (std::size_t i = 0; i < names.size(); ++i) input(now, names[i]) = at[i];
+    return (*network.with(Tensors(at.begin() + static_cast<std::ptrdiff_t>(names.size()), at.end())))(now);
   }
 };
+
+/// What --wrt asks for; everything where it is left out.
+Wanted wanted_leaves(const std::string& wrt, const std::vector<std::string>& names,
+                     const std::vector<Parameter>& parameters) {
+  std::vector<std::string> words = word_list(wrt);
+  for (const auto& word : words)
+    if (word != "theta" && word != "z" && std::find(names.begin(), names.end(), word) == names.end())
+      throw UsageError(fmt::format("--wrt {}: there are {}, theta", word, fmt::join(names, ", ")));
+  const auto asked = [&](const std::string& name) {
+    return words.empty() || std::find(words.begin(), words.end(), name) != words.end();
+  };
+  Wanted wanted;
+  for (const auto& name : names) wanted.push_back(asked(name));
+  for (const auto& p : parameters) wanted.push_back(asked("theta") && !p.buffer);
+  return wanted;
+}
 
 /// From --in; without it (timing) seeded noise of the model's usual size at a middle time.
 Problem make_problem(const Options& o, const Model& model) {
   Problem p;
-  const Signature s = model.network->signature();
   if (o.in.empty()) {
-    p.x = normal_noise(o.common.seed, 0, o.batch, 0, s.input);
-    p.g = normal_noise(o.common.seed, 0, o.batch, 1, s.input.with(-1, s.out_channels));
-    p.t.assign(static_cast<std::size_t>(o.batch), model.schedule->t_max / 2);
-    if (s.classes > 0)
-      p.condition.classes = repeat_labels({0}, 0, o.batch);
-    else if (s.z.rank() > 0)
-      p.condition.z = normal_noise(o.common.seed, 0, o.batch, 2, s.z);
+    p.in = noise_inputs(model, o.common.seed, o.batch);
+    if (o.vjp) {
+      const Tensor y = (*model.network)(p.in);
+      p.g = normal_noise(o.common.seed, 0, o.batch, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()));
+    }
   } else {
     const Hdf5Reader file(o.in);
-    require(file.contains("x"), "{}: holds no x (n, ...)", o.in);
-    p.x = file.read("x");
-    if (file.contains("t")) p.t = file.read("t").to_vector();
-    if (file.contains("alpha")) p.alpha = file.read("alpha").to_vector();
-    if (file.contains("sigma")) p.sigma = file.read("sigma").to_vector();
+    p.in = read_inputs(file, model);
     if (file.contains("g")) p.g = file.read("g");
-    if (file.contains("z"))
-      p.condition.z = file.read("z");
-    else if (file.contains("class"))
-      p.condition.classes = file.read("class");
     require(!o.vjp || p.g.defined(), "{}: --vjp needs the cotangent g in the input", o.in);
   }
-  const auto n = p.x.dim(0);
-  require(p.x.rank() == s.input.rank() + 1 && p.x.dim(-1) == s.input[-1],
-          "{}: x has shape {}; the network wants (n, ...) of {}", o.in.empty() ? model.name : o.in, p.x.shape(),
-          s.input);
-  require(!s.takes_time || static_cast<std::int64_t>(p.t.size()) == n,
-          "{}: the network takes a time t (n), one a row; found {} for {} rows", o.in, p.t.size(), n);
-  if (!s.takes_time && p.alpha.empty() && p.sigma.empty()) {  // for a network that is told the level, not the time
-    for (const double t : p.t) p.alpha.push_back(model.schedule->alpha(t)), p.sigma.push_back(model.schedule->sigma(t));
+  p.names = differentiable_inputs(p.in, model.network->signature());
+  for (const auto& name : p.names) {
+    require_finite(input(p.in, name), "eval, " + name);
+    p.leaves.push_back(input(p.in, name));
   }
-  require_finite(p.x, "eval, x");
-  p.conditioned = make_conditioned(model, p.condition, n);
-  p.x = cast(p.x, model.dtype);
+  const auto parameters = model.network->parameters();
+  for (const auto& parameter : parameters) p.leaves.push_back(parameter.value);
+  p.wanted = wanted_leaves(o.wrt, p.names, parameters);
   if (p.g.defined()) p.g = cast(p.g, model.dtype);
   return p;
 }
 
-struct Asked {
-  bool x = true, z = true, theta = true;
-};
-
-Asked parse_wrt(const std::string& text) {
-  if (text.empty()) return {};
-  Asked a{false, false, false};
-  for (const auto& word : word_list(text)) {
-    if (word == "x")
-      a.x = true;
-    else if (word == "z")
-      a.z = true;
-    else if (word == "theta")
-      a.theta = true;
-    else
-      throw UsageError("--wrt " + word + ": there are x, z and theta");
-  }
-  return a;
-}
-
 struct Outcome {
-  Tensor y, g_x;
-  Tensors g_p;
+  Tensor y;
+  Tensors g;  ///< of the leaves
 };
 
-Outcome compute(const Problem& p, const Model& model, bool with_vjp, const Asked& asked) {
-  Tensors leaves{p.x};
-  leaves.insert(leaves.end(), p.conditioned.p.begin(), p.conditioned.p.end());
-  const auto f = [&](const Tensors& l) { return Tensors{p.evaluate(model, l)}; };
-  if (!with_vjp) return {f(leaves)[0], {}, {}};
-  Wanted wanted = p.conditioned.wanted(asked.z || asked.theta, asked.theta);
-  wanted.insert(wanted.begin(), asked.x);
-  const Vjp at = vjp(f, leaves, wanted);
+Outcome compute(const Problem& p, const Network& network, bool with_vjp) {
+  const auto f = [&](const Tensors& at) { return Tensors{p.evaluate(network, at)}; };
+  if (!with_vjp) return {f(p.leaves)[0], {}};
+  const Vjp at = vjp(f, p.leaves, p.wanted);
   require_same("eval (g against y)", p.g, at.value[0]);
-  Tensors back = at.pull_once({p.g});
-  Outcome out{at.value[0], back[0], Tensors(back.begin() + 1, back.end())};
-  return out;
+  return {at.value[0], at.pull_once({p.g})};
 }
 
-void write_result(const Options& o, const Problem& p, const Model& model, const Asked& asked, const Outcome& r) {
+void write_result(const Options& o, const Problem& p, const Model& model, const Outcome& r) {
   for (const auto& file : o.common.outputs(".h5")) {
     Hdf5Writer out = result_file(file, o.common);
     out.write("y", r.y);
     if (o.vjp) {
-      if (r.g_x.defined()) out.write("g_x", r.g_x);
-      if (asked.z && p.conditioned.first_theta > 0) out.write("g_z", r.g_p[0]);
-      if (asked.theta)
-        write_theta_gradients(out, model, total_theta_gradient(model, p.condition, p.conditioned, r.g_p));
+      const auto inputs = static_cast<std::ptrdiff_t>(p.names.size());
+      for (std::size_t i = 0; i < p.names.size(); ++i)
+        if (r.g[i].defined()) out.write("g_" + p.names[i], r.g[i]);
+      write_theta_gradients(out, model, Tensors(r.g.begin() + inputs, r.g.end()));
     }
     out.finish();
   }
@@ -155,11 +126,11 @@ nlohmann::ordered_json time_it(std::int64_t repeat, std::int64_t& peak, const Wo
   return {{"min", ms.front()}, {"median", ms[ms.size() / 2]}};
 }
 
-void run_timing(const Options& o, const Problem& p, const Model& model, const Asked& asked) {
+void run_timing(const Options& o, const Problem& p, const Network& network) {
   std::int64_t forward_peak = 0, vjp_peak = 0;
   nlohmann::ordered_json j;
-  j["forward_ms"] = time_it(o.repeat, forward_peak, [&] { static_cast<void>(compute(p, model, false, asked)); });
-  if (o.vjp) j["vjp_ms"] = time_it(o.repeat, vjp_peak, [&] { static_cast<void>(compute(p, model, true, asked)); });
+  j["forward_ms"] = time_it(o.repeat, forward_peak, [&] { static_cast<void>(compute(p, network, false)); });
+  if (o.vjp) j["vjp_ms"] = time_it(o.repeat, vjp_peak, [&] { static_cast<void>(compute(p, network, true)); });
   j["peak_bytes"] = {{"forward", forward_peak}};
   if (o.vjp) j["peak_bytes"]["vjp"] = vjp_peak;
   j["isa"] = instruction_set();
@@ -182,16 +153,16 @@ void run_eval(const Options& o) {
   o.common.apply({".h5"});
   if (o.in.empty() && o.repeat < 1) throw UsageError("eval: give --in FILE.h5, or --repeat N to time it on noise");
   if (o.repeat < 0 || o.batch < 1) throw UsageError("eval: --repeat and --batch want positive numbers");
-  const Asked asked = parse_wrt(o.wrt);
-  const Model model = o.common.load();
+  Model model = o.common.load();
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
+  if (!o.part.empty()) model.network = model.network->part(o.part);
   const Problem p = make_problem(o, model);
-  if (o.repeat > 0) run_timing(o, p, model, asked);
+  if (o.repeat > 0) run_timing(o, p, *model.network);
   if (o.common.out.empty() && o.repeat > 0) return;
-  const Outcome r = compute(p, model, o.vjp, asked);
+  const Outcome r = compute(p, *model.network, o.vjp);
   require_finite(r.y, "eval, y");
-  if (r.g_x.defined()) require_finite(r.g_x, "eval, g_x");
-  write_result(o, p, model, asked, r);
+  if (o.vjp && r.g[0].defined()) require_finite(r.g[0], "eval, g_x");
+  write_result(o, p, model, r);
   if (o.repeat > 0) return;
   Norms norms;
   norms.add(r.y);
@@ -218,9 +189,10 @@ Command eval_command() {
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
             o->common.declare(a);
-            a.option("--in", o->in, "x, and as the network takes them t, class or z; g for --vjp", "FILE.h5");
+            a.option("--in", o->in, "x, and as the network takes them t, class, z ...; g for --vjp", "FILE.h5");
             a.flag("--vjp", o->vjp, "also the gradients of <g, y>");
-            a.option("--wrt", o->wrt, "gradients in x, z, theta [all there are]", "LIST");
+            a.option("--wrt", o->wrt, "gradients in x, theta and further inputs by name [all there are]", "LIST");
+            a.option("--part", o->part, "which function of an autoencoder or encoder: encode, decode", "NAME");
             a.option("--repeat", o->repeat, "time N evaluations after 3 warm-ups");
             a.option("--batch", o->batch, "rows when timing without --in [1]");
             return [o] { run_eval(*o); };

@@ -1,0 +1,105 @@
+// Reading and making up a network's inputs.
+#include "tools/model/inputs.h"
+
+#include <algorithm>
+
+#include "autodiff/ops/cast.h"
+#include "core/random.h"
+
+namespace costate {
+namespace {
+
+/// Floating tensors in the network's dtype; indices as they are.
+Tensor in_dtype(const Tensor& t, DType dtype) { return is_floating(t.dtype()) ? cast(t, dtype) : t; }
+
+void refuse_unknown(const Hdf5Reader& file, const Signature& s) {
+  std::vector<std::string> known = {"x", "t", "z", "class", "g", "alpha", "sigma"};
+  for (const auto& each : s.extra) known.push_back(each.name);
+  for (const auto& name : file.datasets())
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      fail_unknown("input of this network in " + file.path().string() + ":", name, known);
+}
+
+void check(const Inputs& in, const Model& model, const std::string& where) {
+  const Signature s = model.network->signature();
+  const std::int64_t n = in.x.rank() > 0 ? in.x.dim(0) : 0;
+  require(in.x.rank() == s.input.rank() + 1 && (s.input.rank() == 0 || in.x.dim(-1) == s.input[-1]),
+          "{}: x has shape {}; the network wants (n, ...) of {}", where, in.x.shape(), s.input);
+  require(!s.takes_time || static_cast<std::int64_t>(in.t.size()) == n,
+          "{}: the network takes a time t (n), one a row; found {} for {} rows", where, in.t.size(), n);
+  for (const auto& each : s.extra) {
+    const auto at = in.extra.find(each.name);
+    require(at != in.extra.end() || !each.required, "{}: the network also takes {} (n, ...) of {}", where, each.name,
+            each.shape);
+    if (at == in.extra.end()) continue;
+    const Shape& got = at->second.shape();
+    bool fits = got.rank() == each.shape.rank() + 1 && got[0] == n;
+    for (int i = 0; fits && i < each.shape.rank(); ++i) fits = each.shape[i] == 0 || each.shape[i] == got[i + 1];
+    require(fits, "{}: {} has shape {}; the network wants (n, ...) of {} for {} rows", where, each.name, got,
+            each.shape, n);
+  }
+}
+
+/// A network that is told the level and not the time gets it from the schedule.
+void derive_level(Inputs& in, const Model& model) {
+  if (model.network->signature().takes_time || !in.alpha.empty() || !in.sigma.empty()) return;
+  for (const double t : in.t) {
+    in.alpha.push_back(model.schedule->alpha(t));
+    in.sigma.push_back(model.schedule->sigma(t));
+  }
+}
+
+/// Extents that are free, as they usually are: 77 tokens of text, images of 32 x 32.
+Shape usual(Shape shape) {
+  for (int i = 0; i < shape.rank(); ++i)
+    if (shape[i] == 0) shape = shape.with(i, shape.rank() == 3 ? 32 : 77);
+  return shape;
+}
+
+}  // namespace
+
+Inputs read_inputs(const Hdf5Reader& file, const Model& model) {
+  const std::string where = file.path().string();
+  const Signature s = model.network->signature();
+  require(file.contains("x"), "{}: holds no x (n, ...)", where);
+  refuse_unknown(file, s);
+  Inputs in;
+  in.x = cast(file.read("x"), model.dtype);
+  if (file.contains("t")) in.t = file.read("t").to_vector();
+  if (file.contains("alpha")) in.alpha = file.read("alpha").to_vector();
+  if (file.contains("sigma")) in.sigma = file.read("sigma").to_vector();
+  if (file.contains("class")) in.classes = file.read("class");
+  if (file.contains("z")) in.z = cast(file.read("z"), model.dtype);
+  for (const auto& each : s.extra)
+    if (file.contains(each.name)) in.extra[each.name] = in_dtype(file.read(each.name), model.dtype);
+  check(in, model, where);
+  derive_level(in, model);
+  return in;
+}
+
+Inputs noise_inputs(const Model& model, std::uint64_t seed, std::int64_t rows) {
+  const Signature s = model.network->signature();
+  std::int64_t stream = 0;
+  const auto noise = [&](const Shape& one) {
+    return cast(normal_noise(seed, 0, rows, stream++, usual(one)), model.dtype);
+  };
+  Inputs in;
+  in.x = noise(s.input);
+  in.t.assign(static_cast<std::size_t>(rows), model.schedule->t_max / 2);
+  if (s.z.rank() > 0 && !(s.classes > 0 && s.z.rank() == 1)) in.z = noise(s.z);
+  if (s.classes > 0) in.classes = Tensor::zeros({rows}, DType::i32);
+  for (const auto& each : s.extra)
+    if (each.required) in.extra[each.name] = noise(each.shape);
+  derive_level(in, model);
+  return in;
+}
+
+std::vector<std::string> differentiable_inputs(const Inputs& in, const Signature& s) {
+  std::vector<std::string> names = {"x"};
+  if (in.z.defined()) names.emplace_back("z");
+  for (const auto& each : s.extra)
+    if (each.differentiable && in.extra.count(each.name) != 0) names.push_back(each.name);
+  return names;
+}
+
+}  // namespace costate

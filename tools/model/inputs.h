@@ -1,0 +1,22 @@
+// What a network is evaluated on: read from an HDF5 file, or noise of the usual size for timing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/hdf5.h"
+#include "tools/model/model.h"
+
+namespace costate {
+
+/// x, and as the file has them t, class, z, alpha, sigma and the network's further inputs under their own names; g is left to
+/// the caller. Throws for x of another kind, a missing time or further input, and a dataset the network does not know.
+Inputs read_inputs(const Hdf5Reader& file, const Model& model);
+
+/// Seeded noise for everything the network cannot do without, at the middle of its schedule.
+Inputs noise_inputs(const Model& model, std::uint64_t seed, std::int64_t rows);
+
+/// Names of the given inputs that a derivative can be taken in: x, z, then the further ones.
+std::vector<std::string> differentiable_inputs(const Inputs& in, const Signature& s);
+
+}  // namespace costate
