@@ -59,7 +59,11 @@ const std::set<std::string> to_come = {"adm",
                                        "taef2-autoencoder/encoder",
                                        "toy-2d"};
 
-Model load(const Case& c, DType dtype) { return load_model(c.model.string(), {.dtype = dtype, .config = c.config}); }
+Model load(const Case& c, DType dtype) {
+  Model model = load_model(c.model.string(), {.dtype = dtype, .config = c.config});
+  if (!c.part.empty()) model.network = model.network->part(c.part);
+  return model;
+}
 
 /// Three times PyTorch's own f32 error of a quantity, or 2e-5 if that is more.
 double f32_bound(const Case& c, const std::string& quantity) {
