@@ -9,6 +9,7 @@
 #include "solvers/denoiser.h"
 #include "solvers/grid.h"
 #include "solvers/noise.h"
+#include "solvers/runge_kutta.h"
 
 namespace costate {
 
@@ -45,6 +46,8 @@ struct Stepper {
   std::function<State(const Step& step, const State& state)> advance;
   /// The state before a step from the one after it, where the method has an algebraic inverse.
   std::function<State(const Step& step, const State& next)> invert = {};
+  /// Where the step is an explicit Runge-Kutta method for dy/ds = eps: its table. A step to s = 0 is Euler's.
+  const Tableau* tableau = nullptr;
 };
 
 /// What a file of solvers/steppers defines.

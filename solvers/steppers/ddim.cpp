@@ -30,9 +30,10 @@ StepperType ddim_stepper() {
           .make = [](const Config& options) {
             const double eta = options.number("eta", 0);
             require(eta >= 0 && eta <= 1, "ddim: eta = {} should be between 0 and 1", eta);
-            return Stepper{.order = 1, .eta = eta, .advance = [eta](const Step& step, const State& state) {
-                             return advance(eta, step, state);
-                           }};
+            return Stepper{.order = 1,
+                           .eta = eta,
+                           .advance = [eta](const Step& step, const State& state) { return advance(eta, step, state); },
+                           .tableau = eta == 0 ? &find_tableau("euler") : nullptr};
           }};
 }
 

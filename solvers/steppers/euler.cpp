@@ -18,7 +18,9 @@ StepperType euler_stepper() {
           .summary = "Euler in sigma / alpha; the same map as DDIM with eta = 0",
           .reference = "Karras et al. 2022, algorithm 1 without the correction",
           .options = {},
-          .make = [](const Config&) { return Stepper{.order = 1, .evaluations = 1, .advance = advance}; }};
+          .make = [](const Config&) {
+            return Stepper{.order = 1, .evaluations = 1, .advance = advance, .tableau = &find_tableau("euler")};
+          }};
 }
 
 }  // namespace costate

@@ -20,7 +20,9 @@ StepperType heun_stepper() {
           .summary = "Heun (trapezium) in sigma / alpha",
           .reference = "Karras et al. 2022, algorithm 1",
           .options = {},
-          .make = [](const Config&) { return Stepper{.order = 2, .evaluations = 2, .advance = advance}; }};
+          .make = [](const Config&) {
+            return Stepper{.order = 2, .evaluations = 2, .advance = advance, .tableau = &find_tableau("heun")};
+          }};
 }
 
 }  // namespace costate

@@ -1,0 +1,166 @@
+// Explicit Runge-Kutta methods: the tables, a step, and the step-size control of adaptive integration.
+#include "solvers/runge_kutta.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autodiff/ops/add.h"
+#include "autodiff/ops/scale.h"
+#include "core/config.h"
+
+namespace costate {
+namespace {
+
+Tableau dormand_prince() {
+  return {.name = "rk45",
+          .order = 5,
+          .c = {0, 1.0 / 5, 3.0 / 10, 4.0 / 5, 8.0 / 9, 1, 1},
+          .a = {{},
+                {1.0 / 5},
+                {3.0 / 40, 9.0 / 40},
+                {44.0 / 45, -56.0 / 15, 32.0 / 9},
+                {19372.0 / 6561, -25360.0 / 2187, 64448.0 / 6561, -212.0 / 729},
+                {9017.0 / 3168, -355.0 / 33, 46732.0 / 5247, 49.0 / 176, -5103.0 / 18656},
+                {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84}},
+          .b = {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84, 0},
+          .error = {71.0 / 57600, 0, -71.0 / 16695, 71.0 / 1920, -17253.0 / 339200, 22.0 / 525, -1.0 / 40}};
+}
+
+Tableau tsitouras() {
+  return {
+      .name = "tsit5",
+      .order = 5,
+      .c = {0, 0.161, 0.327, 0.9, 0.9800255409045097, 1, 1},
+      .a = {{},
+            {0.161},
+            {-0.008480655492356989, 0.335480655492357},
+            {2.8971530571054935, -6.359448489975075, 4.3622954328695815},
+            {5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525},
+            {5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383},
+            {0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774}},
+      .b = {0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774, 0},
+      .error = {-0.00178001105222577714, -0.0008164344596567469, 0.007880878010261995, -0.1447110071732629,
+                0.5823571654525552, -0.45808210592918697, 1.0 / 66}};
+}
+
+/// The largest root mean square over a sample of `error`, in units of the tolerance.
+double scaled_error(const Tensor& error, const Tensor& before, const Tensor& after, const Tolerance& tolerance) {
+  const auto e = error.to_vector(), u = before.to_vector(), v = after.to_vector();
+  const auto row = static_cast<std::size_t>(error.rank() > 0 ? error.size() / error.dim(0) : 1);
+  double worst = 0, sum = 0;
+  for (std::size_t i = 0; i < e.size(); ++i) {
+    const double unit = tolerance.absolute + tolerance.relative * std::max(std::abs(u[i]), std::abs(v[i]));
+    sum += (e[i] / unit) * (e[i] / unit);
+    if ((i + 1) % row == 0) worst = std::max(worst, sum / static_cast<double>(row)), sum = 0;
+    if (!std::isfinite(e[i])) return INFINITY;
+  }
+  return std::sqrt(worst);
+}
+
+double norm(const Tensors& y, std::size_t count) {
+  double squares = 0;
+  for (std::size_t k = 0; k < count; ++k) {
+    for (const double v : y[k].to_vector()) squares += v * v;
+  }
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+const std::vector<Tableau>& tableaus() {
+  static const std::vector<Tableau> all = {
+      {.name = "euler", .order = 1, .c = {0}, .a = {{}}, .b = {1}},
+      {.name = "midpoint", .order = 2, .c = {0, 0.5}, .a = {{}, {0.5}}, .b = {0, 1}},
+      {.name = "heun", .order = 2, .c = {0, 1}, .a = {{}, {1}}, .b = {0.5, 0.5}},
+      {.name = "rk4",
+       .order = 4,
+       .c = {0, 0.5, 0.5, 1},
+       .a = {{}, {0.5}, {0, 0.5}, {0, 0, 1}},
+       .b = {1.0 / 6, 1.0 / 3, 1.0 / 3, 1.0 / 6}},
+      {.name = "rk4-38",
+       .order = 4,
+       .c = {0, 1.0 / 3, 2.0 / 3, 1},
+       .a = {{}, {1.0 / 3}, {-1.0 / 3, 1}, {1, -1, 1}},
+       .b = {1.0 / 8, 3.0 / 8, 3.0 / 8, 1.0 / 8}},
+      dormand_prince(),
+      tsitouras()};
+  return all;
+}
+
+const Tableau& find_tableau(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& t : tableaus()) {
+    if (t.name == name) return t;
+    names.push_back(t.name);
+  }
+  fail_unknown("Runge-Kutta method", name, names);
+}
+
+Tensors rk_combine(const Tensors& y, double h, const std::vector<double>& weights, const std::vector<Tensors>& slopes) {
+  Tensors sum = y;
+  for (std::size_t i = 0; i < slopes.size() && i < weights.size(); ++i) {
+    if (weights[i] == 0) continue;
+    for (std::size_t k = 0; k < sum.size(); ++k) {
+      if (!slopes[i][k].defined()) continue;
+      sum[k] =
+          sum[k].defined() ? lincomb(1, sum[k], h * weights[i], slopes[i][k]) : scale(slopes[i][k], h * weights[i]);
+    }
+  }
+  return sum;
+}
+
+std::vector<Tensors> rk_stages(const Tableau& method, const OdeField& field, double from, double to, const Tensors& y) {
+  const double h = to - from;
+  std::vector<Tensors> slopes;
+  for (std::size_t i = 0; i < method.c.size(); ++i) {
+    // The last stage of most methods lies at the end itself, where from + h may miss by a rounding.
+    const double at = method.c[i] == 1 ? to : from + method.c[i] * h;
+    slopes.push_back(field(at, rk_combine(y, h, method.a[i], slopes)));
+  }
+  return slopes;
+}
+
+Tensors rk_step(const Tableau& method, const OdeField& field, double from, double to, const Tensors& y) {
+  Tableau used = method;
+  while (used.b.back() == 0) used.b.pop_back(), used.c.pop_back();  // stages of the error estimate alone
+  return rk_combine(y, to - from, used.b, rk_stages(used, field, from, to, y));
+}
+
+Tensors rk_adaptive(const Tableau& method, const OdeField& field, double from, double to, Tensors y,
+                    const Tolerance& tolerance, std::size_t controlled,
+                    const std::function<void(double at, const Tensors& y)>& accept) {
+  require(!method.error.empty(), "Runge-Kutta: {} has no error estimate; take rk45 or tsit5", method.name);
+  require(tolerance.relative > 0 && tolerance.absolute > 0, "Runge-Kutta: tolerances {} and {} should be positive",
+          tolerance.relative, tolerance.absolute);
+  double at = from, h = (to - from) / 64;
+  for (int tried = 0; at != to; ++tried) {
+    require(
+        tried < tolerance.most_steps && std::abs(h) > 1e-14 * std::max(std::abs(at), std::abs(to - from)),
+        "{}: {} at {} on the way from {} to {}; the norm of the state is {:.3e}. Loosen rtol and atol, or take fixed "
+        "steps",
+        method.name, tried < tolerance.most_steps ? "the step underflows" : "too many steps", at, from, to,
+        norm(y, controlled));
+    const bool last = std::abs(h) >= std::abs(to - at);
+    const double next = last ? to : at + h;
+    const auto slopes = rk_stages(method, field, at, next, y);
+    const Tensors proposed = rk_combine(y, next - at, method.b, slopes);
+    double error = 0;
+    for (std::size_t k = 0; k < controlled; ++k) {
+      std::vector<Tensors> one;
+      for (const auto& slope : slopes) one.push_back({slope[k]});
+      const Tensors estimate = rk_combine({Tensor()}, next - at, method.error, one);
+      if (estimate[0].defined()) error = std::max(error, scaled_error(estimate[0], y[k], proposed[k], tolerance));
+    }
+    const double used = next - at;
+    if (error <= 1) {
+      at = next, y = proposed;
+      if (accept) accept(at, y);
+    }
+    // Hairer, Norsett and Wanner, "Solving ordinary differential equations I", (II.4.13)
+    h = used * (std::isfinite(error) ? std::clamp(0.9 * std::pow(std::max(error, 1e-10), -1.0 / method.order), 0.2, 5.0)
+                                     : 0.1);
+  }
+  return y;
+}
+
+}  // namespace costate
