@@ -1,20 +1,33 @@
-// Activations as ops; mish as a composition.
+// Activations as ops; some as compositions.
 #include "nn/activation.h"
 
+#include <utility>
+
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/exp.h"
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/relu.h"
 #include "autodiff/ops/sigmoid.h"
 #include "autodiff/ops/silu.h"
+#include "autodiff/ops/tanh.h"
 
 namespace costate {
+namespace {
 
-Activation activation_from(const Config& config, const std::string& key) {
-  const std::string name = config.choice(key, "silu", {"silu", "swish", "mish", "gelu", "relu"});
-  return name == "mish"   ? Activation::mish
-         : name == "gelu" ? Activation::gelu
-         : name == "relu" ? Activation::relu
-                          : Activation::silu;
+constexpr std::pair<const char*, Activation> names[] = {
+    {"silu", Activation::silu}, {"swish", Activation::silu},       {"mish", Activation::mish},
+    {"gelu", Activation::gelu}, {"relu", Activation::relu},        {"elu", Activation::elu},
+    {"tanh", Activation::tanh}, {"lrelu", Activation::leaky_relu}, {"none", Activation::identity}};
+
+Tensor below_zero(const Tensor& x) { return -relu(-x); }
+
+}  // namespace
+
+Activation activation_from(const Config& config, const std::string& key, const std::vector<std::string>& choices) {
+  const std::string given = config.choice(key, choices.front(), choices);
+  for (const auto& [name, activation] : names)
+    if (given == name) return activation;
+  fail("activation: {} is not one", given);
 }
 
 Tensor activate(Activation activation, const Tensor& x) {
@@ -27,6 +40,14 @@ Tensor activate(Activation activation, const Tensor& x) {
       return gelu(x);
     case Activation::relu:
       return relu(x);
+    case Activation::elu:
+      return relu(x) + (exp(below_zero(x)) - 1);
+    case Activation::leaky_relu:
+      return relu(x) + 0.2 * below_zero(x);
+    case Activation::tanh:
+      return tanh(x);
+    case Activation::identity:
+      return x;
   }
   fail("activation: unknown kind {}", static_cast<int>(activation));
 }

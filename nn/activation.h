@@ -2,16 +2,19 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/config.h"
 #include "core/tensor.h"
 
 namespace costate {
 
-enum class Activation { silu, mish, gelu, relu };
+enum class Activation { silu, mish, gelu, relu, elu, leaky_relu, tanh, identity };
 
-/// The activation a configuration names under `key`: silu (also swish; the default), mish, gelu, relu.
-Activation activation_from(const Config& config, const std::string& key);
+/// The activation a configuration names under `key`: one of `choices`, the first where the key is absent. Names: silu
+/// (also swish), mish, gelu, relu, elu, lrelu (slope 0.2 below 0), tanh, none.
+Activation activation_from(const Config& config, const std::string& key,
+                           const std::vector<std::string>& choices = {"silu", "swish", "mish", "gelu", "relu"});
 
 [[nodiscard]] Tensor activate(Activation activation, const Tensor& x);
 

@@ -1,47 +1,94 @@
 // Self-attention over the pixels of an image, with its residual: (x + out(attention(norm(x)))) / divisor.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <optional>
 
 #include "autodiff/ops/attention.h"
+#include "autodiff/ops/slice.h"
 #include "nn/group_norm.h"
 #include "nn/linear.h"
 
 namespace costate {
 
-struct AttentionBlock {
-  std::optional<GroupNorm> group_norm;  ///< absent in the mid block of diffusers' scale_shift networks
-  Linear to_q, to_k, to_v, to_out;
-  std::int64_t heads = 1;
+/// What a family's checkpoints call the parts of an attention block.
+struct AttentionNames {
+  const char* norm = "group_norm";
+  std::array<const char*, 3> qkv = {"to_q", "to_k", "to_v"};  ///< one name where the three are one matrix
+  const char* out = "to_out.0";
+  const char* out_2 = "";
+};
+
+/// What an attention block is made from.
+struct AttentionPlan {
+  /// Who finds q, k and v of a head where: apart, or as one matrix whose columns count, slowest first, so.
+  enum class Order { apart, qkv_head_channel, head_qkv_channel, head_channel_qkv };
+
+  std::int64_t channels = 0, heads = 1;
+  std::int64_t head_width = 0;
+  std::optional<GroupNorm> norm = {};  ///< absent in the mid block of diffusers' scale_shift networks
+  Order order = Order::apart;
+  bool qkv_bias = true;
   double divisor = 1;
+  bool nin = false;      ///< all matrices are score_sde's NIN
+  bool two_out = false;  ///< two linear layers after attention (smalldiffusion)
+  AttentionNames names = {};
+};
+
+struct AttentionBlock {
+  std::optional<GroupNorm> group_norm;
+  std::vector<Linear> to_qkv;  ///< three, or one
+  Linear to_out;
+  std::optional<Linear> to_out_2;
+  AttentionPlan plan;
 
   AttentionBlock() = default;
-  /// As many heads of `head_width` channels as go into the image's; what is left over is not attended to, as in
-  /// diffusers.
-  AttentionBlock(std::int64_t channels, std::int64_t head_width, std::optional<GroupNorm> norm, double divide)
-      : group_norm(std::move(norm)), heads(channels / head_width), divisor(divide) {
-    require(heads >= 1, "attention: a head of {} channels does not fit into {} channels", head_width, channels);
-    const std::int64_t inner = heads * head_width;
-    to_q = to_k = to_v = Linear(channels, inner, Layout::either);
-    to_out = Linear(inner, channels, Layout::either);
+  explicit AttentionBlock(const AttentionPlan& p) : group_norm(p.norm), plan(p) {
+    require(p.heads >= 1 && p.head_width >= 1, "attention: {} heads of {} channels do not fit {} channels", p.heads,
+            p.head_width, p.channels);
+    const std::int64_t inner = p.heads * p.head_width;
+    const bool apart = p.order == AttentionPlan::Order::apart;
+    const auto layer = [&](std::int64_t in, std::int64_t out, bool bias) {
+      if (p.nin) return nin_layer(in, out);
+      return bias ? Linear(in, out, Layout::either) : Linear::without_bias(in, out, Layout::either);
+    };
+    to_qkv.assign(apart ? 3 : 1, layer(p.channels, apart ? inner : 3 * inner, p.qkv_bias));
+    to_out = layer(inner, p.channels, true);
+    if (p.two_out) to_out_2 = layer(p.channels, p.channels, true);
   }
 
   static void fields(auto& self, auto&& visit) {
-    visit("group_norm", self.group_norm);
-    visit("to_q", self.to_q);
-    visit("to_k", self.to_k);
-    visit("to_v", self.to_v);
-    visit("to_out.0", self.to_out);
+    const AttentionNames& names = self.plan.names;
+    visit(names.norm, self.group_norm);
+    for (std::size_t i = 0; i < self.to_qkv.size(); ++i) visit(names.qkv[i], self.to_qkv[i]);
+    visit(names.out, self.to_out);
+    visit(names.out_2, self.to_out_2);
   }
 
   /// (n, h, w, c) -> the same; tokens run row by row.
   [[nodiscard]] Tensor operator()(const Tensor& x) const {
     const Tensor tokens = reshape(group_norm ? (*group_norm)(x) : x, {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
-    const std::int64_t head_width = to_q.bias.dim(0) / heads;
-    const double scale = 1 / std::sqrt(static_cast<double>(head_width));
-    const Tensor mixed = to_out(attention(to_q(tokens), to_k(tokens), to_v(tokens), heads, scale));
-    return lincomb(1 / divisor, x, 1 / divisor, reshape(mixed, x.shape()));
+    const double scale = 1 / std::sqrt(static_cast<double>(plan.head_width));
+    const auto [q, k, v] = project(tokens);
+    Tensor mixed = to_out(attention(q, k, v, plan.heads, scale));
+    if (to_out_2) mixed = (*to_out_2)(mixed);
+    return lincomb(1 / plan.divisor, x, 1 / plan.divisor, reshape(mixed, x.shape()));
+  }
+
+ private:
+  /// q, k, v (n, t, heads * head_width) of tokens (n, t, c).
+  [[nodiscard]] std::array<Tensor, 3> project(const Tensor& tokens) const {
+    using Order = AttentionPlan::Order;
+    if (plan.order == Order::apart) return {to_qkv[0](tokens), to_qkv[1](tokens), to_qkv[2](tokens)};
+    const std::int64_t n = tokens.dim(0), t = tokens.dim(1), inner = plan.heads * plan.head_width;
+    const Shape split = plan.order == Order::qkv_head_channel   ? Shape{n, t, 3, inner}
+                        : plan.order == Order::head_qkv_channel ? Shape{n, t, plan.heads, 3, plan.head_width}
+                                                                : Shape{n, t, inner, 3};
+    const int axis = plan.order == Order::qkv_head_channel ? 2 : 3;
+    const Tensor all = reshape(to_qkv[0](tokens), split);
+    const auto part = [&](std::int64_t i) { return reshape(slice(all, axis, i, 1), {n, t, inner}); };
+    return {part(0), part(1), part(2)};
   }
 };
 

@@ -11,10 +11,12 @@ const Family& find_family(const Config& config, const KeyShapes& keys, std::stri
   std::vector<std::string> names;
   for (const auto& family : families()) names.push_back(family.name);
   if (const std::string name = config.text("family", ""); !name.empty()) {
-    const auto at = std::find(names.begin(), names.end(), name);
-    if (at == names.end()) fail_unknown("family", name, names);
     reason = "family = " + name;
-    return families()[static_cast<std::size_t>(at - names.begin())];
+    for (const auto& family : families()) {
+      const auto& others = family.aliases;
+      if (name == family.name || std::find(others.begin(), others.end(), name) != others.end()) return family;
+    }
+    fail_unknown("family", name, names);
   }
   for (const auto& family : families()) {
     reason = family.recognise(config, keys);

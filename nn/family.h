@@ -22,6 +22,7 @@ struct Family {
   std::function<std::string(const Config&, const KeyShapes&)> recognise;
   /// The network with ghosts (shapes only) for parameters. Values of the configuration it does not support throw.
   std::function<std::shared_ptr<const Network>(const Config&, const KeyShapes&)> make;
+  std::vector<std::string> aliases = {};  ///< other names in configurations
 };
 
 /// All families, from the files of nn/families.

@@ -11,18 +11,33 @@ struct Linear {
   Tensor weight;                   ///< (in, out)
   Tensor bias;                     ///< (out)
   Layout layout = Layout::linear;  ///< of the weight: `either` where some files hold a 1x1 convolution
+  const char* weight_key = "weight";
+  const char* bias_key = "bias";
 
   Linear() = default;
   Linear(std::int64_t in, std::int64_t out, Layout file = Layout::linear)
       : weight(parameter({in, out})), bias(parameter({out})), layout(file) {}
+  [[nodiscard]] static Linear without_bias(std::int64_t in, std::int64_t out, Layout file = Layout::linear) {
+    Linear l(in, out, file);
+    l.bias = Tensor();
+    return l;
+  }
 
   static void fields(auto& self, auto&& visit) {
-    visit("weight", self.weight, self.layout);
-    visit("bias", self.bias);
+    visit(self.weight_key, self.weight, self.layout);
+    visit(self.bias_key, self.bias);
   }
 
   /// (..., in) -> (..., out)
   [[nodiscard]] Tensor operator()(const Tensor& x) const { return add_bias(matmul_weight(x, weight), bias); }
 };
+
+/// score_sde's 1x1 convolution: y = x W + b, stored as it is here.
+[[nodiscard]] inline Linear nin_layer(std::int64_t in, std::int64_t out) {
+  Linear l(in, out, Layout::plain);
+  l.weight_key = "W";
+  l.bias_key = "b";
+  return l;
+}
 
 }  // namespace costate

@@ -12,10 +12,21 @@
 
 namespace costate {
 
+/// What a family's checkpoints call the parts of a residual block.
+struct ResBlockNames {
+  const char* norm1 = "norm1";
+  const char* conv1 = "conv1";
+  const char* time = "time_emb_proj";
+  const char* code = "";  ///< of the second condition
+  const char* norm2 = "norm2";
+  const char* conv2 = "conv2";
+  const char* shortcut = "conv_shortcut";
+};
+
 /// What a residual block is made from.
 struct ResBlockPlan {
   std::int64_t in = 0, out = 0;             ///< channels
-  std::int64_t time = 0;                    ///< width of the time embedding
+  std::int64_t time = 0;                    ///< width of the time embedding; 0: the block is not told the time
   std::int64_t groups = 1, groups_out = 1;  ///< of norm1 and norm2
   double eps = 1e-5;
   Activation activation = Activation::silu;
@@ -23,53 +34,74 @@ struct ResBlockPlan {
   double divisor = 1;        ///< of the sum with the shortcut
   Resampling resampling = Resampling::none;  ///< of both branches, after the first activation
   bool project = false;                      ///< a 1x1 convolution on the shortcut even where the channels agree
+  Filter filter = ncsnpp_filter();           ///< of FIR resampling
+  bool stores_filter = false;                ///< checkpoints hold the filter of a block that resamples, as EDM's do
+  std::int64_t code = 0;                     ///< width of a second condition, which scales after the time (DiffAE)
+  bool second_half = true;                   ///< false: norm, activation and convolution once (DiffAE's encoder)
+  bool nin = false;                          ///< the shortcut is score_sde's NIN: a matrix W (in, out) and b
+  ResBlockNames names = {};
 };
 
 struct ResBlock {
   GroupNorm norm1;
   Conv2d conv1;
-  Linear time_emb_proj;
-  GroupNorm norm2;
-  Conv2d conv2;
-  std::optional<Conv2d> conv_shortcut;
+  std::optional<Linear> time_emb_proj, code_proj;
+  std::optional<GroupNorm> norm2;
+  std::optional<Conv2d> conv2;
+  std::optional<Linear> conv_shortcut;
+  Tensor filter, shortcut_filter;  ///< (1, 1, k, k) where checkpoints store them
   ResBlockPlan plan;
 
   ResBlock() = default;
-  explicit ResBlock(const ResBlockPlan& p)
-      : norm1(p.in, p.groups, p.eps),
-        conv1(p.in, p.out, 3),
-        time_emb_proj(p.time, p.scale_shift ? 2 * p.out : p.out),
-        norm2(p.out, p.groups_out, p.eps),
-        conv2(p.out, p.out, 3),
-        plan(p) {
-    if (p.project || p.in != p.out) conv_shortcut.emplace(p.in, p.out, 1);
+  explicit ResBlock(const ResBlockPlan& p) : norm1(p.in, p.groups, p.eps), conv1(p.in, p.out, 3), plan(p) {
+    if (p.time > 0) time_emb_proj.emplace(p.time, p.scale_shift ? 2 * p.out : p.out);
+    if (p.code > 0) code_proj.emplace(p.code, p.out);
+    if (p.second_half) norm2.emplace(p.out, p.groups_out, p.eps), conv2.emplace(p.out, p.out, 3);
+    if (p.project || p.in != p.out)
+      conv_shortcut = p.nin ? nin_layer(p.in, p.out) : Linear(p.in, p.out, Layout::either);
+    if (p.stores_filter && p.resampling != Resampling::none) {
+      const auto taps = static_cast<std::int64_t>(p.filter.size());
+      filter = shortcut_filter = parameter({1, 1, taps, taps});
+    }
   }
 
   static void fields(auto& self, auto&& visit) {
-    visit("norm1", self.norm1);
-    visit("conv1", self.conv1);
-    visit("time_emb_proj", self.time_emb_proj);
-    visit("norm2", self.norm2);
-    visit("conv2", self.conv2);
-    visit("conv_shortcut", self.conv_shortcut);
+    const ResBlockNames& names = self.plan.names;
+    visit(names.norm1, self.norm1);
+    visit(names.conv1, self.conv1);
+    visit(join_key(names.conv1, "resample_filter").c_str(), self.filter, Layout::plain, true);
+    visit(names.time, self.time_emb_proj);
+    visit(names.code, self.code_proj);
+    visit(names.norm2, self.norm2);
+    visit(names.conv2, self.conv2);
+    visit(names.shortcut, self.conv_shortcut);
+    visit(join_key(names.shortcut, "resample_filter").c_str(), self.shortcut_filter, Layout::plain, true);
   }
 
-  /// x (n, h, w, in), the activated time embedding (n, time) -> (n, h', w', out)
-  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& time) const {
-    const Tensor h = resample(plan.resampling, norm1.then(plan.activation, x));
-    const Tensor residual = conv2(middle(h, time_emb_proj(time)));
-    const Tensor shortcut = resample(plan.resampling, x);
+  /// x (n, h, w, in), the activated time embedding (n, time) and second condition (n, code) -> (n, h', w', out)
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& time, const Tensor& code = {}) const {
+    const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
+    const Tensor h = resample(plan.resampling, norm1.then(plan.activation, x), taps);
+    const Tensor residual = conv2 ? (*conv2)(middle(h, time, code)) : conv1(h);
+    const Tensor shortcut = resample(plan.resampling, x, taps);
     return lincomb(1 / plan.divisor, conv_shortcut ? (*conv_shortcut)(shortcut) : shortcut, 1 / plan.divisor, residual);
   }
 
  private:
   /// From the first activation to the second.
-  [[nodiscard]] Tensor middle(const Tensor& h, const Tensor& time) const {
-    if (!plan.scale_shift) return norm2.then(plan.activation, conv1(h, time));
+  [[nodiscard]] Tensor middle(const Tensor& h, const Tensor& time, const Tensor& code) const {
+    if (!time_emb_proj) return norm2->then(plan.activation, conv1(h));
+    const Tensor t = (*time_emb_proj)(time);
+    if (!plan.scale_shift) return norm2->then(plan.activation, conv1(h, t));
     const Shape channels{h.dim(0), 1, 1, plan.out};
-    const Tensor gain = reshape(slice(time, 1, 0, plan.out), channels) + 1;
-    const Tensor shift = reshape(slice(time, 1, plan.out, plan.out), channels);
-    return activate(plan.activation, norm2(conv1(h)) * gain + shift);
+    Tensor gain = reshape(slice(t, 1, 0, plan.out), channels) + 1;
+    Tensor shift = reshape(slice(t, 1, plan.out, plan.out), channels);
+    if (code_proj) {  // (y gain + shift) more = y (gain more) + shift more, as vectors
+      const Tensor more = reshape((*code_proj)(code), channels) + 1;
+      gain = gain * more;
+      shift = shift * more;
+    }
+    return activate(plan.activation, (*norm2)(conv1(h)) * gain + shift);
   }
 };
 

@@ -1,7 +1,8 @@
-// Resampling as ops. The FIR filter is separable and a grouped convolution in each direction.
+// Resampling as ops. A FIR filter is separable and a grouped convolution in each direction.
 #include "nn/resampling.h"
 
-#include <array>
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "autodiff/ops/conv2d.h"
@@ -10,47 +11,82 @@
 namespace costate {
 namespace {
 
-// StyleGAN2's filter, as in NCSN++ (Song et al. 2021, arXiv:2011.13456, appendix H), one direction at a time.
-constexpr std::array<double, 4> fir = {0.125, 0.375, 0.375, 0.125};
 constexpr std::int64_t group_width = 16;  // channels of a group: what fills a vector register
 
 /// The filter down the rows, or along them, of images with so many channels: a convolution that keeps channels apart.
 /// Groups of one channel would leave most of a register idle, so a group has up to 16 and a diagonal weight.
-struct FirFilter {
-  ConvGeometry geometry;
-  Tensor weight;
+Tensor filter_weight(const Filter& filter, bool rows, std::int64_t channels, double strength, DType dtype) {
+  const std::int64_t width = std::gcd(channels, group_width), taps = static_cast<std::int64_t>(filter.size());
+  std::vector<double> values;
+  for (const double tap : filter)
+    for (std::int64_t in = 0; in < width; ++in)
+      for (std::int64_t out = 0; out < channels; ++out) values.push_back(out % width == in ? strength * tap : 0);
+  return Tensor::from(values, {rows ? taps : 1, rows ? 1 : taps, width, channels}, dtype);
+}
 
-  FirFilter(bool rows, std::int64_t channels, double strength, DType dtype) {
-    const std::int64_t width = std::gcd(channels, group_width);
-    if (rows)
-      geometry = {.stride_h = 2, .top = 1, .bottom = 1, .groups = channels / width};
-    else
-      geometry = {.stride_w = 2, .left = 1, .right = 1, .groups = channels / width};
-    std::vector<double> values;
-    for (const double tap : fir)
-      for (std::int64_t in = 0; in < width; ++in)
-        for (std::int64_t out = 0; out < channels; ++out) values.push_back(out % width == in ? strength * tap : 0);
-    weight = Tensor::from(values, {rows ? 4 : 1, rows ? 1 : 4, width, channels}, dtype);
-  }
-};
+/// Stride and zeros of that convolution.
+ConvGeometry filter_geometry(bool rows, std::int64_t channels, std::int64_t stride, std::int64_t before,
+                             std::int64_t after) {
+  ConvGeometry g{.groups = channels / std::gcd(channels, group_width)};
+  if (rows)
+    g.stride_h = stride, g.top = before, g.bottom = after;
+  else
+    g.stride_w = stride, g.left = before, g.right = after;
+  return g;
+}
 
-Tensor fir_down(const Tensor& x) {
-  require(x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0, "resample: cannot halve {}: odd height or width", x.shape());
-  const FirFilter rows(true, x.dim(3), 1, x.dtype()), columns(false, x.dim(3), 1, x.dtype());
-  return conv2d(conv2d(x, rows.weight, rows.geometry), columns.weight, columns.geometry);
+Tensor filtered(const Tensor& x, const Filter& filter, std::int64_t stride, std::int64_t padding) {
+  const std::int64_t before = (padding + 1) / 2, after = padding / 2;
+  Tensor y = x;
+  for (const bool rows : {true, false})
+    y = conv2d(y, filter_weight(filter, rows, x.dim(3), 1, x.dtype()),
+               filter_geometry(rows, x.dim(3), stride, before, after));
+  return y;
 }
 
 // Putting zeros between and filtering is the transpose of filtering and dropping.
-Tensor fir_up(const Tensor& x) {
+Tensor fir_up(const Tensor& x, const Filter& filter) {
+  const std::int64_t padding = static_cast<std::int64_t>(filter.size()) - 2, c = x.dim(3);
+  const auto up = [&](const Tensor& y, bool rows, const Shape& to) {
+    return conv2d_dx(y, filter_weight(filter, rows, c, 2, x.dtype()), to,
+                     filter_geometry(rows, c, 2, padding / 2, (padding + 1) / 2));
+  };
   const Shape tall = x.shape().with(1, 2 * x.dim(1));
-  const FirFilter rows(true, x.dim(3), 2, x.dtype()), columns(false, x.dim(3), 2, x.dtype());
-  const Tensor y = conv2d_dx(x, rows.weight, tall, rows.geometry);
-  return conv2d_dx(y, columns.weight, tall.with(2, 2 * x.dim(2)), columns.geometry);
+  return up(up(x, true, tall), false, tall.with(2, 2 * x.dim(2)));
 }
+
+bool is_box(const Filter& filter) { return filter.size() == 2; }  // symmetric with sum 1
 
 }  // namespace
 
-Tensor resample(Resampling how, const Tensor& x) {
+Filter make_filter(const std::string& what, const std::vector<std::int64_t>& taps) {
+  const auto sum = static_cast<double>(std::accumulate(taps.begin(), taps.end(), std::int64_t{0}));
+  require(taps.size() >= 2 && sum != 0 && std::equal(taps.begin(), taps.end(), taps.rbegin()),
+          "{}: a filter of {} taps is not supported; supported: two or more, symmetric, e.g. 1 3 3 1", what,
+          taps.size());
+  Filter filter;
+  for (const auto tap : taps) filter.push_back(static_cast<double>(tap) / sum);
+  return filter;
+}
+
+Filter filter_from(const Tensor& kernel) {
+  require(kernel.rank() == 4 && kernel.dim(2) == kernel.dim(3) && kernel.dim(2) >= 2 &&
+              kernel.size() == kernel.dim(2) * kernel.dim(3),
+          "resample: a stored filter should be (1, 1, k, k), is {}", kernel.shape());
+  const auto values = kernel.to_vector();
+  const auto taps = static_cast<std::size_t>(kernel.dim(2));
+  Filter filter(taps);  // the sum of a row of the outer product: the other direction sums to 1
+  for (std::size_t i = 0; i < taps; ++i)
+    filter[i] = std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(i * taps),
+                                values.begin() + static_cast<std::ptrdiff_t>((i + 1) * taps), 0.0);
+  return filter;
+}
+
+Tensor resample(Resampling how, const Tensor& x, const Filter& filter) {
+  const bool down = how == Resampling::mean_down || how == Resampling::fir_down || how == Resampling::fir_blur;
+  require(!down || (x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0), "resample: cannot halve {}: odd height or width",
+          x.shape());
+  const auto taps = static_cast<std::int64_t>(filter.size());
   switch (how) {
     case Resampling::none:
       return x;
@@ -59,9 +95,11 @@ Tensor resample(Resampling how, const Tensor& x) {
     case Resampling::nearest_up:
       return upsample_nearest2(x);
     case Resampling::fir_down:
-      return fir_down(x);
+      return is_box(filter) ? downsample_mean2(x) : filtered(x, filter, 2, taps - 2);
     case Resampling::fir_up:
-      return fir_up(x);
+      return is_box(filter) ? upsample_nearest2(x) : fir_up(x, filter);
+    case Resampling::fir_blur:
+      return filtered(x, filter, 1, taps);
   }
   fail("resample: unknown kind {}", static_cast<int>(how));
 }

@@ -1,6 +1,8 @@
 // The ways a network halves or doubles an image without weights.
 #pragma once
 
+#include <vector>
+
 #include "core/tensor.h"
 
 namespace costate {
@@ -9,11 +11,23 @@ enum class Resampling {
   none,
   mean_down,   ///< means of 2 x 2 blocks
   nearest_up,  ///< every pixel twice in each direction
-  fir_down,    ///< filtered with (1, 3, 3, 1) / 8 in each direction, then every second pixel; zeros around
+  fir_down,    ///< filtered in each direction, then every second pixel; zeros around
   fir_up,      ///< zeros put between, then the same filter, twice as strong in each direction
+  fir_blur,    ///< filtered; as much larger as a 3 x 3 convolution of stride 2 without padding needs to halve the image
 };
 
-/// x (n, h, w, c) at half or twice the size.
-[[nodiscard]] Tensor resample(Resampling how, const Tensor& x);
+/// One direction of a separable filter; symmetric, sum 1.
+using Filter = std::vector<double>;
+
+/// StyleGAN2's, as in NCSN++ (Song et al. 2021, arXiv:2011.13456, appendix H).
+[[nodiscard]] inline Filter ncsnpp_filter() { return {0.125, 0.375, 0.375, 0.125}; }
+
+/// Taps of a configuration, to sum 1; throws `what` and the reason if they are not symmetric.
+[[nodiscard]] Filter make_filter(const std::string& what, const std::vector<std::int64_t>& taps);
+/// The filter from the outer product that checkpoints keep, (1, 1, k, k).
+[[nodiscard]] Filter filter_from(const Tensor& kernel);
+
+/// x (n, h, w, c) at half or twice the size. (1, 1) / 2 as a filter is mean_down and nearest_up.
+[[nodiscard]] Tensor resample(Resampling how, const Tensor& x, const Filter& filter = ncsnpp_filter());
 
 }  // namespace costate

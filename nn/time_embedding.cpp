@@ -15,15 +15,20 @@ namespace costate {
 namespace {
 
 // Angles reach thousands of turns, so they are f64 whatever the network computes in; still ops: W is differentiable.
-Tensor fourier_features(const std::vector<double>& t, const Tensor& weight, DType dtype) {
-  std::vector<double> logs;
+Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t, DType dtype) {
+  std::vector<double> turns;
   for (const double value : t) {
-    require(value > 0, "time embedding: Fourier features take the logarithm of the time, which is {}", value);
-    logs.push_back(2 * std::numbers::pi * std::log(value));
+    require(!how.of_log || value > 0, "time embedding: Fourier features take the logarithm of the time, which is {}",
+            value);
+    turns.push_back(2 * std::numbers::pi * (how.of_log ? std::log(value) : value));
   }
-  const Tensor frequencies = reshape(cast(weight, DType::f64), {1, weight.dim(0)});
-  const Tensor angles = Tensor::from(logs, {static_cast<std::int64_t>(t.size()), 1}) * frequencies;
-  return cast(concat({sin(angles), cos(angles)}, 1), dtype);
+  const Shape column{static_cast<std::int64_t>(t.size()), 1};
+  const Tensor frequencies = reshape(cast(how.weight, DType::f64), {1, how.weight.dim(0)});
+  const Tensor angles = Tensor::from(turns, column) * frequencies;
+  Tensors parts{sin(angles), cos(angles)};
+  if (how.cos_first) std::swap(parts[0], parts[1]);
+  if (how.with_time) parts.insert(parts.begin(), Tensor::from(t, column));
+  return cast(concat(parts, 1), dtype);
 }
 
 Tensor table_rows(const std::vector<double>& t, const Tensor& table) {
@@ -35,7 +40,8 @@ Tensor table_rows(const std::vector<double>& t, const Tensor& table) {
 
 }  // namespace
 
-Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype) {
+Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype,
+                 double theta) {
   const auto rows = static_cast<std::int64_t>(t.size()), half = width / 2;
   require(static_cast<double>(half) != freq_shift, "time embedding: width {} with freq_shift {} has no frequencies",
           width, freq_shift);
@@ -43,7 +49,7 @@ Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_firs
   for (std::int64_t i = 0; i < rows; ++i) {
     double* const row = values.data() + i * width;
     for (std::int64_t k = 0; k < half; ++k) {
-      const double exponent = -std::log(10000.0) * static_cast<double>(k) / (static_cast<double>(half) - freq_shift);
+      const double exponent = -std::log(theta) * static_cast<double>(k) / (static_cast<double>(half) - freq_shift);
       const double angle = t[static_cast<std::size_t>(i)] * std::exp(exponent);
       row[cos_first ? half + k : k] = std::sin(angle);
       row[cos_first ? k : half + k] = std::cos(angle);
@@ -53,9 +59,9 @@ Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_firs
 }
 
 Tensor TimeProjection::operator()(const std::vector<double>& t, DType dtype) const {
-  if (kind == Kind::fourier) return fourier_features(t, weight, dtype);
+  if (kind == Kind::fourier) return fourier_features(*this, t, dtype);
   if (kind == Kind::learned) return table_rows(t, weight);
-  return sinusoids(t, width, cos_first, freq_shift, dtype);
+  return sinusoids(t, width, cos_first, freq_shift, dtype, theta);
 }
 
 }  // namespace costate

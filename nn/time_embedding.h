@@ -8,17 +8,17 @@
 
 namespace costate {
 
-/// Sinusoids of the numbers: with half = width / 2 and angle_k = t 10000^(-k / (half - freq_shift)), each row is all
+/// Sinusoids of the numbers: with half = width / 2 and angle_k = t theta^(-k / (half - freq_shift)), each row is all
 /// sines, then all cosines (or the other way round), and a zero if the width is odd. Angles and sines are f64, then
 /// rounded to `dtype`.
 [[nodiscard]] Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift,
-                               DType dtype);
+                               DType dtype, double theta = 10000);
 
 /// What a network makes of its time before any layer.
 struct TimeProjection {
   enum class Kind {
     positional,  ///< sinusoids; no weights
-    fourier,     ///< [sin, cos] of 2 pi W ln t, with W (width / 2)
+    fourier,     ///< [sin, cos] of 2 pi W ln t, or of 2 pi W t, with W (width / 2)
     learned,     ///< row t of a table (steps, width)
   };
 
@@ -26,9 +26,14 @@ struct TimeProjection {
   std::int64_t width = 0;  ///< of the result
   bool cos_first = true;   ///< positional only, like freq_shift
   double freq_shift = 0;
-  Tensor weight;  ///< undefined for sinusoids
+  double theta = 10000;
+  bool of_log = true;      ///< fourier only, like what follows
+  bool with_time = false;  ///< t itself goes before the sines; the width is odd
+  Tensor weight;           ///< undefined for sinusoids
+  const char* key = "weight";
+  bool buffer = false;  ///< the weight is no parameter
 
-  static void fields(auto& self, auto&& visit) { visit("weight", self.weight); }
+  static void fields(auto& self, auto&& visit) { visit(self.key, self.weight, Layout::plain, self.buffer); }
 
   /// (rows, width) in `dtype` for one time a row.
   [[nodiscard]] Tensor operator()(const std::vector<double>& t, DType dtype) const;

@@ -16,7 +16,8 @@ using Labels = UNet2DPlan::Labels;
 
 TimeProjection time_projection(const UNet2DPlan& plan) {
   const std::int64_t c = plan.channels[0];
-  if (plan.time == Kind::fourier) return {.kind = plan.time, .width = 2 * c, .weight = parameter({c})};
+  if (plan.time == Kind::fourier)
+    return {.kind = plan.time, .width = 2 * c, .cos_first = false, .weight = parameter({c})};
   if (plan.time == Kind::learned) return {.kind = plan.time, .width = c, .weight = parameter({plan.time_steps, c})};
   return {.kind = plan.time, .width = c, .cos_first = plan.cos_first, .freq_shift = plan.freq_shift, .weight = {}};
 }

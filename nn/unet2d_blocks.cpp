@@ -15,10 +15,18 @@ using Style = LevelPlan::Style;
 constexpr std::int64_t image_channels = 3;        // of a pyramid
 constexpr std::int64_t pyramid_attn_groups = 32;  // whatever the channels
 
+/// As many heads of `head_width` channels as go into the image's; what is left over is not attended to, as in diffusers.
+AttentionBlock attention_block(std::int64_t channels, const std::optional<std::int64_t>& head_width,
+                               const std::optional<GroupNorm>& norm, double divisor) {
+  const std::int64_t width = head_width.value_or(channels);
+  return AttentionBlock(
+      {.channels = channels, .heads = channels / width, .head_width = width, .norm = norm, .divisor = divisor});
+}
+
 AttentionBlock attention_of(const UNet2DPlan& plan, const LevelPlan& level) {
   const std::int64_t groups = level.pyramid() ? pyramid_attn_groups : plan.groups_of(level.out);
-  return {level.out, plan.head_width.value_or(level.out), GroupNorm(level.out, groups, plan.eps),
-          level.pyramid() ? std::numbers::sqrt2 : 1};
+  return attention_block(level.out, plan.head_width, GroupNorm(level.out, groups, plan.eps),
+                         level.pyramid() ? std::numbers::sqrt2 : 1);
 }
 
 /// The residual block that changes the size of a level.
@@ -71,7 +79,7 @@ MidBlock::MidBlock(const UNet2DPlan& plan) {
   auto groups = plan.attn_groups;
   if (!groups && !plan.scale_shift) groups = plan.groups_of(channels);
   const auto norm = groups ? std::optional(GroupNorm(channels, *groups, plan.eps)) : std::nullopt;
-  attentions.emplace_back(channels, plan.head_width.value_or(channels), norm, plan.mid_divisor);
+  attentions.push_back(attention_block(channels, plan.head_width, norm, plan.mid_divisor));
 }
 
 Tensor MidBlock::operator()(Tensor h, const Tensor& time) const {

@@ -1,0 +1,117 @@
+// Family ddim-ho: the U-Net of "Denoising Diffusion Probabilistic Models" (Ho et al. 2020) in PyTorch (ermongroup/ddim).
+#include <nlohmann/json.hpp>
+
+#include "nn/family.h"
+#include "nn/unet_model.h"
+
+namespace costate {
+namespace {
+
+constexpr std::int64_t norm_groups = 32;
+constexpr double norm_eps = 1e-6;
+
+std::string key(UNetPart part, std::int64_t level, std::int64_t i) {
+  switch (part) {
+    case UNetPart::conv_in:
+      return "conv_in";
+    case UNetPart::down_block:
+      return fmt::format("down.{}.block.{}", level, i);
+    case UNetPart::down_attention:
+      return fmt::format("down.{}.attn.{}", level, i);
+    case UNetPart::down:
+      return fmt::format("down.{}.downsample.conv", level);
+    case UNetPart::mid_block:
+      return fmt::format("mid.block_{}", i + 1);
+    case UNetPart::mid_attention:
+      return "mid.attn_1";
+    case UNetPart::up_block:
+      return fmt::format("up.{}.block.{}", level, i);
+    case UNetPart::up_attention:
+      return fmt::format("up.{}.attn.{}", level, i);
+    case UNetPart::up:
+      return fmt::format("up.{}.upsample.conv", level);
+    case UNetPart::norm_out:
+      return "norm_out";
+    default:
+      return "conv_out";
+  }
+}
+
+UNetPlan plan_of(const Config& model, std::int64_t size) {
+  UNetPlan p;
+  p.in_channels = model.integer("in_channels", 3);
+  p.out_channels = model.integer("out_ch", 3);
+  p.first = model.integer("ch", 128);
+  for (const auto m : model.integers("ch_mult")) p.channels.push_back(p.first * m);
+  if (p.channels.empty()) model.unsupported("ch_mult", "wants a multiple of ch for each level");
+  p.blocks = model.integer("num_res_blocks", 2);
+  p.up_blocks = p.blocks + 1;
+  p.attention = UNetPlan::at_resolutions(model.integers("attn_resolutions"), size, p.channels.size());
+  p.change = model.flag("resamp_with_conv", true) ? UNetPlan::Change::conv : UNetPlan::Change::resampling;
+  p.padded_down = false;
+  p.eps = norm_eps;
+  p.groups = [](std::int64_t) { return norm_groups; };
+  p.block = [time = 4 * p.first](std::int64_t in, std::int64_t out) {
+    return ResBlockPlan{.in = in,
+                        .out = out,
+                        .time = time,
+                        .groups = norm_groups,
+                        .groups_out = norm_groups,
+                        .eps = norm_eps,
+                        .names = {.time = "temb_proj", .shortcut = "nin_shortcut"}};
+  };
+  p.attend = [](std::int64_t c, bool) {
+    return AttentionPlan{.channels = c,
+                         .heads = 1,
+                         .head_width = c,
+                         .norm = GroupNorm(c, norm_groups, norm_eps),
+                         .names = {.norm = "norm", .qkv = {"q", "k", "v"}, .out = "proj_out"}};
+  };
+  p.key = key;
+  return p;
+}
+
+/// Schedule in its configuration's words, and the range of pictures.
+std::string defaults_of(const Config& config) {
+  const Config d = config.object("diffusion");
+  return nlohmann::json{
+      {"prediction", "epsilon"},
+      {"schedule",
+       {{"type", "ddpm"},
+        {"beta_schedule",
+         d.choice("beta_schedule", "linear", {"linear", "quad"}) == "quad" ? "scaled_linear" : "linear"},
+        {"beta_start", d.number("beta_start", 1e-4)},
+        {"beta_end", d.number("beta_end", 0.02)},
+        {"num_train_timesteps", d.integer("num_diffusion_timesteps", 1000)}}}}
+      .dump();
+}
+
+UNetModel make(const Config& config) {
+  const Config model = config.object("model");
+  static_cast<void>(model.choice("type", "simple", {"simple"}));
+  const std::int64_t size = config.object("data").integer("image_size", 0);
+  UNetPlan plan = plan_of(model, size);
+  UNetEmbedding e;
+  e.projection = {.width = plan.first, .cos_first = false, .freq_shift = 1, .weight = {}};
+  e.linear_1.emplace(plan.first, 4 * plan.first);
+  e.linear_2.emplace(4 * plan.first, 4 * plan.first);
+  e.key_1 = "temb.dense.0";
+  e.key_2 = "temb.dense.1";
+  return make_unet_model(std::move(e), std::move(plan), size, defaults_of(config));
+}
+
+}  // namespace
+
+Family ddim_ho_family() {
+  return {"ddim-ho", "DDPM of Ho et al. in PyTorch (ermongroup/ddim)",
+          [](const Config&, const KeyShapes& keys) -> std::string {
+            return keys.count("temb.dense.0.weight") != 0 && keys.count("down.0.block.0.norm1.weight") != 0
+                       ? "keys temb.dense.0 and down.0.block.0.norm1"
+                       : "";
+          },
+          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<UNetModel>>(make(config));
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,50 @@
+// Running a U-Net with its embedding.
+#include "nn/unet_model.h"
+
+#include "autodiff/ops/arithmetic.h"
+
+namespace costate {
+
+Tensor UNetModel::operator()(const Inputs& in) const {
+  const std::vector<double> t = per_row("times", in.t, in.x.dim(0));
+  const Tensor h = unet(centre ? in.x * 2 - 1 : in.x, embedding(t, in, in.x.dtype()));
+  if (divide == Divide::nothing) return h;
+  const std::vector<double> table = divide == Divide::table ? sigmas.to_vector() : std::vector<double>();
+  std::vector<double> inverse;
+  for (const double value : t) {
+    if (divide == Divide::table)
+      require(value >= 0 && value < static_cast<double>(table.size()),
+              "scale_by_sigma: time {} is not one of this network's {} noise levels", value, table.size());
+    inverse.push_back(1 / (divide == Divide::table ? table[static_cast<std::size_t>(value)] : value));
+  }
+  return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.dtype());
+}
+
+Tensor UNetModel::embed_classes(const Tensor& classes) const {
+  require(embedding.label.has_value(), "unet: labels were given to a network without a label table");
+  return (*embedding.label)(classes);
+}
+
+Signature UNetModel::signature() const {
+  Signature s;
+  s.input = {size, size, unet.plan.in_channels};
+  s.out_channels = unet.plan.out_channels;
+  if (embedding.label) {
+    s.classes = embedding.label->rows();
+    s.z = {embedding.label->width()};
+  }
+  s.summary = unet.summary();
+  s.defaults = defaults;
+  return s;
+}
+
+UNetModel make_unet_model(UNetEmbedding embedding, UNetPlan plan, std::int64_t size, std::string defaults) {
+  UNetModel m;
+  m.embedding = std::move(embedding);
+  m.unet = UNet(std::move(plan));
+  m.size = size;
+  m.defaults = std::move(defaults);
+  return m;
+}
+
+}  // namespace costate
