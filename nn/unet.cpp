@@ -178,6 +178,13 @@ std::vector<bool> UNetPlan::at_resolutions(const std::vector<std::int64_t>& reso
   return found;
 }
 
+std::vector<bool> UNetPlan::at_factors(const std::vector<std::int64_t>& factors, std::size_t levels) {
+  std::vector<bool> found;
+  for (std::size_t level = 0; level < levels; ++level)
+    found.push_back(std::find(factors.begin(), factors.end(), std::int64_t{1} << level) != factors.end());
+  return found;
+}
+
 void UNetCell::pass_image(UNetFlow& flow) const {
   const Filter taps = image_filter.defined() ? filter_from(image_filter) : filter;
   if (image_norm) {  // on the way up

@@ -33,6 +33,8 @@ Signature UNetModel::signature() const {
     s.classes = embedding.label->rows();
     s.z = {embedding.label->width()};
   }
+  if (embedding.augment)
+    s.extra = {{.name = "augment_labels", .shape = {embedding.augment->weight.dim(0)}, .required = false}};
   s.summary = unet.summary();
   s.defaults = defaults;
   return s;

@@ -78,6 +78,8 @@ struct UNetPlan {
   /// Where attention names resolutions: those of a `size` halved from level to level.
   [[nodiscard]] static std::vector<bool> at_resolutions(const std::vector<std::int64_t>& resolutions, std::int64_t size,
                                                         std::size_t levels);
+  /// Where it names down-sampling factors: 1, 2, 4 ...
+  [[nodiscard]] static std::vector<bool> at_factors(const std::vector<std::int64_t>& factors, std::size_t levels);
 };
 
 }  // namespace costate

@@ -1,0 +1,255 @@
+// Family edm: SongUNet (DDPM++, NCSN++) and DhariwalUNet (ADM) of "Elucidating the Design Space of Diffusion-Based
+// Generative Models" (Karras et al. 2022), inside their preconditioners.
+//
+// t is sigma and y the denoised image; the part `raw` is the bare network, told c_noise. Without labels a conditional
+// network sees a label of zeros. Further input: augment_labels (n, augment_dim).
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/slice.h"
+#include "nn/family.h"
+#include "nn/preconditioning.h"
+#include "nn/unet_model.h"
+
+namespace costate {
+namespace {
+
+std::int64_t groups_of(std::int64_t c) { return std::max<std::int64_t>(std::min<std::int64_t>(32, c / 4), 1); }
+
+struct Edm {
+  UNetModel model;
+  Tensor u;  ///< iddpm's noise levels, a buffer
+  Preconditioning precondition;
+  std::string prefix;  ///< of the bare network's keys
+  std::string part;
+
+  static void fields(auto& self, auto&& visit) {
+    visit(self.prefix.c_str(), self.model);
+    visit("u", self.u, Layout::plain, true);
+  }
+  [[nodiscard]] std::vector<std::string> parts() const { return {"raw"}; }
+
+  [[nodiscard]] Tensor operator()(Inputs in) const {
+    if (part == "raw") return model(in);
+    const std::vector<double> sigmas = per_row("times", in.t, in.x.dim(0));
+    const std::vector<double> levels = u.defined() ? u.to_vector() : std::vector<double>();
+    std::vector<double> skip, out, scale, noise;
+    for (const double sigma : sigmas) {
+      const auto c = precondition(sigma, levels);
+      skip.push_back(c.skip), out.push_back(c.out), scale.push_back(c.in), noise.push_back(c.noise);
+    }
+    const Tensor x = in.x;
+    const auto per_image = [&](const std::vector<double>& v) {
+      return Tensor::from(v, {x.dim(0), 1, 1, 1}, x.dtype());
+    };
+    in.x = x * per_image(scale);
+    in.t = noise;
+    const Tensor f = model(in);  // iddpm's second half is the learned variance
+    return x * per_image(skip) + slice(f, 3, 0, x.dim(3)) * per_image(out);
+  }
+  [[nodiscard]] Tensor embed_classes(const Tensor& classes) const { return model.embed_classes(classes); }
+
+  [[nodiscard]] Signature signature() const {
+    Signature s = model.signature();
+    if (part != "raw") s.out_channels = model.unet.plan.in_channels;
+    return s;
+  }
+};
+
+/// enc.RxR_NAME and dec.RxR_NAME; R is the resolution where the part's result lives.
+std::function<std::string(UNetPart, std::int64_t, std::int64_t)> keys_at(std::int64_t size, UNetPlan::ImageIn image_in,
+                                                                         bool song) {
+  return [=](UNetPart part, std::int64_t level, std::int64_t i) -> std::string {
+    const auto at = [&](const char* side, std::int64_t where, const std::string& name) {
+      return fmt::format("{}.{}x{}_{}", side, size >> where, size >> where, name);
+    };
+    const bool residual = image_in == UNetPlan::ImageIn::residual;
+    switch (part) {
+      case UNetPart::conv_in:
+        return at("enc", 0, "conv");
+      case UNetPart::down_block:
+      case UNetPart::down_attention:
+        return at("enc", level, fmt::format("block{}", i));
+      case UNetPart::down:
+        return at("enc", level + 1, "down");
+      case UNetPart::image_in:
+        return at("enc", level + 1, residual ? "aux_residual" : "aux_skip");
+      case UNetPart::image_filter:
+        return (i == 1     ? at("dec", level, "aux_up")
+                : residual ? at("enc", level + 1, "aux_residual")
+                           : at("enc", level + 1, "aux_down")) +
+               ".resample_filter";
+      case UNetPart::mid_block:
+        return at("dec", level, fmt::format("in{}", i));
+      case UNetPart::mid_attention:
+        return at("dec", level, "in0");
+      case UNetPart::up_block:
+      case UNetPart::up_attention:
+        return at("dec", level, fmt::format("block{}", i));
+      case UNetPart::up:
+        return at("dec", level - 1, "up");
+      case UNetPart::image_norm:
+        return at("dec", level, "aux_norm");
+      case UNetPart::image_conv:
+        return at("dec", level, "aux_conv");
+      case UNetPart::norm_out:
+        return song ? at("dec", 0, "aux_norm") : "out_norm";
+      case UNetPart::conv_out:
+        return song ? at("dec", 0, "aux_conv") : "out_conv";
+    }
+    fail("edm: unknown part {}", static_cast<int>(part));
+  };
+}
+
+/// What both networks read alike; `song` tells them apart.
+UNetPlan plan_of(const Config& c, bool song, std::int64_t size) {
+  UNetPlan p;
+  const std::int64_t width = c.integer("model_channels", song ? 128 : 192);
+  p.in_channels = p.out_channels = c.integer("img_channels", 3);
+  std::vector<std::int64_t> mult = c.integers("channel_mult");
+  if (mult.empty()) mult = song ? std::vector<std::int64_t>{1, 2, 2, 2} : std::vector<std::int64_t>{1, 2, 3, 4};
+  for (const auto m : mult) p.channels.push_back(width * m);
+  p.first = song ? width : p.channels.front();
+  p.blocks = c.integer("num_blocks", song ? 4 : 3);
+  p.up_blocks = p.blocks + 1;
+  std::vector<std::int64_t> at = c.integers("attn_resolutions");
+  if (!c.has("attn_resolutions")) at = song ? std::vector<std::int64_t>{16} : std::vector<std::int64_t>{32, 16, 8};
+  p.attention = UNetPlan::at_resolutions(at, size, mult.size());
+  p.attention_each_up = !song;
+  p.change = UNetPlan::Change::block;
+  p.down = p.image_down = Resampling::fir_down;
+  p.up = p.image_up = Resampling::fir_up;
+  p.filter = {0.5, 0.5};
+  p.stores_filter = true;
+  p.groups = groups_of;
+  p.eps = song ? 1e-6 : 1e-5;
+  const double divisor = song ? std::numbers::sqrt2 : 1;
+  p.block = [=, eps = p.eps, time = width * c.integer("channel_mult_emb", 4)](std::int64_t in, std::int64_t out) {
+    return ResBlockPlan{.in = in,
+                        .out = out,
+                        .time = time,
+                        .groups = groups_of(in),
+                        .groups_out = groups_of(out),
+                        .eps = eps,
+                        .scale_shift = !song,
+                        .divisor = divisor,
+                        .project = song,
+                        .names = {"norm0", "conv0", "affine", "", "norm1", "conv1", "skip"}};
+  };
+  p.attend = [=, eps = p.eps](std::int64_t channels, bool) {
+    const std::int64_t heads = song ? 1 : channels / 64;
+    require(heads == 0 || channels % heads == 0, "edm: {} channels do not divide into {} heads", channels, heads);
+    return AttentionPlan{.channels = channels,
+                         .heads = heads,
+                         .head_width = heads == 0 ? 0 : channels / heads,
+                         .norm = GroupNorm(channels, groups_of(channels), eps),
+                         .order = AttentionPlan::Order::head_channel_qkv,
+                         .divisor = divisor,
+                         .names = {.norm = "norm2", .qkv = {"qkv", "", ""}, .out = "proj"}};
+  };
+  return p;
+}
+
+/// SongUNet's own options.
+void read_song(const Config& c, UNetPlan& p) {
+  if (const auto taps = c.integers("resample_filter"); !taps.empty())
+    p.filter = make_filter(c.where() + ": resample_filter", taps);
+  const std::string in = c.choice("encoder_type", "standard", {"standard", "skip", "residual"});
+  if (in == "skip") p.image_in = UNetPlan::ImageIn::sum;
+  if (in == "residual") {
+    p.image_in = UNetPlan::ImageIn::residual;
+    p.image_down = Resampling::fir_blur;
+    p.image_divisor = std::numbers::sqrt2;
+  }
+  p.image_out = c.choice("decoder_type", "standard", {"standard", "skip"}) == "skip";
+}
+
+UNetEmbedding embedding_of(const Config& c, bool song, std::int64_t width) {
+  const std::int64_t out = width * c.integer("channel_mult_emb", 4);
+  const bool fourier = song && c.choice("embedding_type", "positional", {"positional", "fourier"}) == "fourier";
+  const std::int64_t noise = song ? width * c.integer("channel_mult_noise", 1) : width;
+  UNetEmbedding e;
+  // PositionalEmbedding(endpoint=True) divides by half - 1; SongUNet swaps cosines and sines.
+  e.projection = {.width = noise, .cos_first = !song, .freq_shift = song ? 1.0 : 0.0, .weight = {}};
+  if (fourier) {
+    e.projection.kind = TimeProjection::Kind::fourier;
+    e.projection.of_log = false;
+    e.projection.weight = parameter({noise / 2});
+    e.projection.key = "freqs";
+    e.projection.buffer = true;
+    e.projection_key = "map_noise";
+  }
+  if (const std::int64_t labels = c.integer("label_dim", 0); labels > 0) {
+    e.label.emplace();
+    e.label->table = parameter({labels, song ? noise : out});
+    if (song) e.label->bias = parameter({noise});
+    e.label->layout = Layout::linear;
+    e.label->gain = song ? std::sqrt(static_cast<double>(labels)) : 1;
+    e.label->table_key = "map_label.weight";
+    e.label->bias_key = "map_label.bias";
+    e.label_first = song;
+    e.label_optional = true;
+  }
+  if (const std::int64_t labels = c.integer("augment_dim", 0); labels > 0)
+    e.augment = Linear::without_bias(labels, noise);
+  e.linear_1.emplace(noise, out);
+  e.linear_2.emplace(out, out);
+  e.key_1 = "map_layer0";
+  e.key_2 = "map_layer1";
+  return e;
+}
+
+bool has_prefix(const KeyShapes& keys) { return keys.count("model.map_layer0.weight") != 0; }
+
+/// The network that `model_type` names; without it the one whose keys these are.
+bool is_song(const Config& c, const KeyShapes& keys, Preconditioning::Kind kind) {
+  const std::string prefix = has_prefix(keys) ? "model." : "";
+  const bool edm = kind == Preconditioning::Kind::edm || kind == Preconditioning::Kind::iddpm;
+  const bool song = keys.empty() ? !edm : keys.count(prefix + "out_conv.weight") == 0;
+  return c.choice("model_type", song ? "SongUNet" : "DhariwalUNet", {"SongUNet", "DhariwalUNet"}) == "SongUNet";
+}
+
+Edm make(const Config& config, const KeyShapes& keys) {
+  Edm m;
+  m.precondition = Preconditioning(config);
+  const bool song = is_song(config, keys, m.precondition.kind);
+  const std::int64_t size = config.integer("img_resolution", 0);
+  if (size < 1) config.unsupported("img_resolution", "wants the size of the image: the keys count by it");
+  UNetPlan plan = plan_of(config, song, size);
+  if (song) read_song(config, plan);
+  plan.key = keys_at(size, plan.image_in, song);
+  if (m.precondition.kind == Preconditioning::Kind::iddpm) {
+    plan.out_channels *= 2;
+    m.u = parameter({m.precondition.steps + 1});
+  }
+  m.prefix = has_prefix(keys) ? "model" : "";
+  const nlohmann::json defaults = {
+      {"prediction", "sample"},
+      {"schedule",
+       {{"type", "edm"}, {"sigma_min", m.precondition.sigma_min}, {"sigma_max", m.precondition.sigma_max}}}};
+  m.model = make_unet_model(embedding_of(config, song, config.integer("model_channels", song ? 128 : 192)),
+                            std::move(plan), size, defaults.dump());
+  return m;
+}
+
+}  // namespace
+
+Family edm_family() {
+  return {"edm",
+          "SongUNet and DhariwalUNet of EDM with their preconditioners: t is sigma, y the denoised image",
+          [](const Config&, const KeyShapes& keys) -> std::string {
+            const std::string prefix = has_prefix(keys) ? "model." : "";
+            for (const auto& [key, shape] : keys)
+              if (key.rfind(prefix + "enc.", 0) == 0 && key.find("x") != std::string::npos &&
+                  keys.count(prefix + "map_layer0.weight") != 0)
+                return "keys map_layer0 and enc.RxR";
+            return "";
+          },
+          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<Edm>>(make(config, keys));
+          },
+          {"edm-ddpmpp", "edm-ncsnpp", "edm-adm"}};
+}
+
+}  // namespace costate
