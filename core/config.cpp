@@ -115,6 +115,31 @@ std::vector<std::int64_t> Config::integers(const std::string& key) const {
   return all;
 }
 
+std::vector<std::vector<std::int64_t>> Config::integer_lists(const std::string& key) const {
+  std::vector<std::vector<std::int64_t>> all;
+  const json* v = find(*object_, key);
+  if (v == nullptr) return all;
+  if (!v->is_array()) return {{to_integer(where_, key, *v)}};
+  for (const auto& element : *v) {
+    all.emplace_back();
+    if (!element.is_array()) all.back().push_back(to_integer(where_, key, element));
+    for (const auto& each : element.is_array() ? element : json::array())
+      all.back().push_back(to_integer(where_, key, each));
+  }
+  return all;
+}
+
+std::vector<bool> Config::flags(const std::string& key) const {
+  std::vector<bool> all;
+  const json* v = find(*object_, key);
+  if (v == nullptr) return all;
+  for (const auto& element : v->is_array() ? *v : json::array({*v})) {
+    if (!element.is_boolean()) wrong_type(where_, key, *v, "true or false, or a list of them");
+    all.push_back(element.get<bool>());
+  }
+  return all;
+}
+
 std::vector<double> Config::numbers(const std::string& key) const {
   std::vector<double> all;
   if (const json* v = find(*object_, key)) flatten(where_, key, *v, all);

@@ -32,6 +32,9 @@ class Config {
       const std::string& key) const;  ///< nothing where absent or null
   /// A list, or a single value as a list of one; empty where absent or null.
   [[nodiscard]] std::vector<std::int64_t> integers(const std::string& key) const;
+  /// A list of lists; an integer in place of one stands for a list of itself alone.
+  [[nodiscard]] std::vector<std::vector<std::int64_t>> integer_lists(const std::string& key) const;
+  [[nodiscard]] std::vector<bool> flags(const std::string& key) const;
   [[nodiscard]] std::vector<double> numbers(const std::string& key) const;  ///< nested lists are flattened row by row
   [[nodiscard]] std::vector<std::string> texts(const std::string& key) const;
   [[nodiscard]] Config object(const std::string& key) const;  ///< empty where absent or null

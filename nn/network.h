@@ -36,6 +36,7 @@ struct Inputs {
 struct ExtraInput {
   std::string name;
   Shape shape;                 ///< one sample's; an extent of 0 is free
+  Shape usual = {};            ///< an example of it, where `shape` leaves extents free
   bool required = true;        ///< evaluation throws without it
   bool differentiable = true;  ///< not: masks, and numbers that become sinusoids
 };
@@ -46,8 +47,9 @@ struct Signature {
   std::int64_t out_channels = 0;
   bool takes_time = true;  ///< does it read Inputs::t?
   std::int64_t classes =
-      0;    ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
-  Shape z;  ///< one sample's condition, rank 0 if it takes none
+      0;                   ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
+  bool any_label = false;  ///< it takes labels without a table: numbers that are embedded like a time
+  Shape z;                 ///< one sample's condition, rank 0 if it takes none; an extent of 0 is free
   std::vector<ExtraInput> extra = {};
   std::string summary;  ///< a line on the structure
   /// What the family brings where no file says otherwise: {"prediction", "schedule", "sampling"} as JSON text.

@@ -7,6 +7,8 @@
 
 #include "autodiff/ops/conv2d.h"
 #include "autodiff/ops/resample.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/rows.h"
 
 namespace costate {
 namespace {
@@ -102,6 +104,26 @@ Tensor resample(Resampling how, const Tensor& x, const Filter& filter) {
       return filtered(x, filter, 1, taps);
   }
   fail("resample: unknown kind {}", static_cast<int>(how));
+}
+
+namespace {
+
+/// Rows of x (blocks * from, d), each block at another length.
+Tensor stretch(const Tensor& x, std::int64_t blocks, std::int64_t from, std::int64_t to) {
+  std::vector<double> index;
+  for (std::int64_t block = 0; block < blocks; ++block)
+    for (std::int64_t i = 0; i < to; ++i) index.push_back(static_cast<double>(block * from + i * from / to));
+  return gather_rows(x, Tensor::from(index, {blocks * to}, DType::i32));
+}
+
+}  // namespace
+
+Tensor resize_nearest(const Tensor& x, std::int64_t height, std::int64_t width) {
+  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
+  if (height == h && width == w) return x;
+  if (height == 2 * h && width == 2 * w) return upsample_nearest2(x);
+  const Tensor tall = stretch(reshape(x, {n * h, w * c}), n, h, height);
+  return reshape(stretch(reshape(tall, {n * height * w, c}), n * height, w, width), {n, height, width, c});
 }
 
 }  // namespace costate

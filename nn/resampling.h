@@ -30,4 +30,7 @@ using Filter = std::vector<double>;
 /// x (n, h, w, c) at half or twice the size. (1, 1) / 2 as a filter is mean_down and nearest_up.
 [[nodiscard]] Tensor resample(Resampling how, const Tensor& x, const Filter& filter = ncsnpp_filter());
 
+/// x (n, h, w, c) at any size: pixel i is the one at floor(i from / to).
+[[nodiscard]] Tensor resize_nearest(const Tensor& x, std::int64_t height, std::int64_t width);
+
 }  // namespace costate

@@ -1,9 +1,10 @@
 // Times (and numbered labels) as vectors: sinusoids, Fourier features or a table, then a small MLP.
 #pragma once
 
+#include <optional>
 #include <vector>
 
-#include "autodiff/ops/silu.h"
+#include "nn/activation.h"
 #include "nn/linear.h"
 
 namespace costate {
@@ -24,8 +25,8 @@ struct TimeProjection {
 
   Kind kind = Kind::positional;
   std::int64_t width = 0;  ///< of the result
-  bool cos_first = true;   ///< positional only, like freq_shift
-  double freq_shift = 0;
+  bool cos_first = true;   ///< cosines before sines
+  double freq_shift = 0;   ///< positional only, like theta
   double theta = 10000;
   bool of_log = true;      ///< fourier only, like what follows
   bool with_time = false;  ///< t itself goes before the sines; the width is odd
@@ -39,19 +40,26 @@ struct TimeProjection {
   [[nodiscard]] Tensor operator()(const std::vector<double>& t, DType dtype) const;
 };
 
-/// linear, SiLU, linear
+/// linear, activation (SiLU), linear
 struct TimeEmbedding {
   Linear linear_1, linear_2;
+  std::optional<Linear> cond_proj;  ///< of a further vector, added to what goes in
+  Activation activation = Activation::silu;
+  std::optional<Activation> after;
 
   TimeEmbedding() = default;
   TimeEmbedding(std::int64_t in, std::int64_t out) : linear_1(in, out), linear_2(out, out) {}
 
   static void fields(auto& self, auto&& visit) {
     visit("linear_1", self.linear_1);
+    visit("cond_proj", self.cond_proj);
     visit("linear_2", self.linear_2);
   }
 
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return linear_2(silu(linear_1(x))); }
+  [[nodiscard]] Tensor operator()(const Tensor& x) const {
+    const Tensor y = linear_2(activate(activation, linear_1(x)));
+    return after ? activate(*after, y) : y;
+  }
 };
 
 }  // namespace costate

@@ -6,101 +6,88 @@
 #include <algorithm>
 
 #include "autodiff/ops/arithmetic.h"
-#include "autodiff/ops/rows.h"
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/concat.h"
 
 namespace costate {
 namespace {
 
-using Kind = TimeProjection::Kind;
-using Labels = UNet2DPlan::Labels;
+/// A mask as what it adds to scores: 0 where a token counts, -10000 where not (diffusers' number).
+Tensor score_bias(const Inputs& in, const std::string& name) {
+  const auto at = in.extra.find(name);
+  return at == in.extra.end() ? Tensor() : (cast(at->second, in.x.dtype()) - 1) * 10000;
+}
 
-TimeProjection time_projection(const UNet2DPlan& plan) {
-  const std::int64_t c = plan.channels[0];
-  if (plan.time == Kind::fourier)
-    return {.kind = plan.time, .width = 2 * c, .cos_first = false, .weight = parameter({c})};
-  if (plan.time == Kind::learned) return {.kind = plan.time, .width = c, .weight = parameter({plan.time_steps, c})};
-  return {.kind = plan.time, .width = c, .cos_first = plan.cos_first, .freq_shift = plan.freq_shift, .weight = {}};
+/// Channels that arrive beside those of x: the hint's.
+std::int64_t hint_channels(const UNet2DPlan& plan) {
+  return plan.embedding.added == EmbeddingPlan::Added::image_hint ? 4 : 0;
 }
 
 }  // namespace
 
 UNet2D::UNet2D(const UNet2DPlan& p)
-    : conv_in(p.in_channels, p.channels[0], 3),
-      time_proj(time_projection(p)),
-      time_embedding(time_proj.width, p.time_width),
+    : conv_in(p.in_channels, p.channels[0], p.kernel_in),
+      embedding(p.embedding, p.family),
       conv_norm_out(p.channels[0], p.groups_of(p.channels[0]), p.eps),
-      conv_out(p.channels[0], p.out_channels, 3),
+      conv_out(p.channels[0], p.out_channels, p.kernel_out),
       plan(p) {
-  if (p.labels == Labels::table) class_embedding.weight = parameter({p.classes, p.time_width});
-  if (p.labels == Labels::timestep) class_embedding.mlp.emplace(time_proj.width, p.time_width);
   for (const auto& level : p.down) down_blocks.emplace_back(p, level);
-  if (p.mid) mid_block.emplace(p);
+  if (p.mid.layers > 0) mid_block.emplace(p);
   for (const auto& level : p.up) up_blocks.emplace_back(p, level);
 }
 
 void UNet2D::check(const Tensor& x) const {
-  const std::int64_t step = std::int64_t{1} << (plan.down.size() - 1);
-  require(x.rank() == 4 && x.dim(3) == plan.in_channels && x.dim(1) % step == 0 && x.dim(2) % step == 0,
-          "unet2d: wants x (n, h, w, {}) with h and w divisible by {}, got {}", plan.in_channels, step, x.shape());
+  const std::int64_t step = plan.any_size ? 1 : std::int64_t{1} << (plan.down.size() - 1);
+  const std::int64_t channels = plan.in_channels - hint_channels(plan);
+  require(x.rank() == 4 && x.dim(3) == channels && x.dim(1) % step == 0 && x.dim(2) % step == 0,
+          "{}: wants x (n, h, w, {}) with h and w divisible by {}, got {}", plan.family, channels, step, x.shape());
 }
 
-Tensor UNet2D::embed_classes(const Tensor& classes) const {
-  require(plan.labels == Labels::table || plan.labels == Labels::timestep,
-          "unet2d: labels were given to a network without a label table{}",
-          plan.labels == Labels::identity ? "; it takes vectors (z)" : "");
-  require(classes.rank() == 1 && classes.dtype() == DType::i32, "unet2d: labels are (n) i32, got {} {}",
-          classes.shape(), name_of(classes.dtype()));
-  const std::vector<double> labels = classes.to_vector();
-  if (class_embedding.mlp) return (*class_embedding.mlp)(time_proj(labels, conv_in.weight.dtype()));
-  for (const double label : labels)
-    require(label >= 0 && label < static_cast<double>(plan.classes),
-            "unet2d: label {} is outside this network's {} classes, 0 to {}", label, plan.classes, plan.classes - 1);
-  return gather_rows(class_embedding.weight, classes);
-}
-
-Tensor UNet2D::embed(const Inputs& in, const std::vector<double>& t) const {
-  Tensor e = time_embedding(time_proj(t, in.x.dtype()));
-  const bool conditional = plan.labels != Labels::none;
-  require(!(in.z.defined() && in.classes.defined()), "unet2d: takes labels or z, not both");
-  require(conditional == (in.z.defined() || in.classes.defined()), "unet2d: this network {}",
-          conditional ? "is conditional: it wants labels, or vectors (z) in their place"
-                      : "takes no condition, but one was given");
-  if (conditional) {
-    const Tensor row = in.z.defined() ? in.z : embed_classes(in.classes);
-    require(row.shape() == e.shape(), "unet2d: wants a condition (n, width) = {}, got {}", e.shape(), row.shape());
-    e = e + row;
-  }
-  return activate(plan.activation, e);
+BlockInputs UNet2D::block_inputs(const Inputs& in, const std::vector<double>& t) const {
+  BlockInputs all;
+  all.raw_time = embedding(in, t);
+  all.time = activate(plan.activation, all.raw_time);
+  all.context.tokens = embedding.tokens(in);
+  require(all.context.tokens.defined() || !plan.reads_context(),
+          "{}: this network attends to tokens z (n, tokens, {}), and none were given", plan.family,
+          plan.embedding.given_width);
+  all.context.token_bias = score_bias(in, "encoder_attention_mask");
+  all.context.pixel_bias = score_bias(in, "attention_mask");
+  return all;
 }
 
 Tensor UNet2D::operator()(const Inputs& in) const {
   check(in.x);
   const std::vector<double> t = per_row("times", in.t, in.x.dim(0));
-  const Tensor time = embed(in, t);
+  const BlockInputs beside = block_inputs(in, t);
   Tensor image = plan.centre ? in.x * 2 - 1 : in.x;
+  if (const Tensor hint = embedding.hint(in); hint.defined()) image = concat({image, hint}, 3);
   Tensor h = conv_in(image);
   Tensors skips{h};
-  for (const auto& block : down_blocks) h = block(h, time, skips, image);
-  if (mid_block) h = (*mid_block)(h, time);
+  for (const auto& block : down_blocks) h = block(h, beside, skips, image);
+  if (mid_block) h = (*mid_block)(h, beside);
   image = Tensor();
-  for (const auto& block : up_blocks) h = block(h, time, skips, image);
-  h = conv_out(conv_norm_out.then(Activation::silu, h));
+  for (const auto& block : up_blocks) h = block(h, beside, skips, image);
+  h = conv_out(conv_norm_out.then(plan.activation_out, h));
   if (image.defined()) h = h + image;
-  if (plan.time != Kind::fourier) return h;
-  std::vector<double> inverse;  // such networks are told sigma, and divide by it
+  if (!plan.divide_by_time) return h;
+  std::vector<double> inverse;
   for (const double sigma : t) inverse.push_back(1 / sigma);
   return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.dtype());
 }
 
 Signature UNet2D::signature() const {
   Signature s;
-  s.input = {plan.height, plan.width, plan.in_channels};
+  s.input = {plan.height, plan.width, plan.in_channels - hint_channels(plan)};
   s.out_channels = plan.out_channels;
-  s.classes = plan.classes;
-  if (plan.labels != Labels::none) s.z = {plan.time_width};
-  const auto attends = [](const LevelPlan& level) { return level.attention; };
-  s.summary = fmt::format("U-Net, {} channels, {} residual blocks a level, attention in {} of {} levels",
-                          fmt::join(plan.channels, "-"), plan.layers,
+  embedding.describe(s, plan.reads_context());
+  const auto attends = [](const LevelPlan& level) { return level.attention.kind != AttentionChoice::Kind::none; };
+  std::vector<std::int64_t> layers;
+  for (const auto& level : plan.down) layers.push_back(level.layers);
+  if (std::all_of(layers.begin(), layers.end(), [&](std::int64_t each) { return each == layers[0]; }))
+    layers = {layers[0]};
+  s.summary = fmt::format("U-Net, {} channels, {} residual blocks a level, {}attention in {} of {} levels",
+                          fmt::join(plan.channels, "-"), fmt::join(layers, "-"), plan.reads_context() ? "cross-" : "",
                           std::count_if(plan.down.begin(), plan.down.end(), attends), plan.down.size());
   return s;
 }

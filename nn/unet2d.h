@@ -1,4 +1,4 @@
-// The U-Net of diffusers' UNet2DModel: every flag of its configuration, in this library's layouts.
+// The U-Net of diffusers' UNet2DModel and UNet2DConditionModel: every flag of their configurations, in this library's layouts.
 #pragma once
 
 #include <optional>
@@ -10,22 +10,9 @@
 
 namespace costate {
 
-/// What labels add to the time embedding: rows of a table, or an MLP on numbers embedded like times.
-struct ClassEmbedding {
-  Tensor weight;  ///< (classes, time width), or undefined
-  std::optional<TimeEmbedding> mlp;
-
-  static void fields(auto& self, auto&& visit) {
-    visit("weight", self.weight);
-    visit("", self.mlp);
-  }
-};
-
 struct UNet2D {
   Conv2d conv_in;
-  TimeProjection time_proj;
-  TimeEmbedding time_embedding;
-  ClassEmbedding class_embedding;
+  UNet2DEmbedding embedding;
   std::vector<DownBlock> down_blocks;
   std::optional<MidBlock> mid_block;
   std::vector<UpBlock> up_blocks;
@@ -37,9 +24,7 @@ struct UNet2D {
 
   static void fields(auto& self, auto&& visit) {
     visit("conv_in", self.conv_in);
-    visit("time_proj", self.time_proj);
-    visit("time_embedding", self.time_embedding);
-    visit("class_embedding", self.class_embedding);
+    visit("", self.embedding);
     visit("down_blocks", self.down_blocks);
     visit("mid_block", self.mid_block);
     visit("up_blocks", self.up_blocks);
@@ -47,19 +32,18 @@ struct UNet2D {
     visit("conv_out", self.conv_out);
   }
 
-  /// x (n, h, w, in), t a row (or one for all); `classes`, or in their place `z`: vectors (n, time width) to add to the
-  /// time embedding. h and w must halve evenly as often as the network has levels to change.
+  /// x (n, h, w, in), t a row (or one for all), and what UNet2DEmbedding reads. Masks (n, tokens) are 1 where a token counts and
+  /// 0 where not: `encoder_attention_mask` of z, `attention_mask` of the pixels (of z in Simple blocks, as unCLIP has it).
   [[nodiscard]] Tensor operator()(const Inputs& in) const;
-  /// (n, time width): what the labels add to the time embedding.
-  [[nodiscard]] Tensor embed_classes(const Tensor& classes) const;
+  /// (n, time width): what labels add to the time embedding.
+  [[nodiscard]] Tensor embed_classes(const Tensor& classes) const { return embedding.embed_classes(classes); }
   [[nodiscard]] Signature signature() const;
   /// Attention keys of diffusers before 0.15.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> spellings() const;
 
  private:
   void check(const Tensor& x) const;
-  /// The activated time embedding with the condition added: (n, time width).
-  [[nodiscard]] Tensor embed(const Inputs& in, const std::vector<double>& t) const;
+  [[nodiscard]] BlockInputs block_inputs(const Inputs& in, const std::vector<double>& t) const;
 };
 
 }  // namespace costate

@@ -4,20 +4,25 @@
 #include <optional>
 #include <vector>
 
-#include "nn/attention_block.h"
 #include "nn/unet2d_plan.h"
 
 namespace costate {
+
+/// What all blocks read beside the features.
+struct BlockInputs {
+  Tensor time, raw_time;  ///< (n, width): the time embedding, activated and not
+  Context context;
+};
 
 /// In pyramid blocks an image runs beside the features: the network's input, halved from block to block on the way
 /// down; what will be added to its output, doubled from block to block on the way up. Other blocks leave it alone.
 struct DownBlock {
   std::vector<ResBlock> resnets;
-  std::vector<AttentionBlock> attentions;  ///< one after each residual block, or none
-  std::optional<Conv2d> conv;              ///< halves the features ...
-  std::optional<ResBlock> resnet;          ///< ... or this does
-  std::optional<Conv2d> skip_conv;         ///< pyramid: from the halved image
-  bool pyramid = false;
+  std::vector<SpatialAttention> attentions;  ///< one after each residual block, or none
+  std::optional<Conv2d> conv;                ///< halves the features ...
+  std::optional<ResBlock> resnet;            ///< ... or this does
+  std::optional<Conv2d> skip_conv;           ///< pyramid: from the halved image
+  bool pyramid = false, raw_time = false;
 
   DownBlock() = default;
   DownBlock(const UNet2DPlan& plan, const LevelPlan& level);
@@ -31,12 +36,13 @@ struct DownBlock {
   }
 
   /// Everything an up block will want is appended to `skips`.
-  [[nodiscard]] Tensor operator()(Tensor h, const Tensor& time, Tensors& skips, Tensor& image) const;
+  [[nodiscard]] Tensor operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tensor& image) const;
 };
 
 struct MidBlock {
-  std::vector<ResBlock> resnets;           ///< two
-  std::vector<AttentionBlock> attentions;  ///< between them, or none
+  std::vector<ResBlock> resnets;
+  std::vector<SpatialAttention> attentions;  ///< after each residual block but the last, or none
+  bool raw_time = false;
 
   MidBlock() = default;
   explicit MidBlock(const UNet2DPlan& plan);
@@ -46,18 +52,18 @@ struct MidBlock {
     visit("attentions", self.attentions);
   }
 
-  [[nodiscard]] Tensor operator()(Tensor h, const Tensor& time) const;
+  [[nodiscard]] Tensor operator()(Tensor h, const BlockInputs& in) const;
 };
 
 struct UpBlock {
   std::vector<ResBlock> resnets;
-  std::vector<AttentionBlock>
+  std::vector<SpatialAttention>
       attentions;                  ///< after the last residual blocks, as many as there are: all, one (pyramid) or none
   std::optional<Conv2d> conv;      ///< after doubling
   std::optional<ResBlock> resnet;  ///< or this doubles
   std::optional<GroupNorm> skip_norm;  ///< pyramid: to the image
   std::optional<Conv2d> skip_conv;
-  bool pyramid = false;
+  bool pyramid = false, raw_time = false, joins = true;
 
   UpBlock() = default;
   UpBlock(const UNet2DPlan& plan, const LevelPlan& level);
@@ -71,8 +77,9 @@ struct UpBlock {
     visit("skip_conv", self.skip_conv);
   }
 
-  /// Takes one tensor off the end of `skips` for each residual block.
-  [[nodiscard]] Tensor operator()(Tensor h, const Tensor& time, Tensors& skips, Tensor& image) const;
+  /// Takes one tensor off the end of `skips` for each residual block; what a convolution follows is enlarged to the size of
+  /// the next one, which is nearly twice its own.
+  [[nodiscard]] Tensor operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tensor& image) const;
 };
 
 }  // namespace costate

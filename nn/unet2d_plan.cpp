@@ -1,42 +1,125 @@
-// Reading a UNet2DModel configuration. Every key is read in one place; nothing here knows tensors.
+// Reading a UNet2DModel configuration, and what UNet2DConditionModel shares with it. Every key is read in one place; nothing here
+// knows tensors.
 #include "nn/unet2d_plan.h"
 
 #include <algorithm>
-#include <array>
 #include <numbers>
-#include <string_view>
 
 namespace costate {
 namespace {
 
 using Style = LevelPlan::Style;
+using Attention = AttentionChoice::Kind;
+using Labels = EmbeddingPlan::Labels;
 
-/// What a block name means; no style: `downsample_type` or `upsample_type` decides.
-struct BlockName {
-  std::string_view name;
-  bool attention;
-  std::optional<Style> style;
-};
-using BlockNames = std::array<BlockName, 5>;
-constexpr BlockNames down_names = {{{"DownBlock2D", false, Style::convolution},
-                                    {"AttnDownBlock2D", true, std::nullopt},
-                                    {"ResnetDownsampleBlock2D", false, Style::residual},
-                                    {"SkipDownBlock2D", false, Style::pyramid},
-                                    {"AttnSkipDownBlock2D", true, Style::pyramid}}};
-constexpr BlockNames up_names = {{{"UpBlock2D", false, Style::convolution},
-                                  {"AttnUpBlock2D", true, std::nullopt},
-                                  {"ResnetUpsampleBlock2D", false, Style::residual},
-                                  {"SkipUpBlock2D", false, Style::pyramid},
-                                  {"AttnSkipUpBlock2D", true, Style::pyramid}}};
+const std::vector<BlockName> down_names = {{.name = "DownBlock2D"},
+                                           {"AttnDownBlock2D", Attention::pixels, std::nullopt},
+                                           {"ResnetDownsampleBlock2D", Attention::none, Style::residual},
+                                           {"SkipDownBlock2D", Attention::none, Style::pyramid},
+                                           {"AttnSkipDownBlock2D", Attention::pixels, Style::pyramid}};
+const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
+                                         {"AttnUpBlock2D", Attention::pixels, std::nullopt},
+                                         {"ResnetUpsampleBlock2D", Attention::none, Style::residual},
+                                         {"SkipUpBlock2D", Attention::none, Style::pyramid},
+                                         {"AttnSkipUpBlock2D", Attention::pixels, Style::pyramid}};
 
-/// The blocks listed under `types`, without channels.
-std::vector<LevelPlan> read_levels(const Config& config, const std::string& types, std::vector<std::string> names,
-                                   const BlockNames& known, const std::string& style_key) {
-  if (const auto given = config.texts(types); !given.empty()) names = given;
-  const Style style =
-      config.choice(style_key, "conv", {"conv", "resnet"}) == "conv" ? Style::convolution : Style::residual;
+std::int64_t positive(const Config& config, const std::string& key, std::int64_t otherwise) {
+  const std::int64_t value = config.integer(key, otherwise);
+  if (value < 1) config.unsupported(key, "must be positive");
+  return value;
+}
+
+void read_time(const Config& config, UNet2DPlan& plan) {
+  EmbeddingPlan& e = plan.embedding;
+  const std::string kind = config.choice("time_embedding_type", "positional", {"positional", "fourier", "learned"});
+  const bool cos_first = config.flag("flip_sin_to_cos", true);
+  const std::int64_t rows = config.integer("num_train_timesteps", 0);
+  e.freq_shift = config.number("freq_shift", 0);
+  e.width = positive(config, "time_embedding_dim", 4 * plan.channels[0]);
+  e.features = kind == "fourier" ? 2 * plan.channels[0] : plan.channels[0];
+  e.cos_first = cos_first && kind != "fourier";
+  plan.divide_by_time = kind == "fourier";
+  if (kind == "fourier") e.time = TimeProjection::Kind::fourier;
+  if (kind != "learned") return;
+  e.time = TimeProjection::Kind::learned;
+  e.time_steps = rows;
+  if (rows < 1) config.unsupported("num_train_timesteps", "time_embedding_type = learned wants the number of rows");
+}
+
+void read_labels(const Config& config, EmbeddingPlan& e) {
+  const std::string kind = config.choice("class_embed_type", "", {"", "timestep", "identity"});
+  const auto rows = config.maybe_integer("num_class_embeds");
+  if (rows && *rows < 1) config.unsupported("num_class_embeds", "must be positive");
+  e.vectors_as_z = true;
+  if (kind == "timestep")
+    e.labels = Labels::timestep;
+  else if (kind == "identity")
+    e.labels = Labels::identity;
+  else if (rows)
+    e.labels = Labels::table;
+  if (e.labels == Labels::table) e.classes = *rows;
+}
+
+/// Heads, norms and divisors of the attention in levels and middle.
+void read_attention(const Config& config, UNet2DPlan& plan) {
+  // For these, null and absent differ.
+  const auto head_width =
+      config.has("attention_head_dim") ? config.maybe_integer("attention_head_dim") : std::optional<std::int64_t>(8);
+  if (head_width.value_or(1) < 1) config.unsupported("attention_head_dim", "must be positive");
+  const auto choice = [&](std::int64_t channels, std::int64_t groups, double divisor) {
+    return AttentionChoice{.kind = Attention::pixels,
+                           .head_width = head_width.value_or(channels),
+                           .groups = groups,
+                           .eps = plan.eps,
+                           .divisor = divisor};
+  };
+  constexpr std::int64_t pyramid_groups = 32;  // whatever the channels
+  for (auto* path : {&plan.down, &plan.up})
+    for (auto& level : *path)
+      if (level.attention.kind == Attention::pixels)
+        level.attention = level.pyramid() ? choice(level.out, pyramid_groups, std::numbers::sqrt2)
+                                          : choice(level.out, plan.groups_of(level.out), 1);
+  const auto mid_groups = config.maybe_integer("attn_norm_num_groups");
+  if (mid_groups.value_or(1) < 1) config.unsupported("attn_norm_num_groups", "must be positive");
+  if (config.flag("add_attention", true) && plan.mid.layers > 0) {
+    const std::int64_t channels = plan.channels.back();
+    plan.mid.attention = choice(channels, plan.groups_of(channels), plan.mid.divisor);
+    if (mid_groups || plan.scale_shift) plan.mid.attention.groups = mid_groups;
+  }
+}
+
+std::int64_t pyramid_groups(std::int64_t channels) { return std::min<std::int64_t>(channels / 4, 32); }
+
+}  // namespace
+
+std::int64_t UNet2DPlan::groups_of(std::int64_t of_channels) const {
+  return groups.value_or(pyramid_groups(of_channels));
+}
+
+ResBlockPlan UNet2DPlan::res_block(std::int64_t in, std::int64_t out, double divisor, bool pyramid) const {
+  return {.in = in,
+          .out = out,
+          .time = embedding.block_width(),
+          .groups = pyramid ? pyramid_groups(in) : groups_of(in),
+          .groups_out = pyramid ? pyramid_groups(out) : groups_of(out),
+          .eps = eps,
+          .activation = activation,
+          .scale_shift = scale_shift,
+          .divisor = pyramid ? std::numbers::sqrt2 : divisor};
+}
+
+bool UNet2DPlan::reads_context() const {
+  const auto reads = [](const LevelPlan& level) { return level.attention.reads_context(); };
+  return mid.attention.reads_context() || std::any_of(down.begin(), down.end(), reads) ||
+         std::any_of(up.begin(), up.end(), reads);
+}
+
+std::vector<LevelPlan> read_blocks(const Config& config, const std::string& types,
+                                   const std::vector<std::string>& otherwise, const std::vector<BlockName>& known,
+                                   LevelPlan::Style style) {
+  const auto given = config.texts(types);
   std::vector<LevelPlan> levels;
-  for (const auto& name : names) {
+  for (const auto& name : given.empty() ? otherwise : given) {
     const std::string bare = name.rfind("UNetRes", 0) == 0 ? name.substr(7) : name;
     const auto at = std::find_if(known.begin(), known.end(), [&](const BlockName& each) { return each.name == bare; });
     if (at == known.end()) {
@@ -44,19 +127,36 @@ std::vector<LevelPlan> read_levels(const Config& config, const std::string& type
       for (const auto& each : known) choices += fmt::format(" {}", each.name);
       config.unsupported(types, choices);
     }
-    levels.push_back({.style = at->style.value_or(style), .attention = at->attention});
+    levels.push_back({.style = at->style.value_or(style), .attention = {.kind = at->attention}});
   }
   levels.back().resamples = false;
   return levels;
 }
 
-void read_levels(const Config& config, UNet2DPlan& plan) {
-  plan.channels = config.integers("block_out_channels");
-  if (plan.channels.empty()) plan.channels = {224, 448, 672, 896};
-  const std::string attn_down = "AttnDownBlock2D", attn_up = "AttnUpBlock2D";
-  plan.down = read_levels(config, "down_block_types", {"DownBlock2D", attn_down, attn_down, attn_down}, down_names,
-                          "downsample_type");
-  plan.up = read_levels(config, "up_block_types", {attn_up, attn_up, attn_up, "UpBlock2D"}, up_names, "upsample_type");
+void read_common(const Config& config, UNet2DPlan& plan, std::int64_t usual_channels) {
+  plan.in_channels = positive(config, "in_channels", usual_channels);
+  plan.out_channels = positive(config, "out_channels", usual_channels);
+  if (const auto size = config.integers("sample_size"); !size.empty()) {
+    if (size.size() > 2 || size[0] < 1 || size.back() < 1)
+      config.unsupported("sample_size", "wants one size, or height and width");
+    plan.height = size[0];
+    plan.width = size.back();
+  }
+  plan.centre = config.flag("center_input_sample", false);
+  plan.downsample_padding = config.integer("downsample_padding", 1);
+  if (plan.downsample_padding != 0 && plan.downsample_padding != 1)
+    config.unsupported("downsample_padding", "supported: 0, 1");
+  plan.activation = activation_from(config, "act_fn");
+  plan.scale_shift = config.choice("resnet_time_scale_shift", "default", {"default", "scale_shift"}) == "scale_shift";
+  plan.eps = config.number("norm_eps", 1e-5);
+  // Null and absent differ.
+  plan.groups = config.has("norm_num_groups") ? config.maybe_integer("norm_num_groups") : 32;
+  if (plan.groups.value_or(1) < 1) config.unsupported("norm_num_groups", "must be positive");
+  plan.mid.divisor = config.number("mid_block_scale_factor", 1);
+  if (plan.mid.divisor == 0) config.unsupported("mid_block_scale_factor", "everything is divided by it");
+}
+
+void connect_levels(const Config& config, UNet2DPlan& plan) {
   const std::size_t levels = plan.channels.size();
   for (const auto c : plan.channels)
     if (c < 1) config.unsupported("block_out_channels", "channels must be positive");
@@ -71,105 +171,40 @@ void read_levels(const Config& config, UNet2DPlan& plan) {
     plan.up[i].in = plan.channels[std::min(mirror + 1, levels - 1)];
     plan.up[i].out = plan.channels[mirror];
     plan.up[i].skip = plan.channels[mirror == 0 ? 0 : mirror - 1];
-    const bool pyramid = plan.down[i].pyramid() || plan.up[i].pyramid();
-    if (pyramid && plan.in_channels != 3) config.unsupported("in_channels", "Skip blocks work on images of 3 channels");
-    if (pyramid && plan.out_channels != 3)
-      config.unsupported("out_channels", "Skip blocks work on images of 3 channels");
   }
-}
-
-void read_time(const Config& config, UNet2DPlan& plan) {
-  const std::string kind = config.choice("time_embedding_type", "positional", {"positional", "fourier", "learned"});
-  plan.cos_first = config.flag("flip_sin_to_cos", true);
-  plan.freq_shift = config.number("freq_shift", 0);
-  plan.time_width = config.integer("time_embedding_dim", 4 * plan.channels[0]);
-  if (plan.time_width < 1) config.unsupported("time_embedding_dim", "must be positive");
-  if (kind == "fourier") plan.time = TimeProjection::Kind::fourier;
-  if (kind != "learned") return;
-  plan.time = TimeProjection::Kind::learned;
-  plan.time_steps = config.integer("num_train_timesteps", 0);
-  if (plan.time_steps < 1)
-    config.unsupported("num_train_timesteps", "time_embedding_type = learned wants the number of rows");
-}
-
-void read_labels(const Config& config, UNet2DPlan& plan) {
-  const std::string kind = config.choice("class_embed_type", "", {"", "timestep", "identity"});
-  const auto rows = config.maybe_integer("num_class_embeds");
-  if (rows && *rows < 1) config.unsupported("num_class_embeds", "must be positive");
-  if (kind == "timestep")
-    plan.labels = UNet2DPlan::Labels::timestep;
-  else if (kind == "identity")
-    plan.labels = UNet2DPlan::Labels::identity;
-  else if (rows)
-    plan.labels = UNet2DPlan::Labels::table;
-  if (plan.labels == UNet2DPlan::Labels::table) plan.classes = *rows;
-}
-
-void read_norms(const Config& config, UNet2DPlan& plan) {
-  plan.activation = activation_from(config, "act_fn");
-  plan.scale_shift = config.choice("resnet_time_scale_shift", "default", {"default", "scale_shift"}) == "scale_shift";
-  plan.eps = config.number("norm_eps", 1e-5);
-  // For these, null and absent differ.
-  plan.groups = config.has("norm_num_groups") ? config.maybe_integer("norm_num_groups") : 32;
-  plan.head_width = config.has("attention_head_dim") ? config.maybe_integer("attention_head_dim") : 8;
-  plan.attn_groups = config.maybe_integer("attn_norm_num_groups");
-  if (plan.groups.value_or(1) < 1) config.unsupported("norm_num_groups", "must be positive");
-  if (plan.attn_groups.value_or(1) < 1) config.unsupported("attn_norm_num_groups", "must be positive");
-  if (plan.head_width.value_or(1) < 1) config.unsupported("attention_head_dim", "must be positive");
-  for (const auto* path : {&plan.down, &plan.up})
-    for (const auto& level : *path)
-      if (!plan.groups && !level.pyramid())
-        config.unsupported("norm_num_groups", "only Skip blocks count their groups themselves");
-}
-
-std::int64_t pyramid_groups(std::int64_t channels) { return std::min<std::int64_t>(channels / 4, 32); }
-
-}  // namespace
-
-std::int64_t UNet2DPlan::groups_of(std::int64_t of_channels) const {
-  return groups.value_or(pyramid_groups(of_channels));
-}
-
-ResBlockPlan UNet2DPlan::res_block(std::int64_t in, std::int64_t out, bool pyramid) const {
-  return {.in = in,
-          .out = out,
-          .time = time_width,
-          .groups = pyramid ? pyramid_groups(in) : groups_of(in),
-          .groups_out = pyramid ? pyramid_groups(out) : groups_of(out),
-          .eps = eps,
-          .activation = activation,
-          .scale_shift = scale_shift,
-          .divisor = pyramid ? std::numbers::sqrt2 : 1};
 }
 
 UNet2DPlan unet2d_plan(const Config& config) {
   UNet2DPlan plan;
-  plan.in_channels = config.integer("in_channels", 3);
-  plan.out_channels = config.integer("out_channels", 3);
-  if (plan.in_channels < 1) config.unsupported("in_channels", "must be positive");
-  if (plan.out_channels < 1) config.unsupported("out_channels", "must be positive");
-  if (const auto size = config.integers("sample_size"); !size.empty()) {
-    if (size.size() > 2 || size[0] < 1 || size.back() < 1)
-      config.unsupported("sample_size", "wants one size, or height and width");
-    plan.height = size[0];
-    plan.width = size.back();
-  }
-  plan.centre = config.flag("center_input_sample", false);
-  plan.layers = config.integer("layers_per_block", 2);
-  if (plan.layers < 1) config.unsupported("layers_per_block", "must be positive");
-  plan.downsample_padding = config.integer("downsample_padding", 1);
-  if (plan.downsample_padding != 0 && plan.downsample_padding != 1)
-    config.unsupported("downsample_padding", "supported: 0, 1");
-  read_levels(config, plan);
+  read_common(config, plan, 3);
+  plan.channels = config.integers("block_out_channels");
+  if (plan.channels.empty()) plan.channels = {224, 448, 672, 896};
+  const auto style = [&](const char* key) {
+    return config.choice(key, "conv", {"conv", "resnet"}) == "conv" ? Style::convolution : Style::residual;
+  };
+  const std::string attn_down = "AttnDownBlock2D", attn_up = "AttnUpBlock2D";
+  plan.down = read_blocks(config, "down_block_types", {"DownBlock2D", attn_down, attn_down, attn_down}, down_names,
+                          style("downsample_type"));
+  plan.up =
+      read_blocks(config, "up_block_types", {attn_up, attn_up, attn_up, "UpBlock2D"}, up_names, style("upsample_type"));
+  connect_levels(config, plan);
+  const std::int64_t layers = positive(config, "layers_per_block", 2);
+  for (auto& level : plan.down) level.layers = layers;
+  for (auto& level : plan.up) level.layers = layers + 1;
+  for (const auto* path : {&plan.down, &plan.up})
+    for (const auto& level : *path) {
+      if (!level.pyramid() && !plan.groups)
+        config.unsupported("norm_num_groups", "only Skip blocks count their groups themselves");
+      for (const char* key : {"in_channels", "out_channels"})
+        if (level.pyramid() && config.integer(key, 3) != 3)
+          config.unsupported(key, "Skip blocks work on images of 3 channels");
+    }
   read_time(config, plan);
-  read_labels(config, plan);
-  read_norms(config, plan);
+  read_labels(config, plan.embedding);
   const std::string mid = "UNetMidBlock2D";
-  plan.mid = !config.is_null("mid_block_type");
   if (config.text("mid_block_type", mid) != mid) config.unsupported("mid_block_type", "supported: " + mid + ", null");
-  plan.mid_attention = config.flag("add_attention", true);
-  plan.mid_divisor = config.number("mid_block_scale_factor", 1);
-  if (plan.mid_divisor == 0) config.unsupported("mid_block_scale_factor", "everything is divided by it");
+  if (config.is_null("mid_block_type")) plan.mid.layers = 0;
+  read_attention(config, plan);
   return plan;
 }
 

@@ -1,8 +1,10 @@
 // Time and labels as one vector.
 #include "nn/unet_embedding.h"
+#include "autodiff/ops/silu.h"
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/rows.h"
+#include "autodiff/ops/silu.h"
 
 namespace costate {
 namespace {

@@ -37,6 +37,9 @@ BOOST_AUTO_TEST_SUITE(nn_families)
 BOOST_AUTO_TEST_CASE(families_are_recognised) {
   BOOST_TEST(family_of(R"({"_class_name": "UNet2DModel"})", {}) == "unet2d");
   BOOST_TEST(family_of(R"({"down_block_types": [], "up_block_types": []})", {}) == "unet2d");
+  BOOST_TEST(family_of(R"({"_class_name": "UNet2DConditionModel"})", {}) == "unet2d_condition");
+  BOOST_TEST(family_of(R"({"_class_name": "AutoencoderKL"})", {}) == "autoencoder_kl");
+  BOOST_TEST(family_of(R"({"_class_name": "DiTTransformer2DModel"})", {}) == "dit");
   BOOST_TEST(family_of("{}", denoiser_keys) == "multiscale_denoiser");
   BOOST_TEST(family_of(R"({"family": "tiny_eps_net"})", {}) == "tiny_eps_net");
 }
@@ -45,8 +48,8 @@ BOOST_AUTO_TEST_CASE(the_unknown_is_refused_by_name) {
   const std::string misspelt = refusal(R"({"family": "unet2"})", {});
   BOOST_TEST(misspelt.find("did you mean unet2d") != std::string::npos, misspelt);
   const std::string other =
-      refusal(R"({"_class_name": "UNet2DConditionModel", "down_block_types": [], "up_block_types": []})", {});
-  BOOST_TEST(other.find("UNet2DConditionModel") != std::string::npos, other);
+      refusal(R"({"_class_name": "UNet3DConditionModel", "down_block_types": [], "up_block_types": []})", {});
+  BOOST_TEST(other.find("UNet3DConditionModel") != std::string::npos, other);
   BOOST_TEST(other.find("multiscale_denoiser") != std::string::npos, other);
   BOOST_TEST(refusal("{}", {{"fc.weight", {3, 3}}}).find("fc.weight") != std::string::npos);
 }

@@ -87,9 +87,9 @@ Inputs noise_inputs(const Model& model, std::uint64_t seed, std::int64_t rows) {
   in.x = noise(s.input);
   in.t.assign(static_cast<std::size_t>(rows), model.schedule->t_max / 2);
   if (s.z.rank() > 0 && !(s.classes > 0 && s.z.rank() == 1)) in.z = noise(s.z);
-  if (s.classes > 0) in.classes = Tensor::zeros({rows}, DType::i32);
+  if (s.classes > 0 || (s.any_label && s.z.rank() != 1)) in.classes = Tensor::zeros({rows}, DType::i32);
   for (const auto& each : s.extra)
-    if (each.required) in.extra[each.name] = noise(each.shape);
+    if (each.required) in.extra[each.name] = noise(each.usual.rank() > 0 ? each.usual : each.shape);
   derive_level(in, model);
   return in;
 }

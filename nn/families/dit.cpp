@@ -1,0 +1,168 @@
+// Family dit: diffusers' DiTTransformer2DModel, the class-conditional diffusion transformer with adaLN-Zero blocks (Peebles & Xie
+// 2023, arXiv:2212.09748). Every block embeds time and label by itself.
+#include <cmath>
+
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/permute.h"
+#include "autodiff/ops/rows.h"
+#include "nn/conv2d.h"
+#include "nn/family.h"
+#include "nn/feed_forward.h"
+#include "nn/layer_norm.h"
+#include "nn/time_embedding.h"
+#include "nn/token_attention.h"
+
+namespace costate {
+namespace {
+
+constexpr std::int64_t time_features = 256;
+constexpr double adaptive_eps = 1e-6;
+
+/// Rows (n, parts * width) as `parts` tensors (n, 1, width).
+Tensors split_rows(const Tensor& rows, std::int64_t parts) {
+  const std::int64_t width = rows.dim(1) / parts;
+  Tensors all;
+  for (std::int64_t i = 0; i < parts; ++i)
+    all.push_back(reshape(slice(rows, 1, i * width, width), {rows.dim(0), 1, width}));
+  return all;
+}
+
+/// x (1 + scale) + shift
+Tensor modulate(const Tensor& x, const Tensor& shift, const Tensor& scale) { return x * (scale + 1) + shift; }
+
+struct DiTBlock {
+  TimeEmbedding timestep_embedder;
+  Tensor label_table;  ///< (labels, width)
+  Linear modulation;   ///< to six rows
+  TokenAttention attn1;
+  LayerNorm norm3;
+  FeedForward ff;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("norm1.emb.timestep_embedder", self.timestep_embedder);
+    visit("norm1.emb.class_embedder.embedding_table.weight", self.label_table);
+    visit("norm1.linear", self.modulation);
+    visit("attn1", self.attn1);
+    visit("norm3", self.norm3);
+    visit("ff", self.ff);
+  }
+
+  /// (n, width)
+  [[nodiscard]] Tensor condition(const Tensor& time, const Tensor& classes) const {
+    return timestep_embedder(time) + gather_rows(label_table, classes);
+  }
+  [[nodiscard]] Tensor operator()(Tensor x, const Tensor& time, const Tensor& classes) const {
+    const Tensors m = split_rows(modulation(silu(condition(time, classes))), 6);
+    const Tensor h = modulate(LayerNorm::plain(x, adaptive_eps), m[0], m[1]);
+    x = x + m[2] * attn1(h, h);
+    return x + m[5] * ff(modulate(norm3(x), m[3], m[4]));
+  }
+};
+
+struct DiT {
+  Conv2d patches;
+  std::vector<DiTBlock> blocks;
+  Linear proj_out_1, proj_out_2;
+  std::int64_t sample_size = 0, patch = 1, classes = 0;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("pos_embed.proj", self.patches);
+    visit("transformer_blocks", self.blocks);
+    visit("proj_out_1", self.proj_out_1);
+    visit("proj_out_2", self.proj_out_2);
+  }
+
+  [[nodiscard]] std::int64_t width() const { return patches.weight.dim(3); }
+
+  /// The fixed table (1, h w, width): the first half of a row from the column, the second from the row, in units of the trained
+  /// grid.
+  [[nodiscard]] Tensor positions(std::int64_t h, std::int64_t w, DType dtype) const {
+    const auto base = static_cast<double>(sample_size / patch);
+    std::vector<double> columns, rows;
+    for (std::int64_t i = 0; i < h * w; ++i) {
+      columns.push_back(static_cast<double>(i % w) / (static_cast<double>(w) / base));
+      rows.push_back(static_cast<double>(i / w) / (static_cast<double>(h) / base));
+    }
+    const auto waves = [&](const std::vector<double>& at) { return sinusoids(at, width() / 2, false, 0, dtype); };
+    return reshape(concat({waves(columns), waves(rows)}, 1), {1, h * w, width()});
+  }
+
+  /// x (n, s, s, channels), t a row, labels -> (n, s, s, out channels)
+  [[nodiscard]] Tensor operator()(const Inputs& in) const {
+    const Tensor& x = in.x;
+    require(x.rank() == 4 && x.dim(1) == x.dim(2) && x.dim(1) % patch == 0 && x.dim(3) == patches.weight.dim(2),
+            "dit: wants square x (n, s, s, {}) with s divisible by {}, got {}", patches.weight.dim(2), patch,
+            x.shape());
+    require(in.classes.defined() && in.classes.shape() == Shape{x.dim(0)}, "dit: wants a label (class) for each row");
+    require(!in.z.defined(), "dit: takes labels, no z: every block has a table of its own");
+    for (const double label : in.classes.to_vector())
+      require(label >= 0 && label < static_cast<double>(classes), "dit: label {} is outside 0 to {}", label,
+              classes - 1);
+    const std::int64_t n = x.dim(0), side = x.dim(1) / patch;
+    const Tensor time = sinusoids(per_row("times", in.t, n), time_features, true, 1, x.dtype());
+    Tensor h = reshape(patches(x), {n, side * side, width()}) + positions(side, side, x.dtype());
+    for (const auto& block : blocks) h = block(h, time, in.classes);
+    const Tensors m = split_rows(proj_out_1(silu(blocks.front().condition(time, in.classes))), 2);
+    h = proj_out_2(modulate(LayerNorm::plain(h, adaptive_eps), m[0], m[1]));
+    const std::int64_t channels = h.dim(2) / (patch * patch);  // a token is (row, column, channel)
+    h = permute(reshape(h, {n * side, side, patch, patch * channels}), {0, 2, 1, 3});
+    return reshape(h, {n, side * patch, side * patch, channels});
+  }
+
+  [[nodiscard]] Signature signature() const {
+    Signature s;
+    s.input = {sample_size, sample_size, patches.weight.dim(2)};
+    s.out_channels = proj_out_2.weight.dim(1) / (patch * patch);
+    s.classes = classes;
+    s.summary = fmt::format("diffusion transformer, {} blocks of width {}, patches of {} x {}", blocks.size(), width(),
+                            patch, patch);
+    return s;
+  }
+};
+
+DiT make(const Config& c) {
+  const auto positive = [&](const char* key, std::int64_t otherwise) {
+    const std::int64_t value = c.integer(key, otherwise);
+    if (value < 1) c.unsupported(key, "must be positive");
+    return value;
+  };
+  static_cast<void>(c.choice("norm_type", "ada_norm_zero", {"ada_norm_zero"}));
+  const std::int64_t heads = positive("num_attention_heads", 16), head_width = positive("attention_head_dim", 72),
+                     width = heads * head_width, in = positive("in_channels", 4), out = positive("out_channels", in);
+  if (width % 4 != 0) c.unsupported("attention_head_dim", "the position table wants a width divisible by 4");
+  DiT m;
+  m.sample_size = positive("sample_size", 32);
+  m.patch = positive("patch_size", 2);
+  if (m.sample_size % m.patch != 0) c.unsupported("patch_size", "must divide sample_size");
+  if (c.is_null("num_embeds_ada_norm")) c.unsupported("num_embeds_ada_norm", "adaLN-Zero wants the number of labels");
+  m.classes = positive("num_embeds_ada_norm", 1000) + 1;  // the last row is "no label"
+  m.patches = Conv2d(in, width, m.patch, {.stride_h = m.patch, .stride_w = m.patch});
+  DiTBlock block;
+  block.timestep_embedder = TimeEmbedding(time_features, width);
+  block.label_table = parameter({m.classes, width});
+  block.modulation = Linear(width, 6 * width);
+  block.attn1 = TokenAttention(width, width, heads, head_width, c.flag("attention_bias", true));
+  block.norm3 = LayerNorm(width, c.number("norm_eps", 1e-5));
+  if (!c.flag("norm_elementwise_affine", false)) block.norm3.weight = block.norm3.bias = Tensor();
+  block.ff = FeedForward(width, FeedForward::kind_from(c, "activation_fn", "gelu-approximate"));
+  m.blocks.assign(static_cast<std::size_t>(positive("num_layers", 28)), block);
+  m.proj_out_1 = Linear(width, 2 * width);
+  m.proj_out_2 = Linear(width, m.patch * m.patch * out);
+  return m;
+}
+
+}  // namespace
+
+Family dit_family() {
+  return {"dit", "diffusion transformer with adaLN-Zero blocks: diffusers' DiTTransformer2DModel",
+          [](const Config& config, const KeyShapes&) -> std::string {
+            const std::string name = config.text("_class_name", "");
+            const bool old = name == "Transformer2DModel" && config.text("norm_type", "") == "ada_norm_zero";
+            return name == "DiTTransformer2DModel" || old ? "_class_name = " + name : "";
+          },
+          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<DiT>>(make(config));
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,62 @@
+// The two-layer network after attention, wide in the middle, in the kinds that diffusers names.
+#pragma once
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/gelu.h"
+#include "autodiff/ops/sigmoid.h"
+#include "autodiff/ops/silu.h"
+#include "autodiff/ops/slice.h"
+#include "core/config.h"
+#include "nn/linear.h"
+
+namespace costate {
+
+struct FeedForward {
+  enum class Kind {
+    geglu,         ///< first half of the wide layer times the GELU of the second (Shazeer 2020, arXiv:2002.05202)
+    swiglu,        ///< the same with SiLU
+    gelu,          ///< exact
+    gelu_tanh,     ///< its tanh approximation
+    gelu_sigmoid,  ///< x sigmoid(1.702 x)
+    silu,
+  };
+
+  Linear in, out;
+  Kind kind = Kind::geglu;
+
+  FeedForward() = default;
+  FeedForward(std::int64_t width, Kind of)
+      : in(width, (of == Kind::geglu || of == Kind::swiglu ? 8 : 4) * width), out(4 * width, width), kind(of) {}
+
+  static void fields(auto& self, auto&& visit) {
+    visit("net.0.proj", self.in);
+    visit("net.2", self.out);
+  }
+
+  /// (..., width) -> the same
+  [[nodiscard]] Tensor operator()(const Tensor& x) const { return out(activated(in(x))); }
+
+  static Kind kind_from(const Config& config, const std::string& key, const std::string& otherwise) {
+    const std::string name = config.choice(
+        key, otherwise, {"geglu", "swiglu", "gelu", "gelu-approximate", "geglu-approximate", "linear-silu"});
+    return name == "geglu"               ? Kind::geglu
+           : name == "swiglu"            ? Kind::swiglu
+           : name == "gelu"              ? Kind::gelu
+           : name == "gelu-approximate"  ? Kind::gelu_tanh
+           : name == "geglu-approximate" ? Kind::gelu_sigmoid
+                                         : Kind::silu;
+  }
+
+ private:
+  [[nodiscard]] Tensor activated(const Tensor& h) const {
+    if (kind == Kind::gelu) return gelu(h);
+    if (kind == Kind::gelu_tanh) return gelu_tanh(h);
+    if (kind == Kind::gelu_sigmoid) return h * sigmoid(1.702 * h);
+    if (kind == Kind::silu) return silu(h);
+    const std::int64_t half = h.dim(-1) / 2;
+    const Tensor gate = slice(h, -1, half, half);
+    return slice(h, -1, 0, half) * (kind == Kind::geglu ? gelu(gate) : silu(gate));
+  }
+};
+
+}  // namespace costate
