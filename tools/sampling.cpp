@@ -51,7 +51,8 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
-  a.option("--start", start, "x_T (n,...), and if there noise (k,n,...), class, z, z_null, guidance (k)", "FILE.h5");
+  a.option("--start", start,
+           "x_T (n,...), and if there noise (k,n,...), class, z, z_null, guidance (k), further inputs", "FILE.h5");
 }
 
 Grid read_grid(const std::string& file) {
@@ -102,6 +103,10 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
   start_class_ = optional_dataset(start, "class");
   start_z_ = optional_dataset(start, "z");
   start_z_null_ = optional_dataset(start, "z_null");
+  if (!model.is_exact())
+    for (const auto& each : model.network->signature().extra)
+      for (const std::string& name : {each.name, each.name + "_null"})
+        if (start.contains(name)) start_extra_[name] = start.read(name);
   start_guidance_ = optional_dataset(start, "guidance");
 }
 
@@ -116,7 +121,10 @@ Tensor Run::from_start(const std::string& name) const {
 
 Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
   if (start_x_T_.defined()) return rows_of(start_x_T_, first, rows);
-  const Tensor noise = normal_noise(seed_, static_cast<std::uint64_t>(first), rows, start_step, model_.sample_shape());
+  const Shape shape = model_.sample_shape();
+  require(shape.size() > 0, "{}: its files do not say how large samples are, {}; give x_T in --start", model_.name,
+          shape);
+  const Tensor noise = normal_noise(seed_, static_cast<std::uint64_t>(first), rows, start_step, shape);
   // The first level's own scale: sqrt(alpha^2 var + sigma^2) is the prior's where alpha is small, sigma where alpha is 1.
   const double std = model_.schedule->prior_std() == 1 ? 1 : grid_.front().sigma;
   return model_.prior_mean == 0 ? scale(noise, std) : add_scalar(scale(noise, std), model_.prior_mean);
@@ -131,7 +139,15 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   if (start_z_.defined()) c.z = rows_of(start_z_, first, rows);
   if (start_z_null_.defined()) c.z_null = start_z_null_;
   if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
-  if (c.z.defined()) return c;
+  for (const auto& each : s.extra) {
+    if (const auto at = start_extra_.find(each.name); at != start_extra_.end())
+      c.extra[each.name] = rows_of(at->second, first, rows);
+    if (const auto at = start_extra_.find(each.name + "_null"); at != start_extra_.end())
+      c.extra_null[each.name] = at->second;
+    require(!each.required || c.extra.count(each.name) != 0, "{}: also takes {} (n, ...) of {}; give it in --start",
+            model_.name, each.name, each.shape);
+  }
+  if (c.z.defined() && s.z.rank() == 1) return c;  // a row in place of a label
   if (!options_.classes.empty())
     c.classes = repeat_labels(integer_list("--class", options_.classes), first, rows);
   else if (start_class_.defined())

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits>
+#include <map>
 
 #include "io/hdf5.h"
 #include "solvers/sampler.h"
@@ -47,6 +48,7 @@ class Run {
   Grid grid_;
   Stepper stepper_;
   Tensor start_x_T_, start_noise_, start_class_, start_z_, start_z_null_, start_guidance_;
+  std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null
 };
 
 /// A grid file's levels: `grid` (k, 3) with columns t, alpha, sigma, or grid_t, grid_alpha, grid_sigma.

@@ -14,6 +14,7 @@
 #include "io/png.h"
 #include "solvers/adjoint.h"
 #include "tools/gradients_file.h"
+#include "tools/model/latent.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
 
@@ -43,6 +44,12 @@ Asked parse_wrt(const std::string& text) {
       throw UsageError("--wrt " + word + ": there are x_T, z and theta");
   }
   return a;
+}
+
+/// A loss of the samples as one of what they decode to, where that is what w weighs.
+Loss of_pixels(const Loss& loss, const std::optional<LatentSpace>& space, const Tensor& w) {
+  if (!space || (w.defined() && w.dim(-1) == space->gain.dim(0))) return loss;
+  return [loss, space](const Tensor& x_0) { return loss(space->decode(x_0)); };
 }
 
 /// <w, x_0> with w from the start file, or one of the named losses.
@@ -88,7 +95,8 @@ class Job {
     conditioned_ = make_conditioned(model_, condition_, run_.count(), run_.grid());
     const Tensor w = run_.from_start("w");
     has_w_ = w.defined();
-    loss_ = as_usage([&] { return make_loss(o.loss, w); });
+    space_ = latent_space(model_);
+    loss_ = of_pixels(as_usage([&] { return make_loss(o.loss, w); }), space_, w);
     for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
   }
 
@@ -181,11 +189,12 @@ class Job {
   void write_h5(const std::string& file, const Entry& e) const {
     Hdf5Writer out = result_file(file, o_.common);
     out.write("x_0", e.gradient.x_0);
+    if (space_) out.write("pixels", space_->decode(e.gradient.x_0));
     out.write("loss", Tensor::from({e.gradient.loss}, {}));
     if (asked_.x_T) out.write("g_x_T", e.gradient.x_T);
     if (asked_.z) {
       for (std::size_t i = 0; i < conditioned_.first_theta; ++i)
-        out.write("g_" + conditioned_.names[i], e.gradient.p[i]);
+        if (e.gradient.p[i].defined()) out.write("g_" + conditioned_.names[i], e.gradient.p[i]);
     }
     if (asked_.theta) write_theta_gradients(out, model_, e.theta);
     out.attribute("", "adjoint", e.adjoint);
@@ -212,6 +221,7 @@ class Job {
   std::vector<const Adjoint*> adjoints_;
   Condition condition_;
   Conditioned conditioned_;
+  std::optional<LatentSpace> space_;  // of a latent pipeline: losses are of the pixels, unless w weighs latents
   Loss loss_;
   bool has_w_ = false;  // the start file brings the weights of the loss
   std::vector<Entry> entries_;

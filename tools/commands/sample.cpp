@@ -9,6 +9,7 @@
 #include "autodiff/ops/reshape.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
+#include "tools/model/latent.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
 
@@ -31,12 +32,13 @@ void count_evaluations(Denoiser& d, std::int64_t& count) {
 }
 
 struct Samples {
-  Tensor x_0;         // (n, ...)
+  Tensor x_0;         // (n, ...); of a latent pipeline, the pixels
+  Tensor latents;     // what they were decoded from
   Tensor trajectory;  // (levels, n, ...) if asked for
   std::int64_t nfe = 0;
 };
 
-Samples draw(const Options& o, const Model& model, const Run& run) {
+Samples draw(const Options& o, const Model& model, const Run& run, const std::optional<LatentSpace>& space) {
   const std::int64_t n = run.count(), batch = std::min(o.batch, n),
                      levels = static_cast<std::int64_t>(run.grid().size());
   const Progress progress = o.common.progress("sampling");
@@ -59,6 +61,10 @@ Samples draw(const Options& o, const Model& model, const Run& run) {
     steps_before += levels - 1;
   }
   result.x_0 = concat(parts, 0);
+  if (space) {
+    result.latents = result.x_0;
+    result.x_0 = space->decode(result.latents);
+  }
   Tensors rows;
   for (const auto& level : states) {
     const Tensor x = concat(level, 0);
@@ -71,6 +77,7 @@ Samples draw(const Options& o, const Model& model, const Run& run) {
 void write_h5(const std::string& file, const Options& o, const Run& run, const Samples& s) {
   Hdf5Writer out = result_file(file, o.common);
   out.write("x", s.trajectory.defined() ? s.trajectory : s.x_0);
+  if (s.latents.defined()) out.write("latents", s.latents);
   std::vector<double> t, s_hat;
   for (const Level& l : run.grid()) t.push_back(l.t), s_hat.push_back(l.s());
   const Shape levels{static_cast<std::int64_t>(t.size())};
@@ -86,9 +93,11 @@ void run_sample(const Options& o) {
   if (o.batch < 1) throw UsageError(fmt::format("--batch {}: give at least one", o.batch));
   const Model model = o.common.load();
   const Run run(o.sampling, o.common, model);
-  for (const auto& file : o.common.outputs(".png")) require_images(model, file);
+  const auto space = latent_space(model);
+  for (const auto& file : o.common.outputs(".png"))
+    if (!space) require_images(model, file);
   const auto start = std::chrono::steady_clock::now();
-  const Samples s = draw(o, model, run);
+  const Samples s = draw(o, model, run, space);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, s);
   // A class-conditional model's classes stand in columns, everything else in a square.
@@ -101,7 +110,7 @@ void run_sample(const Options& o) {
                              : static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(run.count()))));
   columns = std::clamp<std::int64_t>(columns, 1, run.count());
   for (const auto& file : o.common.outputs(".png")) {
-    const auto width = model.sample_shape()[1];
+    const auto width = s.x_0.dim(2);
     write_png(file, tile(to_picture(s.x_0, model), static_cast<int>(columns), 2,
                          static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
   }
@@ -140,7 +149,7 @@ Command sample_command() {
         o->sampling.declare(a, 16, 25);
         a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");
         a.option("--columns", o->columns, "columns of the picture [one a class, or a square]");
-        a.flag("--trajectory", o->trajectory, "write every state: x (steps + 1, n, ...)");
+        a.flag("--trajectory", o->trajectory, "write every state: x (steps + 1, n, ...), latents of a latent model");
         return [o] { run_sample(*o); };
       }};
 }

@@ -13,16 +13,36 @@
 namespace costate {
 namespace {
 
-/// One evaluation of the network on x (n, ...) with condition rows z (or none).
-Tensor evaluate(const Network& network, const Tensor& x, const Level& at, const Tensor& z) {
+/// What a network is told besides x and the level: labels, and tensors by name.
+struct Told {
+  Tensor classes;
+  std::vector<std::string> names;
+  Tensors values;
+
+  void add(const std::string& name, const Tensor& value) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  /// Where `name` stands, or -1.
+  [[nodiscard]] std::ptrdiff_t find(const std::string& name) const {
+    const auto at = std::find(names.begin(), names.end(), name);
+    return at == names.end() ? -1 : at - names.begin();
+  }
+};
+
+/// One evaluation of the network on x (n, ...). Of an output with twice the channels of x the second half is the learned variance,
+/// which deterministic samplers do not ask for.
+Tensor evaluate(const Network& network, const Tensor& x, const Level& at, const Told& told) {
   const auto n = static_cast<std::size_t>(x.dim(0));
   Inputs in;
   in.x = x;
   in.t.assign(n, at.t);
   in.alpha.assign(n, at.alpha);
   in.sigma.assign(n, at.sigma);
-  in.z = z;
-  return network(in);
+  in.classes = told.classes;
+  for (std::size_t i = 0; i < told.names.size(); ++i) input(in, told.names[i]) = told.values[i];
+  const Tensor y = network(in);
+  return y.dim(-1) == 2 * x.dim(-1) ? slice(y, -1, 0, x.dim(-1)) : y;
 }
 
 /// The weight of guidance at each level: one number, or one a level of the grid.
@@ -39,26 +59,45 @@ std::function<double(const Level&)> guidance_of(const Condition& c, const Grid& 
   };
 }
 
-/// p = {z?, z_null?, weights...}
-Net network_net(const Model& model, bool has_z, bool has_null, std::function<double(const Level&)> guidance) {
-  const auto base = model.network;
-  return [=](const Tensor& x, const Level& at, const Tensors& p) {
-    const std::size_t first = (has_z ? 1U : 0U) + (has_null ? 1U : 0U);
-    const auto network = base->with(Tensors(p.begin() + static_cast<std::ptrdiff_t>(first), p.end()));
-    if (!has_null) return evaluate(*network, x, at, has_z ? p[0] : Tensor());
-    // Both halves as one batch: rows are independent, so their bits are those of two calls.
+/// The condition and, below it, what replaces it in the other half of guidance: as one batch, since rows are independent and
+/// their bits are those of two calls.
+Told both_halves(const Told& told, const Told& null, std::int64_t n) {
+  const auto below = [n](const Tensor& a, const Tensor& b) {
+    return concat({a, broadcast_to(b, b.shape().with(0, n))}, 0);
+  };
+  Told both;
+  if (told.classes.defined()) both.classes = below(told.classes, null.classes);
+  for (std::size_t i = 0; i < told.names.size(); ++i) {
+    const auto at = null.find(told.names[i]);
+    both.add(told.names[i], below(told.values[i], at < 0 ? told.values[i] : null.values[static_cast<std::size_t>(at)]));
+  }
+  return both;
+}
+
+/// p = {told, null, weights ...}
+Net network_net(const Model& model, const Told& told, const Told& null, std::function<double(const Level&)> guidance) {
+  return [base = model.network, told, null, guidance](const Tensor& x, const Level& at, const Tensors& p) {
+    Told with = told, without = null;
+    const auto middle = p.begin() + static_cast<std::ptrdiff_t>(with.values.size()),
+               rest = middle + static_cast<std::ptrdiff_t>(without.values.size());
+    with.values.assign(p.begin(), middle);
+    without.values.assign(middle, rest);
+    const auto network = base->with(Tensors(rest, p.end()));
+    if (without.names.empty() && !without.classes.defined()) return evaluate(*network, x, at, with);
     const std::int64_t n = x.dim(0);
-    const Tensor both = concat({p[0], broadcast_to(p[1], p[1].shape().with(0, n))}, 0);
-    const Tensor y = evaluate(*network, concat({x, x}, 0), at, both);
+    const Tensor y = evaluate(*network, concat({x, x}, 0), at, both_halves(with, without, n));
     const double w = guidance(at);
     return lincomb(w, slice(y, 0, 0, n), 1 - w, slice(y, 0, n, n));
   };
 }
 
+/// Is z the embedding of a label, which may be given in its place?
+bool labels_become_z(const Signature& s) { return s.z.rank() == 1 && (s.classes > 0 || s.any_label); }
+
 void check_condition(const Model& model, const Condition& c, std::int64_t rows) {
   const Signature s = model.network->signature();
   if (c.classes.defined()) {
-    require(s.classes > 0 || s.z.rank() > 0, "{}: takes no class; leave --class out", model.name);
+    require(s.classes > 0 || s.any_label, "{}: takes no class; leave --class out", model.name);
     require(c.classes.shape() == Shape{rows}, "class: {} labels for {} samples", c.classes.size(), rows);
     for (std::int64_t i = 0; s.classes > 0 && i < rows; ++i) {  // labels that are embedded like a time have no bound
       const auto label = c.classes.data<std::int32_t>()[i];
@@ -70,15 +109,17 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
     require(c.z.rank() == s.z.rank() + 1 && c.z.dim(0) == rows, "z: shape {} for {} samples of condition {}",
             c.z.shape(), rows, s.z);
   }
-  require(c.classes.defined() || c.z.defined() || s.z.rank() == 0, "{}: is conditional; give it a class or z",
-          model.name);
+  const bool has_z = c.z.defined() || (c.classes.defined() && labels_become_z(s));
+  require(has_z || s.z.rank() == 0, "{}: is conditional; give it {}z{}", model.name,
+          labels_become_z(s) ? "a class or " : "", s.z.rank() == 2 ? " (tokens, in the --start file)" : "");
+  require(c.classes.defined() || has_z || (s.classes == 0 && !s.any_label), "{}: wants a class", model.name);
 }
 
 }  // namespace
 
 Wanted Conditioned::wanted(bool z, bool theta) const {
   Wanted w(p.size());
-  for (std::size_t i = 0; i < p.size(); ++i) w[i] = i < first_theta ? z : theta && differentiable[i];
+  for (std::size_t i = 0; i < p.size(); ++i) w[i] = differentiable[i] && (i < first_theta ? z : theta);
   return w;
 }
 
@@ -92,17 +133,40 @@ Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, 
 
 namespace {
 
-/// {z, z_null}: the rows that the condition stands for, from the network's own table where they come from labels.
-std::pair<Tensor, Tensor> condition_rows(const Network& network, const Condition& c, bool guided, DType dtype) {
-  Tensor z = c.z.defined() ? cast(c.z, dtype) : c.classes.defined() ? network.embed_classes(c.classes) : Tensor();
-  Tensor z_null;
-  if (guided && c.z_null.defined())
-    z_null = cast(c.z_null, dtype);
-  else if (guided && network.signature().classes == 0)
-    fail("guidance: the network has no label table to take \"no class\" from; give z_null");
-  else if (guided)
-    z_null = network.embed_classes(Tensor::full({1}, static_cast<double>(network.signature().classes - 1), DType::i32));
-  return {z, z_null};
+/// What the network is told with the condition: from labels, rows of the network's own table where z stands for them.
+Told told_of(const Network& network, const Condition& c, DType dtype) {
+  Told told;
+  const bool rows = labels_become_z(network.signature());
+  if (c.z.defined())
+    told.add("z", cast(c.z, dtype));
+  else if (c.classes.defined() && rows)
+    told.add("z", network.embed_classes(c.classes));
+  if (!rows) told.classes = c.classes;
+  for (const auto& [name, value] : c.extra) told.add(name, is_floating(value.dtype()) ? cast(value, dtype) : value);
+  return told;
+}
+
+/// And without it.
+Told null_of(const Network& network, const Condition& c, DType dtype) {
+  const Signature s = network.signature();
+  Told null;
+  const Tensor no_class = s.classes > 0 ? Tensor::full({1}, static_cast<double>(s.classes - 1), DType::i32) : Tensor();
+  if (c.z_null.defined())
+    null.add("z", cast(c.z_null, dtype));
+  else if (labels_become_z(s) && s.classes > 0)
+    null.add("z", network.embed_classes(no_class));
+  else
+    require(s.z.rank() == 0, "guidance: the network has no label table to take \"no class\" from; give z_null");
+  if (!labels_become_z(s) && c.classes.defined()) null.classes = s.classes > 0 ? no_class : c.classes;
+  for (const auto& [name, value] : c.extra_null) null.add(name, cast(value, dtype));
+  return null;
+}
+
+/// Masks and numbers that become sinusoids have no gradient.
+bool is_differentiable(const Signature& s, const std::string& name) {
+  for (const auto& each : s.extra)
+    if (each.name == name || each.name + "_null" == name) return each.differentiable;
+  return true;
 }
 
 bool is_guided(const Condition& c) { return !c.guidance_steps.empty() || c.guidance != 1; }
@@ -126,18 +190,21 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   const bool guided = is_guided(c);
   require(!guided || c.classes.defined() || c.z.defined(),
           "guidance: {} takes no condition, so there is nothing to guide by", model.name);
-  const auto [z, z_null] = condition_rows(*model.network, c, guided, model.dtype);
-  if (z.defined()) out.p.push_back(z), out.names.emplace_back("z");
-  if (z_null.defined()) out.p.push_back(z_null), out.names.emplace_back("z_null");
+  const Told told = told_of(*model.network, c, model.dtype);
+  const Told null = guided ? null_of(*model.network, c, model.dtype) : Told();
+  out.p = told.values;
+  out.names = told.names;
+  out.p.insert(out.p.end(), null.values.begin(), null.values.end());
+  for (const auto& name : null.names) out.names.push_back(name + "_null");
   out.first_theta = out.p.size();
-  out.differentiable.assign(out.p.size(), true);
+  for (const auto& name : out.names) out.differentiable.push_back(is_differentiable(model.network->signature(), name));
   const auto parameters = model.network->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     out.p.push_back(parameters[i].value);
     out.names.push_back(model.keys[i]);
     out.differentiable.push_back(!parameters[i].buffer);
   }
-  out.denoiser.net = network_net(model, z.defined(), z_null.defined(), guidance_of(c, grid));
+  out.denoiser.net = network_net(model, told, null, guidance_of(c, grid));
   return out;
 }
 
@@ -145,13 +212,17 @@ Tensors total_theta_gradient(const Model& model, const Condition& condition, con
                              const Tensors& gradient_p) {
   const auto at = static_cast<std::ptrdiff_t>(c.first_theta);
   Tensors theta(gradient_p.begin() + at, gradient_p.end());
-  if (model.is_exact() || !condition.classes.defined() || c.first_theta == 0) return theta;
+  const bool linked = !model.is_exact() && condition.classes.defined() && labels_become_z(model.network->signature());
+  if (!linked || c.first_theta == 0) return theta;
   const Tensors values(c.p.begin() + at, c.p.end());
   const Wanted wanted(c.differentiable.begin() + at, c.differentiable.end());
   const auto rows = [&](const Tensors& weights) {
-    const auto [z, z_null] =
-        condition_rows(*model.network->with(weights), condition, is_guided(condition), model.dtype);
-    return z_null.defined() ? Tensors{z, z_null} : Tensors{z};
+    const auto network = model.network->with(weights);
+    Tensors all = told_of(*network, condition, model.dtype).values;
+    if (!is_guided(condition)) return all;
+    const Tensors null = null_of(*network, condition, model.dtype).values;
+    all.insert(all.end(), null.begin(), null.end());
+    return all;
   };
   const Tensors g(gradient_p.begin(), gradient_p.begin() + at);
   const Tensors through = vjp(rows, values, wanted).pull_once(g);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,24 +15,26 @@ namespace costate {
 /// What samples are conditioned on. Leave everything out for an unconditional model.
 struct Condition {
   Tensor classes;  ///< (n) i32 labels
-  Tensor z;        ///< (n, ...) embedding rows, in place of classes
-  Tensor z_null;   ///< (1, ...) "no class" row; default: the last row of the label table
+  Tensor z;        ///< (n, ...) embedding rows in place of classes, or what the network calls z: tokens of text ...
+  Tensor z_null;   ///< (1, ...) or (n, ...): z without the condition; default: the last row of the label table
+  /// Further inputs by the network's names for them, and what some are without the condition; the others stay the same.
+  std::map<std::string, Tensor> extra, extra_null;
   /// Classifier-free guidance: eps_null + w (eps_z - eps_null); w = 1 is conditional only and costs one evaluation instead of two.
   double guidance = 1;
   std::vector<double>
       guidance_steps;  ///< one w for each level of the grid that is evaluated, if it changes; overrides `guidance`
 };
 
-/// The differentiable parameters are, in this order: z and z_null as far as the condition has them, then the network's (or the
-/// exact problem's) own.
+/// The differentiable parameters are, in this order: z and further inputs, the same without the condition ("..._null"), as far as
+/// there are any, then the network's (or the exact problem's) own.
 struct Conditioned {
   Denoiser denoiser;
   Tensors p;
-  std::vector<std::string> names;  ///< of p: "z", "z_null", then keys as in the file
+  std::vector<std::string> names;  ///< of p: "z", "text_embeds" ..., "z_null" ..., then keys as in the file
   std::size_t first_theta = 0;     ///< where the network's own begin
   Wanted differentiable;           ///< false for buffers
 
-  /// Flags for gradients in z, in theta, or both.
+  /// Flags for gradients in z (and further inputs), in theta, or both.
   [[nodiscard]] Wanted wanted(bool z, bool theta) const;
 };
 

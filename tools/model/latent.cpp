@@ -1,0 +1,45 @@
+// Finding and running the decoder of a latent pipeline.
+#include "tools/model/latent.h"
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/slice.h"
+
+namespace costate {
+
+Tensor LatentSpace::decode(const Tensor& latents) const {
+  const Shape channels{1, 1, 1, latents.dim(-1)};
+  require(latents.rank() == 4 && gain.dim(0) == channels[3], "decode: latents {} for an autoencoder of {} channels",
+          latents.shape(), gain.dim(0));
+  Tensors pictures;
+  for (std::int64_t i = 0; i < latents.dim(0); ++i) {
+    Inputs in;
+    in.x = cast(slice(latents, 0, i, 1) * reshape(gain, channels) + reshape(offset, channels), dtype);
+    pictures.push_back(cast((*decoder)(in), DType::f64));
+  }
+  return concat(pictures, 0);
+}
+
+std::optional<LatentSpace> latent_space(const Model& model) {
+  const auto folder = model.file.parent_path().parent_path() / "vae";
+  if (model.is_exact() || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
+  const Model vae = load_model(folder.string(), {.dtype = model.dtype});
+  LatentSpace space{.decoder = vae.network->part("decode"), .gain = {}, .offset = {}, .dtype = model.dtype};
+  const std::int64_t channels = space.decoder->signature().input[-1];
+  require(channels == model.sample_shape()[-1], "{}: decodes latents of {} channels, {} has {}", folder.string(),
+          channels, model.name, model.sample_shape()[-1]);
+  // diffusers: latents / scaling_factor + shift_factor, or latents std / scaling_factor + mean, channel by channel.
+  const double scale = vae.config.number("scaling_factor", 0.18215);
+  if (scale == 0) vae.config.unsupported("scaling_factor", "latents are divided by it");
+  auto mean = vae.config.numbers("latents_mean"), std = vae.config.numbers("latents_std");
+  if (mean.empty()) mean.assign(static_cast<std::size_t>(channels), vae.config.number("shift_factor", 0));
+  if (std.empty()) std.assign(static_cast<std::size_t>(channels), 1);
+  for (auto& each : std) each /= scale;
+  space.gain = Tensor::from(std, {channels});
+  space.offset = Tensor::from(mean, {channels});
+  return space;
+}
+
+}  // namespace costate

@@ -1,0 +1,23 @@
+// The pixels behind the samples of a latent model: the autoencoder that lies in its pipeline's folder.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "tools/model/model.h"
+
+namespace costate {
+
+struct LatentSpace {
+  std::shared_ptr<const Network> decoder;
+  Tensor gain, offset;  ///< (channels): the decoder reads latents * gain + offset
+  DType dtype = DType::f32;
+
+  /// (n, h, w, channels) f64 to pixels (n, H, W, 3) f64, one sample after the other: differentiable, and its memory is one sample's.
+  [[nodiscard]] Tensor decode(const Tensor& latents) const;
+};
+
+/// From vae/ beside the model's folder; nothing where there is none or the model is none of a pipeline.
+std::optional<LatentSpace> latent_space(const Model& model);
+
+}  // namespace costate
