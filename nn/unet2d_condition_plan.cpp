@@ -27,7 +27,7 @@ const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
 /// One entry a level, from one for all or a list of as many.
 template <class T>
 std::vector<T> each_level(const Config& config, const std::string& key, std::vector<T> given, std::size_t levels) {
-  if (given.size() == 1) given.assign(levels, T(given[0]));
+  if (given.size() == 1 && config.extents(key).empty()) given.assign(levels, T(given[0]));
   if (given.size() != levels)
     config.unsupported(key, fmt::format("wants one, or one for each of {} block_out_channels", levels));
   return given;

@@ -66,7 +66,7 @@ void check(const Case& c, DType dtype) {
   BOOST_TEST(e.y <= (f64 ? 1e-12 : f32_bound(c, "y")));
   BOOST_TEST(e.g_inputs <= (f64 ? 1e-12 : f32_bound(c, "g_")));
   BOOST_TEST(e.g_theta <= theta + e.g_theta_rounding);
-  BOOST_TEST(e.g_theta_check <= theta);
+  BOOST_TEST(e.g_theta_check <= (f64 ? theta : 5 * theta));  // sums over a whole tensor gather its rounding
 }
 
 }  // namespace

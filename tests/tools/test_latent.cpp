@@ -1,0 +1,124 @@
+// Latent pipelines: text from the start file, pixels through the autoencoder, gradients all the way. Needs shared/.
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <iostream>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/sum.h"
+#include "core/random.h"
+#include "io/hdf5.h"
+#include "tests/tools/command.h"
+#include "tools/model/latent.h"
+
+using namespace costate;
+namespace fs = std::filesystem;
+using costate::test::Folder;
+using costate::test::run;
+
+namespace {
+
+const fs::path networks = shared_dir() / "fixtures/networks";
+
+bool available() {
+  const bool there = fs::exists(networks / "diffusers-vae-kl");
+  if (!there) std::cerr << "SKIPPED: latent pipelines: no " << networks.string() << " (set COSTATE_SHARED)\n";
+  return there;
+}
+
+/// A pipeline's folder made of the fixtures of its parts.
+void make_pipeline(const Folder& folder, const std::string& part, const fs::path& network) {
+  fs::copy(network, folder / part);
+  fs::remove(folder / part / "scheduler_config.json");
+  fs::copy(networks / "diffusers-vae-kl", folder / "vae");
+  fs::create_directory(folder / "scheduler");
+  test::spill(folder / "scheduler" / "scheduler_config.json",
+              R"({"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1})");
+}
+
+Tensor noise(std::uint64_t seed, const Shape& shape) { return normal_noise(seed, 0, 1, 0, shape).reshaped(shape); }
+
+void write(const fs::path& file, const std::vector<std::pair<std::string, Tensor>>& entries) {
+  Hdf5Writer out(file);
+  for (const auto& [name, value] : entries) out.write(name, value);
+  out.finish();
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const auto u = a.to_vector(), v = b.to_vector();
+  BOOST_REQUIRE(u.size() == v.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) worst = std::max(worst, std::abs(u[i] - v[i]));
+  return worst;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(latent)
+
+BOOST_AUTO_TEST_CASE(samples_are_decoded_and_differentiated_through_the_autoencoder) {
+  if (!available()) return;
+  const Folder folder;
+  make_pipeline(folder, "unet", networks / "diffusers-cond-sd1/unet");
+  const std::string pipeline = (folder / "").string(), start = (folder / "start.h5").string();
+  const Tensor x_T = noise(1, {2, 8, 8, 4}), z = noise(2, {2, 3, 24}), z_null = noise(3, {1, 3, 24}),
+               w = noise(4, {2, 16, 16, 3}), v = noise(5, {2, 8, 8, 4}), u = noise(6, {1, 3, 24});
+  const std::vector<std::string> how = {"--start", start, "--steps", "3", "--guidance", "2.5", "--dtype", "f64"};
+  const auto outcome = [&](const std::string& command, const Tensor& from, const Tensor& null) {
+    write(start, {{"x_T", from}, {"z", z}, {"z_null", null}, {"w", w}});
+    std::vector<std::string> words{command, pipeline, "--out", (folder / "out.h5").string()};
+    words.insert(words.end(), how.begin(), how.end());
+    if (command == "grad") words.insert(words.end(), {"--wrt", "x_T,z"});
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return Hdf5Reader(folder / "out.h5");
+  };
+  const auto drawn = outcome("sample", x_T, z_null);
+  const Model model = load_model(pipeline, {.dtype = DType::f64});
+  const auto space = latent_space(model);
+  BOOST_REQUIRE(space.has_value());
+  BOOST_TEST((drawn.shape("x") == Shape{2, 16, 16, 3}));
+  BOOST_TEST(largest_difference(space->decode(drawn.read("latents")), drawn.read("x")) <= 1e-13);
+  Inputs scaled;
+  scaled.x = drawn.read("latents") / 0.18215;
+  BOOST_TEST(largest_difference((*space->decoder)(scaled), drawn.read("x")) <= 1e-12);
+
+  const auto g = outcome("grad", x_T, z_null);
+  const double h = 1e-5;
+  const auto loss = [&](double along_x, double along_z) {
+    return outcome("grad", x_T + along_x * v, z_null + along_z * u).read("loss").item();
+  };
+  const double slope_x = (loss(h, 0) - loss(-h, 0)) / (2 * h), slope_z = (loss(0, h) - loss(0, -h)) / (2 * h);
+  BOOST_TEST(std::abs(inner(g.read("g_x_T"), v).item() / slope_x - 1) <= 1e-6);
+  BOOST_TEST(std::abs(inner(g.read("g_z_null"), u).item() / slope_z - 1) <= 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(labels_without_rows_guide_and_the_learned_variance_is_left_out) {
+  if (!available()) return;
+  const Folder folder;
+  make_pipeline(folder, "transformer", networks / "diffusers-dit");
+  const std::vector<std::string> base = {"sample", (folder / "").string(), "-n", "2", "--steps", "2", "--class", "3,9"};
+  const auto x = [&](const std::string& guidance) {
+    std::vector<std::string> words = base;
+    words.insert(words.end(), {"--guidance", guidance, "--out", (folder / "out.h5").string()});
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return Hdf5Reader(folder / "out.h5").read("x");
+  };
+  const Tensor plain = x("1");
+  BOOST_TEST((plain.shape() == Shape{2, 16, 16, 3}));
+  BOOST_TEST(first_non_finite(plain) == -1);
+  BOOST_TEST(largest_difference(plain, x("3")) > 1e-3);
+}
+
+BOOST_AUTO_TEST_CASE(text_is_asked_for) {
+  if (!available()) return;
+  const std::string model = (networks / "diffusers-cond-sdxl").string();
+  const auto without = run({"sample", model, "-n", "1", "--steps", "2"});
+  BOOST_TEST(without.code == 1);
+  BOOST_TEST(without.err.find("text_embeds") != std::string::npos, without.err);
+  const auto picture = run({"sample", (networks / "diffusers-cond-sd2").string(), "-n", "1", "--out", "latents.png"});
+  BOOST_TEST(picture.code == 1);
+  BOOST_TEST(picture.err.find("write .h5 instead") != std::string::npos, picture.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
