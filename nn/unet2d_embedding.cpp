@@ -113,7 +113,7 @@ Tensor UNet2DEmbedding::given(const Inputs& in, const std::string& name, const S
   const auto at = in.extra.find(name);
   const Tensor value = name == "z" ? in.z : at == in.extra.end() ? Tensor() : at->second;
   require(value.defined(), "{}: this network also takes {} (n, ...) of {}", family, name, each);
-  bool fits = value.rank() == each.rank() + 1 && value.dim(0) == in.x.dim(0);
+  bool fits = value.rank() == each.rank() + 1 && value.dim(0) == in.x.dim(0) && value.size() > 0;
   for (int i = 0; fits && i < each.rank(); ++i) fits = each[i] == 0 || each[i] == value.dim(i + 1);
   require(fits, "{}: wants {} (n, ...) of {}, for n = {}; got {}", family, name, each, in.x.dim(0), value.shape());
   return value;

@@ -6,7 +6,7 @@
 #include "core/flops.h"
 #include "io/atomic_file.h"
 #include "tools/common.h"
-#include "tools/model/conditioned.h"
+#include "tools/model/inputs.h"
 
 namespace costate {
 namespace {
@@ -27,16 +27,9 @@ Facts facts_of(const Model& m) {
 
 /// Floating-point operations of one evaluation of one sample of the usual size: counted by running it.
 std::int64_t flops_of(const Model& m) {
-  const Signature s = m.network->signature();
-  Condition condition;
-  if (s.classes > 0)
-    condition.classes = repeat_labels({0}, 0, 1);
-  else if (s.z.rank() > 0)
-    condition.z = Tensor::zeros(s.z.with_front(1), m.dtype);
-  const Conditioned c = make_conditioned(m, condition, 1);
+  const Inputs in = noise_inputs(m, 0, 1);
   const std::int64_t before = flop_counter().load();
-  static_cast<void>(
-      c.denoiser.net(Tensor::zeros(s.input.with_front(1), m.dtype), m.schedule->level(m.schedule->t_max), c.p));
+  static_cast<void>((*m.network)(in));
   return flop_counter().load() - before;
 }
 
@@ -55,12 +48,23 @@ nlohmann::ordered_json describe(const Model& m) {
   j["parameters"] = f.parameters;
   j["tensors"] = f.tensors;
   if (f.buffers > 0) j["buffers"] = f.buffers;
-  if (!m.is_exact()) j["flops"] = flops_of(m);
-  j["input"] = list_of(s.input);
-  j["output_channels"] = s.out_channels;
+  const auto parts = m.is_exact() ? std::vector<std::string>() : m.network->parts();
+  for (const auto& name : parts) {
+    Model part = m;
+    part.network = m.network->part(name);
+    const Signature of_part = part.network->signature();
+    j[name] = {{"flops", flops_of(part)}, {"input", list_of(of_part.input)}, {"output_channels", of_part.out_channels}};
+  }
+  if (parts.empty()) {
+    if (!m.is_exact()) j["flops"] = flops_of(m);
+    j["input"] = list_of(s.input);
+    j["output_channels"] = s.out_channels;
+  }
   j["takes_time"] = s.takes_time;
   if (s.classes > 0) j["classes"] = s.classes;
   if (s.z.rank() > 0) j["z"] = list_of(s.z);
+  for (const auto& each : s.extra)
+    j["further_inputs"][each.name + (each.required ? "" : " (optional)")] = list_of(each.shape);
   j["prediction"] = name_of(m.prediction);
   j["schedule"] = nlohmann::ordered_json::parse(m.config.object("schedule").dump());
   j["grid"] = m.grid;

@@ -25,6 +25,7 @@ void check(const Inputs& in, const Model& model, const std::string& where) {
   const std::int64_t n = in.x.rank() > 0 ? in.x.dim(0) : 0;
   require(in.x.rank() == s.input.rank() + 1 && (s.input.rank() == 0 || in.x.dim(-1) == s.input[-1]),
           "{}: x has shape {}; the network wants (n, ...) of {}", where, in.x.shape(), s.input);
+  require(in.x.size() > 0, "{}: x has shape {} and holds nothing", where, in.x.shape());
   require(!s.takes_time || static_cast<std::int64_t>(in.t.size()) == n,
           "{}: the network takes a time t (n), one a row; found {} for {} rows", where, in.t.size(), n);
   for (const auto& each : s.extra) {
