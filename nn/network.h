@@ -45,7 +45,8 @@ struct ExtraInput {
 struct Signature {
   Shape input;  ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
-  bool takes_time = true;  ///< does it read Inputs::t?
+  bool takes_time = true;      ///< does it read Inputs::t?
+  std::int64_t time_rows = 0;  ///< times are rows of a table of so many; 0: any time
   std::int64_t classes =
       0;                   ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
   bool any_label = false;  ///< it takes labels without a table: numbers that are embedded like a time

@@ -224,6 +224,7 @@ Tensor UNet2DEmbedding::hint(const Inputs& in) const {
 
 void UNet2DEmbedding::describe(Signature& s, bool context) const {
   s.classes = plan.classes;
+  s.time_rows = plan.time_steps;
   s.any_label = plan.labels == Labels::timestep;
   const bool text = plan.tokens != Tokens::image || plan.added == Added::text;
   if (plan.vectors_as_z && plan.labels != Labels::none) s.z = {plan.width};

@@ -2,6 +2,7 @@
 #include "tools/model/inputs.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "autodiff/ops/cast.h"
 #include "core/random.h"
@@ -86,7 +87,8 @@ Inputs noise_inputs(const Model& model, std::uint64_t seed, std::int64_t rows) {
   };
   Inputs in;
   in.x = noise(s.input);
-  in.t.assign(static_cast<std::size_t>(rows), model.schedule->t_max / 2);
+  const double middle = s.time_rows > 0 ? std::floor(static_cast<double>(s.time_rows) / 2) : model.schedule->t_max / 2;
+  in.t.assign(static_cast<std::size_t>(rows), middle);
   if (s.z.rank() > 0 && !(s.classes > 0 && s.z.rank() == 1)) in.z = noise(s.z);
   if (s.classes > 0 || (s.any_label && s.z.rank() != 1)) in.classes = Tensor::zeros({rows}, DType::i32);
   for (const auto& each : s.extra)
