@@ -20,11 +20,12 @@ Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t,
   for (const double value : t) {
     require(!how.of_log || value > 0, "time embedding: Fourier features take the logarithm of the time, which is {}",
             value);
-    turns.push_back(2 * std::numbers::pi * (how.of_log ? std::log(value) : value));
+    turns.push_back(how.of_log ? std::log(value) : value);
   }
   const Shape column{static_cast<std::int64_t>(t.size()), 1};
   const Tensor frequencies = reshape(cast(how.weight, DType::f64), {1, how.weight.dim(0)});
-  const Tensor angles = Tensor::from(turns, column) * frequencies;
+  // In the order of the originals: of thousands of radians, rounding leaves 1e-12.
+  const Tensor angles = Tensor::from(turns, column) * frequencies * (2 * std::numbers::pi);
   Tensors parts{sin(angles), cos(angles)};
   if (how.cos_first) std::swap(parts[0], parts[1]);
   if (how.with_time) parts.insert(parts.begin(), Tensor::from(t, column));
