@@ -1,6 +1,8 @@
 // Family autoencoder_kl: diffusers' AutoencoderKL, the autoencoder of latent diffusion (Rombach et al. 2022, arXiv:2112.10752).
-// encode gives [mean, log-variance] of the latents, decode takes latents as they come from the encoder: scaling is the
-// pipeline's.
+// encode gives [mean, log-variance] of the latents, sample draws them with the input `noise`, decode takes latents as they come from
+// the encoder: scaling is the pipeline's.
+#include "autodiff/ops/exp.h"
+#include "autodiff/ops/relu.h"
 #include "nn/family.h"
 #include "nn/unet2d_blocks.h"
 
@@ -69,11 +71,11 @@ struct AutoencoderKL {
     visit("post_quant_conv", self.post_quant_conv);
   }
 
-  [[nodiscard]] std::vector<std::string> parts() const { return {"encode", "decode"}; }
-  [[nodiscard]] bool encodes() const { return part == "encode"; }
+  [[nodiscard]] std::vector<std::string> parts() const { return {"encode", "sample", "decode"}; }
+  [[nodiscard]] bool encodes() const { return part != "decode"; }
 
   [[nodiscard]] Tensor operator()(const Inputs& in) const {
-    require(!part.empty(), "autoencoder_kl: say which part is meant: encode or decode");
+    require(!part.empty(), "autoencoder_kl: say which part is meant: encode, sample or decode");
     require(!in.z.defined() && !in.classes.defined(), "autoencoder_kl: takes no condition");
     const Shape each = signature().input;
     const std::int64_t step = encodes() ? factor : 1;
@@ -81,8 +83,18 @@ struct AutoencoderKL {
             "autoencoder_kl: {} wants x (n, h, w, {}) with h and w divisible by {}, got {}", part, each[2], step,
             in.x.shape());
     if (!encodes()) return decoder(post_quant_conv ? (*post_quant_conv)(in.x) : in.x);
-    const Tensor moments = encoder(in.x);
-    return quant_conv ? (*quant_conv)(moments) : moments;
+    const Tensor encoded = encoder(in.x), moments = quant_conv ? (*quant_conv)(encoded) : encoded;
+    return part == "encode" ? moments : drawn(moments, in);
+  }
+
+  /// mean + noise sqrt(variance), the log-variance held in [-30, 20].
+  [[nodiscard]] Tensor drawn(const Tensor& moments, const Inputs& in) const {
+    const Tensor mean = slice(moments, 3, 0, latent), log_variance = slice(moments, 3, latent, latent);
+    const auto noise = in.extra.find("noise");
+    require(noise != in.extra.end() && noise->second.shape() == mean.shape(), "autoencoder_kl: sample wants noise {}",
+            mean.shape());
+    const Tensor held = relu(log_variance + 30) - relu(log_variance - 20) - 30;
+    return mean + noise->second * exp(0.5 * held);
   }
 
   [[nodiscard]] Signature signature() const {
@@ -90,10 +102,12 @@ struct AutoencoderKL {
     s.takes_time = false;
     const std::int64_t side = part == "decode" ? size / factor : size;
     s.input = {side, side, part == "decode" ? latent : channels};
-    s.out_channels = encodes() ? 2 * latent : decoder.conv_out.weight.dim(3);
-    s.summary =
-        fmt::format("autoencoder, {} latent channels at 1/{} of the size; parts encode (mean, log-variance), decode",
-                    latent, factor);
+    s.out_channels = part == "decode" ? decoder.conv_out.weight.dim(3) : part == "sample" ? latent : 2 * latent;
+    if (part == "sample")
+      s.extra.push_back({.name = "noise", .shape = {0, 0, latent}, .usual = {side / factor, side / factor, latent}});
+    s.summary = fmt::format(
+        "autoencoder, {} latent channels at 1/{} of the size; parts encode (mean, log-variance), sample, decode",
+        latent, factor);
     return s;
   }
 

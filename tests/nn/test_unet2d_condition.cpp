@@ -181,16 +181,25 @@ BOOST_AUTO_TEST_CASE(wrong_inputs_are_refused) {
   BOOST_TEST(holds(said(in), "mask"));
 }
 
-BOOST_AUTO_TEST_CASE(an_autoencoder_has_two_parts) {
+BOOST_AUTO_TEST_CASE(an_autoencoder_has_parts) {
   const auto both =
       small::filled(*from_config(R"({"_class_name": "AutoencoderKL", "block_out_channels": [8, 8], "norm_num_groups": 4,
     "down_block_types": ["DownEncoderBlock2D", "AttnDownEncoderBlock2D"], "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"]})"),
                     f64);
   Inputs in;
   in.x = waves({1, 4, 6, 3}, f64, 1);
-  BOOST_TEST(holds(message([&] { (void)(*both)(in); }), "encode or decode"));
+  BOOST_TEST(holds(message([&] { (void)(*both)(in); }), "encode, sample or decode"));
   BOOST_TEST(holds(message([&] { (void)both->part("decod"); }), "did you mean decode"));
   BOOST_TEST(((*both->part("encode"))(in).shape() == Shape{1, 2, 3, 8}));
+  const std::vector<double> moments = (*both->part("encode"))(in).to_vector();
+  BOOST_TEST(holds(message([&] { (void)(*both->part("sample"))(in); }), "noise (1, 2, 3, 4)"));
+  in.extra["noise"] = waves({1, 2, 3, 4}, f64, 2);
+  const std::vector<double> drawn = (*both->part("sample"))(in).to_vector(), noise = in.extra["noise"].to_vector();
+  for (std::size_t i = 0; i < drawn.size(); ++i) {  // [mean, log-variance] of each pixel
+    const std::size_t at = i / 4 * 8 + i % 4;
+    BOOST_TEST(std::abs(drawn[i] - moments[at] - noise[i] * std::exp(moments[at + 4] / 2)) <= 1e-13);
+  }
+  in = {};
   in.x = waves({1, 2, 3, 4}, f64, 1);
   BOOST_TEST(((*both->part("decode"))(in).shape() == Shape{1, 4, 6, 3}));
   BOOST_TEST(both->part("decode")->parameters().size() == both->parameters().size());

@@ -192,7 +192,7 @@ Command eval_command() {
             a.option("--in", o->in, "x, and as the network takes them t, class, z ...; g for --vjp", "FILE.h5");
             a.flag("--vjp", o->vjp, "also the gradients of <g, y>");
             a.option("--wrt", o->wrt, "gradients in x, theta and further inputs by name [all there are]", "LIST");
-            a.option("--part", o->part, "which function of an autoencoder or encoder: encode, decode", "NAME");
+            a.option("--part", o->part, "which function of an autoencoder: encode, sample, decode", "NAME");
             a.option("--repeat", o->repeat, "time N evaluations after 3 warm-ups");
             a.option("--batch", o->batch, "rows when timing without --in [1]");
             return [o] { run_eval(*o); };
