@@ -106,7 +106,8 @@ class CheckpointRule final : public Rule {
 
 class CustomRule final : public Rule {
  public:
-  CustomRule(const char* name, Pullback pullback) : name_(name), pullback_(std::move(pullback)) {}
+  CustomRule(const char* name, Pullback pullback, Function in_ops)
+      : name_(name), pullback_(std::move(pullback)), in_ops_(std::move(in_ops)) {}
   [[nodiscard]] const char* name() const override { return name_; }
   [[nodiscard]] Wanted reads(const Wanted& wanted) const override { return Wanted(wanted.size() + 1, true); }
   [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g, const Wanted&) const override {
@@ -119,13 +120,15 @@ class CustomRule final : public Rule {
             in.size());
     return back;
   }
-  [[nodiscard]] Tensors jvp(const Tensors&, const Tensors&, const Tensors&) const override {
-    fail("{}: has a rule for vjp only; differentiate it in reverse mode", name_);
+  [[nodiscard]] Tensors jvp(const Tensors& in, const Tensors&, const Tensors& v) const override {
+    require(in_ops_ != nullptr, "{}: has a rule for vjp only; differentiate it in reverse mode", name_);
+    return costate::jvp(in_ops_, in, v).second;
   }
 
  private:
   const char* name_;
   Pullback pullback_;
+  Function in_ops_;
 };
 
 }  // namespace
@@ -134,8 +137,9 @@ Tensors checkpoint(const Function& f, const Tensors& inputs) {
   return note(std::make_shared<const CheckpointRule>(f), inputs, evaluate_alone(f, inputs));
 }
 
-Tensors custom_derivative(const char* name, const Function& f, const Pullback& pullback, const Tensors& inputs) {
-  return note(std::make_shared<const CustomRule>(name, pullback), inputs, evaluate_alone(f, inputs));
+Tensors custom_derivative(const char* name, const Function& f, const Pullback& pullback, const Tensors& inputs,
+                          const Function& in_ops) {
+  return note(std::make_shared<const CustomRule>(name, pullback, in_ops), inputs, evaluate_alone(f, inputs));
 }
 
 Tensor stop_gradient(const Tensor& t) { return t.with_id(0); }

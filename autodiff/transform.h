@@ -53,8 +53,10 @@ class Vjp {
 /// Cotangents of the inputs from (inputs, outputs, cotangents of the outputs).
 using Pullback = std::function<Tensors(const Tensors& in, const Tensors& out, const Tensors& g)>;
 /// f(inputs), differentiated by the given rule instead of through its ops. Written with ops, the rule itself differentiates.
+/// In forward mode `in_ops` is differentiated, a function of the same value through whose ops the rule's derivative comes
+/// out too; without one, forward mode throws.
 [[nodiscard]] Tensors custom_derivative(const char* name, const Function& f, const Pullback& pullback,
-                                        const Tensors& inputs);
+                                        const Tensors& inputs, const Function& in_ops = {});
 
 /// The same value, a constant to every transform.
 [[nodiscard]] Tensor stop_gradient(const Tensor& t);

@@ -226,4 +226,12 @@ void fail_unknown(const std::string& kind, const std::string& name, const std::v
   fail("unknown {} '{}'; did you mean {}?", kind, name, fmt::join(near, ", "));
 }
 
+void check_options(const std::string& what, const Config& options, const std::vector<std::string>& known) {
+  for (const auto& key : options.keys()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    require(!known.empty(), "{}: has no option {}; it takes none", what, key);
+    fail_unknown("option of " + what, key, known);
+  }
+}
+
 }  // namespace costate

@@ -57,6 +57,8 @@ class Config {
 
 /// The candidates nearest to a misspelt name, best first, at most three: for "unknown NAME; did you mean ...".
 std::vector<std::string> nearest_names(const std::string& name, const std::vector<std::string>& candidates);
+/// Throws, naming `what`, unless every key of `options` is one of `known`.
+void check_options(const std::string& what, const Config& options, const std::vector<std::string>& known);
 /// Throws "unknown KIND NAME; did you mean A, B?".
 [[noreturn]] void fail_unknown(const std::string& kind, const std::string& name,
                                const std::vector<std::string>& candidates);

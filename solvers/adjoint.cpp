@@ -1,63 +1,107 @@
-// What all adjoints share: finding one by name, checks, counting, and the two ends of the way back.
+// What all adjoints share from outside: making one, checks and counting, the gradient of a loss, sample() with an adjoint.
 #include "solvers/adjoint.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "autodiff/ops/add.h"
 #include "autodiff/transform.h"
 
 namespace costate {
+namespace {
 
-const Adjoint& find_adjoint(const std::string& name) {
+/// The problem with one flag a parameter and a sampler that counts its evaluations.
+GradientProblem checked(GradientProblem problem) {
+  check_grid(problem.sampler.grid, "gradient");
+  require(problem.wrt_p.empty() || problem.wrt_p.size() == problem.p.size(),
+          "gradient: {} flags in wrt_p for {} parameters", problem.wrt_p.size(), problem.p.size());
+  problem.wrt_p.resize(problem.p.size(), false);
+  const bool any_p = std::find(problem.wrt_p.begin(), problem.wrt_p.end(), true) != problem.wrt_p.end();
+  require(problem.wrt_x_T || any_p,
+          "gradient: nothing to differentiate with respect to; ask for x_T or for parameters");
+  problem.effort = std::make_shared<Effort>();
+  problem.sampler.denoiser.net = [effort = problem.effort, net = problem.sampler.denoiser.net](
+                                     const Tensor& x, const Level& at, const Tensors& p) {
+    ++effort->nfe;
+    return net(x, at, p);
+  };
+  return problem;
+}
+
+Tensor scalar_loss(const Loss& loss, const Tensor& x_0) {
+  Tensor value = loss(x_0);
+  require(value.size() == 1, "gradient: the loss returned shape {}, not a scalar; sum or average it", value.shape());
+  return value;
+}
+
+Tensor or_zero(const Tensor& t, const Tensor& like) {
+  return t.defined() ? t : Tensor::zeros(like.shape(), like.dtype(), like.device());
+}
+
+}  // namespace
+
+Adjoint make_adjoint(const std::string& name, const Config& options) {
   std::vector<std::string> names;
-  for (const auto& adjoint : adjoints()) {
-    if (adjoint.name == name) return adjoint;
-    names.push_back(adjoint.name);
+  for (const auto& type : adjoints()) {
+    names.push_back(type.name);
+    if (type.name != name) continue;
+    check_options("adjoint " + name, options, type.options);
+    Adjoint adjoint = type.make(options);
+    adjoint.name = name;
+    return adjoint;
   }
   fail_unknown("adjoint", name, names);
 }
 
-Gradient solve(const GradientProblem& problem,
-               const std::function<void(const GradientProblem&, const Sampler&, Gradient&)>& method) {
-  require(problem.loss != nullptr, "gradient: no loss was given");
-  require(problem.wrt_p.empty() || problem.wrt_p.size() == problem.p.size(),
-          "gradient: {} flags in wrt_p for {} parameters", problem.wrt_p.size(), problem.p.size());
-  GradientProblem full = problem;
-  full.wrt_p.resize(problem.p.size(), false);
-  full.loss = [&problem](const Tensor& x_0) {
-    Tensor loss = problem.loss(x_0);
-    require(loss.size() == 1, "gradient: the loss returned shape {}, not a scalar; sum or average it", loss.shape());
-    return loss;
-  };
-  const bool any_p = std::find(full.wrt_p.begin(), full.wrt_p.end(), true) != full.wrt_p.end();
-  require(full.wrt_x_T || any_p, "gradient: nothing to differentiate with respect to; ask for x_T or for parameters");
-
-  Gradient result;
-  result.p.resize(problem.p.size());
-  Sampler counting = problem.sampler;
-  counting.denoiser.net = [&result, &net = problem.sampler.denoiser.net](const Tensor& x, const Level& at,
-                                                                         const Tensors& p) {
-    ++result.nfe;
-    return net(x, at, p);
-  };
-  method(full, counting, result);
-  return result;
+Gradient Adjoint::gradient(const GradientProblem& given) const {
+  require(given.loss != nullptr, "gradient: no loss was given");
+  const GradientProblem problem = checked(given);
+  const Forward run = forward(problem);
+  const auto [loss, a] = value_and_grad([&](const Tensors& in) { return scalar_loss(given.loss, in[0]); }, {run.x_0});
+  Pulled back = run.pull(a[0]);
+  Gradient g{.x_0 = stop_gradient(run.x_0),
+             .loss = loss.item() + (run.running.defined() ? run.running.item() : 0),
+             .p = Tensors(problem.p.size()),
+             .warning = back.warning};
+  if (problem.wrt_x_T) g.x_T = or_zero(back.x_T, problem.x_T);
+  for (std::size_t i = 0; i < problem.p.size(); ++i) {
+    if (problem.wrt_p[i]) g.p[i] = or_zero(back.p[i], problem.p[i]);
+  }
+  g.nfe = problem.effort->nfe;
+  g.vjps = problem.effort->vjps;
+  return g;
 }
 
-Tensor loss_cotangent(const GradientProblem& problem, const Tensor& y_0, Gradient& result) {
-  const auto [loss, a] = value_and_grad(
-      [&](const Tensors& in) {
-        result.x_0 = problem.sampler.x_at(problem.sampler.steps(), {in[0], {}});
-        return problem.loss(result.x_0);
-      },
-      {y_0});
-  result.x_0 = stop_gradient(result.x_0);
-  result.loss = loss.item();
-  return a[0];
-}
-
-Tensor start_cotangent(const GradientProblem& problem, const Tensor& a_y) {
-  const Vjp start = vjp([&](const Tensors& in) { return Tensors{problem.sampler.start(in[0]).y}; }, {problem.x_T});
-  return start.pull_once({a_y})[0];
+Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Adjoint& adjoint,
+              const Progress& progress) {
+  Tensors inputs{x_T};
+  inputs.insert(inputs.end(), p.begin(), p.end());
+  if (!watched(inputs)) return sample(sampler, x_T, p, progress);
+  GradientProblem problem{.sampler = sampler, .x_T = {}, .p = {}, .wrt_x_T = watched({x_T}), .progress = progress};
+  for (const auto& one : p) problem.wrt_p.push_back(watched({one}));
+  const auto run_at = [problem, adjoint](const Tensors& in) {
+    GradientProblem here = problem;
+    here.x_T = in[0];
+    here.p.assign(in.begin() + 1, in.end());
+    return adjoint.forward(checked(here));
+  };
+  // The run is kept for the first way back, unless that itself is to be differentiated.
+  const auto kept = std::make_shared<Forward>();
+  const auto value = [=](const Tensors& in) {
+    *kept = run_at(in);
+    return Tensors{kept->x_0};
+  };
+  const auto back = [=](const Tensors& in, const Tensors&, const Tensors& g) {
+    const Forward run = watched(in) || !kept->pull ? run_at(in) : std::exchange(*kept, {});
+    Pulled pulled = run.pull(g[0]);
+    Tensors all{pulled.x_T};
+    all.insert(all.end(), pulled.p.begin(), pulled.p.end());
+    return all;
+  };
+  Function own;
+  if (adjoint.exact)
+    own = [sampler](const Tensors& in) { return Tensors{sample(sampler, in[0], Tensors(in.begin() + 1, in.end()))}; };
+  return custom_derivative("sample", value, back, inputs, own)[0];
 }
 
 }  // namespace costate

@@ -2,59 +2,95 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "autodiff/tape.h"
+#include "core/config.h"
 #include "solvers/sampler.h"
 
 namespace costate {
 
 /// A scalar (shape ()) loss of x_0, written with ops.
 using Loss = std::function<Tensor(const Tensor& x_0)>;
+/// A running cost, for losses in Bolza's form: a scalar of x at level `index` of the sampler's grid, asked for at every
+/// level but the last and added to the loss.
+using RunningCost = std::function<Tensor(int index, const Tensor& x)>;
+
+/// Work done with the denoiser, counted as it happens.
+struct Effort {
+  std::int64_t nfe = 0;   ///< evaluations in all (forward, recomputed, inside VJPs)
+  std::int64_t vjps = 0;  ///< vector-Jacobian products
+};
 
 struct GradientProblem {
-  const Sampler& sampler;
+  Sampler sampler;
   Tensor x_T;
   Tensors p;  ///< the network's differentiable parameters
   bool wrt_x_T = true;
-  Wanted wrt_p;  ///< one flag per p; empty: none
-  Loss loss;
-  Progress progress;
+  Wanted wrt_p = {};  ///< one flag per p; empty: none
+  Loss loss = {};
+  Progress progress = {};
+  RunningCost running = {};
+  /// Levels on which a continuous adjoint is solved, noise first, between the ends of the sampler's grid; empty: that grid.
+  Grid adjoint_grid = {};
+  std::shared_ptr<Effort> effort = {};  ///< filled in by Adjoint: what its sampler and its VJPs add to
 };
 
 struct Gradient {
-  Tensor x_0;
-  double loss = 0;
-  Tensor x_T;             ///< undefined if not asked for
-  Tensors p;              ///< undefined where not asked for
-  std::int64_t nfe = 0;   ///< evaluations of the denoiser in all (forward, recomputed, inside VJPs)
-  std::int64_t vjps = 0;  ///< vector-Jacobian products through the denoiser
+  Tensor x_0 = {};
+  double loss = 0;  ///< running cost included
+  Tensor x_T = {};  ///< undefined if not asked for
+  Tensors p = {};   ///< undefined where not asked for
+  std::int64_t nfe = 0, vjps = 0;
+  std::string warning = {};  ///< that the grid makes this adjoint unstable, with the remedy; empty if it does not
 };
 
+/// Cotangents of x_T and p; undefined where not asked for, or zero.
+struct Pulled {
+  Tensor x_T = {};
+  Tensors p = {};
+  std::string warning = {};
+};
+
+/// A run of the sampler, and the way back from it: cotangents from that of x_0, once.
+struct Forward {
+  Tensor x_0 = {};
+  Tensor running = {};  ///< the running cost, summed (a constant: `pull` adds its derivative); undefined without one
+  std::function<Pulled(const Tensor& a_0)> pull = {};
+};
+
+/// A method with its options settled.
 struct Adjoint {
+  std::string name = {};
+  bool exact =
+      false;  ///< the gradient of the sampler itself, so that forward mode and second derivatives agree with it
+  std::function<Forward(const GradientProblem& problem)> forward = {};
+
+  [[nodiscard]] Gradient gradient(const GradientProblem& problem) const;
+};
+
+/// What a file of solvers/adjoints defines.
+struct AdjointType {
   std::string name;  ///< as in `--adjoint`
   std::string summary;
-  std::string consistent;  ///< "the sampler" (exact discrete gradient) or "the continuous adjoint"
+  std::string consistent;  ///< "the sampler" (exact discrete gradient) or "the continuous adjoint", or what else
+  std::string order;       ///< in words, against what it is consistent with
   std::string memory;      ///< in words: "every tape", "N states and one tape" ...
   std::string reference;
-  std::function<Gradient(const GradientProblem&)> gradient;
+  std::vector<std::string> options;  ///< keys that `make` reads; anything else is refused
+  std::function<Adjoint(const Config& options)> make;
 };
 
 /// All adjoints, from the files of solvers/adjoints.
-const std::vector<Adjoint>& adjoints();
-/// By name; an unknown one throws with the nearest.
-const Adjoint& find_adjoint(const std::string& name);
+const std::vector<AdjointType>& adjoints();
+/// By name and options; an unknown name throws with the nearest, an unknown option with those there are.
+Adjoint make_adjoint(const std::string& name, const Config& options = {});
 
-// What the files of solvers/adjoints share.
-
-/// Throws unless the problem is well posed; else calls `method` with the problem (wrt_p filled in, the loss checked to
-/// be a scalar), a sampler that adds the evaluations of its network to Gradient::nfe, and the result to fill in.
-Gradient solve(const GradientProblem& problem,
-               const std::function<void(const GradientProblem&, const Sampler&, Gradient&)>& method);
-/// Fills in x_0 and loss from the last canonical state; returns the loss's cotangent for it.
-Tensor loss_cotangent(const GradientProblem& problem, const Tensor& y_0, Gradient& result);
-/// Cotangent of x_T from that of the first canonical state.
-Tensor start_cotangent(const GradientProblem& problem, const Tensor& a_y);
+/// sample() whose derivative is the adjoint's: x_0 as a function of x_T and p for losses in user code. Whatever tape
+/// watches x_T or p takes the adjoint's gradient, second derivatives included. Forward mode needs an exact adjoint.
+Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Adjoint& adjoint,
+              const Progress& progress = {});
 
 }  // namespace costate

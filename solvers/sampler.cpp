@@ -10,9 +10,35 @@
 namespace costate {
 namespace {
 
-/// Runs the sampler and shows every state, the first included, to visit(level index, state).
-template <class Visit>
-void run(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress, Visit&& visit) {
+/// The first-order limit of every method where lambda(from) is -infinity.
+State leave_pure_noise(const Step& step, double eta, const State& state) {
+  const double s = step.to().s();
+  const auto [x_0, eps] = step.denoiser.both(state.y, step.from(), step.p);
+  const Tensor y = eta < 1 ? lincomb(1, x_0, s * std::sqrt((1 - eta) * (1 + eta)), eps) : x_0;
+  return {eta > 0 ? lincomb(1, y, eta * s, step.normal(y)) : y, {}};
+}
+
+}  // namespace
+
+State Sampler::step(int index, const State& state, const Tensors& p) const {
+  const Tensors own = parameters(index, p);
+  const Step step{
+      .denoiser = denoiser, .p = own, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
+  State next = step.from().alpha > 0 ? stepper.advance(step, state) : leave_pure_noise(step, stepper.eta, state);
+  const auto bad = first_non_finite(next.y);
+  require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
+          stepper.name, index + 1, steps(), step.from().t, step.to().t, bad, next.y.shape());
+  return next;
+}
+
+State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().scale()), {}}; }
+
+Tensor Sampler::x_at(int index, const State& state) const {
+  return scale(state.y, grid[static_cast<std::size_t>(index)].scale());
+}
+
+void walk(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,
+          const std::function<void(int, const State&)>& visit) {
   const std::string what = "sampler " + sampler.stepper.name;
   check_grid(sampler.grid, what);
   require(x_T.defined() && x_T.rank() >= 1 && (x_T.dtype() == DType::f64 || x_T.dtype() == DType::f32),
@@ -27,36 +53,10 @@ void run(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Prog
   }
 }
 
-/// The first-order limit of every method where lambda(from) is -infinity.
-State leave_pure_noise(const Step& step, double eta, const State& state) {
-  const double s = step.to().s();
-  const auto [x_0, eps] = step.denoiser.both(state.y, step.from(), step.p);
-  const Tensor y = eta < 1 ? lincomb(1, x_0, s * std::sqrt((1 - eta) * (1 + eta)), eps) : x_0;
-  return {eta > 0 ? lincomb(1, y, eta * s, step.normal(y)) : y, {}};
-}
-
-}  // namespace
-
-State Sampler::step(int index, const State& state, const Tensors& p) const {
-  const Step step{
-      .denoiser = denoiser, .p = p, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
-  State next = step.from().alpha > 0 ? stepper.advance(step, state) : leave_pure_noise(step, stepper.eta, state);
-  const auto bad = first_non_finite(next.y);
-  require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
-          stepper.name, index + 1, steps(), step.from().t, step.to().t, bad, next.y.shape());
-  return next;
-}
-
-State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().scale()), {}}; }
-
-Tensor Sampler::x_at(int index, const State& state) const {
-  return scale(state.y, grid[static_cast<std::size_t>(index)].scale());
-}
-
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,
               const std::function<void(int, const Tensor&)>& each) {
   State last;
-  run(sampler, x_T, p, progress, [&](int index, const State& state) {
+  walk(sampler, x_T, p, progress, [&](int index, const State& state) {
     if (each) each(index, sampler.x_at(index, {stop_gradient(state.y), {}}));
     last = state;
   });
@@ -65,7 +65,7 @@ Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const
 
 std::vector<State> trajectory(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress) {
   std::vector<State> states;
-  run(sampler, x_T, p, progress, [&](int, const State& state) { states.push_back(state); });
+  walk(sampler, x_T, p, progress, [&](int, const State& state) { states.push_back(state); });
   return states;
 }
 

@@ -12,8 +12,12 @@ struct Sampler {
   Stepper stepper;
   Noise noise = no_noise();
   SchedulePtr schedule = nullptr;  ///< for methods that evaluate between the grid's levels
+  /// The parameters as step `index` sees them, where they change along the way (a condition scheduled over the steps);
+  /// written with ops. Null: p itself.
+  std::function<Tensors(int index, const Tensors& p)> p_of_step = nullptr;
 
   [[nodiscard]] int steps() const { return static_cast<int>(grid.size()) - 1; }
+  [[nodiscard]] Tensors parameters(int index, const Tensors& p) const { return p_of_step ? p_of_step(index, p) : p; }
   /// One step: from level `index` to level `index + 1`. Whatever the method, a step from pure noise (alpha = 0, an
   /// infinite step in lambda) is its first-order limit y' = x_0 + s' (sqrt(1 - eta^2) eps + eta z). Throws if a NaN or an infinity comes out, naming the step.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p) const;
@@ -22,13 +26,17 @@ struct Sampler {
   [[nodiscard]] Tensor x_at(int index, const State& state) const;
 };
 
+/// Runs the sampler and shows every state, the first included, to visit(level index, state).
+void walk(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,
+          const std::function<void(int, const State&)>& visit);
+
 /// x_0 from x_T (n, ...), f64 or f32: the dtype of x_T is the dtype of the state. Differentiable in x_T and p: a tape
 /// that watches them gives the discretise-then-optimise gradient. `each`, if given, sees (level index, x) of every
 /// level, the first included. The first NaN or infinity throws with its step.
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress = {},
               const std::function<void(int, const Tensor&)>& each = {});
 
-/// The canonical states at all levels, with what multistep methods remember there: what adjoints replay.
+/// The canonical states at all levels, with what multistep methods remember there.
 std::vector<State> trajectory(const Sampler& sampler, const Tensor& x_T, const Tensors& p,
                               const Progress& progress = {});
 

@@ -35,12 +35,7 @@ std::pair<const StepperType*, Config> resolve(const std::string& name, const Con
 
 Stepper make_stepper(const std::string& name, const Config& options) {
   const auto [type, settled] = resolve(name, options);
-  for (const auto& key : settled.keys()) {
-    if (!has_option(*type, key)) {
-      require(!type->options.empty(), "sampler {}: has no option {}; it takes none", name, key);
-      fail_unknown("option of sampler " + name, key, type->options);
-    }
-  }
+  check_options("sampler " + name, settled, type->options);
   Stepper stepper = type->make(settled);
   stepper.name = name;
   return stepper;

@@ -1,40 +1,55 @@
-// Direct: one tape through the whole sampler and the loss.
+// Direct: one tape through the whole sampler.
+#include <memory>
+
+#include "autodiff/ops/add.h"
 #include "autodiff/transform.h"
-#include "solvers/adjoint.h"
+#include "solvers/way_back.h"
 
 namespace costate {
 namespace {
 
-void through_the_loop(const GradientProblem& problem, const Sampler& sampler, Gradient& result) {
+Forward through_the_loop(const GradientProblem& problem) {
+  refuse_adjoint_grid(problem, "direct");
   Tensors in{problem.x_T};
   in.insert(in.end(), problem.p.begin(), problem.p.end());
   Wanted wanted{problem.wrt_x_T};
   wanted.insert(wanted.end(), problem.wrt_p.begin(), problem.wrt_p.end());
 
-  const Vjp taped = vjp(
+  const auto taped = std::make_shared<const Vjp>(vjp(
       [&](const Tensors& t) {
-        result.x_0 = sample(sampler, t[0], Tensors(t.begin() + 1, t.end()), problem.progress);
-        return Tensors{problem.loss(result.x_0)};
+        GradientProblem here = problem;
+        here.x_T = t[0];
+        here.p.assign(t.begin() + 1, t.end());
+        State last;
+        const Tensor cost = walk_forward(here, [&](int, const State& state) { last = state; });
+        Tensors out{here.sampler.x_at(here.sampler.steps(), last)};
+        if (cost.defined()) out.push_back(cost);
+        return out;
       },
-      in, wanted);
-  const Tensor& loss = taped.value[0];
-  result.x_0 = stop_gradient(result.x_0);
-  result.loss = loss.item();
-  result.vjps = result.nfe;
-  Tensors back = taped.pull_once({Tensor::full(loss.shape(), 1, loss.dtype(), loss.device())});
-  result.x_T = back[0];
-  result.p.assign(back.begin() + 1, back.end());
+      in, wanted));
+  problem.effort->vjps = problem.effort->nfe;
+  Forward run{.x_0 = taped->value[0], .pull = {}};
+  if (problem.running) run.running = taped->value[1];
+  run.pull = [taped, running = run.running](const Tensor& a_0) {
+    Tensors g{a_0};
+    if (running.defined()) g.push_back(Tensor::full(running.shape(), 1, running.dtype(), running.device()));
+    Tensors back = taped->pull_once(g);
+    return Pulled{.x_T = back[0], .p = Tensors(back.begin() + 1, back.end())};
+  };
+  return run;
 }
 
 }  // namespace
 
-Adjoint direct_adjoint() {
+AdjointType direct_adjoint() {
   return {.name = "direct",
           .summary = "reverse mode through the whole sampler",
           .consistent = "the sampler",
+          .order = "exact",
           .memory = "the tape of every step",
           .reference = "discretise, then optimise",
-          .gradient = [](const GradientProblem& problem) { return solve(problem, through_the_loop); }};
+          .options = {},
+          .make = [](const Config&) { return Adjoint{.exact = true, .forward = through_the_loop}; }};
 }
 
 }  // namespace costate

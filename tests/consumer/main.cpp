@@ -19,7 +19,7 @@ int main() {
   write_png("sneaker.png", ((x_0 + 1.0) * 0.5).reshaped({28, 28, 1}));
 
   const Loss brightness = [](const Tensor& x) { return mean(x); };
-  const Gradient g = find_adjoint("checkpointed")
+  const Gradient g = make_adjoint("checkpointed")
                          .gradient({sampler, x_T, net.p, true, net.wanted(/*z*/ true, /*theta*/ true), brightness});
   std::printf("loss %.6f, |dloss/dx_T|^2 %.3e, |dloss/dz|^2 %.3e\n", g.loss, inner(g.x_T, g.x_T).item(),
               inner(g.p[0], g.p[0]).item());

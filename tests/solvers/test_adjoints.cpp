@@ -14,7 +14,7 @@ namespace {
 
 Gradient gradient_of(const std::string& adjoint, const Sampler& sampler, const ExactProblem& problem,
                      const Tensor& x_T = start_of_mixture(), const Loss& loss = half_square_distance) {
-  return find_adjoint(adjoint).gradient({.sampler = sampler,
+  return make_adjoint(adjoint).gradient({.sampler = sampler,
                                          .x_T = x_T,
                                          .p = problem.p,
                                          .wrt_x_T = true,
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(checkpointed_needs_a_twentieth_of_the_memory) {
   const auto peak_of = [&](const char* adjoint) {
     const auto before = memory_use().live;
     reset_peak();
-    find_adjoint(adjoint).gradient(
+    make_adjoint(adjoint).gradient(
         {.sampler = sampler, .x_T = x_T, .p = {}, .wrt_x_T = true, .wrt_p = {}, .loss = sum, .progress = {}});
     return memory_use().peak - before;
   };
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(checkpointed_needs_a_twentieth_of_the_memory) {
 BOOST_AUTO_TEST_CASE(what_is_refused) {
   const auto problem = mixture();
   Sampler sampler = sampler_of(problem, "ddim", make_grid("karras", *vp_linear(), 5));
-  check_throws([] { find_adjoint("checkpoint"); }, {"adjoint", "checkpointed"});
+  check_throws([] { make_adjoint("checkpoint"); }, {"adjoint", "checkpointed"});
   sampler.denoiser.prediction = Prediction::sample;
   check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); },
                {"sigma = 0", "does not determine eps", "another level"});
@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
                         .wrt_p = {true},
                         .loss = half_square_distance,
                         .progress = {}};
-  check_throws([&] { find_adjoint("direct").gradient(flags); }, {"1 flags", "2 parameters"});
+  check_throws([&] { make_adjoint("direct").gradient(flags); }, {"1 flags", "2 parameters"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -60,7 +60,7 @@ Gradient gradient_of(const Hdf5Reader& file, const std::string& clock, const Sam
   const Tensor w = file.read(clock + "/w");
   Tensors p{file.read(clock + "/z")};
   for (const char* name : weight_names) p.push_back(cast(file.read(std::string("weights/") + name), DType::f64));
-  return find_adjoint(adjoint).gradient({.sampler = sampler,
+  return make_adjoint(adjoint).gradient({.sampler = sampler,
                                          .x_T = file.read(clock + "/x_T"),
                                          .p = p,
                                          .wrt_x_T = true,

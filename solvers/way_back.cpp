@@ -1,0 +1,109 @@
+// What exact ways back share: the run forward, and one step of the sampler pulled back through its own tape.
+#include "solvers/way_back.h"
+
+#include <algorithm>
+
+#include "autodiff/ops/add.h"
+#include "autodiff/ops/scale.h"
+#include "autodiff/transform.h"
+
+namespace costate {
+namespace {
+
+/// {y, memory..., p...}: the arguments of a step in one list.
+Tensors packed(const State& state, const Tensors& p) {
+  Tensors all{state.y};
+  all.insert(all.end(), state.memory.begin(), state.memory.end());
+  all.insert(all.end(), p.begin(), p.end());
+  return all;
+}
+
+/// A cotangent that is zero everywhere as "none": the tape adds nothing for a value nobody read, where 0 + (-0) would
+/// drop a sign. Not under an outer derivative, to which a zero may still be a function of something.
+Tensor undefined_if_zero(const Tensor& a) { return !watched({a}) && is_all_zero(a) ? Tensor() : a; }
+
+}  // namespace
+
+Tensor walk_forward(const GradientProblem& problem, const std::function<void(int, const State&)>& visit) {
+  const Sampler& sampler = problem.sampler;
+  Tensor cost;
+  const auto half = [&](std::int64_t done, std::int64_t steps) { report(problem.progress, done, 2 * steps); };
+  walk(sampler, problem.x_T, problem.p, half, [&](int index, const State& state) {
+    if (problem.running && index < sampler.steps()) {
+      const Tensor here = problem.running(index, sampler.x_at(index, state));
+      require(here.size() == 1, "gradient: the running cost at level {} has shape {}, not a scalar", index,
+              here.shape());
+      cost = cost.defined() ? add(cost, here) : here;
+    }
+    visit(index, state);
+  });
+  return cost;
+}
+
+void report_back(const GradientProblem& problem, int done, int steps) {
+  report(problem.progress, steps + done, 2 * steps);
+}
+
+Tensors end_cotangents(const GradientProblem& problem, const State& last, const Tensor& a_0) {
+  return packed({clean_end(problem, a_0).y, Tensors(last.memory.size())}, Tensors(problem.p.size()));
+}
+
+// The step returns p as well, so that the tape itself adds this step's share to the sum of the later ones, in the order
+// in which one long tape would.
+void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a) {
+  const std::size_t states = 1 + state.memory.size();
+  const bool first = index == 0;  // its y depends on x_T alone
+  const bool any_p = std::find(problem.wrt_p.begin(), problem.wrt_p.end(), true) != problem.wrt_p.end();
+  Wanted wanted(states, !first || problem.wrt_x_T);
+  wanted.insert(wanted.end(), problem.wrt_p.begin(), problem.wrt_p.end());
+  if (first && !problem.wrt_x_T && !any_p) return;
+
+  const Sampler& sampler = problem.sampler;
+  const auto before = problem.effort->nfe;
+  const Vjp taped = vjp(
+      [&](const Tensors& in) {
+        const auto p_begin = in.begin() + static_cast<std::ptrdiff_t>(states);
+        const Tensors p(p_begin, in.end());
+        const State here{in[0], Tensors(in.begin() + 1, p_begin)};
+        Tensor cost;
+        if (problem.running) cost = problem.running(index, sampler.x_at(index, here));
+        Tensors out = packed(sampler.step(index, here, p), p);
+        if (problem.running) out.push_back(cost);
+        return out;
+      },
+      packed(state, problem.p), wanted);
+  problem.effort->vjps += problem.effort->nfe - before;
+  if (problem.running) {
+    const Tensor& cost = taped.value.back();
+    a.push_back(Tensor::full(cost.shape(), 1, cost.dtype(), cost.device()));
+  }
+  a = taped.pull_once(a);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (wanted[i]) a[i] = undefined_if_zero(a[i]);
+  }
+}
+
+Pulled pulled_from(const GradientProblem& problem, const Tensors& a) {
+  // The first state remembers nothing: behind y follow the parameters.
+  return pulled_from(problem, Cotangent{a[0], Tensors(a.begin() + 1, a.end())});
+}
+
+void refuse_adjoint_grid(const GradientProblem& problem, const char* name) {
+  require(problem.adjoint_grid.empty(),
+          "{}: differentiates the sampler's own steps and takes no steps of its own; leave the adjoint's grid out, or "
+          "take adjointdeis-1 or -2m",
+          name);
+}
+
+// x = c y at both ends.
+Cotangent clean_end(const GradientProblem& problem, const Tensor& a_0) {
+  return {scale(a_0, problem.sampler.grid.back().scale()), Tensors(problem.p.size())};
+}
+
+Pulled pulled_from(const GradientProblem& problem, const Cotangent& a) {
+  Pulled back{.x_T = {}, .p = a.p};
+  if (problem.wrt_x_T && a.y.defined()) back.x_T = scale(a.y, 1 / problem.sampler.grid.front().scale());
+  return back;
+}
+
+}  // namespace costate
