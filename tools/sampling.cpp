@@ -22,22 +22,27 @@ Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
   return file.contains(name) ? file.read(name) : Tensor();
 }
 
-/// --eta, --order and --set as one configuration. A value that is no JSON is a text.
+/// --eta, --order and --set as one configuration.
 Config stepper_options(const SamplingOptions& o) {
-  nlohmann::json all = nlohmann::json::object();
+  nlohmann::json all = key_values("--set", o.set);
   if (!std::isnan(o.eta)) all["eta"] = o.eta;
   if (o.order != 0) all["order"] = o.order;
-  for (const auto& pair : o.set) {
-    const auto equals = pair.find('=');
-    if (equals == std::string::npos) throw UsageError("--set " + pair + ": wants KEY=VALUE");
-    const std::string value = pair.substr(equals + 1);
-    const auto parsed = nlohmann::json::parse(value, nullptr, false);
-    all[pair.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
-  }
   return {all, "sampler " + o.sampler};
 }
 
 }  // namespace
+
+nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs) {
+  nlohmann::json all = nlohmann::json::object();
+  for (const auto& pair : pairs) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos) throw UsageError(option + " " + pair + ": wants KEY=VALUE");
+    const std::string value = pair.substr(equals + 1);
+    const auto parsed = nlohmann::json::parse(value, nullptr, false);
+    all[pair.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+  }
+  return all;
+}
 
 void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps) {
   count = default_count;
@@ -52,7 +57,9 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
   a.option("--start", start,
-           "x_T (n,...), and if there noise (k,n,...), class, z, z_null, guidance (k), further inputs", "FILE.h5");
+           "x_T (n,...), and if there noise (k,n,...), class, z (n,...) or scheduled (steps,n,...), z_null, guidance "
+           "(k), further inputs",
+           "FILE.h5");
 }
 
 Grid read_grid(const std::string& file) {
@@ -136,7 +143,15 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   if (guidance_given) c.guidance = options_.guidance;
   if (model_.is_exact()) return c;
   const Signature s = model_.network->signature();
-  if (start_z_.defined()) c.z = rows_of(start_z_, first, rows);
+  if (start_z_.defined() && start_z_.rank() == s.z.rank() + 2) {  // (steps, n, ...): scheduled
+    require(start_z_.dim(0) == static_cast<std::int64_t>(grid_.size()) - 1 && start_z_.dim(1) == count_,
+            "{}: z has shape {}; a scheduled condition wants ({}, {}, ...)", options_.start, start_z_.shape(),
+            grid_.size() - 1, count_);
+    c.z = slice(start_z_, 1, first, rows);
+    c.z_scheduled = true;
+  } else if (start_z_.defined()) {
+    c.z = rows_of(start_z_, first, rows);
+  }
   if (start_z_null_.defined()) c.z_null = start_z_null_;
   if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
   for (const auto& each : s.extra) {
@@ -168,7 +183,12 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
             options_.start, start_noise_.shape(), count_);
     noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
   }
-  return {.denoiser = c.denoiser, .grid = grid_, .stepper = stepper_, .noise = noise, .schedule = model_.schedule};
+  return {.denoiser = c.denoiser,
+          .grid = grid_,
+          .stepper = stepper_,
+          .noise = noise,
+          .schedule = model_.schedule,
+          .p_of_step = c.p_of_step};
 }
 
 }  // namespace costate

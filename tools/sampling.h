@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 
 #include "io/hdf5.h"
 #include "solvers/sampler.h"
@@ -50,6 +51,9 @@ class Run {
   Tensor start_x_T_, start_noise_, start_class_, start_z_, start_z_null_, start_guidance_;
   std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null
 };
+
+/// KEY=VALUE pairs as a JSON object; a value that is no JSON is a text. `option` is named by messages.
+nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs);
 
 /// A grid file's levels: `grid` (k, 3) with columns t, alpha, sigma, or grid_t, grid_alpha, grid_sigma.
 Grid read_grid(const std::string& file);

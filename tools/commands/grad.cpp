@@ -12,7 +12,7 @@
 #include "autodiff/ops/sum.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
-#include "solvers/adjoint.h"
+#include "tools/adjoint_options.h"
 #include "tools/gradients_file.h"
 #include "tools/model/latent.h"
 #include "tools/result.h"
@@ -24,7 +24,8 @@ namespace {
 struct Options {
   Common common;
   SamplingOptions sampling;
-  std::string adjoints = "checkpointed", wrt = "x_T,z,theta", loss;
+  AdjointOptions adjoint;
+  std::string wrt = "x_T,z,theta", loss;
 };
 
 struct Asked {
@@ -88,9 +89,8 @@ class Job {
  public:
   explicit Job(const Options& o)
       : o_(o), asked_(parse_wrt(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
-    for (const auto& name : word_list(o.adjoints))
-      adjoints_.push_back(&as_usage([&]() -> const Adjoint& { return find_adjoint(name); }));
-    if (adjoints_.empty()) throw UsageError("--adjoint: the list is empty");
+    adjoints_ = o.adjoint.make();
+    adjoint_grid_ = o.adjoint.levels(o.sampling, model_);
     condition_ = run_.condition(0, run_.count());
     conditioned_ = make_conditioned(model_, condition_, run_.count(), run_.grid());
     const Tensor w = run_.from_start("w");
@@ -101,7 +101,7 @@ class Job {
   }
 
   void compute() {
-    for (const Adjoint* adjoint : adjoints_) entries_.push_back(one(*adjoint));
+    for (const Adjoint& adjoint : adjoints_) entries_.push_back(one(adjoint));
   }
 
   void write() const {
@@ -122,9 +122,18 @@ class Job {
       nlohmann::ordered_json row{{"adjoint", e.adjoint},    {"loss", e.gradient.loss}, {"nfe", e.gradient.nfe},
                                  {"vjps", e.gradient.vjps}, {"seconds", e.seconds},    {"peak_bytes", e.peak}};
       for (const auto& [name, error] : errors(e)) row["relative_error"][name] = error;
+      if (!e.gradient.warning.empty()) row["warning"] = e.gradient.warning;
       j["adjoints"].push_back(row);
     }
     return j;
+  }
+
+  /// Once for every adjoint whose grid makes it unstable.
+  void warn() const {
+    if (o_.common.quiet) return;
+    for (const auto& e : entries_) {
+      if (!e.gradient.warning.empty()) std::cerr << "warning: " << e.gradient.warning << "\n";
+    }
   }
 
   [[nodiscard]] std::string report_text() const {
@@ -152,10 +161,16 @@ class Job {
     const std::int64_t before = memory_use().live;
     reset_peak();
     const auto start = std::chrono::steady_clock::now();
+    const bool alone = adjoints_.size() == 1;  // among several, the levels are for those that take them
     Entry e{adjoint.name,
-            adjoint.gradient({sampler, run_.x_T(0, run_.count()), conditioned_.p, asked_.x_T,
-                              conditioned_.wanted(asked_.z || asked_.theta, asked_.theta), loss_,
-                              o_.common.progress(adjoint.name)}),
+            adjoint.gradient({.sampler = sampler,
+                              .x_T = run_.x_T(0, run_.count()),
+                              .p = conditioned_.p,
+                              .wrt_x_T = asked_.x_T,
+                              .wrt_p = conditioned_.wanted(asked_.z || asked_.theta, asked_.theta),
+                              .loss = loss_,
+                              .progress = o_.common.progress(adjoint.name),
+                              .adjoint_grid = alone || has_own_levels(adjoint) ? adjoint_grid_ : Grid()}),
             {},
             0,
             0};
@@ -218,7 +233,8 @@ class Job {
   Asked asked_;
   Model model_;
   Run run_;
-  std::vector<const Adjoint*> adjoints_;
+  std::vector<Adjoint> adjoints_;
+  Grid adjoint_grid_;
   Condition condition_;
   Conditioned conditioned_;
   std::optional<LatentSpace> space_;  // of a latent pipeline: losses are of the pixels, unless w weighs latents
@@ -237,32 +253,31 @@ void run_grad(const Options& o) {
     return;
   }
   std::cout << job.report_text();
+  job.warn();
   for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
 }
 
 }  // namespace
 
 Command grad_command() {
-  return {
-      "grad", "differentiate a loss of the sampled x_0 in x_T, z and theta",
-      "  costate grad fashion-unet -n 4 --class 0,7,8,9 --guidance 1.5 --steps 20 --out gradient.png\n"
-      "  costate grad fashion-unet -n 1 --class 9 --adjoint checkpointed,direct,adjointdeis-1\n"
-      "  costate grad fashion-unet -n 1 --class 3 --wrt x_T,z --loss mean --out gradient.h5 --json",
-      [](Arguments& a) {
-        const auto o = std::make_shared<Options>();
-        o->common.declare(a);
-        o->sampling.declare(a, 1, 20);
-        a.option(
-            "--adjoint", o->adjoints,
-            "see `costate list adjoints`; several, a,b,c, are compared in a table, the first is written [checkpointed]",
-            "NAME");
-        a.option("--wrt", o->wrt,
-                 "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from",
-                 "LIST");
-        a.option("--loss", o->loss,
-                 "norm (half the squared norm of x_0), mean, sum [<w, x_0> with w from --start, else norm]", "NAME");
-        return [o] { run_grad(*o); };
-      }};
+  return {"grad", "differentiate a loss of the sampled x_0 in x_T, z and theta",
+          "  costate grad fashion-unet -n 4 --class 0,7,8,9 --guidance 1.5 --steps 20 --out gradient.png\n"
+          "  costate grad fashion-unet -n 1 --class 9 --adjoint checkpointed,direct,adjointdeis-1\n"
+          "  costate grad fashion-unet -n 1 --class 9 --adjoint adjointdeis-2m --adjoint-steps 50 --states resolved\n"
+          "  costate grad fashion-unet -n 1 --class 3 --wrt x_T,z --loss mean --out gradient.h5 --json",
+          [](Arguments& a) {
+            const auto o = std::make_shared<Options>();
+            o->common.declare(a);
+            o->sampling.declare(a, 1, 20);
+            o->adjoint.declare(a, true);
+            a.option("--wrt", o->wrt,
+                     "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from",
+                     "LIST");
+            a.option("--loss", o->loss,
+                     "norm (half the squared norm of x_0), mean, sum [<w, x_0> with w from --start, else norm]",
+                     "NAME");
+            return [o] { run_grad(*o); };
+          }};
 }
 
 }  // namespace costate

@@ -32,8 +32,9 @@ Table samplers() {
   return t;
 }
 Table adjoint_table() {
-  Table t{{"adjoint", "consistent with", "memory", "reference"}};
-  for (const auto& a : adjoints()) t.push_back({a.name, a.consistent, a.memory, a.reference});
+  Table t{{"adjoint", "consistent with", "order", "memory", "options", "reference"}};
+  for (const auto& a : adjoints())
+    t.push_back({a.name, a.consistent, a.order, a.memory, fmt::format("{}", fmt::join(a.options, ", ")), a.reference});
   return t;
 }
 Table schedule_table() {

@@ -6,6 +6,7 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
+#include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
@@ -106,8 +107,8 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
   }
   if (c.z.defined()) {
     require(s.z.rank() > 0, "{}: takes no condition z", model.name);
-    require(c.z.rank() == s.z.rank() + 1 && c.z.dim(0) == rows, "z: shape {} for {} samples of condition {}",
-            c.z.shape(), rows, s.z);
+    require(c.z.rank() == s.z.rank() + (c.z_scheduled ? 2 : 1) && c.z.dim(c.z_scheduled ? 1 : 0) == rows,
+            "z: shape {} for {} samples of condition {}", c.z.shape(), rows, s.z);
   }
   const bool has_z = c.z.defined() || (c.classes.defined() && labels_become_z(s));
   require(has_z || s.z.rank() == 0, "{}: is conditional; give it {}z{}", model.name,
@@ -196,6 +197,16 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   out.names = told.names;
   out.p.insert(out.p.end(), null.values.begin(), null.values.end());
   for (const auto& name : null.names) out.names.push_back(name + "_null");
+  if (c.z_scheduled) {
+    require(!out.names.empty() && out.names[0] == "z",
+            "z: a condition scheduled over the steps wants a network with z");
+    out.p_of_step = [](int index, const Tensors& p) {
+      Tensors own = p;
+      const Tensor row = slice(p[0], 0, index, 1);
+      own[0] = reshape(row, Shape(row.shape().begin() + 1, row.shape().end()));
+      return own;
+    };
+  }
   out.first_theta = out.p.size();
   for (const auto& name : out.names) out.differentiable.push_back(is_differentiable(model.network->signature(), name));
   const auto parameters = model.network->parameters();

@@ -15,8 +15,10 @@ namespace costate {
 /// What samples are conditioned on. Leave everything out for an unconditional model.
 struct Condition {
   Tensor classes;  ///< (n) i32 labels
-  Tensor z;        ///< (n, ...) embedding rows in place of classes, or what the network calls z: tokens of text ...
-  Tensor z_null;   ///< (1, ...) or (n, ...): z without the condition; default: the last row of the label table
+  Tensor z;        ///< (n, ...) embedding rows in place of classes, or what the network calls z: tokens of text ...;
+                   ///< (steps, n, ...) if scheduled
+  bool z_scheduled = false;
+  Tensor z_null;  ///< (1, ...) or (n, ...): z without the condition; default: the last row of the label table
   /// Further inputs by the network's names for them, and what some are without the condition; the others stay the same.
   std::map<std::string, Tensor> extra, extra_null;
   /// Classifier-free guidance: eps_null + w (eps_z - eps_null); w = 1 is conditional only and costs one evaluation instead of two.
@@ -33,6 +35,8 @@ struct Conditioned {
   std::vector<std::string> names;  ///< of p: "z", "text_embeds" ..., "z_null" ..., then keys as in the file
   std::size_t first_theta = 0;     ///< where the network's own begin
   Wanted differentiable;           ///< false for buffers
+  /// For Sampler::p_of_step: with a scheduled z, the step's own in place of all.
+  std::function<Tensors(int index, const Tensors& p)> p_of_step = nullptr;
 
   /// Flags for gradients in z (and further inputs), in theta, or both.
   [[nodiscard]] Wanted wanted(bool z, bool theta) const;

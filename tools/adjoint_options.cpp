@@ -1,0 +1,78 @@
+// From options to adjoints.
+#include "tools/adjoint_options.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace costate {
+namespace {
+
+const AdjointType& type_of(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& type : adjoints()) {
+    if (type.name == name) return type;
+    names.push_back(type.name);
+  }
+  fail_unknown("adjoint", name, names);
+}
+
+bool knows(const AdjointType& type, const std::string& key) {
+  return std::find(type.options.begin(), type.options.end(), key) != type.options.end();
+}
+
+}  // namespace
+
+void AdjointOptions::declare(Arguments& a, bool several) {
+  a.option("--adjoint", names,
+           several ? "see `costate list adjoints`; several, a,b,c, are compared in a table, the first is written "
+                     "[checkpointed]"
+                   : "see `costate list adjoints` [checkpointed]",
+           "NAME");
+  a.option("--adjoint-steps", steps, "steps of a continuous adjoint [as the sampler's]", "M");
+  a.option("--adjoint-grid", grid, "levels of a continuous adjoint: a grid by name, or an .h5 file [as the sampler's]",
+           "NAME|FILE");
+  a.option("--states", states, "cached: the sampler's own states; resolved: solved again from x_0 [cached]", "NAME");
+  a.option("--adjoint-set", set, "further options of the adjoint, see `costate list adjoints`; may be repeated",
+           "KEY=VALUE");
+}
+
+std::vector<Adjoint> AdjointOptions::make() const {
+  return as_usage([&] {
+    nlohmann::json given = key_values("--adjoint-set", set);
+    if (!states.empty()) given["states"] = states;
+    const auto list = word_list(names);
+    if (list.empty()) throw UsageError("--adjoint: the list is empty");
+    for (const auto& [key, value] : given.items()) {
+      const bool known = std::any_of(list.begin(), list.end(), [&](auto& name) { return knows(type_of(name), key); });
+      if (!known) make_adjoint(list.front(), Config(nlohmann::json{{key, value}}, "adjoint"));  // says what there is
+    }
+    std::vector<Adjoint> all;
+    for (const auto& name : list) {
+      nlohmann::json own = nlohmann::json::object();
+      for (const auto& [key, value] : given.items()) {
+        if (knows(type_of(name), key)) own[key] = value;
+      }
+      all.push_back(make_adjoint(name, Config(own, "adjoint " + name)));
+    }
+    return all;
+  });
+}
+
+Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model) const {
+  if (steps == 0 && grid.empty()) return {};
+  if (std::filesystem::path(grid).extension() == ".h5") {
+    if (steps != 0) throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
+    return read_grid(grid);
+  }
+  const std::string name = !grid.empty() ? grid : sampling.grid.empty() ? model.grid : sampling.grid;
+  if (std::filesystem::path(name).extension() == ".h5")
+    throw UsageError(
+        "--adjoint-steps: the sampler's grid is a file; name one for the adjoint, too, with --adjoint-grid");
+  const auto count = static_cast<int>(steps == 0 ? sampling.steps : steps);
+  return as_usage([&] { return make_grid(name, *model.schedule, count, model.end, model.offset); });
+}
+
+bool has_own_levels(const Adjoint& adjoint) { return !adjoint.exact && adjoint.name != "endpoint-fisher"; }
+
+}  // namespace costate

@@ -1,0 +1,27 @@
+// The options of subcommands that differentiate a sampler, and the adjoints they ask for.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "solvers/adjoint.h"
+#include "tools/sampling.h"
+
+namespace costate {
+
+struct AdjointOptions {
+  std::string names = "checkpointed", grid, states;
+  std::int64_t steps = 0;        ///< 0: as many as the sampler's
+  std::vector<std::string> set;  ///< KEY=VALUE
+
+  void declare(Arguments& a, bool several);
+  /// The adjoints by name; an option goes to those that have it, and one that none has is wrong usage.
+  [[nodiscard]] std::vector<Adjoint> make() const;
+  /// The levels for the continuous ones; empty: the sampler's.
+  [[nodiscard]] Grid levels(const SamplingOptions& sampling, const Model& model) const;
+};
+
+/// Whether the adjoint is solved on levels of its own.
+bool has_own_levels(const Adjoint& adjoint);
+
+}  // namespace costate
