@@ -100,10 +100,11 @@ std::string stiffness_warning(const std::string& name, const Grid& grid) {
   if (worst == 0) return {};
   const double enough = std::ceil((grid[finite].lambda() - grid[0].lambda()) / std::log(2.0));
   return fmt::format(
-      "{}: {} of {} steps are longer than ln 2 in lambda; the longest, |h| = {:.2f} from t = {:.4g} to {:.4g}, "
-      "multiplies "
-      "the gradient across the data manifold by 2 - e^|h| = {:.3g}, where the truth is {:.2g}. Take checkpointed, or a "
-      "grid uniform in lambda with {:.0f} steps or more",
+      "{}: {} of {} steps are longer than ln 2 in lambda; across the data manifold an explicit Euler step of the "
+      "adjoint as "
+      "long as the longest, |h| = {:.2f} from t = {:.4g} to {:.4g}, multiplies by 2 - e^|h| = {:.3g}, where the truth "
+      "is "
+      "{:.2g}. Take checkpointed, or a grid uniform in lambda with {:.0f} steps or more",
       name, count, grid.size() - 1, longest, grid[worst].t, grid[worst - 1].t, 2 - std::exp(longest),
       std::exp(-longest), enough);
 }

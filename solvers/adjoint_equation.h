@@ -28,7 +28,7 @@ Level level_at(const Sampler& sampler, double s);
 Grid adjoint_levels(const GradientProblem& problem, const std::string& name);
 /// Throws, naming the method and what would fit, unless the sampler solves the probability-flow ODE.
 void require_ode(const GradientProblem& problem, const std::string& name);
-/// Says, if steps of the grid are longer than ln 2 in lambda, what an explicit adjoint does there, and the remedy.
+/// Says, if steps of the grid are longer than ln 2 in lambda, what an explicit Euler step of the adjoint does there, and the remedy.
 std::string stiffness_warning(const std::string& name, const Grid& grid);
 /// Throws for a NaN or an infinity in the cotangent after a step back, with the step, its times and the norm of the state.
 void require_finite_step(const std::string& name, int done, int steps, const Level& from, const Level& to,
@@ -68,9 +68,10 @@ struct March {
   std::function<MarchWeights(const Level& t, const Level& s, double drift)> weights = {};
   /// Extrapolates what was pulled back from this level and the one before it, as in AdjointDEIS-2M.
   bool two_step = false;
+  bool stiff = true;  ///< explicit in s: unstable across the data manifold on steps longer than ln 2
 };
 
-/// Options of all marches: states (cached or resolved), resolver (the stepper of resolved states, ddim), skip_last (leaves
+/// Options of all marches: states (cached or resolved), resolver (the stepper of resolved states [euler, which is DDIM]), skip_last (leaves
 /// out the interval next to the data, as the released code of AdjointDEIS does).
 std::vector<std::string> march_options();
 /// The adjoint that marches so; `name` for messages.

@@ -78,7 +78,7 @@ StatesBack resolved_states(const GradientProblem& problem, const Grid& grid, con
   Sampler up = problem.sampler;
   up.grid.assign(grid.rbegin(), grid.rend());
   up.stepper = make_stepper(stepper);
-  require(up.stepper.eta == 0, "adjoint: resolver {} adds noise; take ddim, heun or another deterministic one",
+  require(up.stepper.eta == 0, "adjoint: resolver {} adds noise; take euler, heun or another deterministic one",
           stepper);
   // Steps up are numbered from the clean end; their parameters are those of the sampler's own interval.
   up.p_of_step = [grid, own = problem.sampler](int index, const Tensors& p) {

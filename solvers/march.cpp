@@ -56,7 +56,7 @@ class Marching {
       report_back(problem_, steps - i + 1, steps);
     }
     Pulled back = pulled_from(problem_, a);
-    back.warning = stiffness_warning(name_, grid_);
+    if (march_.stiff) back.warning = stiffness_warning(name_, grid_);
     return back;
   }
 
@@ -100,7 +100,7 @@ std::vector<std::string> march_options() { return {"states", "resolver", "skip_l
 Adjoint marching_adjoint(const std::string& name, const March& march, const Config& config) {
   Options options{.resolved = config.choice("states", "cached", {"cached", "resolved"}) == "resolved",
                   .skip_last = config.flag("skip_last", false),
-                  .resolver = config.text("resolver", "ddim")};
+                  .resolver = config.text("resolver", "euler")};
   require(options.resolved || !config.has("resolver"),
           "adjoint {}: resolver = {} is for states = resolved, and they are cached", name, options.resolver);
   return {.forward = [=](const GradientProblem& problem) {

@@ -25,7 +25,8 @@ AdjointType costate_data_1_adjoint() {
       .reference = "this project",
       .options = march_options(),
       .make = [](const Config& options) {
-        Adjoint adjoint = marching_adjoint("costate-data-1", {.reading = &Denoiser::x0, .weights = weights}, options);
+        Adjoint adjoint =
+            marching_adjoint("costate-data-1", {.reading = &Denoiser::x0, .weights = weights, .stiff = false}, options);
         adjoint.forward = [march = adjoint.forward](const GradientProblem& problem) {
           require_ode(problem, "costate-data-1");
           require(problem.sampler.grid.back().sigma > 0,

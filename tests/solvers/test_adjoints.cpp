@@ -201,24 +201,22 @@ BOOST_AUTO_TEST_CASE(orders_against_the_exact_continuous_gradient) {
 
 BOOST_AUTO_TEST_CASE(only_what_is_asked_for) {
   const auto problem = mixture();
-  const Sampler sampler = on_mixture(problem, "dpmpp-2m", "lambda", 8);
-  for (const auto& adjoint : adjoints()) {
-    const Gradient all = gradient_of(adjoint.name, sampler, problem);
-    GradientProblem some{.sampler = sampler,
-                         .x_T = start_of_mixture(),
-                         .p = problem.p,
-                         .wrt_x_T = false,
-                         .wrt_p = {false, true},
-                         .loss = half_square_distance,
-                         .progress = {}};
+  Sampler sampler = on_mixture(problem, "euler", "lambda", 8);
+  sampler.schedule = vp_linear(1e-2);
+  for (const auto& type : adjoints()) {
+    if (type.name == "reversible") continue;  // test_adjoint_methods.cpp
+    const Adjoint adjoint = make_adjoint(type.name);
+    GradientProblem some{.sampler = sampler, .x_T = start_of_mixture(), .p = problem.p, .loss = half_square_distance};
+    const Tensor x_T = adjoint.gradient(some).x_T;
+    some.wrt_x_T = false;
+    check_throws([&] { return adjoint.gradient(some); }, {"nothing"});
+    if (type.name == "endpoint-fisher") continue;
+    const Gradient all = gradient_of(type.name, sampler, problem);
+    BOOST_TEST(x_T.to_vector() == all.x_T.to_vector());
+    some.wrt_p = {false, true};
     const Gradient theta = adjoint.gradient(some);
     BOOST_TEST((!theta.x_T.defined() && !theta.p[0].defined()));
     BOOST_TEST(theta.p[1].item() == all.p[1].item());
-    some.wrt_x_T = true;
-    some.wrt_p = {};
-    BOOST_TEST(adjoint.gradient(some).x_T.to_vector() == all.x_T.to_vector());
-    some.wrt_x_T = false;
-    check_throws([&] { adjoint.gradient(some); }, {"nothing"});
   }
 }
 
@@ -269,8 +267,9 @@ BOOST_AUTO_TEST_CASE(checkpointed_needs_a_twentieth_of_the_memory) {
   const auto peak_of = [&](const char* adjoint) {
     const auto before = memory_use().live;
     reset_peak();
-    make_adjoint(adjoint).gradient(
+    const Gradient g = make_adjoint(adjoint).gradient(
         {.sampler = sampler, .x_T = x_T, .p = {}, .wrt_x_T = true, .wrt_p = {}, .loss = sum, .progress = {}});
+    BOOST_TEST(g.x_T.defined());
     return memory_use().peak - before;
   };
   const auto direct = peak_of("direct"), checkpointed = peak_of("checkpointed");
@@ -288,7 +287,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
                {"sigma = 0", "does not determine eps", "another level"});
   sampler.denoiser.prediction = Prediction::epsilon;
   sampler.stepper = stepper_of("ddim", R"({"eta": 0.5})");
-  check_throws([&] { gradient_of("adjointdeis-1", sampler, problem); }, {"eta = 0.5"});
+  check_throws([&] { return gradient_of("interpolated", sampler, problem); }, {"eta = 0.5", "adjointdeis-1"});
   sampler.stepper = make_stepper("ddim");
   check_throws([&] { gradient_of("direct", sampler, problem, start_of_mixture(), [](const Tensor& x) { return x; }); },
                {"scalar"});
@@ -300,7 +299,7 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
                         .wrt_p = {true},
                         .loss = half_square_distance,
                         .progress = {}};
-  check_throws([&] { make_adjoint("direct").gradient(flags); }, {"1 flags", "2 parameters"});
+  check_throws([&] { return make_adjoint("direct").gradient(flags); }, {"1 flags", "2 parameters"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

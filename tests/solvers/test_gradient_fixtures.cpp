@@ -64,6 +64,7 @@ class Fixtures {
     const auto t = read(name, "grid_t").to_vector(), a = read(name, "grid_alpha").to_vector(),
                g = read(name, "grid_sigma").to_vector();
     Sampler s{.denoiser = {.net = tiny_net, .prediction = Prediction::epsilon, .dtype = DType::f64},
+              .grid = {},
               .stepper = stepper};
     for (std::size_t i = 0; i < t.size(); ++i) s.grid.push_back({t[i], a[i], g[i]});
     s.schedule = schedule_of(clock == "ve"    ? R"({"type": "ve", "sigma_min": 0.01, "sigma_max": 50})"

@@ -128,12 +128,14 @@ class Job {
     return j;
   }
 
-  /// Once for every adjoint whose grid makes it unstable.
+  /// That the grid makes adjoints unstable: in full for the first, the others by name.
   void warn() const {
-    if (o_.common.quiet) return;
+    std::string text;
     for (const auto& e : entries_) {
-      if (!e.gradient.warning.empty()) std::cerr << "warning: " << e.gradient.warning << "\n";
+      if (e.gradient.warning.empty()) continue;
+      text += text.empty() ? "warning: " + e.gradient.warning : "; this holds for " + e.adjoint + " too";
     }
+    if (!text.empty() && !o_.common.quiet) std::cerr << text << "\n";
   }
 
   [[nodiscard]] std::string report_text() const {
