@@ -52,7 +52,9 @@ struct AddedAttention {
     if (layer_cross) text = (*layer_cross)(text);
     if (group_cross) text = reshape((*group_cross)(reshape(text, as_image)), text.shape());
     const Tensor pixels = reshape(group_norm(x), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
-    Tensor k = add_k_proj(text), v = add_v_proj(text), bias = context.token_bias;
+    Tensor k = add_k_proj(text), v = add_v_proj(text);
+    // As unCLIP has it in diffusers: here the mask of the image's own tokens is one of the context.
+    Tensor bias = context.pixel_bias.defined() ? context.pixel_bias : context.token_bias;
     if (to_k) {
       k = concat({k, (*to_k)(pixels)}, 1);
       v = concat({v, (*to_v)(pixels)}, 1);

@@ -95,6 +95,14 @@ Outcome compute(const Problem& p, const Network& network, bool with_vjp) {
   return {at.value[0], at.pull_once({p.g})};
 }
 
+/// Writing gradients needs shapes only: the weights of a large network, and what kernels hung on them, make room for the file.
+void drop_weights(Model& model, Problem& p) {
+  Tensors ghosts;
+  for (const auto& parameter : model.network->parameters()) ghosts.push_back(parameter.value.ghost());
+  model.network = model.network->with(ghosts);
+  p.leaves.clear();
+}
+
 void write_result(const Options& o, const Problem& p, const Model& model, const Outcome& r) {
   for (const auto& file : o.common.outputs(".h5")) {
     Hdf5Writer out = result_file(file, o.common);
@@ -156,12 +164,13 @@ void run_eval(const Options& o) {
   Model model = o.common.load();
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
   if (!o.part.empty()) model.network = model.network->part(o.part);
-  const Problem p = make_problem(o, model);
+  Problem p = make_problem(o, model);
   if (o.repeat > 0) run_timing(o, p, *model.network);
   if (o.common.out.empty() && o.repeat > 0) return;
   const Outcome r = compute(p, *model.network, o.vjp);
   require_finite(r.y, "eval, y");
   if (o.vjp && r.g[0].defined()) require_finite(r.g[0], "eval, g_x");
+  drop_weights(model, p);
   write_result(o, p, model, r);
   if (o.repeat > 0) return;
   Norms norms;

@@ -23,8 +23,10 @@ Tensor LatentSpace::decode(const Tensor& latents) const {
 }
 
 std::optional<LatentSpace> latent_space(const Model& model) {
-  const auto folder = model.file.parent_path().parent_path() / "vae";
-  if (model.is_exact() || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
+  const std::filesystem::path pipeline = model.file.parent_path().parent_path(), folder = pipeline / "vae";
+  std::error_code none;  // a model that was named by its own folder or file gives latents
+  const bool whole = std::filesystem::equivalent(model.name, pipeline, none);
+  if (model.is_exact() || !whole || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
   const Model vae = load_model(folder.string(), {.dtype = model.dtype});
   LatentSpace space{.decoder = vae.network->part("decode"), .gain = {}, .offset = {}, .dtype = model.dtype};
   const std::int64_t channels = space.decoder->signature().input[-1];

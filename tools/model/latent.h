@@ -17,7 +17,7 @@ struct LatentSpace {
   [[nodiscard]] Tensor decode(const Tensor& latents) const;
 };
 
-/// From vae/ beside the model's folder; nothing where there is none or the model is none of a pipeline.
+/// From vae/ in the model's folder; nothing where there is none, or the model is a part of a pipeline and not the whole.
 std::optional<LatentSpace> latent_space(const Model& model);
 
 }  // namespace costate
