@@ -152,13 +152,14 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   } else if (start_z_.defined()) {
     c.z = rows_of(start_z_, first, rows);
   }
-  if (start_z_null_.defined()) c.z_null = start_z_null_;
+  const auto null_rows = [&](const Tensor& t) { return t.dim(0) == 1 ? t : rows_of(t, first, rows); };
+  if (start_z_null_.defined()) c.z_null = null_rows(start_z_null_);
   if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
   for (const auto& each : s.extra) {
     if (const auto at = start_extra_.find(each.name); at != start_extra_.end())
       c.extra[each.name] = rows_of(at->second, first, rows);
     if (const auto at = start_extra_.find(each.name + "_null"); at != start_extra_.end())
-      c.extra_null[each.name] = at->second;
+      c.extra_null[each.name] = null_rows(at->second);
     require(!each.required || c.extra.count(each.name) != 0, "{}: also takes {} (n, ...) of {}; give it in --start",
             model_.name, each.name, each.shape);
   }
