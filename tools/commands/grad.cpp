@@ -7,13 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "autodiff/ops/concat.h"
-#include "autodiff/ops/mul.h"
-#include "autodiff/ops/scale.h"
 #include "autodiff/ops/sum.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "tools/adjoint_options.h"
 #include "tools/gradients_file.h"
+#include "tools/losses.h"
 #include "tools/model/latent.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
@@ -25,7 +24,7 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   AdjointOptions adjoint;
-  std::string wrt = "x_T,z,theta", loss;
+  std::string wrt = "x_T,z,theta", loss, classifier = "fashion-classifier";
 };
 
 struct Asked {
@@ -51,15 +50,6 @@ Asked parse_wrt(const std::string& text) {
 Loss of_pixels(const Loss& loss, const std::optional<LatentSpace>& space, const Tensor& w) {
   if (!space || (w.defined() && w.dim(-1) == space->gain.dim(0))) return loss;
   return [loss, space](const Tensor& x_0) { return loss(space->decode(x_0)); };
-}
-
-/// <w, x_0> with w from the start file, or one of the named losses.
-Loss make_loss(const std::string& name, const Tensor& w) {
-  if (name.empty() && w.defined()) return [w](const Tensor& x_0) { return inner(x_0, w); };
-  if (name == "norm" || name.empty()) return [](const Tensor& x_0) { return scale(sum(square(x_0)), 0.5); };
-  if (name == "mean") return [](const Tensor& x_0) { return mean(x_0); };
-  if (name == "sum") return [](const Tensor& x_0) { return sum(x_0); };
-  fail_unknown("loss", name, {"norm", "mean", "sum"});
 }
 
 struct Entry {
@@ -96,7 +86,9 @@ class Job {
     const Tensor w = run_.from_start("w");
     has_w_ = w.defined();
     space_ = latent_space(model_);
-    loss_ = of_pixels(as_usage([&] { return make_loss(o.loss, w); }), space_, w);
+    Loss loss = [w](const Tensor& x_0) { return inner(x_0, w); };
+    if (!o.loss.empty() || !has_w_) loss = make_loss(o.loss.empty() ? "norm" : o.loss, model_, o.common, o.classifier);
+    loss_ = of_pixels(loss, space_, w);
     for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
   }
 
@@ -275,9 +267,9 @@ Command grad_command() {
             a.option("--wrt", o->wrt,
                      "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from",
                      "LIST");
-            a.option("--loss", o->loss,
-                     "norm (half the squared norm of x_0), mean, sum [<w, x_0> with w from --start, else norm]",
-                     "NAME");
+            a.option("--loss", o->loss, std::string(loss_names) + " [<w, x_0> with w from --start, else norm]", "NAME");
+            a.option("--classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
+                     "MODEL");
             return [o] { run_grad(*o); };
           }};
 }

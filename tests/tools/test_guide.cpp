@@ -1,0 +1,85 @@
+// costate guide on the bundled networks: a loss falls, a run goes on from its file, every kind of unknown is optimised.
+#include <boost/test/unit_test.hpp>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "io/hdf5.h"
+#include "tests/tools/command.h"
+
+using costate::Hdf5Reader;
+using costate::Tensor;
+using costate::test::Folder;
+using costate::test::run;
+
+namespace {
+
+/// The losses of a run, the last one included.
+std::vector<double> losses(std::vector<std::string> arguments) {
+  std::vector<std::string> all{"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--json"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const auto o = run(all);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const auto j = nlohmann::json::parse(o.out);
+  auto found = j["losses"].get<std::vector<double>>();
+  found.push_back(j["loss"].get<double>());
+  return found;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(guide)
+
+BOOST_AUTO_TEST_CASE(the_classifier_is_led_to_another_class) {
+  for (const std::string wrt : {"x_T", "z", "z_t"}) {
+    const auto l =
+        losses({"--loss", "class:7", "--wrt", wrt, "--rate", wrt == "x_T" ? "0.1" : "0.3", "--iterations", "8"});
+    BOOST_TEST_MESSAGE(wrt << ": from " << l.front() << " to " << l.back());
+    BOOST_TEST(l.back() < 0.7 * l.front());
+  }
+  const auto theta = losses({"--loss", "norm", "--wrt", "theta", "--rate", "0.00002", "--iterations", "3"});
+  BOOST_TEST(theta.back() < theta.front());
+}
+
+BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
+  const Folder folder;
+  const std::string half = (folder / "half.h5").string(), rest = (folder / "rest.h5").string(),
+                    whole = (folder / "whole.h5").string(), picture = (folder / "path.png").string();
+  for (const std::string optimiser : {"adam", "sgd"}) {
+    const std::vector<std::string> how{"--loss",     "norm", "--optimiser", optimiser,
+                                       "--momentum", "0.5",  "--rate",      "0.01"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.end(), how.begin(), how.end());
+      return losses(more);
+    };
+    with({"--iterations", "2", "--out", half});
+    const auto resumed = with({"--iterations", "2", "--resume", half, "--out", rest});
+    const auto once = with({"--iterations", "4", "--out", whole, "--out", picture});
+    BOOST_TEST(resumed == once);
+    const Hdf5Reader a(rest), b(whole);
+    for (const char* name : {"x_T", "x_0", "losses"}) BOOST_TEST(same_bits(a.read(name), b.read(name)), name);
+  }
+  const auto o = run({"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--loss", "norm", "--wrt",
+                      "z", "--resume", half});
+  BOOST_TEST((o.code == 1 && o.err.find("--wrt") != std::string::npos), o.err);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_usage) {
+  const auto expect = [](const std::vector<std::string>& words, const std::string& part) {
+    const auto o = run(words);
+    BOOST_TEST(o.code == 2);
+    BOOST_TEST(o.err.find(part) != std::string::npos, o.err);
+  };
+  expect({"guide", "fashion-unet"}, "--loss");
+  expect({"guide", "fashion-unet", "--loss", "clas:7"}, "class:K");
+  expect({"guide", "fashion-unet", "--loss", "norm", "--wrt", "y"}, "z_t");
+  expect({"guide", "fashion-unet", "--loss", "norm", "--optimiser", "adm"}, "adam");
+  expect({"train-classifier", "--out", "x.h5"}, "--images");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

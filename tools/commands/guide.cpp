@@ -1,0 +1,154 @@
+// costate guide: optimises the start, the condition or the weights of a sampler under a loss of its samples.
+#include <cmath>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/ops/concat.h"
+#include "io/atomic_file.h"
+#include "io/png.h"
+#include "tools/adjoint_options.h"
+#include "tools/latent_optimisation.h"
+#include "tools/losses.h"
+#include "tools/result.h"
+
+namespace costate {
+namespace {
+
+struct Options {
+  Common common;
+  SamplingOptions sampling;
+  AdjointOptions adjoint;
+  std::string wrt = "x_T", loss, classifier = "fashion-classifier", optimiser = "adam", resume;
+  std::int64_t iterations = 30, shown = 6;
+  double rate = 0.05, momentum = 0;
+};
+
+/// One run of `guide`.
+class Guide {
+ public:
+  explicit Guide(const Options& o)
+      : o_(o), free_(free_from(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
+    if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
+    if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
+    const auto adjoints = o.adjoint.make();
+    if (adjoints.size() != 1) throw UsageError("--adjoint: guide takes one");
+    for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
+    const auto steps = static_cast<std::int64_t>(run_.grid().size()) - 1;
+    Condition condition = run_.condition(0, run_.count());
+    if (free_.z_scheduled) condition = scheduled(model_, condition, run_.count(), steps);
+    const Conditioned c = make_conditioned(model_, condition, run_.count(), run_.grid());
+    const Optimiser optimiser{
+        .kind = as_usage([&] { return optimiser_from(o.optimiser); }), .rate = o.rate, .momentum = o.momentum};
+    work_ =
+        std::make_unique<LatentOptimisation>(GradientProblem{.sampler = run_.sampler(c, 0, run_.count()),
+                                                             .x_T = run_.x_T(0, run_.count()),
+                                                             .p = c.p,
+                                                             .loss = make_loss(o.loss, model_, o.common, o.classifier),
+                                                             .adjoint_grid = o.adjoint.levels(o.sampling, model_)},
+                                             c, free_, adjoints[0], optimiser);
+    if (!o.resume.empty()) restore();
+  }
+
+  void compute() {
+    const Progress progress = o_.common.progress("guide, loss of step");
+    const std::int64_t every = std::max<std::int64_t>(1, o_.iterations / std::max<std::int64_t>(1, o_.shown - 1));
+    for (std::int64_t i = 0; i < o_.iterations; ++i) {
+      const Gradient g = work_->step();
+      require(std::isfinite(g.loss), "guide: the loss is not finite after {} steps; lower --rate", i);
+      if (i % every == 0) path_.push_back(g.x_0);
+      if (warning_.empty()) warning_ = g.warning;
+      if (!o_.common.quiet && !o_.common.json && (i % every == 0))
+        fmt::print("{:5}  loss {:.6g}\n", work_->losses().size() - 1, g.loss);
+      report(progress, i + 1, o_.iterations);
+    }
+    std::tie(last_, loss_) = work_->look();
+    path_.push_back(last_);
+  }
+
+  void write() const {
+    for (const auto& file : o_.common.outputs(".h5")) {
+      Hdf5Writer out = result_file(file, o_.common);
+      out.write("x_0", last_);
+      out.write("x_T", work_->x_T());
+      work_->save([&](const std::string& name, const Tensor& value) { out.write(name, value); });
+      out.attribute("", "loss", loss_);
+      out.attribute("", "wrt", o_.wrt);
+      out.finish();
+    }
+    for (const auto& file : o_.common.outputs(".png")) {
+      const auto width = model_.sample_shape()[1];
+      write_png(file, tile(to_picture(concat(path_, 0), model_), static_cast<int>(run_.count()), 2,
+                           static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
+    }
+    for (const auto& file : o_.common.outputs(".json")) write_file(file, report_json().dump(2) + "\n");
+    if (o_.common.json) {
+      std::cout << report_json().dump(2) << "\n";
+      return;
+    }
+    fmt::print("{:5}  loss {:.6g}\n", work_->losses().size(), loss_);
+    if (!warning_.empty() && !o_.common.quiet) std::cerr << "warning: " << warning_ << "\n";
+    for (const auto& file : o_.common.out) std::cout << "wrote " << file << "\n";
+  }
+
+ private:
+  void restore() {
+    const Hdf5Reader file(o_.resume);
+    const auto wrt = file.text("", "wrt");
+    require(wrt == o_.wrt, "{}: was written by guide with --wrt {}, not {}", o_.resume, wrt.value_or("(none)"), o_.wrt);
+    work_->restore([&](const std::string& name) { return file.contains(name) ? file.read(name) : Tensor(); });
+  }
+
+  [[nodiscard]] nlohmann::ordered_json report_json() const {
+    nlohmann::ordered_json j{{"model", model_.name}, {"loss", loss_},          {"losses", work_->losses()},
+                             {"wrt", o_.wrt},        {"seed", o_.common.seed}, {"out", o_.common.out}};
+    if (!warning_.empty()) j["warning"] = warning_;
+    return j;
+  }
+
+  const Options& o_;
+  Free free_;
+  Model model_;
+  Run run_;
+  std::unique_ptr<LatentOptimisation> work_;
+  Tensors path_;
+  Tensor last_;
+  double loss_ = 0;
+  std::string warning_;
+};
+
+void run_guide(const Options& o) {
+  o.common.apply({".h5", ".png", ".json"});
+  Guide guide(o);
+  guide.compute();
+  guide.write();
+}
+
+}  // namespace
+
+Command guide_command() {
+  return {"guide", "optimise x_T, z or theta under a loss of the samples",
+          "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --iterations 20 --out path.png\n"
+          "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --wrt z --rate 0.1 --out shoes.h5\n"
+          "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --wrt z --rate 0.1 --resume shoes.h5 "
+          "--out more.h5",
+          [](Arguments& a) {
+            const auto o = std::make_shared<Options>();
+            o->common.declare(a);
+            o->sampling.declare(a, 1, 10);
+            o->adjoint.declare(a, false);
+            a.option("--loss", o->loss, loss_names, "NAME");
+            a.option("--classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
+                     "MODEL");
+            a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
+            a.option("--iterations", o->iterations, "steps of the optimiser [30]");
+            a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
+            a.option("--rate", o->rate, "learning rate [0.05]");
+            a.option("--momentum", o->momentum, "of sgd [0]");
+            a.option("--resume", o->resume, "goes on from an .h5 that an earlier run wrote", "FILE.h5");
+            a.option("--pictures", o->shown, "rows of the picture of the path [6]");
+            return [o] { run_guide(*o); };
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,104 @@
+// From a name to a loss of x_0.
+#include "tools/losses.h"
+
+#include <memory>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/log.h"
+#include "autodiff/ops/softmax.h"
+#include "autodiff/ops/sqrt.h"
+#include "autodiff/ops/sum.h"
+#include "io/hdf5.h"
+#include "io/png.h"
+
+namespace costate {
+namespace {
+
+/// The classifier (or its part) on images x (n, h, w, c) in the model's range, in its own dtype; f64 comes out.
+std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, const Model& model, const Common& common,
+                                                     const std::string& part) {
+  const Model c = load_model(name, {.dtype = common.type()});
+  require(!c.is_exact() && !c.network->signature().takes_time,
+          "classifier {}: should be a network of images without a time, such as fashion-classifier", name);
+  const Shape want = c.network->signature().input, have = model.sample_shape();
+  require(want == have, "classifier {}: takes images {}, and {} makes {}", name, want, model.name, have);
+  const auto network = part.empty() ? c.network : c.network->part(part);
+  return [network, dtype = c.dtype](const Tensor& x) {
+    Inputs in;
+    in.x = cast(x, dtype);
+    return cast((*network)(in), DType::f64);
+  };
+}
+
+/// A picture as the model's samples lie: (1, h, w, c) in its range.
+Tensor target_of(const std::string& file, const Model& model) {
+  const Tensor picture = read_png(file);
+  const Shape shape = model.sample_shape();
+  require(picture.shape() == shape, "{}: is {}, and {} makes {}", file, picture.shape(), model.name, shape);
+  const Tensor x = picture * (model.range[1] - model.range[0]) + model.range[0];
+  return x.reshaped({1, shape[0], shape[1], shape[2]});
+}
+
+Loss image_loss(const std::string& file, const Model& model) {
+  return
+      [target = target_of(file, model)](const Tensor& x) { return mean(square(x - broadcast_to(target, x.shape()))); };
+}
+
+Loss class_loss(const std::string& text, const Model& model, const Common& common, const std::string& classifier) {
+  const auto labels = integer_list("--loss class", text);
+  const auto logits = classifier_of(classifier, model, common, "");
+  return [labels, logits](const Tensor& x) {
+    const Tensor l = logits(x);
+    return cross_entropy(l, repeat_labels(labels, 0, l.dim(0)));
+  };
+}
+
+/// 1 - cosine between the features of each sample and those of the target, as losses of identity are built; the mean.
+Loss feature_loss(const std::string& file, const Model& model, const Common& common, const std::string& classifier) {
+  const auto features = classifier_of(classifier, model, common, "features");
+  const Tensor target = features(target_of(file, model));
+  return [features, target](const Tensor& x) {
+    const Tensor f = features(x);
+    const Shape rows{f.dim(0), 1};
+    const Tensor t = broadcast_to(target, f.shape());
+    const Tensor lengths = sqrt(sum_to(f * f, rows) * sum_to(t * t, rows));
+    return add_scalar(-mean(sum_to(f * t, rows) / lengths), 1);
+  };
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
+  const std::int64_t n = logits.dim(0), classes = logits.dim(1);
+  std::vector<double> chosen(static_cast<std::size_t>(n * classes), 0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto label = labels.data<std::int32_t>()[i];
+    require(label >= 0 && label < classes, "class {}: the classifier has classes 0 to {}", label, classes - 1);
+    chosen[static_cast<std::size_t>(i * classes + label)] = 1;
+  }
+  const Tensor one_hot = Tensor::from(chosen, logits.shape(), logits.dtype());
+  return mean(log_sum_exp(logits) - sum_to(logits * one_hot, {n, 1}));
+}
+
+Loss make_loss(const std::string& name, const Model& model, const Common& common, const std::string& classifier) {
+  if (name == "norm") return [](const Tensor& x) { return 0.5 * sum(square(x)); };
+  if (name == "mean") return [](const Tensor& x) { return mean(x); };
+  if (name == "sum") return [](const Tensor& x) { return sum(x); };
+  const auto colon = name.find(':');
+  const std::string kind = name.substr(0, colon), of = colon == std::string::npos ? "" : name.substr(colon + 1);
+  if (!of.empty() && kind == "class") return class_loss(of, model, common, classifier);
+  if (!of.empty() && kind == "image") return image_loss(of, model);
+  if (!of.empty() && kind == "features") return feature_loss(of, model, common, classifier);
+  if (!of.empty() && kind == "dot") {
+    const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64);
+    return [w](const Tensor& x) { return inner(x, w); };
+  }
+  as_usage([&] {
+    fail_unknown("loss", name,
+                 {"norm", "mean", "sum", "class:K", "image:FILE.png", "features:FILE.png", "dot:FILE.h5"});
+  });
+  return {};
+}
+
+}  // namespace costate

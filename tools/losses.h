@@ -1,0 +1,25 @@
+// Losses of samples by name: for `grad` and `guide`.
+#pragma once
+
+#include <string>
+
+#include "solvers/adjoint.h"
+#include "tools/common.h"
+#include "tools/model/conditioned.h"
+
+namespace costate {
+
+/// Mean over samples of -ln p(label), from logits (n, classes) and (n) i32 labels.
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
+
+/// The names that make_loss takes, for --help.
+inline constexpr const char* loss_names =
+    "norm (half the squared norm of x_0), mean, sum, dot:FILE.h5 (<w, x_0>), image:FILE.png (mean squared distance), "
+    "class:K "
+    "(-ln p of the classifier), features:FILE.png (1 - cosine of the classifier's features)";
+
+/// A loss of x_0 (n, ...) of a model. `classifier` is a MODEL for class and features. Unknown names and files that do not fit
+/// the model throw.
+Loss make_loss(const std::string& name, const Model& model, const Common& common, const std::string& classifier);
+
+}  // namespace costate
