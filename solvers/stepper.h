@@ -31,8 +31,14 @@ struct Step {
 
   [[nodiscard]] const Level& from() const { return grid[static_cast<std::size_t>(index)]; }
   [[nodiscard]] const Level& to() const { return grid[static_cast<std::size_t>(index) + 1]; }
-  /// The level of a lambda between the grid's; throws where the sampler was given no schedule.
+  /// The level `k` steps before from().
+  [[nodiscard]] const Level& back(std::size_t k) const { return grid[static_cast<std::size_t>(index) - k]; }
+  /// A level between the grid's by its lambda or its t. Throws where the sampler was given no schedule.
   [[nodiscard]] Level at_lambda(double lambda) const;
+  [[nodiscard]] Level at_t(double t) const { return scheduled().level(t); }
+  [[nodiscard]] const Schedule& scheduled() const;
+  /// The same step with another denoiser, which must outlive it.
+  [[nodiscard]] Step with(const Denoiser& other) const { return {other, p, grid, index, noise, schedule}; }
   /// Standard normal noise for the step's interval; a step that draws more than once numbers its parts.
   [[nodiscard]] Tensor normal(const Tensor& like, int part = 0) const;
 };
@@ -41,8 +47,10 @@ struct Step {
 struct Stepper {
   std::string name = {};  ///< as asked for
   int order = 1;
-  int evaluations = 1;  ///< of the network, per step
+  int evaluations = 1;  ///< of the network, per step; 0: as many as a tolerance asks for
   double eta = 0;       ///< share of fresh noise: 0 solves the probability-flow ODE, 1 the reverse SDE
+  /// Decides by the whole batch, its step size say: where results must not depend on the batch, give it one sample.
+  bool couples_samples = false;
   std::function<State(const Step& step, const State& state)> advance;
   /// The state before a step from the one after it, where the method has an algebraic inverse.
   std::function<State(const Step& step, const State& next)> invert = {};
@@ -52,15 +60,20 @@ struct Stepper {
 
 /// What a file of solvers/steppers defines.
 struct StepperType {
-  std::string name;                  ///< as in `--sampler`; with an option `order`, NAME-2 stands for NAME and order 2
+  std::string name;                  ///< as in `--sampler`
   std::string summary;               ///< what it is, in a line
   std::string reference;             ///< paper and equation
   std::vector<std::string> options;  ///< keys that `make` reads; anything else is refused
+  std::vector<int> orders = {};      ///< those of an option `order`, if any: NAME-2 stands for NAME and order 2
   std::function<Stepper(const Config& options)> make;
 };
 
 /// All steppers, from the files of solvers/steppers.
 const std::vector<StepperType>& steppers();
+/// Every name that `--sampler` takes without options: NAME, or NAME-1, NAME-2 ... where there are orders.
+std::vector<std::string> sampler_names();
+/// The file that a sampler's name belongs to.
+const StepperType& stepper_type(const std::string& name);
 /// By name and options; an unknown name throws with the nearest, an unknown option with those there are.
 Stepper make_stepper(const std::string& name, const Config& options = {});
 

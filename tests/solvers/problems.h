@@ -68,10 +68,11 @@ inline Stepper stepper_of(const std::string& name, const std::string& options = 
 }
 
 inline Sampler sampler_of(const ExactProblem& problem, const std::string& stepper, const Grid& grid,
-                          const std::string& options = "{}") {
+                          const std::string& options = "{}", const SchedulePtr& schedule = vp_linear()) {
   return {.denoiser = {.net = problem.net, .prediction = Prediction::epsilon, .dtype = DType::f64},
           .grid = grid,
-          .stepper = stepper_of(stepper, options)};
+          .stepper = stepper_of(stepper, options),
+          .schedule = schedule};
 }
 
 inline Tensor row_of(const std::vector<double>& values) {

@@ -31,9 +31,9 @@ Sampler on_mixture(const ExactProblem& problem, const std::string& stepper, cons
 /// Samplers of every kind on the mixture: with memory, with noise, with a last step to s = 0.
 std::vector<Sampler> samplers_on(const ExactProblem& problem) {
   std::vector<Sampler> all;
-  for (const auto& stepper : steppers()) {
-    all.push_back(on_mixture(problem, stepper.name, "lambda", 9));
-    all.push_back(sampler_of(problem, stepper.name, make_grid("karras", *vp_linear(), 7)));
+  for (const auto& name : sampler_names()) {
+    all.push_back(on_mixture(problem, name, "lambda", 9));
+    all.push_back(sampler_of(problem, name, make_grid("karras", *vp_linear(), 7)));
   }
   all.push_back(on_mixture(problem, "ddim", "lambda", 9));
   all.back().stepper = stepper_of("ddim", R"({"eta": 0.7})");

@@ -8,9 +8,9 @@ namespace {
 
 constexpr double t_0 = 1e-2;  // the clean end of all runs on the mixture
 
-Tensor sample_mixture(const std::string& stepper, const Grid& grid) {
+Tensor sample_mixture(const std::string& stepper, const Grid& grid, const std::string& options = "{}") {
   const auto problem = mixture();
-  return sample(sampler_of(problem, stepper, grid), start_of_mixture(), problem.p);
+  return sample(sampler_of(problem, stepper, grid, options), start_of_mixture(), problem.p);
 }
 
 /// Least-squares slope of -ln error against ln N, over halvings from N = 40. The reference solution is accurate to
@@ -20,7 +20,9 @@ double observed_order(const std::string& stepper) {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0;
   for (int steps = 40; steps <= 2560; steps *= 2) {
     const auto at = sample_mixture(stepper, make_grid("lambda", *vp_linear(t_0), steps)).to_vector();
-    const double u = std::log(steps), v = -std::log(std::hypot(at[0] - exact[0], at[1] - exact[1]));
+    const double error = std::hypot(at[0] - exact[0], at[1] - exact[1]);
+    if (error < 1e-10) break;  // what is left is rounding, and the reference's own
+    const double u = std::log(steps), v = -std::log(error);
     n += 1, x += u, y += v, xx += u * u, xy += u * v;
   }
   return (n * xy - x * y) / (n * xx - x * x);
@@ -49,15 +51,24 @@ BOOST_AUTO_TEST_CASE(regression_values) {
   check_near(sample_mixture("ddim", lambda), {0.942366453005, 0.017353965349}, 1e-12);
   check_near(sample_mixture("heun", lambda), {0.973946339573, 0.022628189732}, 1e-12);
   check_near(sample_mixture("dpmpp-2m", lambda), {0.970643781674, 0.022093293815}, 1e-12);
+  check_near(sample_mixture("dpm-2", lambda), {0.97002711591, 0.021299644663}, 1e-11);
+  check_near(sample_mixture("dpm-3", lambda), {0.968739054476, 0.024944116549}, 1e-11);
+  check_near(sample_mixture("dpmpp-2s", lambda), {0.965374388761, 0.021705854849}, 1e-11);
+  check_near(sample_mixture("dpmpp-3m", lambda), {0.964732015448, 0.016795446598}, 1e-6);
+  check_near(sample_mixture("ge", lambda), {0.983165235011, 0.022213076128}, 1e-11);
+  check_near(sample_mixture("deis-1", lambda), {0.959774408638, 0.01827688231}, 1e-8);
+  check_near(sample_mixture("deis-2", lambda), {0.963763549439, 0.019462319598}, 1e-8);
+  check_near(sample_mixture("unipc-2", lambda), {0.966163099696, 0.01954698871}, 1e-11);
   check_near(sample_mixture("ddim", t), {0.948051859454, 0.051176095273}, 1e-12);
   BOOST_TEST(sample_mixture("euler", t).to_vector() == sample_mixture("ddim", t).to_vector());
 }
 
 BOOST_AUTO_TEST_CASE(observed_orders) {
-  for (const auto& type : steppers()) {
-    const double order = observed_order(type.name);
-    BOOST_TEST_MESSAGE(type.name << " has order " << order);
-    BOOST_TEST(order >= make_stepper(type.name).order - 0.15, type.name << " has order " << order);
+  for (const auto& name : sampler_names()) {
+    if (make_stepper(name).eta > 0) continue;  // takes noise
+    const double order = observed_order(name);
+    BOOST_TEST_MESSAGE(name << " has order " << order);
+    BOOST_TEST(order >= make_stepper(name).order - 0.15, name << " has order " << order);
   }
 }
 
@@ -92,18 +103,23 @@ BOOST_AUTO_TEST_CASE(last_step_to_the_clean_end) {
   const auto problem = mixture();
   const auto edm = schedule_of(R"({"type": "edm"})");
   const Grid grid = make_grid("karras", *edm, 18);
-  for (const auto& type : steppers()) {
-    const Stepper stepper = make_stepper(type.name);
+  for (const auto& name : sampler_names()) {
+    const Stepper stepper = make_stepper(name);
     std::int64_t calls = 0;
-    Sampler sampler = sampler_of(problem, type.name, grid);
+    Sampler sampler = sampler_of(problem, name, grid, "{}", edm);
     sampler.denoiser.net = [&](const Tensor& x, const Level& at, const Tensors& p) {
       return ++calls, problem.net(x, at, p);
     };
     const auto states = trajectory(sampler, 80.0 * start_of_mixture(), problem.p);
-    BOOST_TEST(calls == 18 * stepper.evaluations - (stepper.evaluations - 1));
-    // The step to s = 0 is the denoised state, whatever the method.
+    const int start = name == "pndm" ? 9 : 0;  // its pseudo Runge-Kutta steps
+    BOOST_TEST(calls == 18 * stepper.evaluations - (stepper.evaluations - 1) + start,
+               name << " made " << calls << " calls");
+    // The step to s = 0 is the denoised state, but for methods that hold eps for a polynomial, or correct the state before.
+    const std::string type = stepper_type(name).name;
+    const bool extrapolates = name != "lms-1" && (type == "deis" || type == "rho-deis" || type == "lms" ||
+                                                  type == "ge" || type == "plms" || type == "pndm" || type == "unipc");
     const Tensor x_0 = sampler.denoiser.x0(states[17].y, grid[17], problem.p);
-    check_near(states[18].y, x_0.to_vector(), 1e-14);
+    BOOST_TEST_CONTEXT(name) { check_near(states[18].y, x_0.to_vector(), extrapolates ? 0.05 : 1e-14); }
   }
 }
 

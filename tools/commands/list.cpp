@@ -18,12 +18,13 @@ using Table = std::vector<std::vector<std::string>>;  // the first row is the he
 
 Table samplers() {
   Table t{{"sampler", "order", "evaluations a step", "stochastic", "options", "reference"}};
-  for (const auto& type : steppers()) {
-    const Stepper s = type.make({});
+  for (const auto& name : sampler_names()) {
+    const Stepper s = make_stepper(name);
+    const StepperType& type = stepper_type(name);
     const auto takes = [&](const char* key) {
       return std::find(type.options.begin(), type.options.end(), key) != type.options.end();
     };
-    t.push_back({type.name, std::to_string(s.order), std::to_string(s.evaluations),
+    t.push_back({name, std::to_string(s.order), s.evaluations > 0 ? std::to_string(s.evaluations) : "adaptive",
                  s.eta > 0      ? "yes"
                  : takes("eta") ? "with eta"
                                 : "no",

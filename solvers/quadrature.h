@@ -1,0 +1,17 @@
+// Integrals of smooth functions on the host, to rounding: the weights of multistep and exponential methods.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+namespace costate {
+
+/// Integral of f from a to b by Gauss-Legendre quadrature, intervals halved until that changes nothing. f is not asked
+/// for its value at the ends, where it may have an integrable singularity.
+double integrate(const std::function<double(double)>& f, double a, double b);
+
+/// The Lagrange polynomial that is 1 at node j and 0 at the others: its value at x, and its coefficients from x^0 up.
+double lagrange(const std::vector<double>& nodes, std::size_t j, double x);
+std::vector<double> lagrange_coefficients(const std::vector<double>& nodes, std::size_t j);
+
+}  // namespace costate

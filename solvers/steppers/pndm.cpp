@@ -1,0 +1,26 @@
+// PNDM: PLMS with pseudo Runge-Kutta steps to start with.
+#include "solvers/multistep.h"
+
+namespace costate {
+namespace {
+
+/// F-PNDM: three pseudo Runge-Kutta steps, then four values. S-PNDM (`kind: s`): one step of Heun's, then two values.
+Stepper make(const Config& options) {
+  const bool four = options.choice("kind", "f", {"f", "s"}) == "f";
+  const Stepper start = four ? make_stepper("rk4", Config::parse(R"({"middle": "t"})", "pndm")) : make_stepper("heun");
+  return multistep(
+      {.points = four ? 4U : 2U, .order = 2, .weights = pseudo_adams, .polynomial_in_lambda = false, .starter = start},
+      options);
+}
+
+}  // namespace
+
+StepperType pndm_stepper() {
+  return {.name = "pndm",
+          .summary = "pseudo linear multistep started by pseudo Runge-Kutta (kind f) or Heun (kind s)",
+          .reference = "Liu et al. 2022, \"PNDM\", algorithm 2",
+          .options = multistep_options({"kind"}),
+          .make = make};
+}
+
+}  // namespace costate

@@ -1,0 +1,100 @@
+// UniPC: a predictor of order p and a corrector that shares the next step's evaluation (order p + 1).
+#include <algorithm>
+
+#include "solvers/multistep.h"
+#include "solvers/quadrature.h"
+
+namespace costate {
+namespace {
+
+/// The coefficients rho of the paper solve R(p) rho = b(p) / B(h). Multiplied out, B(h) drops out: UniP-p and UniC-p
+/// integrate the polynomial through the last p values, and for UniC the new one. B(h) is left where the paper replaces
+/// the solution by 1/2, with a single difference: weight B(h) / 2 for M_1 (bh1: B = h, bh2: B = e^h - 1, and -h for h in
+/// data form). `vary_coeff` is exact there too.
+struct UniPc {
+  Form form;
+  std::size_t order;
+  enum { bh1, bh2, vary_coeff, vary_coeff_released } variant;
+  enum { every, but_last, none } corrector;
+  bool lower_order_final;
+
+  [[nodiscard]] Weights weights(const Step& step, const std::vector<double>& nodes) const {
+    Weights w = moments(form, step.from(), step.to(), nodes.size());
+    if (nodes.size() == 2 && variant == bh2) w.of[1] = w.of[0] / 2;
+    if (nodes.size() == 2 && variant == bh1) {
+      const double h = step.to().lambda() - step.from().lambda();
+      w.of[1] = (form == Form::data ? h : -h * step.to().s()) / 2;
+    }
+    return interpolate(w, nodes);
+  }
+
+  /// The corrector of variant vary_coeff as the authors' code has it, for `--compat`: the new difference enters through
+  /// the last row but one of the inverse and the last moment alone. Order 1.
+  [[nodiscard]] Weights released_corrector(const Step& step, const std::vector<double>& nodes) const {
+    const std::size_t k = nodes.size() - 1;  // differences, the newest last
+    const Weights m = moments(form, step.from(), step.to(), k + 1);
+    const std::vector<double> at(nodes.begin() + 1, nodes.end());
+    Weights w{m.keep, {m.of[0]}};
+    for (std::size_t j = 0; j < k; ++j) {
+      const auto c = lagrange_coefficients(at, j);
+      double sum = 0;
+      for (std::size_t i = 0; i + 1 < k; ++i) sum += m.of[i + 1] * c[i];
+      if (j + 1 == k) sum = m.of[k] / static_cast<double>(k) * c[k - 2];
+      w.of.push_back(sum / at[j]);
+      w.of[0] -= sum / at[j];
+    }
+    return w;
+  }
+
+  [[nodiscard]] State advance(const Step& step, const State& state) const {
+    Tensors values = state.memory;
+    if (values.empty()) values.push_back(field(form, step, state.y, step.from()));
+    const std::size_t left = step.grid.size() - 1 - static_cast<std::size_t>(step.index);
+    std::size_t count = std::min(values.size(), order);
+    if (lower_order_final && values.size() >= order) count = std::min(count, left);
+    if (step.to().s() == 0) return {combine(moments(form, step.from(), step.to(), 1), state.y, values), {}};
+
+    std::vector<double> nodes = nodes_in_lambda(step, count);
+    const Tensor predicted = combine(weights(step, nodes), state.y, values);
+    if (left == 1 && corrector != every) return {predicted, {}};
+    const Tensor newest = field(form, step, predicted, step.to());
+    Tensors next = remember(newest, values, order);
+    if (corrector == none) return {predicted, next};
+    values.resize(count);
+    nodes.push_back(1);
+    values.push_back(newest);
+    const bool released = variant == vary_coeff_released && count > 1;
+    return {combine(released ? released_corrector(step, nodes) : weights(step, nodes), state.y, values), next};
+  }
+};
+
+Stepper make(const Config& options) {
+  const auto choose = [&](const char* key, const char* otherwise, const std::vector<std::string>& choices) {
+    const std::string chosen = options.choice(key, otherwise, choices);
+    return std::find(choices.begin(), choices.end(), chosen) - choices.begin();
+  };
+  const auto order = static_cast<int>(options.integer("order", 2));
+  const UniPc method{
+      .form = form_from(options, Form::data),
+      .order = static_cast<std::size_t>(order),
+      .variant = static_cast<decltype(UniPc::variant)>(
+          choose("variant", "bh2", {"bh1", "bh2", "vary_coeff", "vary_coeff_released"})),
+      .corrector = static_cast<decltype(UniPc::corrector)>(choose("corrector", "every", {"every", "but_last", "none"})),
+      .lower_order_final = options.flag("lower_order_final", false)};
+  return {.order = method.corrector == UniPc::every ? std::min(order + 1, 3) : std::min(order, 2),
+          .evaluations = 1,
+          .advance = [method](const Step& step, const State& state) { return method.advance(step, state); }};
+}
+
+}  // namespace
+
+StepperType unipc_stepper() {
+  return {.name = "unipc",
+          .summary = "UniPC-p; corrector = none is UniP, but_last and lower_order_final are the authors' defaults",
+          .reference = "Zhao et al. 2023, \"UniPC\", algorithms 5 to 8",
+          .options = {"form", "variant", "corrector", "lower_order_final"},
+          .orders = {1, 2, 3},
+          .make = make};
+}
+
+}  // namespace costate
