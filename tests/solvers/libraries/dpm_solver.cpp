@@ -1,0 +1,46 @@
+// DPM-Solver (LuChengTHU/dpm-solver): singlestep, multistep and adaptive, noise and data form, states in x.
+#include "tests/solvers/libraries/library.h"
+
+namespace costate {
+namespace {
+
+/// Continuous VP-linear, or Stable Diffusion's betas with the library's time t = (index + 1) / 1000.
+SchedulePtr schedule_of(const FixtureCase& c) {
+  if (c.schedule.has("beta_0")) return vp_linear();
+  return costate::schedule_of(
+      R"({"type": "ddpm", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012})");
+}
+
+std::string quoted(const std::string& text) { return '"' + text + '"'; }
+
+Replay replay(const FixtureCase& c) {
+  const std::string method = c.settings.text("method", ""), skip = c.settings.text("skip_type", "");
+  const auto order = c.settings.integer("order", 0), steps = c.settings.integer("steps", 0);
+  const bool data = c.settings.text("algorithm_type", "") == "dpmsolver++";
+  const std::string weights = quoted(c.settings.text("solver_type", "") == "taylor" ? "exact" : "published");
+  const std::string form = quoted(data ? "data" : "noise");
+  if (method == "adaptive") return {.not_run = "adaptive step sizes"};
+  Sampler sampler;
+  if (method == "multistep" && order > 1) {
+    std::string options = R"({"form": )" + form + R"(, "weights": )" + (order == 3 ? quoted("published") : weights);
+    if (order == 3) options += R"(, "second_step": )" + weights;
+    sampler = sampler_of(c, order == 3 ? "dpmpp-3m" : "dpmpp-2m", options + "}");
+  } else if (method == "multistep" || order == 1) {
+    sampler = sampler_of(c, "ddim");
+  } else {
+    std::string options = R"({"weights": )" + weights;
+    if (skip != "logSNR") options += R"(, "inner": "t")";
+    if (method == "singlestep") options += R"(, "budget": )" + std::to_string(steps);
+    sampler = sampler_of(c, data ? fmt::format("dpmpp-{}s", order) : fmt::format("dpm-{}", order), options + "}");
+  }
+  sampler.schedule = schedule_of(c);
+  for (Level& at : sampler.grid)  // the library's time to ours
+    if (sampler.schedule->steps() > 0) at.t = at.t * 1000 - 1;
+  return states_of(c, sampler);
+}
+
+}  // namespace
+
+Library dpm_solver_library() { return {.files = "dpm-solver-", .replay = replay}; }
+
+}  // namespace costate
