@@ -18,17 +18,54 @@ State leave_pure_noise(const Step& step, double eta, const State& state) {
   return {eta > 0 ? lincomb(1, y, eta * s, step.normal(y)) : y, {}};
 }
 
+/// Upwards from sigma = 0, where not every network says what eps is.
+State leave_clean_end(const Step& step, const State& state) {
+  return {lincomb(1, state.y, step.to().s(), step.denoiser.eps(state.y, step.to(), step.p)), {}};
+}
+
+/// Upwards to pure noise, where the state is x / sigma.
+State enter_pure_noise(const Step& step, const Level& from, const State& state) {
+  return {step.denoiser.eps(state.y, from, step.p), {}};
+}
+
 }  // namespace
+
+Step Sampler::at(int index, const Tensors& own) const {
+  return {.denoiser = denoiser, .p = own, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
+}
+
+void Sampler::check(const State& found, const Step& step, const char* direction) const {
+  const auto bad = first_non_finite(found.y);
+  require(bad < 0, "sampler {}: step {} of {}{} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
+          stepper.name, step.index + 1, steps(), direction, step.from().t, step.to().t, bad, found.y.shape());
+}
 
 State Sampler::step(int index, const State& state, const Tensors& p) const {
   const Tensors own = parameters(index, p);
-  const Step step{
-      .denoiser = denoiser, .p = own, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
-  State next = step.from().alpha > 0 ? stepper.advance(step, state) : leave_pure_noise(step, stepper.eta, state);
-  const auto bad = first_non_finite(next.y);
-  require(bad < 0, "sampler {}: step {} of {} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
-          stepper.name, index + 1, steps(), step.from().t, step.to().t, bad, next.y.shape());
+  const Step step = at(index, own);
+  State next = step.from().alpha == 0   ? leave_pure_noise(step, stepper.eta, state)
+               : step.from().sigma == 0 ? leave_clean_end(step, state)
+               : step.to().alpha == 0   ? enter_pure_noise(step, step.from(), state)
+                                        : stepper.advance(step, state);
+  check(next, step, "");
   return next;
+}
+
+State Sampler::invert(int index, const State& next, const Tensors& p) const {
+  require(stepper.invert != nullptr, "sampler {}: its steps have no exact inverse; o-belm, bdia, edict and rex have",
+          stepper.name);
+  const Tensors own = parameters(index, p);
+  const Step step = at(index, own);
+  State before = step.from().alpha == 0 ? enter_pure_noise(step, step.to(), next) : stepper.invert(step, next);
+  check(before, step, ", inverted,");
+  return before;
+}
+
+State Sampler::arrive(const Tensor& y, const Tensors& p) const {
+  require(stepper.arrive != nullptr, "sampler {}: its steps have no exact inverse; o-belm, bdia, edict and rex have",
+          stepper.name);
+  const Tensors own = parameters(steps() - 1, p);
+  return stepper.arrive(at(steps() - 1, own), y);
 }
 
 State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().scale()), {}}; }

@@ -19,11 +19,22 @@ struct Sampler {
   [[nodiscard]] int steps() const { return static_cast<int>(grid.size()) - 1; }
   [[nodiscard]] Tensors parameters(int index, const Tensors& p) const { return p_of_step ? p_of_step(index, p) : p; }
   /// One step: from level `index` to level `index + 1`. Whatever the method, a step from pure noise (alpha = 0, an
-  /// infinite step in lambda) is its first-order limit y' = x_0 + s' (sqrt(1 - eta^2) eps + eta z). Throws if a NaN or an infinity comes out, naming the step.
+  /// infinite step in lambda) is its first-order limit y' = x_0 + s' (sqrt(1 - eta^2) eps + eta z); upwards (encoding) the
+  /// step to pure noise is y' = eps, and the one from sigma = 0 is Euler's with eps at the level it goes to. Throws if a
+  /// NaN or an infinity comes out, naming the step.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p) const;
+  /// The state before step `index` from the one after it, for steppers that have an inverse (others throw). The step from
+  /// pure noise has none: what comes out is its limit upwards, eps.
+  [[nodiscard]] State invert(int index, const State& next, const Tensors& p) const;
+  /// A last state of which y is known, for steppers that have an inverse.
+  [[nodiscard]] State arrive(const Tensor& y, const Tensors& p) const;
   /// Between x and the canonical state at a level.
   [[nodiscard]] State start(const Tensor& x_T) const;
   [[nodiscard]] Tensor x_at(int index, const State& state) const;
+
+ private:
+  [[nodiscard]] Step at(int index, const Tensors& own) const;  ///< own: parameters(index, p), which must outlive it
+  void check(const State& found, const Step& step, const char* direction) const;
 };
 
 /// Runs the sampler and shows every state, the first included, to visit(level index, state).

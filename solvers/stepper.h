@@ -52,8 +52,11 @@ struct Stepper {
   /// Decides by the whole batch, its step size say: where results must not depend on the batch, give it one sample.
   bool couples_samples = false;
   std::function<State(const Step& step, const State& state)> advance;
-  /// The state before a step from the one after it, where the method has an algebraic inverse.
+  /// Where the method has an algebraic inverse: the state before a step from the one after it, memory included. Advancing
+  /// what comes out gives back what went in, at every index.
   std::function<State(const Step& step, const State& next)> invert = {};
+  /// Goes with invert: a state that a step may have led to, from y alone.
+  std::function<State(const Step& step, const Tensor& y)> arrive = {};
   /// Where the step is an explicit Runge-Kutta method for dy/ds = eps: its table. A step to s = 0 is Euler's.
   const Tableau* tableau = nullptr;
 };

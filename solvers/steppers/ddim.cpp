@@ -14,7 +14,7 @@ namespace {
 State advance(double eta, const Step& step, const State& state) {
   const double from = step.from().s(), to = step.to().s();
   const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
-  const double w = eta * to * std::sqrt((1 - to / from) * (1 + to / from));
+  const double w = eta == 0 ? 0 : eta * to * std::sqrt((1 - to / from) * (1 + to / from));  // upwards only eta = 0
   if (w == 0) return {lincomb(1, state.y, to - from, eps), {}};
   const Tensor mean = lincomb(1, state.y, std::sqrt((to - w) * (to + w)) - from, eps);
   return {lincomb(1, mean, w, step.normal(state.y)), {}};

@@ -37,7 +37,7 @@ std::vector<Sampler> samplers_on(const ExactProblem& problem) {
   }
   all.push_back(on_mixture(problem, "ddim", "lambda", 9));
   all.back().stepper = stepper_of("ddim", R"({"eta": 0.7})");
-  all.back().noise = fresh_noise(3, 0);
+  for (auto& sampler : all) sampler.noise = fresh_noise(3, 0);
   return all;
 }
 

@@ -107,10 +107,15 @@ BOOST_AUTO_TEST_CASE(last_step_to_the_clean_end) {
     const Stepper stepper = make_stepper(name);
     std::int64_t calls = 0;
     Sampler sampler = sampler_of(problem, name, grid, "{}", edm);
+    sampler.noise = fresh_noise(5, 0);
     sampler.denoiser.net = [&](const Tensor& x, const Level& at, const Tensors& p) {
       return ++calls, problem.net(x, at, p);
     };
     const auto states = trajectory(sampler, 80.0 * start_of_mixture(), problem.p);
+    if (stepper.invert) {  // keeps what the inverse needs: the last step is as any other
+      BOOST_TEST(calls == 18 * stepper.evaluations, name << " made " << calls << " calls");
+      continue;
+    }
     const int start = name == "pndm" ? 9 : 0;  // its pseudo Runge-Kutta steps
     BOOST_TEST(calls == 18 * stepper.evaluations - (stepper.evaluations - 1) + start,
                name << " made " << calls << " calls");
