@@ -82,31 +82,35 @@ Pull pull(const Component& c, const Inverse& precision, const Tensor& x, const T
   return {towards, sum_to(off * towards, {x.dim(0), 1})};
 }
 
-/// eps = sigma sum_k r_k P_k (x - alpha (mean_k + z)), r_k the probability of component k given x.
-Net mixture_net(std::vector<Component> components, const char* family, bool has_theta) {
+/// What the components say at x, mixed by r_k, the probability of component k given x:
+///   eps = sigma sum_k r_k P_k (x - alpha (mean_k + z)),   x_0 = sum_k r_k (mean_k + z + alpha C_k P_k (x - alpha (mean_k + z))).
+Net mixture_net(std::vector<Component> components, const char* family, bool has_theta, bool of_x_0) {
   return [=](const Tensor& x, const Level& at, const Tensors& p) {
-    check_call(family, x, static_cast<std::int64_t>(components[0].mean.size()), p, has_theta ? 2 : 1);
+    const auto d = static_cast<std::int64_t>(components[0].mean.size());
+    check_call(family, x, d, p, has_theta ? 2 : 1);
     const Tensor z = cast(p[0], x.dtype());
-    Tensors towards, logits;
+    Tensors parts, logits;
     for (const auto& c : components) {
       const Inverse precision = noisy_precision(c, at);
       const Pull k = pull(c, precision, x, z, at.alpha);
-      towards.push_back(k.towards);
+      const auto x_0 = [&] {
+        const Tensor covariance = Tensor::from(c.covariance, {d, d}, x.dtype());
+        return (row(c.mean, x.dtype()) + z) + at.alpha * matmul_weight(k.towards, covariance);
+      };
+      parts.push_back(of_x_0 ? x_0() : k.towards);
       logits.push_back(-0.5 * k.distance + (c.log_weight - precision.half_log_det));
     }
-    if (components.size() == 1) return at.sigma * towards[0];
+    if (components.size() == 1) return of_x_0 ? parts[0] : at.sigma * parts[0];
     if (has_theta) logits[0] = logits[0] + reshape(cast(p[1], x.dtype()), {1, 1});
     const Tensor r = softmax(concat(logits, 1));
-    Tensor sum = slice(r, 1, 0, 1) * towards[0];
-    for (std::size_t k = 1; k < towards.size(); ++k)
-      sum = sum + slice(r, 1, static_cast<std::int64_t>(k), 1) * towards[k];
-    return at.sigma * sum;
+    Tensor sum = slice(r, 1, 0, 1) * parts[0];
+    for (std::size_t k = 1; k < parts.size(); ++k) sum = sum + slice(r, 1, static_cast<std::int64_t>(k), 1) * parts[k];
+    return of_x_0 ? sum : at.sigma * sum;
   };
 }
 
-/// eps = (x - alpha sum_k r_k y_k) / sigma over points y_k; |x|^2 drops out of the logits, which keeps this two matrix
-/// products.
-Net dirac_net(std::vector<Component> points) {
+/// x_0 = sum_k r_k y_k over points y_k; |x|^2 drops out of the logits, which keeps this two matrix products.
+Net dirac_mean(std::vector<Component> points) {
   const std::size_t d = points[0].mean.size();
   Values all;
   for (const auto& c : points) all.insert(all.end(), c.mean.begin(), c.mean.end());
@@ -125,8 +129,14 @@ Net dirac_net(std::vector<Component> points) {
     const Tensor logits =
         reshape(matmul(rows, y, false, true), {x.dim(0), y.dim(1)}) * (at.alpha / (at.sigma * at.sigma));
     const Tensor r = softmax(logits + row(bias, x.dtype()));
-    const Tensor mean = reshape(matmul(reshape(r, {1, r.dim(0), r.dim(1)}), y), x.shape());
-    return lincomb(1 / at.sigma, x, -1 / at.s(), mean);
+    return reshape(matmul(reshape(r, {1, r.dim(0), r.dim(1)}), y), x.shape());
+  };
+}
+
+/// eps = (x - alpha x_0) / sigma
+Net dirac_net(const Net& mean) {
+  return [=](const Tensor& x, const Level& at, const Tensors& p) {
+    return lincomb(1 / at.sigma, x, -at.alpha / at.sigma, mean(x, at, p));
   };
 }
 
@@ -183,15 +193,18 @@ ExactProblem exact_problem(const Config& config) {
     components = {{0, config.numbers("mean"), {}}};
     require(!components[0].mean.empty(), "{}: gaussian wants a mean", config.where());
     components = with_covariances(components, config, "covariance");
-    problem.net = mixture_net(components, "gaussian", false);
+    problem.net = mixture_net(components, "gaussian", false, false);
+    problem.mean = mixture_net(components, "gaussian", false, true);
     problem.p_names = {"z"};
   } else if (family == "gaussian_mixture") {
     components = with_covariances(weighted(config, "means"), config, "covariances");
-    problem.net = mixture_net(components, "gaussian_mixture", true);
+    problem.net = mixture_net(components, "gaussian_mixture", true, false);
+    problem.mean = mixture_net(components, "gaussian_mixture", true, true);
     problem.p_names = {"z", "theta"};
   } else if (family == "dirac_set") {
     components = weighted(config, "points");
-    problem.net = dirac_net(components);
+    problem.mean = dirac_mean(components);
+    problem.net = dirac_net(problem.mean);
   } else {
     fail_unknown("exact problem", family, exact_families());
   }
@@ -199,6 +212,31 @@ ExactProblem exact_problem(const Config& config) {
   if (!problem.p_names.empty()) problem.p.push_back(Tensor::zeros({1, problem.dimension}, DType::f64));
   if (problem.p_names.size() == 2) problem.p.push_back(Tensor::zeros({1}, DType::f64));
   return problem;
+}
+
+Net ExactProblem::predicting(Prediction what, double sigma_data) const {
+  return [eps_of = net, x_0_of = mean, what, sigma_data](const Tensor& input, const Level& at, const Tensors& p) {
+    const double s = at.s(), m = std::hypot(s, sigma_data);
+    const Tensor x = what == Prediction::edm ? input * (m * at.alpha) : input;
+    const auto eps = [&] { return eps_of(x, at, p); };
+    switch (what) {
+      case Prediction::epsilon:
+        return eps();
+      case Prediction::sample:
+        return x_0_of(x, at, p);
+      case Prediction::v:
+        return (at.alpha * eps() - at.sigma * x_0_of(x, at, p)) / std::hypot(at.alpha, at.sigma);
+      case Prediction::noise:
+        return at.sigma * eps();
+      case Prediction::score:
+        return eps() / -at.sigma;
+      case Prediction::flow:
+        return eps() - x_0_of(x, at, p);
+      case Prediction::edm:  // F of x_0 = c_skip y + c_out F
+        return (m / (s * sigma_data)) * x_0_of(x, at, p) - (sigma_data / (s * m * at.alpha)) * x;
+    }
+    fail("exact problem: unknown prediction {}", static_cast<int>(what));
+  };
 }
 
 }  // namespace costate

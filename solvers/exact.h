@@ -12,9 +12,13 @@ namespace costate {
 /// Written with ops: differentiable in x and in p (see each problem for what its p are).
 struct ExactProblem {
   Net net;
+  Net mean;  ///< E[x_0 | x], at alpha = 0 too
   std::int64_t dimension = 0;
   Tensors p;                         ///< the parameters' values, f64
   std::vector<std::string> p_names;  ///< for reports
+
+  /// The problem as a network that was trained for another prediction.
+  [[nodiscard]] Net predicting(Prediction what, double sigma_data = 0.5) const;
 };
 
 /// By `family`:

@@ -39,10 +39,14 @@ struct Command {
   std::string examples;  ///< shown below --help; work as pasted on the bundled model
   /// Declares the options and returns what to run once they are parsed.
   std::function<std::function<void()>(Arguments&)> declare;
+  /// Or it is a group of further subcommands, one of which is to be given.
+  const std::vector<Command>& (*parts)() = nullptr;
 };
 
 /// All subcommands, from the files of tools/commands.
 const std::vector<Command>& commands();
+/// The subcommands of `costate study`, from the files of tools/studies.
+const std::vector<Command>& studies();
 
 /// "a,b,c" as integers; throws UsageError, naming the option.
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text);

@@ -19,12 +19,33 @@ std::string version_text() {
   return "costate " + costate::version() + " (" + costate::instruction_set() + ", built without CUDA)";
 }
 
+using Actions = std::vector<std::pair<CLI::App*, std::function<void()>>>;
+
 /// Throws for a misspelt subcommand, with the nearest that exist.
-void check_subcommand(const std::string& name) {
+void check_subcommand(const std::vector<costate::Command>& commands, char** word) {
+  if (*word == nullptr || **word == '-') return;
   std::vector<std::string> names;
-  for (const auto& c : costate::commands()) names.push_back(c.name);
-  if (std::find(names.begin(), names.end(), name) == names.end())
-    costate::as_usage([&] { costate::fail_unknown("subcommand", name, names); });
+  for (const auto& c : commands) {
+    names.push_back(c.name);
+    if (c.name != *word) continue;
+    if (c.parts != nullptr) check_subcommand(c.parts(), word + 1);
+    return;
+  }
+  costate::as_usage([&] { costate::fail_unknown("subcommand", *word, names); });
+}
+
+void declare(CLI::App& app, const std::vector<costate::Command>& commands, Actions& actions) {
+  for (const auto& command : commands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->footer("Examples:\n" + command.examples);
+    costate::Arguments arguments(sub);
+    if (command.parts == nullptr) {
+      actions.emplace_back(sub, command.declare(arguments));
+    } else {
+      sub->require_subcommand(1);
+      declare(*sub, command.parts(), actions);
+    }
+  }
 }
 
 int run(int argc, char** argv) {
@@ -37,14 +58,9 @@ int run(int argc, char** argv) {
   app.footer(
       "Start here:\n  costate sample fashion-unet --out garments.png\n  costate info fashion-unet\n  costate "
       "SUBCOMMAND --help");
-  std::vector<std::pair<CLI::App*, std::function<void()>>> actions;
-  for (const auto& command : costate::commands()) {
-    CLI::App* sub = app.add_subcommand(command.name, command.summary);
-    sub->footer("Examples:\n" + command.examples);
-    costate::Arguments arguments(sub);
-    actions.emplace_back(sub, command.declare(arguments));
-  }
-  if (argc > 1 && argv[1][0] != '-') check_subcommand(argv[1]);
+  Actions actions;
+  declare(app, costate::commands(), actions);
+  if (argc > 1) check_subcommand(costate::commands(), argv + 1);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

@@ -1,0 +1,80 @@
+// Result tables as text, CSV and JSON, and the outputs of a study.
+#include "tools/table.h"
+
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.h"
+
+namespace costate {
+namespace {
+
+nlohmann::ordered_json value_of(const std::string& text) {
+  if (text == "-") return nullptr;
+  const auto parsed = nlohmann::ordered_json::parse(text, nullptr, false);
+  return parsed.is_number() ? parsed : nlohmann::ordered_json(text);
+}
+
+nlohmann::ordered_json rows_of(const Table& t) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& row : t.rows) {
+    nlohmann::ordered_json object;
+    for (std::size_t i = 0; i < t.columns.size(); ++i) object[t.columns[i]] = value_of(row[i]);
+    list.push_back(object);
+  }
+  return list;
+}
+
+/// Quoted where CSV (RFC 4180) asks for it.
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+}  // namespace
+
+std::string Table::text() const {
+  auto all = rows;
+  all.insert(all.begin(), columns);
+  return text_table(all);
+}
+
+std::string Table::csv() const {
+  std::string text;
+  const auto line = [&](const std::vector<std::string>& cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) text += (i > 0 ? "," : "") + csv_cell(cells[i]);
+    text += "\n";
+  };
+  line(columns);
+  for (const auto& row : rows) line(row);
+  return text;
+}
+
+std::string Table::json() const { return rows_of(*this).dump(2); }
+
+std::string cell(double value, const char* format) {
+  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "-";
+}
+
+void deliver(const Common& common, const Findings& f) {
+  const nlohmann::ordered_json document{{"study", f.study},
+                                        {"model", f.model},
+                                        {"seed", common.seed},
+                                        {"summary", rows_of(f.summary)},
+                                        {"rows", rows_of(f.details)}};
+  for (const auto& file : common.outputs(".csv")) write_file(file, f.details.csv());
+  for (const auto& file : common.outputs(".json")) write_file(file, document.dump(2) + "\n");
+  for (const auto& file : common.outputs(".svg")) write_plot(file, f.panels);
+  if (common.json) {
+    std::cout << document.dump(2) << "\n";
+    return;
+  }
+  std::cout << f.summary.text();
+  if (!f.verdict.empty()) std::cout << f.verdict << "\n";
+  for (const auto& file : common.out) std::cout << "wrote " << file << "\n";
+}
+
+}  // namespace costate
