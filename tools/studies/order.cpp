@@ -45,8 +45,8 @@ std::vector<std::string> chosen(const std::string& kind, const std::string& aske
 
 std::vector<std::string> deterministic_samplers() {
   std::vector<std::string> names;
-  for (const auto& type : steppers())
-    if (type.make({}).eta == 0) names.push_back(type.name);
+  for (const auto& name : sampler_names())
+    if (make_stepper(name).eta == 0) names.push_back(name);
   return names;
 }
 
