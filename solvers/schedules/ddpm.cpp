@@ -30,7 +30,7 @@ Values cosine_betas(std::size_t n) {
 
 Values betas_from(const Config& c) {
   const std::string name =
-      c.choice("beta_schedule", "linear", {"linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid"});
+      c.choice("beta_schedule", "linear", {"linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "quad"});
   if (c.has("betas") && !c.is_null("betas")) return c.numbers("betas");
   const auto steps = c.integer("num_train_timesteps", 1000);
   require(steps >= 2 && steps <= 1'000'000, "{}: num_train_timesteps = {} should be between 2 and 1000000", c.where(),
@@ -83,8 +83,7 @@ class Ddpm final : public VariancePreserving {
     return static_cast<std::size_t>(std::clamp(std::floor(t), 0.0, static_cast<double>(log_alpha_.size() - 2)));
   }
   /// Shifts and scales alpha so that the last one is 0 and the first stays (Lin et al. 2023, "Common diffusion noise
-  /// schedules and sample steps are flawed", algorithm 1). Only grids that leave the last step out can use it: x /
-  /// alpha must exist.
+  /// schedules and sample steps are flawed", algorithm 1): the last level is pure noise.
   void rescale() {
     const double first = std::exp(log_alpha_.front()), last = std::exp(log_alpha_.back());
     for (auto& l : log_alpha_) l = std::log((std::exp(l) - last) * first / (first - last));

@@ -1,25 +1,21 @@
-// Euler's method in the clock s = sigma / alpha.
-#include "autodiff/ops/add.h"
-#include "solvers/stepper.h"
+// Euler's method in the clock s = sigma / alpha, or in t.
+#include "solvers/heun.h"
 
 namespace costate {
-namespace {
-
-/// dy/ds = eps
-State advance(const Step& step, const State& state) {
-  const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
-  return {lincomb(1, state.y, step.to().s() - step.from().s(), eps), {}};
-}
-
-}  // namespace
 
 StepperType euler_stepper() {
   return {.name = "euler",
-          .summary = "Euler in sigma / alpha; the same map as DDIM with eta = 0",
+          .summary = "Euler in sigma / alpha: DDIM with eta = 0; clock = t steps the equation in t",
           .reference = "Karras et al. 2022, algorithm 1 without the correction",
-          .options = {},
-          .make = [](const Config&) {
-            return Stepper{.order = 1, .evaluations = 1, .advance = advance, .tableau = &find_tableau("euler")};
+          .options = {"clock"},
+          .make = [](const Config& options) {
+            const Heun method{.in_t = clock_is_t(options), .correct = false};
+            return Stepper{.order = 1,
+                           .evaluations = 1,
+                           .advance = [method](const Step& step, const State& state) -> State {
+                             return {heun_step(method, step, state.y, step.from(), step.to()), {}};
+                           },
+                           .tableau = method.in_t ? nullptr : &find_tableau("euler")};
           }};
 }
 

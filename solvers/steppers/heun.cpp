@@ -1,27 +1,23 @@
-// Heun's method in the clock s = sigma / alpha; the step to s = 0, where the network is not evaluated, is Euler's.
-#include "autodiff/ops/add.h"
-#include "solvers/stepper.h"
+// Heun's method in the clock s = sigma / alpha, or in t; the step to s = 0, where the network is not evaluated, is Euler's.
+#include "solvers/heun.h"
 
 namespace costate {
-namespace {
-
-State advance(const Step& step, const State& state) {
-  const double ds = step.to().s() - step.from().s();
-  const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
-  const Tensor euler = lincomb(1, state.y, ds, eps);
-  if (step.to().s() == 0) return {euler, {}};
-  return {lincomb(1, state.y, ds / 2, add(eps, step.denoiser.eps(euler, step.to(), step.p))), {}};
-}
-
-}  // namespace
 
 StepperType heun_stepper() {
   return {.name = "heun",
-          .summary = "Heun (trapezium) in sigma / alpha",
-          .reference = "Karras et al. 2022, algorithm 1",
-          .options = {},
-          .make = [](const Config&) {
-            return Stepper{.order = 2, .evaluations = 2, .advance = advance, .tableau = &find_tableau("heun")};
+          .summary = "Heun (trapezium) in sigma / alpha; clock = t and alpha are EDM's general form",
+          .reference = "Karras et al. 2022, algorithms 1 and 3",
+          .options = {"clock", "alpha"},
+          .make = [](const Config& options) {
+            const Heun method{.in_t = clock_is_t(options), .alpha = options.number("alpha", 1)};
+            require(method.alpha > 0 && method.alpha <= 1, "heun: alpha = {} should be in (0, 1]", method.alpha);
+            const bool plain = !method.in_t && method.alpha == 1;
+            return Stepper{.order = 2,
+                           .evaluations = 2,
+                           .advance = [method](const Step& step, const State& state) -> State {
+                             return {heun_step(method, step, state.y, step.from(), step.to()), {}};
+                           },
+                           .tableau = plain ? &find_tableau("heun") : nullptr};
           }};
 }
 

@@ -17,8 +17,15 @@ void check_digits(double found, double expected, int digits) {
 }
 
 const std::vector<std::string>& continuous() {
-  static const std::vector<std::string> all = {R"({"type": "vp_linear"})", R"({"type": "vp_scaled_linear"})",
-                                               R"({"type": "vp_cosine"})", R"({"type": "ve"})", R"({"type": "edm"})"};
+  static const std::vector<std::string> all = {R"({"type": "vp_linear"})",
+                                               R"({"type": "vp_scaled_linear"})",
+                                               R"({"type": "vp_cosine"})",
+                                               R"({"type": "ve"})",
+                                               R"({"type": "edm"})",
+                                               R"({"type": "sub_vp"})",
+                                               R"({"type": "edm_vp"})",
+                                               R"({"type": "edm_ve"})",
+                                               R"({"type": "flow", "t_max": 0.999})"};
   return all;
 }
 
@@ -74,6 +81,50 @@ BOOST_AUTO_TEST_CASE(ddpm_values) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(discrete_levels_of_edm_and_smalldiffusion) {
+  const auto iddpm = schedule_of(R"({"type": "iddpm"})"), all = schedule_of(R"({"type": "iddpm", "j_0": 0})");
+  BOOST_TEST((iddpm->steps() == 992 && all->steps() == 1000));
+  check_digits(all->sigma(999), 20291.17, 7);  // u_0
+  check_digits(iddpm->sigma(991), 80.2037018, 9);
+  check_digits(iddpm->sigma(499), 1.0123896, 8);
+  check_digits(iddpm->sigma(0), 0.0064254, 5);
+  const auto log_linear = schedule_of(R"({"type": "log_linear"})");
+  BOOST_TEST(log_linear->sigma(199) == 10, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(log_linear->sigma(0) == 0.02);
+  for (const auto& schedule : {iddpm, log_linear}) {
+    for (const double t : {0.0, 0.5, 17.0, 150.25})
+      BOOST_TEST(std::abs(schedule->t_of_lambda(schedule->lambda(t)) - t) < 1e-9);
+    BOOST_TEST(schedule->g2(17.5) == schedule->Schedule::g2(17.5), boost::test_tools::tolerance(1e-7));
+    BOOST_TEST(schedule_from(schedule->config())->sigma(7) == schedule->sigma(7));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_same_sigma_over_alpha) {
+  // VP, its EDM form and sub-VP at one t: sigma / alpha of the first two are equal, sub-VP's std is 1 - alpha^2.
+  const auto vp = vp_linear(), edm = schedule_of(R"({"type": "edm_vp"})"), sub = schedule_of(R"({"type": "sub_vp"})");
+  for (const double t : {1e-5, 1e-3, 0.1, 0.4, 1.0}) {
+    const Level at = vp->level(t);
+    BOOST_TEST(edm->level(t).s() == at.s(), boost::test_tools::tolerance(1e-13));
+    BOOST_TEST(sub->level(t).alpha == at.alpha);
+    BOOST_TEST(sub->level(t).sigma == at.sigma * at.sigma, boost::test_tools::tolerance(1e-13));
+    // x_VP = x_VE / sqrt(1 + s^2) and beta = (s^2)' / (1 + s^2)
+    BOOST_TEST(at.alpha == 1 / std::sqrt(1 + at.s() * at.s()), boost::test_tools::tolerance(1e-13));
+    BOOST_TEST(vp->g2(t) == edm->g2(t) / (1 + at.s() * at.s()), boost::test_tools::tolerance(1e-13));
+  }
+  BOOST_TEST(vp->g2(0.4) == 8.06, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(std::abs(sub->sigma(1) - 0.99996) < 5.1e-6);
+  BOOST_TEST(edm->prior_std() == 152.16697, boost::test_tools::tolerance(1e-7));
+}
+
+BOOST_AUTO_TEST_CASE(flow_matching_begins_at_pure_noise) {
+  const auto flow = schedule_of(R"({"type": "flow"})");
+  BOOST_TEST((flow->level(1).alpha == 0 && flow->level(1).sigma == 1));
+  BOOST_TEST(flow->level(0.25).alpha == 0.75, boost::test_tools::tolerance(1e-15));
+  BOOST_TEST((make_grid("t", *flow, 5).front().alpha == 0));
+  check_throws([&] { make_grid("lambda", *flow, 5); }, {"lambda", "infinite"});
+  check_throws([] { schedule_of(R"({"type": "flow", "t_max": 1.5})"); }, {"flow", "1.5"});
+}
+
 BOOST_AUTO_TEST_CASE(ddpm_between_its_steps) {
   const auto schedule = schedule_of(R"({"type": "ddpm"})");
   BOOST_TEST(schedule->log_alpha(10.25) == 0.75 * schedule->log_alpha(10) + 0.25 * schedule->log_alpha(11),
@@ -126,7 +177,7 @@ BOOST_AUTO_TEST_CASE(variance_is_preserved_and_a_configuration_reads_back) {
     BOOST_TEST(
         (again->level(t).alpha == schedule->level(t).alpha && again->level(t).sigma == schedule->level(t).sigma));
     BOOST_TEST((again->t_min == schedule->t_min && again->t_max == schedule->t_max));
-    if (json.find("vp_") != std::string::npos)
+    if (json.find("\"vp_") != std::string::npos)
       BOOST_TEST(std::hypot(schedule->alpha(t), schedule->sigma(t)) == 1, boost::test_tools::tolerance(1e-15));
   }
   const auto ddpm = schedule_of(R"({"type": "ddpm", "betas": [0.1, 0.2, 0.3]})");

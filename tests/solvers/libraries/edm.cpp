@@ -1,0 +1,54 @@
+// EDM (NVlabs/edm): its sampler, and the ablation sampler with the schedules of the paper's table 1. States in x.
+#include "solvers/variance_preserving.h"
+#include "tests/solvers/libraries/library.h"
+
+namespace costate {
+namespace {
+
+/// VP-linear through sigma(1) = 80 and sigma(1e-3) = 0.002, the ends of the other discretizations. Its beta is negative
+/// below t = 2.7e-4, where no step ends but the last at t = 0, so it is no schedule to offer.
+class VpThroughEnds final : public VariancePreserving {
+ public:
+  [[nodiscard]] double log_alpha(double t) const override { return -t * (slope_ * t / 4 + beta_min_ / 2); }
+  [[nodiscard]] double f(double t) const override { return -(beta_min_ + slope_ * t) / 2; }
+  [[nodiscard]] Config config() const override { return {}; }
+
+ protected:
+  [[nodiscard]] double t_of_log_alpha(double) const override { fail("not asked for here"); }
+
+ private:
+  double slope_ = 2 * (std::log1p(0.002 * 0.002) / 1e-3 - std::log1p(80.0 * 80.0)) / (1e-3 - 1);
+  double beta_min_ = std::log1p(80.0 * 80.0) - slope_ / 2;
+};
+
+/// sigma(t) and s(t) of the ablation sampler together are one schedule here.
+SchedulePtr schedule_of(const Config& settings) {
+  const std::string schedule = settings.text("schedule", "linear"), scaling = settings.text("scaling", "none");
+  const std::string type = schedule == "ve" ? "edm_ve" : schedule == "linear" ? "edm" : "vp_linear";
+  if (schedule != "vp" || settings.text("discretization", "") == "vp")
+    return costate::schedule_of(R"({"type": ")" + type + "\"}");
+  return std::make_shared<const VpThroughEnds>();
+}
+
+Replay replay(const FixtureCase& c) {
+  if (c.settings.number("S_churn", 0) > 0) return {.not_run = "churn"};
+  Sampler sampler = sampler_of(c, c.settings.text("solver", "heun"));
+  if (c.stem == "edm-ablation") {
+    const std::string alpha =
+        c.settings.has("alpha") ? fmt::format(R"(, "alpha": {})", c.settings.number("alpha", 1)) : "";
+    sampler.stepper = stepper_of(sampler.stepper.name, R"({"clock": "t")" + alpha + "}");
+  }
+  sampler.schedule = schedule_of(c.settings);
+  Replay replay = states_of(c, sampler);
+  // t is found again from sigma(t) before each step; where that rounds up, the library adds z sqrt(sigma^2 - sigma^2) with
+  // a difference of one rounding, 4e-16, and a root of 2e-8.
+  if (c.settings.text("schedule", "") == "vp" && c.settings.text("discretization", "") == "edm")
+    replay.tolerance = 1e-7;
+  return replay;
+}
+
+}  // namespace
+
+Library edm_library() { return {.files = "edm-", .replay = replay}; }
+
+}  // namespace costate
