@@ -51,6 +51,7 @@ struct Signature {
       0;                   ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
   bool any_label = false;  ///< it takes labels without a table: numbers that are embedded like a time
   Shape z;                 ///< one sample's condition, rank 0 if it takes none; an extent of 0 is free
+  bool needs_condition = true;  ///< where it takes one: without labels or z an evaluation throws
   std::vector<ExtraInput> extra = {};
   std::string summary;  ///< a line on the structure
   /// What the family brings where no file says otherwise: {"prediction", "schedule", "sampling"} as JSON text.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "autodiff/ops/mul.h"
+
 namespace costate {
 namespace {
 
@@ -65,6 +67,14 @@ Preconditioning::Coefficients Preconditioning::operator()(double sigma, const st
     }
   }
   fail("preconditioning: unknown kind {}", static_cast<int>(kind));
+}
+
+Tensor unit_scale(const Tensor& x, const std::vector<double>& sigma) {
+  std::vector<double> factors;
+  for (const double s : sigma) factors.push_back(1 / std::hypot(1, s));
+  std::vector<std::int64_t> column(static_cast<std::size_t>(x.rank()), 1);
+  column[0] = x.dim(0);
+  return mul(x, Tensor::from(factors, Shape(column), x.dtype()));
 }
 
 }  // namespace costate

@@ -32,4 +32,7 @@ struct Preconditioning {
   [[nodiscard]] Coefficients operator()(double sigma, const std::vector<double>& levels) const;
 };
 
+/// x / sqrt(1 + sigma^2) for a sigma a row: what variance-preserving networks read, and `Scaled` ones of smalldiffusion.
+[[nodiscard]] Tensor unit_scale(const Tensor& x, const std::vector<double>& sigma);
+
 }  // namespace costate

@@ -62,7 +62,13 @@ Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_firs
 Tensor TimeProjection::operator()(const std::vector<double>& t, DType dtype) const {
   if (kind == Kind::fourier) return fourier_features(*this, t, dtype);
   if (kind == Kind::learned) return table_rows(t, weight);
-  return sinusoids(t, width, cos_first, freq_shift, dtype, theta);
+  if (!half_log) return sinusoids(t, width, cos_first, freq_shift, dtype, theta);
+  std::vector<double> logs;
+  for (const double value : t) {
+    require(value > 0, "time embedding: takes the logarithm of the time, which is {}", value);
+    logs.push_back(std::log(value) / 2);
+  }
+  return sinusoids(logs, width, cos_first, freq_shift, dtype, theta);
 }
 
 }  // namespace costate

@@ -28,6 +28,7 @@ struct TimeProjection {
   bool cos_first = true;   ///< cosines before sines
   double freq_shift = 0;   ///< positional only, like theta
   double theta = 10000;
+  bool half_log = false;   ///< positional: of ln(t) / 2
   bool of_log = true;      ///< fourier only, like what follows
   bool with_time = false;  ///< t itself goes before the sines; the width is odd
   Tensor weight;           ///< undefined for sinusoids

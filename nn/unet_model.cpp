@@ -2,12 +2,14 @@
 #include "nn/unet_model.h"
 
 #include "autodiff/ops/arithmetic.h"
+#include "nn/preconditioning.h"
 
 namespace costate {
 
 Tensor UNetModel::operator()(const Inputs& in) const {
   const std::vector<double> t = per_row("times", in.t, in.x.dim(0));
-  const Tensor h = unet(centre ? in.x * 2 - 1 : in.x, embedding(t, in, in.x.dtype()));
+  const Tensor x = centre ? in.x * 2 - 1 : scaled ? unit_scale(in.x, t) : in.x;
+  const Tensor h = unet(x, embedding(t, in, in.x.dtype()));
   if (divide == Divide::nothing) return h;
   const std::vector<double> table = divide == Divide::table ? sigmas.to_vector() : std::vector<double>();
   std::vector<double> inverse;
@@ -32,6 +34,7 @@ Signature UNetModel::signature() const {
   if (embedding.label) {
     s.classes = embedding.label->rows();
     s.z = {embedding.label->width()};
+    s.needs_condition = !embedding.label_optional;
   }
   if (embedding.augment)
     s.extra = {{.name = "augment_labels", .shape = {embedding.augment->weight.dim(0)}, .required = false}};

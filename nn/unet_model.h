@@ -18,6 +18,7 @@ struct UNetModel {
   UNetEmbedding embedding;
   UNet unet;
   bool centre = false;  ///< the network reads 2 x - 1
+  bool scaled = false;  ///< the network reads x / sqrt(1 + t^2): its time is sigma
   Divide divide = Divide::nothing;
   Tensor sigmas;          ///< the table, a noise level for every time; a buffer
   std::int64_t size = 0;  ///< usual height and width

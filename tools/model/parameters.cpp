@@ -33,6 +33,19 @@ std::string find_key(const std::string& key, const std::vector<std::pair<std::st
   return {};
 }
 
+/// The used key that this one repeats in another spelling (one tensor known under two names); empty if there is none.
+std::string repeated(const std::string& key, const std::vector<std::pair<std::string, std::string>>& spellings,
+                     const std::set<std::string>& used) {
+  for (const auto& [here, there] : spellings) {
+    const auto at = key.rfind(there);
+    if (at == std::string::npos) continue;
+    std::string other = key;
+    other.replace(at, there.size(), here);
+    if (used.count(other) != 0) return other;
+  }
+  return {};
+}
+
 bool fits(const Shape& found, const Parameter& p) {
   if (p.layout == Layout::either)
     return found.rank() >= 2 && found[0] == p.value.dim(1) && found[1] == p.value.dim(0) &&
@@ -88,7 +101,14 @@ std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Netwo
           fmt::format("{} (expected {}, found {})", keys.back(), file_shape(p.value.shape(), p.layout), found));
   }
   for (const auto& [key, shape] : names.shapes()) {
-    if (used.count(key) == 0) misfits.surplus.push_back(fmt::format("{} {}", names.in_file(key), shape));
+    if (used.count(key) != 0) continue;
+    const std::string other = repeated(key, spellings, used);
+    if (other.empty())
+      misfits.surplus.push_back(fmt::format("{} {}", names.in_file(key), shape));
+    else
+      require(checkpoint.read(names.in_file(key)).to_vector() == checkpoint.read(names.in_file(other)).to_vector(),
+              "{}: {} and {} are one parameter under two names, but they differ", checkpoint.path().string(),
+              names.in_file(key), names.in_file(other));
   }
   misfits.report(checkpoint.path().string());
 

@@ -1,0 +1,270 @@
+// Family lucidrains: Unet of lucidrains/denoising-diffusion-pytorch, alone or inside its GaussianDiffusion.
+//
+// z (n, h, w, c) is the self-conditioning image; zeros where it is not given. Which levels attend fully, and the norms
+// of earlier releases, are read off the keys.
+#include <nlohmann/json.hpp>
+
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/gelu.h"
+#include "autodiff/ops/permute.h"
+#include "autodiff/ops/resample.h"
+#include "autodiff/ops/silu.h"
+#include "nn/family.h"
+#include "nn/lucidrains_blocks.h"
+#include "nn/time_embedding.h"
+
+namespace costate {
+namespace {
+
+/// Two residual blocks, attention, and a change of size and channels.
+struct Level {
+  LucidResBlock block1, block2;
+  LucidAttention attention;
+  std::optional<Conv2d> conv;    ///< the last level's, and after doubling
+  std::optional<Linear> linear;  ///< after each 2 x 2 pixels became one
+  bool doubles = false;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("0", self.block1);
+    visit("1", self.block2);
+    visit("2", self.attention);
+    visit(self.doubles ? "3.1" : "3", self.conv);
+    visit("3.1", self.linear);
+  }
+
+  [[nodiscard]] Tensor resize(const Tensor& x) const {
+    if (doubles) return (*conv)(upsample_nearest2(x));
+    if (conv) return (*conv)(x);
+    const std::int64_t n = x.dim(0), h = x.dim(1) / 2, w = x.dim(2) / 2, c = x.dim(3);
+    const Tensor blocks = permute(reshape(x, {n, h, 2, w, 2, c}), {0, 1, 3, 5, 2, 4});  // channel, row, column
+    return (*linear)(reshape(blocks, {n, h, w, 4 * c}));
+  }
+};
+
+struct Lucidrains {
+  std::vector<std::pair<std::string, Tensor>> schedule;  ///< GaussianDiffusion's buffers: loaded, saved, not used
+  std::string prefix;                                    ///< of the keys below
+  Conv2d init_conv;
+  TimeProjection time;
+  Linear time_1, time_2;
+  std::vector<Level> downs, ups;
+  LucidResBlock mid_block1, mid_block2, final_res_block;
+  LucidAttention mid_attn;
+  Linear final_conv;
+  bool self_condition = false;
+  std::int64_t height = 0, width = 0;
+  std::string defaults;
+
+  static void fields(auto& self, auto&& visit) {
+    for (auto& [key, value] : self.schedule) visit(key.c_str(), value, Layout::plain, true);
+    const auto named = [&](const char* name) { return join_key(self.prefix, name); };
+    visit(named("init_conv").c_str(), self.init_conv);
+    visit(named("time_mlp.0").c_str(), self.time);
+    visit(named("time_mlp.1").c_str(), self.time_1);
+    visit(named("time_mlp.3").c_str(), self.time_2);
+    visit(named("downs").c_str(), self.downs);
+    visit(named("ups").c_str(), self.ups);
+    visit(named("mid_block1").c_str(), self.mid_block1);
+    visit(named("mid_attn").c_str(), self.mid_attn);
+    visit(named("mid_block2").c_str(), self.mid_block2);
+    visit(named("final_res_block").c_str(), self.final_res_block);
+    visit(named("final_conv").c_str(), self.final_conv);
+  }
+
+  [[nodiscard]] Tensor operator()(const Inputs& in) const {
+    const std::int64_t c = channels(), step = std::int64_t{1} << (downs.size() - 1);
+    require(in.x.rank() == 4 && in.x.dim(3) == c && in.x.dim(1) % step == 0 && in.x.dim(2) % step == 0,
+            "lucidrains: wants x (n, h, w, {}) with h and w divisible by {}, got {}", c, step, in.x.shape());
+    require(!in.classes.defined() && (self_condition || !in.z.defined()), "lucidrains: this network takes no {}",
+            in.classes.defined() ? "labels" : "self-conditioning image (z)");
+    Tensor x = in.x;
+    if (self_condition) x = concat({in.z.defined() ? in.z : Tensor::zeros(x.shape(), x.dtype()), x}, 3);
+    const Tensor e = silu(time_2(gelu(time_1(time(per_row("times", in.t, x.dim(0)), x.dtype())))));
+    x = init_conv(x);
+    Tensors skips{x};
+    for (const auto& level : downs) {
+      skips.push_back(x = level.block1(x, e));
+      x = level.block2(x, e);
+      skips.push_back(x = level.attention(x) + x);
+      x = level.resize(x);
+    }
+    x = mid_block1(x, e);
+    x = mid_block2(mid_attn(x) + x, e);
+    const auto with_skip = [&] {
+      const Tensor both = concat({x, skips.back()}, 3);
+      skips.pop_back();
+      return both;
+    };
+    for (const auto& level : ups) {
+      x = level.block1(with_skip(), e);
+      x = level.block2(with_skip(), e);
+      x = level.resize(level.attention(x) + x);
+    }
+    return final_conv(final_res_block(with_skip(), e));
+  }
+
+  [[nodiscard]] std::int64_t channels() const { return init_conv.weight.dim(2) / (self_condition ? 2 : 1); }
+  [[nodiscard]] Signature signature() const {
+    Signature s;
+    s.input = {height, width, channels()};
+    s.out_channels = final_conv.weight.dim(1);
+    if (self_condition) s.z = s.input;
+    s.needs_condition = false;
+    s.summary = fmt::format("U-Net, {} levels, {} channels in the first", downs.size(), init_conv.weight.dim(3));
+    s.defaults = defaults;
+    return s;
+  }
+};
+
+/// One number a level, from one for all or a list.
+std::vector<std::int64_t> per_level(const Config& c, const std::string& key, std::int64_t otherwise, std::size_t n) {
+  std::vector<std::int64_t> all = c.integers(key);
+  if (all.empty()) all = {otherwise};
+  if (all.size() == 1) all.assign(n, all[0]);
+  if (all.size() != n) c.unsupported(key, "wants one number, or one a level");
+  return all;
+}
+
+/// What the keys say and configurations do not.
+struct Seen {
+  const KeyShapes& keys;
+  std::string prefix;
+
+  [[nodiscard]] const Shape* shape(const std::string& key) const {
+    const auto at = keys.find(join_key(prefix, key));
+    return at == keys.end() ? nullptr : &at->second;
+  }
+  [[nodiscard]] bool groups() const { return shape("mid_block1.block1.norm.weight") != nullptr; }
+  /// The attention under a key; `linear` where the keys do not say.
+  [[nodiscard]] LucidAttention attention(const std::string& key, std::int64_t channels, std::int64_t heads,
+                                         std::int64_t width, bool linear) const {
+    const bool wrapped = shape(key + ".fn.fn.to_qkv.weight") != nullptr;
+    const std::string inner = key + (wrapped ? ".fn.fn" : "");
+    if (shape(inner + ".to_qkv.weight") != nullptr) linear = shape(inner + ".to_out.0.weight") != nullptr;
+    const Shape* memory = shape(inner + ".mem_kv");
+    const std::int64_t tokens = memory != nullptr && memory->rank() == 4 ? (*memory)[linear ? 3 : 2]
+                                : keys.empty()                           ? 4
+                                                                         : 0;
+    LucidAttention a(channels, heads, width, tokens, linear);
+    a.wrapped = wrapped;
+    return a;
+  }
+};
+
+TimeProjection time_of(const Config& c, std::int64_t dim) {
+  if (!c.flag("learned_sinusoidal_cond", false) && !c.flag("random_fourier_features", false))
+    return {.width = dim,
+            .cos_first = false,
+            .freq_shift = 1,
+            .theta = c.number("sinusoidal_pos_emb_theta", 10000),
+            .weight = {}};
+  const std::int64_t width = c.integer("learned_sinusoidal_dim", 16);
+  return {.kind = TimeProjection::Kind::fourier,
+          .width = width + 1,
+          .cos_first = false,
+          .of_log = false,
+          .with_time = true,
+          .weight = parameter({width / 2}),
+          .key = "weights"};
+}
+
+void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::vector<std::int64_t>& dims,
+                  std::int64_t time) {
+  const std::size_t n = dims.size() - 1;
+  const auto heads = per_level(c, "attn_heads", 4, n), widths = per_level(c, "attn_dim_head", 32, n);
+  const bool groups = seen.groups();
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::int64_t in = dims[i], out = dims[i + 1];
+    Level down{.block1 = {in, in, time, groups}, .block2 = {in, in, time, groups}};
+    down.attention = seen.attention(fmt::format("downs.{}.2", i), in, heads[i], widths[i], i + 1 < n);
+    if (i + 1 < n)
+      down.linear.emplace(4 * in, out, Layout::either);
+    else
+      down.conv.emplace(in, out, 3);
+    m.downs.push_back(down);
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    const std::size_t i = n - 1 - k;
+    const std::int64_t in = dims[i], out = dims[i + 1];
+    Level up{.block1 = {out + in, out, time, groups}, .block2 = {out + in, out, time, groups}};
+    up.attention = seen.attention(fmt::format("ups.{}.2", k), out, heads[i], widths[i], i + 1 < n);
+    up.conv.emplace(out, in, 3);
+    up.doubles = k + 1 < n;
+    m.ups.push_back(up);
+  }
+  m.mid_attn = seen.attention("mid_attn", dims.back(), heads.back(), widths.back(), false);
+}
+
+std::string defaults_of(const Config& c) {
+  using nlohmann::json;
+  const std::string objective = c.choice("objective", "pred_v", {"pred_v", "pred_noise", "pred_x0"});
+  const auto steps = c.integer("timesteps", 1000);
+  json schedule = {{"type", "ddpm"}, {"num_train_timesteps", steps}};
+  const std::string kind = c.choice("beta_schedule", "sigmoid", {"sigmoid", "cosine", "linear"});
+  if (kind == "linear") {
+    schedule["beta_start"] = 0.1 / static_cast<double>(steps);
+    schedule["beta_end"] = 20.0 / static_cast<double>(steps);
+  } else if (kind == "cosine") {
+    schedule["beta_schedule"] = "squaredcos_cap_v2";
+  } else {  // alpha-bar is a sigmoid from -3 to 3, between 1 and 0 (Jabri et al. 2022, figure 8)
+    const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+    std::vector<double> betas;
+    const auto bar = [&](double i) { return sigmoid(3) - sigmoid(6 * i / static_cast<double>(steps) - 3); };
+    for (std::int64_t i = 0; i < steps; ++i)
+      betas.push_back(std::min(0.999, 1 - bar(static_cast<double>(i + 1)) / bar(static_cast<double>(i))));
+    schedule["betas"] = betas;
+  }
+  const bool unit = c.flag("auto_normalize", true);
+  return json{{"prediction", objective == "pred_v"       ? "v_prediction"
+                             : objective == "pred_noise" ? "epsilon"
+                                                         : "sample"},
+              {"schedule", schedule},
+              {"sampling", {{"range", {unit ? -1 : 0, 1}}}}}
+      .dump();
+}
+
+Lucidrains make(const Config& c, const KeyShapes& keys) {
+  Lucidrains m;
+  const bool inside = keys.count("model.init_conv.weight") != 0;
+  m.prefix = inside ? "model" : "";
+  for (const auto& [key, shape] : keys)
+    if (inside && key.rfind("model.", 0) != 0) m.schedule.emplace_back(key, parameter(shape));
+  const Seen seen{keys, m.prefix};
+  const std::int64_t dim = c.integer("dim", 0), first = c.integer("init_dim", dim), time = 4 * dim;
+  if (dim < 4) c.unsupported("dim", "wants the width of the first level");
+  m.self_condition = c.flag("self_condition", false);
+  const std::int64_t channels = c.integer("channels", 3);
+  m.init_conv = Conv2d(channels * (m.self_condition ? 2 : 1), first, 7);
+  std::vector<std::int64_t> mults = c.integers("dim_mults"), dims{first};
+  if (mults.empty()) mults = {1, 2, 4, 8};
+  for (const auto k : mults) dims.push_back(dim * k);
+  m.time = time_of(c, dim);
+  m.time_1 = Linear(m.time.width, time);
+  m.time_2 = Linear(time, time);
+  build_levels(c, seen, m, dims, time);
+  m.mid_block1 = m.mid_block2 = LucidResBlock(dims.back(), dims.back(), time, seen.groups());
+  m.final_res_block = LucidResBlock(2 * first, first, time, seen.groups());
+  m.final_conv =
+      Linear(first, c.integer("out_dim", channels * (c.flag("learned_variance", false) ? 2 : 1)), Layout::either);
+  if (const auto size = c.integers("image_size"); !size.empty()) m.height = size.front(), m.width = size.back();
+  m.defaults = defaults_of(c);
+  return m;
+}
+
+}  // namespace
+
+Family lucidrains_family() {
+  return {"lucidrains", "Unet of lucidrains' denoising-diffusion-pytorch",
+          [](const Config&, const KeyShapes& keys) -> std::string {
+            for (const std::string prefix : {"", "model."})
+              if (keys.count(prefix + "init_conv.weight") != 0 && keys.count(prefix + "time_mlp.1.weight") != 0 &&
+                  keys.count(prefix + "downs.0.0.block1.proj.weight") != 0)
+                return "keys init_conv, time_mlp and downs.0.0.block1";
+            return "";
+          },
+          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<Lucidrains>>(make(config, keys));
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,100 @@
+// Family smalldiffusion-unet: the Unet of yuanchenyang/smalldiffusion: Ho's blocks under other keys, told sigma.
+#include "nn/family.h"
+#include "nn/smalldiffusion.h"
+#include "nn/unet_model.h"
+
+namespace costate {
+namespace {
+
+constexpr std::int64_t norm_groups = 32;
+constexpr double norm_eps = 1e-6;
+
+/// `ups` counts in the order of execution, lowest level first.
+std::string key(UNetPart part, std::int64_t level, std::int64_t i, std::int64_t levels) {
+  switch (part) {
+    case UNetPart::conv_in:
+      return "conv_in";
+    case UNetPart::down_block:
+      return fmt::format("downs.{}.blocks.{}.0", level, i);
+    case UNetPart::down_attention:
+      return fmt::format("downs.{}.blocks.{}.1", level, i);
+    case UNetPart::down:
+      return fmt::format("downs.{}.downsample.1", level);
+    case UNetPart::mid_block:
+      return fmt::format("mid.{}", 2 * i);
+    case UNetPart::mid_attention:
+      return "mid.1";
+    case UNetPart::up_block:
+      return fmt::format("ups.{}.blocks.{}.0", levels - 1 - level, i);
+    case UNetPart::up_attention:
+      return fmt::format("ups.{}.blocks.{}.1", levels - 1 - level, i);
+    case UNetPart::up:
+      return fmt::format("ups.{}.upsample.1", levels - 1 - level);
+    case UNetPart::norm_out:
+      return "out_layer.0";
+    default:
+      return "out_layer.2";
+  }
+}
+
+UNetModel make(const Config& config) {
+  UNetPlan p;
+  p.in_channels = config.integer("in_ch", 3);
+  p.out_channels = config.integer("out_ch", 3);
+  p.first = config.integer("ch", 128);
+  std::vector<std::int64_t> mult = config.integers("ch_mult");
+  if (mult.empty()) mult = {1, 2, 2, 2};
+  for (const auto m : mult) p.channels.push_back(p.first * m);
+  p.blocks = config.integer("num_res_blocks", 2);
+  p.up_blocks = p.blocks + 1;
+  const std::int64_t size = config.integer("in_dim", 32), time = p.first * config.integer("embed_ch_mult", 4);
+  p.attention = UNetPlan::at_resolutions(
+      config.has("attn_resolutions") ? config.integers("attn_resolutions") : std::vector<std::int64_t>{16}, size,
+      mult.size());
+  p.padded_down = false;
+  p.eps = norm_eps;
+  p.groups = [](std::int64_t) { return norm_groups; };
+  p.block = [time](std::int64_t in, std::int64_t out) {
+    return ResBlockPlan{.in = in,
+                        .out = out,
+                        .time = time,
+                        .groups = norm_groups,
+                        .groups_out = norm_groups,
+                        .eps = norm_eps,
+                        .names = {"layer1.0", "layer1.2", "temb_proj.1", "", "layer2.0", "layer2.3", "shortcut"}};
+  };
+  p.attend = [](std::int64_t c, bool) {
+    return AttentionPlan{
+        .channels = c,
+        .heads = 1,
+        .head_width = c,
+        .norm = GroupNorm(c, norm_groups, norm_eps),
+        .order = AttentionPlan::Order::qkv_head_channel,
+        .qkv_bias = false,
+        .two_out = true,
+        .names = {.norm = "norm", .qkv = {"attn.qkv", "", ""}, .out = "attn.proj", .out_2 = "proj_out"}};
+  };
+  p.key = [levels = static_cast<std::int64_t>(mult.size())](UNetPart part, std::int64_t level, std::int64_t i) {
+    return key(part, level, i, levels);
+  };
+  UNetModel m =
+      make_unet_model(smalldiffusion_embedding(config, time), std::move(p), size, smalldiffusion_defaults(config));
+  m.scaled = config.flag("Scaled", false);
+  return m;
+}
+
+}  // namespace
+
+Family smalldiffusion_unet_family() {
+  return {"smalldiffusion-unet", "Unet of smalldiffusion, told sigma",
+          [](const Config&, const KeyShapes& keys) -> std::string {
+            const bool found =
+                keys.count("sig_embed.mlp.0.weight") != 0 && keys.count("downs.0.blocks.0.0.layer1.0.weight") != 0;
+            return found ? "keys sig_embed and downs.0.blocks" : "";
+          },
+          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<UNetModel>>(make(config));
+          }};
+}
+
+}  // namespace costate

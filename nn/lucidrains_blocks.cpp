@@ -1,0 +1,72 @@
+// Building and running the blocks of lucidrains' Unet.
+#include "nn/lucidrains_blocks.h"
+
+#include "autodiff/ops/attention.h"
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/permute.h"
+#include "autodiff/ops/silu.h"
+#include "autodiff/ops/slice.h"
+#include "autodiff/ops/softmax.h"
+
+namespace costate {
+
+LucidResBlock::LucidResBlock(std::int64_t in, std::int64_t out, std::int64_t time_width, bool groups)
+    : time(time_width, 2 * out), conv1(in, out, 3), conv2(out, out, 3), norm1(out, groups), norm2(out, groups) {
+  if (in != out) shortcut.emplace(in, out, Layout::either);
+}
+
+Tensor LucidResBlock::operator()(const Tensor& x, const Tensor& time_embedding) const {
+  const std::int64_t out = conv1.weight.dim(3);
+  const Tensor both = time(time_embedding);
+  const Shape channels{x.dim(0), 1, 1, out};
+  const Tensor gain = reshape(slice(both, 1, 0, out), channels) + 1,
+               shift = reshape(slice(both, 1, out, out), channels);
+  const Tensor h = silu(norm1(conv1(x)) * gain + shift);
+  return silu(norm2(conv2(h))) + (shortcut ? (*shortcut)(x) : x);
+}
+
+LucidAttention::LucidAttention(std::int64_t channels, std::int64_t number, std::int64_t head_width, std::int64_t memory,
+                               bool linear_kind)
+    : norm(channels),
+      to_qkv(Linear::without_bias(channels, 3 * number * head_width, Layout::either)),
+      to_out(number * head_width, channels, Layout::either),
+      heads(number),
+      width(head_width) {
+  if (memory > 0) mem_kv = parameter(linear_kind ? Shape{2, heads, width, memory} : Shape{2, heads, memory, width});
+  if (linear_kind) out_norm.emplace(channels);
+}
+
+Tensor LucidAttention::remembered(const Tensor& tokens, std::int64_t which) const {
+  if (!mem_kv.defined()) return tokens;
+  const Tensor one = slice(mem_kv, 0, which, 1);  // (1, heads, memory, width) or (1, heads, width, memory)
+  const Tensor rows = permute(one, out_norm ? std::vector<int>{0, 3, 1, 2} : std::vector<int>{0, 2, 1, 3});
+  const Tensor memory = reshape(rows, {1, rows.dim(1), heads * width});
+  return concat({broadcast_to(memory, memory.shape().with(0, tokens.dim(0))), tokens}, 1);
+}
+
+Tensor LucidAttention::full(const Tensor& q, const Tensor& k, const Tensor& v) const {
+  return attention(q, k, v, heads, 1 / std::sqrt(static_cast<double>(width)));
+}
+
+Tensor LucidAttention::linear(const Tensor& q, const Tensor& k, const Tensor& v) const {
+  const std::int64_t n = q.dim(0), t = q.dim(1), all = k.dim(1);
+  const auto by_head = [&](const Tensor& x, std::int64_t tokens) {  // (n heads, tokens, width)
+    return reshape(permute(reshape(x, {n, tokens, heads, width}), {0, 2, 1, 3}), {n * heads, tokens, width});
+  };
+  const Tensor keys = softmax(permute(by_head(k, all), {0, 2, 1}));  // over the positions
+  const Tensor queries = softmax(by_head(q, t)) * (1 / std::sqrt(static_cast<double>(width)));
+  const Tensor context = matmul(keys, by_head(v, all));  // (n heads, width, width)
+  const Tensor y = reshape(matmul(queries, context), {n, heads, t, width});
+  return reshape(permute(y, {0, 2, 1, 3}), {n, t, heads * width});
+}
+
+Tensor LucidAttention::operator()(const Tensor& x) const {
+  const std::int64_t inner = heads * width;
+  const Tensor qkv = to_qkv(reshape(norm(x), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)}));
+  const Tensor q = slice(qkv, 2, 0, inner), k = remembered(slice(qkv, 2, inner, inner), 0),
+               v = remembered(slice(qkv, 2, 2 * inner, inner), 1);
+  const Tensor y = to_out(out_norm ? linear(q, k, v) : full(q, k, v));
+  return reshape(out_norm ? (*out_norm)(y) : y, x.shape());
+}
+
+}  // namespace costate
