@@ -78,7 +78,8 @@ struct ResBlock {
     visit(join_key(names.shortcut, "resample_filter").c_str(), self.shortcut_filter, Layout::plain, true);
   }
 
-  /// x (n, h, w, in), the activated time embedding (n, time) and second condition (n, code) -> (n, h', w', out)
+  /// x (n, h, w, in), the activated time embedding (n, time; undefined: the time is not added) and second
+  /// condition (n, code) -> (n, h', w', out)
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& time, const Tensor& code = {}) const {
     const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
     const Tensor h = resample(plan.resampling, norm1.then(plan.activation, x), taps);
@@ -90,7 +91,7 @@ struct ResBlock {
  private:
   /// From the first activation to the second.
   [[nodiscard]] Tensor middle(const Tensor& h, const Tensor& time, const Tensor& code) const {
-    if (!time_emb_proj) return norm2->then(plan.activation, conv1(h));
+    if (!time_emb_proj || !time.defined()) return norm2->then(plan.activation, conv1(h));
     const Tensor t = (*time_emb_proj)(time);
     if (!plan.scale_shift) return norm2->then(plan.activation, conv1(h, t));
     const Shape channels{h.dim(0), 1, 1, plan.out};

@@ -1,6 +1,5 @@
 // Time and labels as one vector.
 #include "nn/unet_embedding.h"
-#include "autodiff/ops/silu.h"
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/rows.h"

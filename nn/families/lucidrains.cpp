@@ -175,7 +175,8 @@ void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::v
   const bool groups = seen.groups();
   for (std::size_t i = 0; i < n; ++i) {
     const std::int64_t in = dims[i], out = dims[i + 1];
-    Level down{.block1 = {in, in, time, groups}, .block2 = {in, in, time, groups}};
+    Level down;
+    down.block1 = down.block2 = {in, in, time, groups};
     down.attention = seen.attention(fmt::format("downs.{}.2", i), in, heads[i], widths[i], i + 1 < n);
     if (i + 1 < n)
       down.linear.emplace(4 * in, out, Layout::either);
@@ -186,7 +187,8 @@ void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::v
   for (std::size_t k = 0; k < n; ++k) {
     const std::size_t i = n - 1 - k;
     const std::int64_t in = dims[i], out = dims[i + 1];
-    Level up{.block1 = {out + in, out, time, groups}, .block2 = {out + in, out, time, groups}};
+    Level up;
+    up.block1 = up.block2 = {out + in, out, time, groups};
     up.attention = seen.attention(fmt::format("ups.{}.2", k), out, heads[i], widths[i], i + 1 < n);
     up.conv.emplace(out, in, 3);
     up.doubles = k + 1 < n;

@@ -97,7 +97,7 @@ UNetPlan plan_of(const Said& said) {
   p.activation = said.activation();
   p.eps = norm_eps;
   p.groups = [said](std::int64_t c) { return said.groups(c); };
-  p.block = [said, time = said.conditional ? 4 * p.first : 0](std::int64_t in, std::int64_t out) {
+  p.block = [said, time = 4 * p.first](std::int64_t in, std::int64_t out) {
     return ResBlockPlan{
         .in = in,
         .out = out,

@@ -33,11 +33,11 @@ struct Told {
 
 /// One evaluation of the network on x (n, ...). Of an output with twice the channels of x the second half is the learned variance,
 /// which deterministic samplers do not ask for.
-Tensor evaluate(const Network& network, const Tensor& x, const Level& at, const Told& told) {
+Tensor evaluate(const Network& network, double time_scale, const Tensor& x, const Level& at, const Told& told) {
   const auto n = static_cast<std::size_t>(x.dim(0));
   Inputs in;
   in.x = x;
-  in.t.assign(n, at.t);
+  in.t.assign(n, time_scale * at.t);
   in.alpha.assign(n, at.alpha);
   in.sigma.assign(n, at.sigma);
   in.classes = told.classes;
@@ -77,16 +77,17 @@ Told both_halves(const Told& told, const Told& null, std::int64_t n) {
 
 /// p = {told, null, weights ...}
 Net network_net(const Model& model, const Told& told, const Told& null, std::function<double(const Level&)> guidance) {
-  return [base = model.network, told, null, guidance](const Tensor& x, const Level& at, const Tensors& p) {
+  return [base = model.network, scale = model.time_scale, told, null, guidance](const Tensor& x, const Level& at,
+                                                                                const Tensors& p) {
     Told with = told, without = null;
     const auto middle = p.begin() + static_cast<std::ptrdiff_t>(with.values.size()),
                rest = middle + static_cast<std::ptrdiff_t>(without.values.size());
     with.values.assign(p.begin(), middle);
     without.values.assign(middle, rest);
     const auto network = base->with(Tensors(rest, p.end()));
-    if (without.names.empty() && !without.classes.defined()) return evaluate(*network, x, at, with);
+    if (without.names.empty() && !without.classes.defined()) return evaluate(*network, scale, x, at, with);
     const std::int64_t n = x.dim(0);
-    const Tensor y = evaluate(*network, concat({x, x}, 0), at, both_halves(with, without, n));
+    const Tensor y = evaluate(*network, scale, concat({x, x}, 0), at, both_halves(with, without, n));
     const double w = guidance(at);
     return lincomb(w, slice(y, 0, 0, n), 1 - w, slice(y, 0, n, n));
   };
@@ -111,9 +112,10 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
             "z: shape {} for {} samples of condition {}", c.z.shape(), rows, s.z);
   }
   const bool has_z = c.z.defined() || (c.classes.defined() && labels_become_z(s));
-  require(has_z || s.z.rank() == 0, "{}: is conditional; give it {}z{}", model.name,
+  require(has_z || s.z.rank() == 0 || !s.needs_condition, "{}: is conditional; give it {}z{}", model.name,
           labels_become_z(s) ? "a class or " : "", s.z.rank() == 2 ? " (tokens, in the --start file)" : "");
-  require(c.classes.defined() || has_z || (s.classes == 0 && !s.any_label), "{}: wants a class", model.name);
+  require(c.classes.defined() || has_z || (s.classes == 0 && !s.any_label) || !s.needs_condition, "{}: wants a class",
+          model.name);
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ void settle_sampling(Model& m) {
   m.end = s.choice("final", "zero", {"zero", "first"}) == "zero" ? FinalLevel::zero : FinalLevel::first;
   m.offset = static_cast<int>(s.integer("offset", 0));
   m.prior_mean = s.number("prior_mean", 0);
+  m.time_scale = s.number("time_scale", 1);
   const auto range = s.numbers("range");
   if (range.size() == 2) m.range = {range[0], range[1]};
 }
@@ -99,6 +100,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
   const CheckpointKeys keys(checkpoint);
+  if (!keys.note().empty()) m.note += (m.note.empty() ? "" : "; ") + keys.note();
   const Family& family = find_family(m.config, keys.shapes(), m.reason);
   m.family = family.name;
   m.network =

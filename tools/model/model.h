@@ -46,6 +46,7 @@ struct Model {
   FinalLevel end = FinalLevel::zero;
   int offset = 0;                      ///< steps_offset of a discrete schedule
   double prior_mean = 0;               ///< x_T = prior_mean + prior_std * noise
+  double time_scale = 1;               ///< the network is told this times the schedule's t
   std::array<double, 2> range{-1, 1};  ///< of the data, for pictures
 
   [[nodiscard]] bool is_exact() const { return network == nullptr; }

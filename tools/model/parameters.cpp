@@ -3,12 +3,15 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "autodiff/ops/cast.h"
 
 namespace costate {
 namespace {
+
+constexpr const char* average = "ema_model.";
 
 /// "a, b, c, d, e and 7 more"
 std::string some_of(const std::vector<std::string>& names) {
@@ -70,11 +73,23 @@ struct Misfits {
 }  // namespace
 
 CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint) {
-  const auto keys = checkpoint.keys();
-  for (const std::string prefix : {"module.", "model.", "_orig_mod."}) {
-    bool all = !keys.empty();
-    for (const auto& key : keys) all = all && key.rfind(prefix_ + prefix, 0) == 0;
-    if (all) prefix_ += prefix;
+  auto keys = checkpoint.keys();
+  const auto starts = [&](const std::string& prefix) {
+    return [prefix](const std::string& key) { return key.rfind(prefix, 0) == 0; };
+  };
+  // Copies side by side, as lucidrains' ema and Lightning modules have them: the average is taken.
+  if (std::any_of(keys.begin(), keys.end(), starts(average))) {
+    const auto others = std::partition(keys.begin(), keys.end(), starts(average));
+    note_ = others == keys.end() ? "" : fmt::format("{}*, the average, of {} tensors", average, keys.size());
+    keys.erase(others, keys.end());
+  }
+  for (bool found = true; found;) {
+    found = false;
+    for (const std::string prefix : {"module.", "model.", "_orig_mod.", average}) {
+      if (keys.empty() || !std::all_of(keys.begin(), keys.end(), starts(prefix_ + prefix))) continue;
+      prefix_ += prefix;
+      found = true;
+    }
   }
   for (const auto& key : keys) shapes_[key.substr(prefix_.size())] = checkpoint.shape(key);
 }

@@ -11,15 +11,17 @@
 
 namespace costate {
 
-/// The checkpoint's keys without a prefix that all of them share ("module.", "model.").
+/// The checkpoint's keys without a prefix that all of them share ("module.", "model."). Where averaged weights lie beside
+/// others ("ema_model."), only the averaged ones.
 class CheckpointKeys {
  public:
   explicit CheckpointKeys(const Checkpoint& checkpoint);
   [[nodiscard]] const KeyShapes& shapes() const { return shapes_; }
+  [[nodiscard]] const std::string& note() const { return note_; }  ///< what was chosen, if there was a choice
   [[nodiscard]] std::string in_file(const std::string& key) const { return prefix_ + key; }
 
  private:
-  std::string prefix_;
+  std::string prefix_, note_;
   KeyShapes shapes_;
 };
 
