@@ -10,6 +10,7 @@
 #include "io/hdf5.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
+#include "io/shadow_params.h"
 #include "io/torch_file.h"
 #include "io/torch_rebuild.h"
 #include "io/torch_select.h"
@@ -154,7 +155,9 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string
     const auto file = std::make_shared<const TorchFile>(TorchFile::open(path));
     c.format_ = file->format();
     if (key.empty()) std::tie(prefix, c.note_) = torch_prefix(*file, where);
-    c.select(entries_of(file, key.empty(), where), prefix);
+    const Entries all = entries_of(file, key.empty(), where);
+    c.select(all, prefix);
+    if (key.empty()) c.note_ += use_shadow_params(all, c.entries_);
   }
   return c;
 }

@@ -27,6 +27,7 @@ struct CheckpointEntry {
 ///   1. the root, if it holds tensors itself and no dictionary named in 2 holds more;
 ///   2. the first of these that leads to tensors with names, by the same rule inside it:
 ///      ema_model, ema, model_ema, ema_state_dict, params_ema, state_dict, model_state_dict, model, params, net;
+///      Averages that lie beside it as a list without names (score_sde's ema.shadow_params) take its names, in order;
 ///   3. the dictionary with the most tensors, the first of equals; optimiser states never count.
 /// safetensors and HDF5 have no dictionaries: all of the file, or of the group `weights` in costate's own files.
 /// note() says what was chosen, and what else could be asked for by `key`.

@@ -45,12 +45,12 @@ struct ExtraInput {
 struct Signature {
   Shape input;  ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
-  bool takes_time = true;      ///< does it read Inputs::t?
-  std::int64_t time_rows = 0;  ///< times are rows of a table of so many; 0: any time
-  std::int64_t classes =
-      0;                   ///< rows of the label table, 0 if there is none; the last row is "no class" where trained so
-  bool any_label = false;  ///< it takes labels without a table: numbers that are embedded like a time
-  Shape z;                 ///< one sample's condition, rank 0 if it takes none; an extent of 0 is free
+  bool takes_time = true;       ///< does it read Inputs::t?
+  std::int64_t time_rows = 0;   ///< times are rows of a table of so many; 0: any time
+  std::int64_t classes = 0;     ///< rows of the label table, 0 if there is none
+  bool null_class = true;       ///< the last row of the table is "no class", where trained so
+  bool any_label = false;       ///< it takes labels without a table: numbers that are embedded like a time
+  Shape z;                      ///< one sample's condition, rank 0 if it takes none; an extent of 0 is free
   bool needs_condition = true;  ///< where it takes one: without labels or z an evaluation throws
   std::vector<ExtraInput> extra = {};
   std::string summary;  ///< a line on the structure

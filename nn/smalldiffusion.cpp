@@ -8,6 +8,7 @@ namespace costate {
 LabelEmbedding smalldiffusion_labels(std::int64_t classes, std::int64_t width) {
   LabelEmbedding label;
   label.table = parameter({classes + 1, width});
+  label.null_class = true;
   label.linear.emplace(width, width);
   label.table_key = "cond_embed.embeddings.weight";
   label.linear_key = "cond_embed.mlp.1";

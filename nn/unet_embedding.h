@@ -17,6 +17,7 @@ struct LabelEmbedding {
   Tensor bias;   ///< (width) of that layer, or undefined
   Layout layout = Layout::plain;
   double gain = 1;               ///< of the one-hot label
+  bool null_class = false;       ///< the last row is "no class"
   std::optional<Linear> linear;  ///< after SiLU
   std::string table_key, bias_key, linear_key;
 

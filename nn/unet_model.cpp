@@ -33,6 +33,7 @@ Signature UNetModel::signature() const {
   s.out_channels = unet.plan.out_channels;
   if (embedding.label) {
     s.classes = embedding.label->rows();
+    s.null_class = embedding.label->null_class;
     s.z = {embedding.label->width()};
     s.needs_condition = !embedding.label_optional;
   }

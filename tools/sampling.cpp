@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/cast.h"
@@ -56,6 +57,8 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
+  a.option("--classifier", classifier, "guides towards --class by the gradient of this classifier", "FILE");
+  a.option("--classifier-scale", classifier_scale, "strength of the classifier [1]", "S");
   a.option("--start", start,
            "x_T (n,...), and if there noise (k,n,...), class, z (n,...) or scheduled (steps,n,...), z_null, guidance "
            "(k), further inputs",
@@ -98,6 +101,7 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
     return make_grid(options.grid.empty() ? model.grid : options.grid, *model.schedule, static_cast<int>(options.steps),
                      model.end, model.offset);
   });
+  if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
   if (options.start.empty()) return;
   const Hdf5Reader start(options.start);
   require(start.contains("x_T"), "{}: holds no x_T (n, ...)", options.start);
@@ -164,17 +168,18 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
             model_.name, each.name, each.shape);
   }
   if (c.z.defined() && s.z.rank() == 1) return c;  // a row in place of a label
-  if (!options_.classes.empty())
-    c.classes = repeat_labels(integer_list("--class", options_.classes), first, rows);
-  else if (start_class_.defined())
-    c.classes = cast(rows_of(start_class_, first, rows), DType::i32);
-  else if (s.classes > 0) {
-    std::vector<std::int64_t> all;
-    for (std::int64_t k = 0; k < std::max<std::int64_t>(s.classes - 1, 1); ++k)
-      all.push_back(k);  // the last row is "no class"
-    c.classes = repeat_labels(all, first, rows);
-  }
+  // A network without labels leaves them to the classifier.
+  const std::int64_t known = s.classes > 1 && s.null_class ? s.classes - 1 : s.classes;
+  if (known > 0 || s.any_label || !classifier_) c.classes = labels(known, first, rows);
   return c;
+}
+
+Tensor Run::labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const {
+  if (!options_.classes.empty()) return repeat_labels(integer_list("--class", options_.classes), first, rows);
+  if (start_class_.defined()) return cast(rows_of(start_class_, first, rows), DType::i32);
+  std::vector<std::int64_t> all(static_cast<std::size_t>(classes));
+  std::iota(all.begin(), all.end(), 0);
+  return all.empty() ? Tensor() : repeat_labels(all, first, rows);
 }
 
 Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const {
@@ -184,7 +189,9 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
             options_.start, start_noise_.shape(), count_);
     noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
   }
-  return {.denoiser = c.denoiser,
+  Denoiser denoiser = c.denoiser;
+  if (classifier_) denoiser.net = classifier_->guide(c.denoiser, labels(classifier_->classes(), first, rows));
+  return {.denoiser = denoiser,
           .grid = grid_,
           .stepper = stepper_,
           .noise = noise,

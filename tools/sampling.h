@@ -4,10 +4,12 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "io/hdf5.h"
 #include "solvers/sampler.h"
 #include "tools/common.h"
+#include "tools/model/classifier.h"
 #include "tools/model/conditioned.h"
 
 namespace costate {
@@ -19,6 +21,8 @@ struct SamplingOptions {
   std::int64_t order = 0;                                      ///< 0: not given
   std::vector<std::string> set;                                ///< KEY=VALUE
   double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
+  std::string classifier;
+  double classifier_scale = 1;
 
   void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
 };
@@ -41,6 +45,8 @@ class Run {
 
  private:
   Tensor rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const;
+  /// The labels of a network or classifier with so many classes of its own; undefined if it has none and none are given.
+  [[nodiscard]] Tensor labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const;
 
   SamplingOptions options_;
   const Model& model_;
@@ -48,6 +54,7 @@ class Run {
   std::int64_t count_ = 0;
   Grid grid_;
   Stepper stepper_;
+  std::optional<Classifier> classifier_;
   Tensor start_x_T_, start_noise_, start_class_, start_z_, start_z_null_, start_guidance_;
   std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null
 };

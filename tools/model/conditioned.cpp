@@ -43,7 +43,7 @@ Tensor evaluate(const Network& network, double time_scale, const Tensor& x, cons
   in.classes = told.classes;
   for (std::size_t i = 0; i < told.names.size(); ++i) input(in, told.names[i]) = told.values[i];
   const Tensor y = network(in);
-  return y.dim(-1) == 2 * x.dim(-1) ? slice(y, -1, 0, x.dim(-1)) : y;
+  return y.rank() == x.rank() && y.dim(-1) == 2 * x.dim(-1) ? slice(y, -1, 0, x.dim(-1)) : y;
 }
 
 /// The weight of guidance at each level: one number, or one a level of the grid.
@@ -153,14 +153,15 @@ Told told_of(const Network& network, const Condition& c, DType dtype) {
 Told null_of(const Network& network, const Condition& c, DType dtype) {
   const Signature s = network.signature();
   Told null;
-  const Tensor no_class = s.classes > 0 ? Tensor::full({1}, static_cast<double>(s.classes - 1), DType::i32) : Tensor();
+  const bool has_row = s.classes > 0 && s.null_class;
+  const Tensor no_class = has_row ? Tensor::full({1}, static_cast<double>(s.classes - 1), DType::i32) : Tensor();
   if (c.z_null.defined())
     null.add("z", cast(c.z_null, dtype));
-  else if (labels_become_z(s) && s.classes > 0)
+  else if (labels_become_z(s) && has_row)
     null.add("z", network.embed_classes(no_class));
   else
-    require(s.z.rank() == 0, "guidance: the network has no label table to take \"no class\" from; give z_null");
-  if (!labels_become_z(s) && c.classes.defined()) null.classes = s.classes > 0 ? no_class : c.classes;
+    require(s.z.rank() == 0, "guidance: the network has no row for \"no class\" in a label table; give z_null");
+  if (!labels_become_z(s) && c.classes.defined()) null.classes = has_row ? no_class : c.classes;
   for (const auto& [name, value] : c.extra_null) null.add(name, cast(value, dtype));
   return null;
 }

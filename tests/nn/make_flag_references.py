@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Writes tests/data/flag-references.json: what the authors' own classes return for flags that shared/fixtures does not cover.
+
+    make_flag_references.py SHARED CHECKOUTS OUT.json
+
+SHARED/fixtures/make_authors.py knows the authors' classes; CHECKOUTS is as described there. Weights and inputs are formulas (see
+`waves` and `fill`, the same in tests/nn/test_flag_references.cpp), so that only configurations and a few sums are kept.
+"""
+import importlib, json, sys
+import numpy as np, torch
+
+
+def waves(n, phase):
+    i = np.arange(n, dtype=np.float64)
+    return np.sin(phase + 12.9898 * i + .37 * (i * i % 101))
+
+
+def fill(key, shape, phase, config):
+    """A tensor as it lies in files; everything of order one, nothing zero."""
+    w, leaf, n = waves(int(np.prod(shape)), phase), key.rsplit('.', 1)[-1], int(np.prod(shape))
+    if leaf == 'resample_filter':
+        f = np.array(config.get('resample_filter', [1, 1]), dtype=np.float64)
+        return np.outer(f, f) / f.sum() ** 2
+    if leaf == 'u':
+        return 8. * (1 - np.arange(n) / (n - 1))
+    if leaf == 'sigmas' or leaf == 'g' or (leaf == 'weight' and len(shape) == 1):
+        return 1 + .1 * w
+    if leaf in ('bias', 'b'):
+        return .1 * w
+    if len(shape) == 1:
+        return w
+    return 1.5 * w / np.sqrt(shape[0] if leaf == 'W' else n // shape[0])
+
+
+def sums(t):
+    v = t.detach().double()
+    v = (v.permute(0, 2, 3, 1) if v.ndim == 4 else v).reshape(-1).numpy()
+    return [float(v.sum()), float(np.sqrt((v * v).sum())), float((np.cos(np.arange(v.size)) * v).sum())]
+
+
+def flat_sums(tensors):
+    v = np.concatenate([t.detach().double().reshape(-1).numpy() for t in tensors])
+    return [float(v.sum()), float(np.sqrt((v * v).sum())), float((np.cos(np.arange(v.size)) * v).sum())]
+
+
+def edm(cfg):
+    cfg = dict(cfg)
+    net = getattr(importlib.import_module('training.networks'), cfg.pop('class_name', 'EDMPrecond'))(**cfg)
+
+    def call(i):
+        labels = torch.nn.functional.one_hot(i['class'], net.label_dim) if 'class' in i else None
+        return net(i['x'], i['t'], class_labels=labels, **{k: i[k] for k in i if k == 'augment_labels'})
+    return net, {'': call}
+
+
+def specs(M):
+    HO = lambda **k: dict(model=dict(dict(type='simple', in_channels=3, out_ch=3, ch=32, ch_mult=[2, 1], num_res_blocks=1, dropout=.1,
+                                          attn_resolutions=[4], resamp_with_conv=True), **k), data=dict(image_size=8),
+                            diffusion=dict(num_diffusion_timesteps=1000))
+    ADM = dict(image_size=8, in_channels=3, model_channels=32, out_channels=3, num_res_blocks=1, attention_resolutions=[1, 2], channel_mult=[1, 2])
+    CL = dict(image_size=8, in_channels=3, model_channels=32, out_channels=5, num_res_blocks=1, attention_resolutions=[2], channel_mult=[1, 2], num_head_channels=16)
+    DAE = dict(image_size=8, in_channels=3, model_channels=32, out_channels=3, num_res_blocks=1, embed_channels=32, attention_resolutions=[4],
+               channel_mult=[1, 2], num_heads=2, resblock_updown=True, resnet_two_cond=True, enc_out_channels=32, enc_pool='adaptivenonzero', enc_num_res_block=1)
+    LAT = dict(num_channels=16, skip_layers=[1, 3], num_hid_channels=24, num_layers=5, num_time_emb_channels=16, last_act='none')
+    EDM = dict(img_resolution=8, img_channels=3)
+    SONG = dict(EDM, model_type='SongUNet', model_channels=8, channel_mult=[1, 2], num_blocks=1, attn_resolutions=[8, 4])
+    sde = lambda centered=True, **k: M.scoresde(dict(dict(attn_resolutions=[4]), **k), image_size=8, centered=centered)
+    image, sigma, label, step = (8, 8, 3), [.3125, 4.5], [123.25, 700.5], [37, 612]
+    S = lambda family, config, t=step, x=image, **k: dict(family=family, config=config, t=t, x=x, **k)
+    return {
+        'ho-pool': S('ddim-ho', HO(resamp_with_conv=False, ch_mult=[1, 2, 2], num_res_blocks=2, attn_resolutions=[8, 2])),
+        'adm-new-order': S('adm', dict(ADM, num_heads=2, num_heads_upsample=4, use_new_attention_order=True)),
+        'adm-pool-classes': S('adm', dict(ADM, num_heads=2, conv_resample=False, channel_mult=[1, 2, 2], num_classes=4), classes=[3, 0]),
+        'adm-conv-additive': S('adm', dict(ADM, num_head_channels=8, out_channels=6, num_res_blocks=2)),
+        'adm-updown': S('adm', dict(ADM, num_head_channels=16, resblock_updown=True, use_scale_shift_norm=True, use_new_attention_order=True)),
+        'classifier-adaptive': S('adm-classifier', dict(CL, pool='adaptive', resblock_updown=True, use_scale_shift_norm=True)),
+        'classifier-spatial': S('adm-classifier', dict(CL, pool='spatial')),
+        'classifier-spatial_v2': S('adm-classifier', dict(CL, pool='spatial_v2', use_new_attention_order=True)),
+        'sde-cat-elu': S('scoresde-ncsnpp', sde(fir=True, progressive_input='input_skip', progressive_combine='cat', nonlinearity='elu'), label),
+        'sde-naive-skip-lrelu': S('scoresde-ncsnpp', sde(fir=False, progressive_input='input_skip', nonlinearity='lrelu', skip_rescale=False, ch_mult=[1, 2, 2]), label),
+        'sde-naive-residual-relu': S('scoresde-ncsnpp', sde(fir=False, progressive_input='residual', nonlinearity='relu', ch_mult=[1, 2, 1]), label),
+        'sde-residual-plain-sum': S('scoresde-ncsnpp', sde(False, fir=True, progressive_input='residual', skip_rescale=False, nf=16, num_res_blocks=2), label),
+        'sde-ddpm-blocks': S('scoresde-ncsnpp', sde(fir=True, resblock_type='ddpm', resamp_with_conv=False, progressive='output_skip'), label),
+        'sde-unconditional': S('scoresde-ncsnpp', sde(conditional=False, fir=True, embedding_type='fourier', scale_by_sigma=True, fir_kernel=[1, 1]), [.5, 2.25]),
+        'sde-sigma-table': S('scoresde-ncsnpp', sde(scale_by_sigma=True, fir=True, fir_kernel=[1, 2, 1]), [123, 700]),
+        'sde-ddpm-sigma': S('scoresde-ddpm', sde(False, name='ddpm', nf=32, scale_by_sigma=True, resamp_with_conv=False, nonlinearity='elu'), [123, 700]),
+        'edm-skip': S('edm', dict(SONG, sigma_data=.5, encoder_type='skip', decoder_type='skip', resample_filter=[1, 3, 3, 1], channel_mult=[1, 2, 2], augment_dim=9), sigma, augment_labels=(9,)),
+        'edm-vp-labels': S('edm', dict(SONG, class_name='VPPrecond', label_dim=5, augment_dim=9, channel_mult_emb=2), sigma, classes=[1, 4], augment_labels=(9,)),
+        'edm-ve-no-label': S('edm', dict(SONG, class_name='VEPrecond', label_dim=5, embedding_type='fourier', channel_mult_noise=2, resample_filter=[1, 5, 10, 10, 5, 1], encoder_type='residual'), sigma),
+        'edm-iddpm': S('edm', dict(EDM, class_name='iDDPMPrecond', model_type='DhariwalUNet', model_channels=16, channel_mult=[1, 2], num_blocks=1, attn_resolutions=[8], augment_dim=9, label_dim=3, M=100), sigma, classes=[1, 2], augment_labels=(9,)),
+        'edm-heads': S('edm', dict(EDM, sigma_data=.5, model_type='DhariwalUNet', model_channels=32, channel_mult=[1, 4], num_blocks=0, attn_resolutions=[4]), sigma),
+        'diffae-convolutions': S('diffae', dict(DAE, resblock_updown=False, use_new_attention_order=True), z=(32,)),
+        'diffae-uneven': S('diffae', dict(DAE, num_input_res_blocks=2, input_channel_mult=[1, 1], enc_channel_mult=[1, 1, 2], enc_attn_resolutions=[2], resnet_cond_channels=32, num_res_blocks=3, num_heads=1), z=(32,)),
+        'diffae-uneven-encode': S('diffae', dict(DAE, enc_channel_mult=[1, 1, 2], enc_attn_resolutions=[2], resblock_updown=False, conv_resample=False, num_head_channels=16), run='_encode'),
+        'latent-relu': S('diffae-latent', dict(LAT, activation='relu', use_norm=False, condition_bias=0, last_act='tanh', num_time_layers=3, time_last_act=True), x=(16,)),
+        'latent-lrelu': S('diffae-latent', dict(LAT, activation='lrelu', num_time_layers=1), x=(16,)),
+        'lucidrains-self': S('lucidrains', dict(dim=8, dim_mults=[1, 2, 2], channels=3, attn_dim_head=8, attn_heads=[2, 1, 3], self_condition=True, learned_variance=True, init_dim=12, full_attn=[True, False, True]), x=(8, 12, 3), z=(8, 12, 3)),
+        'lucidrains-learned': S('lucidrains', dict(dim=8, dim_mults=[1, 2], channels=1, attn_dim_head=[4, 8], learned_sinusoidal_cond=True, learned_sinusoidal_dim=8, out_dim=4), [.3, 1.7], (8, 8, 1)),
+        'lucidrains-theta': S('lucidrains', dict(dim=8, dim_mults=[1], channels=3, attn_dim_head=8, sinusoidal_pos_emb_theta=500)),
+        'small-condmlp': S('smalldiffusion-condmlp', dict(dim=2, hidden_dims=[16, 32], cond_dim=4, num_classes=3), sigma, (2,), classes=[3, 1]),
+        'small-mlp-scaled': S('smalldiffusion-mlp', dict(dim=3, hidden_dims=[16, 16], Scaled=True), sigma, (3,)),
+        'small-unet': S('smalldiffusion-unet', dict(in_dim=8, in_ch=3, out_ch=3, ch=32, ch_mult=[1, 2], embed_ch_mult=2, num_res_blocks=1, attn_resolutions=[8], cond_embed=dict(hidden_size=64, num_classes=4), Scaled=True), sigma, classes=[4, 0]),
+        'small-dit': S('smalldiffusion-dit', dict(in_dim=8, channels=1, patch_size=4, depth=1, head_dim=8, num_heads=2, cond_embed=dict(hidden_size=16, num_classes=4), Scaled=True), sigma, (8, 8, 1), classes=[4, 0]),
+    }
+
+
+def reference(M, spec):
+    net, calls = M.build({'family': spec['family'], **spec['config']})
+    state = net.state_dict()
+    keys = sorted(k for k in state if 'cond_layers' not in k)
+    filled = {k: torch.from_numpy(fill(k, state[k].shape, .7 * (n + 1), spec['config'])).reshape(state[k].shape) for n, k in enumerate(keys)}
+    net.load_state_dict(filled, strict=False)
+    net.double().eval()
+
+    def noise(name, shape, phase):
+        w = torch.from_numpy(waves(2 * int(np.prod(shape)), phase)).reshape(2, *shape)
+        return (w.permute(0, 3, 1, 2).contiguous() if w.ndim == 4 else w).requires_grad_()
+    inputs = {'x': noise('x', spec['x'], 1)}
+    if spec.get('run') != '_encode':
+        inputs['t'] = torch.tensor(spec['t'], dtype=torch.float64)
+    for name, phase in (('z', 2), ('augment_labels', 3)):
+        if name in spec:
+            inputs[name] = noise(name, spec[name], phase)
+    if 'classes' in spec:
+        inputs['class'] = torch.tensor(spec['classes'])
+    y = calls[spec.get('run', '')](inputs)
+    g = torch.from_numpy(waves(y.numel(), 4)).reshape(y.permute(0, 2, 3, 1).shape if y.ndim == 4 else y.shape)
+    g = g.permute(0, 3, 1, 2) if y.ndim == 4 else g
+    named = dict(net.named_parameters())
+    wrt = [k for k in inputs if inputs[k].requires_grad]
+    for p in named.values():
+        p.requires_grad_(True)
+    params = [k for k in keys if k in named]
+    y = calls[spec.get('run', '')](inputs)
+    grads = torch.autograd.grad(y, [inputs[k] for k in wrt] + [named[k] for k in params], g, allow_unused=True)
+    out = {'y': sums(y), **{'g_' + k: sums(v) for k, v in zip(wrt, grads)}}
+    if spec['family'].startswith(('edm', 'lucidrains', 'smalldiffusion-mlp', 'smalldiffusion-condmlp')):
+        out['keys'] = {k: list(state[k].shape) for k in keys}  # these read their structure off the keys
+    out['g_theta'] = flat_sums([v if v is not None else torch.zeros_like(named[k]) for k, v in zip(params, grads[len(wrt):])])
+    return out
+
+
+def main(shared, checkouts, out):
+    sys.path.insert(0, shared + '/fixtures')
+    import make_authors as M
+    M.FAMILIES['edm'] = ('edm', 'preconditioners', edm)
+    result = {}
+    for name, spec in specs(M).items():
+        with M.checkout(checkouts, M.FAMILIES[spec['family']][0]):
+            M.build({'family': spec['family'], **spec['config']})
+            with M.exact():
+                result[name] = {**spec, 'config': {'family': spec['family'], **spec['config']}, **reference(M, spec)}
+        print(name, result[name]['y'], flush=True)
+    with open(out, 'w') as f:
+        f.write('{\n' + ',\n'.join(f'{json.dumps(k)}: {json.dumps(v)}' for k, v in result.items()) + '\n}\n')
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

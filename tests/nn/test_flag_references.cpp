@@ -1,0 +1,166 @@
+// Flags of research families that shared/ has no fixture for, against the authors' own classes: sums of y and of every
+// gradient on weights and inputs made by formulas (make_flag_references.py, which has the same `waves` and `fill`).
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/transform.h"
+#include "nn/family.h"
+#include "tests/support/paths.h"
+
+namespace {
+
+using namespace costate;
+using nlohmann::json;
+using Values = std::vector<double>;
+
+Values waves(std::int64_t n, double phase) {
+  Values v;
+  for (std::int64_t i = 0; i < n; ++i)
+    v.push_back(std::sin(phase + 12.9898 * static_cast<double>(i) + 0.37 * static_cast<double>(i * i % 101)));
+  return v;
+}
+
+/// A parameter as it lies in files.
+Tensor fill(const Parameter& p, double phase, const json& config) {
+  const Shape shape = file_shape(p.value.shape(), p.layout);
+  const std::string leaf = p.key.substr(p.key.rfind('.') + 1);
+  const std::int64_t n = shape.size();
+  Values v = waves(n, phase);
+  const auto each = [&](const auto& f) {
+    for (std::int64_t i = 0; i < n; ++i) v[static_cast<std::size_t>(i)] = f(v[static_cast<std::size_t>(i)], i);
+  };
+  if (leaf == "resample_filter") {
+    const Values taps = config.value("resample_filter", Values{1, 1});
+    double sum = 0;
+    for (const double tap : taps) sum += tap;
+    const auto width = taps.size();
+    each([&](double, std::int64_t i) {
+      return taps[static_cast<std::size_t>(i) / width] * taps[static_cast<std::size_t>(i) % width] / (sum * sum);
+    });
+  } else if (leaf == "u") {
+    each([&](double, std::int64_t i) { return 8 * (1 - static_cast<double>(i) / static_cast<double>(n - 1)); });
+  } else if (leaf == "sigmas" || leaf == "g" || (leaf == "weight" && shape.rank() == 1)) {
+    each([](double w, std::int64_t) { return 1 + 0.1 * w; });
+  } else if (leaf == "bias" || leaf == "b") {
+    each([](double w, std::int64_t) { return 0.1 * w; });
+  } else if (shape.rank() > 1) {
+    const double fan = static_cast<double>(leaf == "W" ? shape[0] : n / shape[0]);
+    each([&](double w, std::int64_t) { return 1.5 * w / std::sqrt(fan); });
+  }
+  return Tensor::from(v, shape);
+}
+
+Values sums(const Values& v) {
+  double sum = 0, squares = 0, cosines = 0;
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    sum += v[i];
+    squares += v[i] * v[i];
+    cosines += std::cos(static_cast<double>(i)) * v[i];
+  }
+  return {sum, std::sqrt(squares), cosines};
+}
+
+/// Sums against a reference, over its norm and the root of the count that a sum of ones would have.
+void check_sums(const Values& got, const json& want, const std::string& what) {
+  const Values all = sums(got);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const double scale = want[1].get<double>() * std::sqrt(static_cast<double>(got.size()));
+    BOOST_TEST(std::abs(all[i] - want[i].get<double>()) <= 1e-12 * scale,
+               what << ", sum " << i << ": " << all[i] << " against " << want[i].get<double>());
+  }
+}
+
+const json& references() {
+  static const json all = [] {
+    std::ifstream file(source_dir() / "tests/data/flag-references.json");
+    return json::parse(std::string(std::istreambuf_iterator<char>(file), {}));
+  }();
+  return all;
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const auto& [name, value] : references().items()) all.push_back(name);
+  return all;
+}
+
+Shape shape_of(const json& list) {
+  const auto extents = list.get<std::vector<std::int64_t>>();
+  return Shape(extents);
+}
+
+Inputs inputs_of(const json& r) {
+  const auto noise = [](const json& one, double phase) {
+    const Shape shape = shape_of(one).with_front(2);
+    return Tensor::from(waves(shape.size(), phase), shape);
+  };
+  Inputs in;
+  in.x = noise(r["x"], 1);
+  if (!r.contains("run")) in.t = r["t"].get<Values>();
+  if (r.contains("z")) in.z = noise(r["z"], 2);
+  if (r.contains("augment_labels")) in.extra["augment_labels"] = noise(r["augment_labels"], 3);
+  if (r.contains("classes")) in.classes = Tensor::from(r["classes"].get<Values>(), {2}, DType::i32);
+  return in;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(nn_flag_references)
+
+BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::make(names()), name) {
+  const json& r = references()[name];
+  KeyShapes keys;
+  if (r.contains("keys"))
+    for (const auto& [key, shape] : r["keys"].items()) keys[key] = shape_of(shape);
+  std::string reason;
+  const Config config(r["config"], name);
+  auto network = find_family(config, keys, reason).make(config, keys);
+  if (r.contains("run")) network = network->part("encode");
+
+  const auto parameters = network->parameters();
+  std::map<std::string, std::size_t> by_key;
+  for (std::size_t i = 0; i < parameters.size(); ++i) by_key[parameters[i].key] = i;
+  Tensors values(parameters.size());
+  double phase = 0;
+  for (const auto& [key, i] : by_key)
+    values[i] = from_file_layout(fill(parameters[i], phase += 0.7, r["config"]), parameters[i].layout);
+
+  const Inputs in = inputs_of(r);
+  std::vector<std::string> wrt;
+  for (const char* input : {"x", "z", "augment_labels"})
+    if (r.contains(std::string("g_") + input)) wrt.emplace_back(input);
+  Tensors point;
+  Inputs copy = in;
+  for (const auto& each : wrt) point.push_back(input(copy, each));
+  Wanted wanted(wrt.size(), true);
+  for (std::size_t i = 0; i < values.size(); ++i) point.push_back(values[i]), wanted.push_back(!parameters[i].buffer);
+  const Vjp run = vjp(
+      [&](const Tensors& at) {
+        Inputs now = in;
+        for (std::size_t i = 0; i < wrt.size(); ++i) input(now, wrt[i]) = at[i];
+        return Tensors{(*network->with(Tensors(at.begin() + static_cast<std::ptrdiff_t>(wrt.size()), at.end())))(now)};
+      },
+      point, wanted);
+  const Tensors g = run.pull({Tensor::from(waves(run.value[0].size(), 4), run.value[0].shape())});
+
+  check_sums(run.value[0].to_vector(), r["y"], "y");
+  for (std::size_t i = 0; i < wrt.size(); ++i) check_sums(g[i].to_vector(), r["g_" + wrt[i]], "g_" + wrt[i]);
+  Values theta;
+  for (const auto& [key, i] : by_key) {
+    if (parameters[i].buffer) continue;
+    const Tensor& one = g[wrt.size() + i];
+    const Values v =
+        one.defined()
+            ? to_file_layout(one, parameters[i].layout, file_shape(one.shape(), parameters[i].layout)).to_vector()
+            : Values(static_cast<std::size_t>(values[i].size()), 0.0);
+    theta.insert(theta.end(), v.begin(), v.end());
+  }
+  check_sums(theta, r["g_theta"], "g_theta");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
