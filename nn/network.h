@@ -45,6 +45,7 @@ struct ExtraInput {
 struct Signature {
   Shape input;  ///< one sample, e.g. (h, w, c), of the usual size: a convolutional network takes others; 0 = not said
   std::int64_t out_channels = 0;
+  bool whole = true;            ///< false: only its parts can be evaluated
   bool takes_time = true;       ///< does it read Inputs::t?
   std::int64_t time_rows = 0;   ///< times are rows of a table of so many; 0: any time
   std::int64_t classes = 0;     ///< rows of the label table, 0 if there is none

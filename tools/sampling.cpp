@@ -135,6 +135,9 @@ Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
   const Shape shape = model_.sample_shape();
   require(shape.size() > 0, "{}: its files do not say how large samples are, {}; give x_T in --start", model_.name,
           shape);
+  require(model_.sample_shape().size() > 0,
+          "{}: nothing says how large its samples are; give x_T in --start, or the size in the configuration",
+          model_.name);
   const Tensor noise = normal_noise(seed_, static_cast<std::uint64_t>(first), rows, start_step, shape);
   // The first level's own scale: sqrt(alpha^2 var + sigma^2) is the prior's where alpha is small, sigma where alpha is 1.
   const double std = model_.schedule->prior_std() == 1 ? 1 : grid_.front().sigma;

@@ -102,6 +102,7 @@ struct AutoencoderKL {
     s.takes_time = false;
     const std::int64_t side = part == "decode" ? size / factor : size;
     s.input = {side, side, part == "decode" ? latent : channels};
+    s.whole = !part.empty();
     s.out_channels = part == "decode" ? decoder.conv_out.weight.dim(3) : part == "sample" ? latent : 2 * latent;
     if (part == "sample")
       s.extra.push_back({.name = "noise", .shape = {0, 0, latent}, .usual = {side / factor, side / factor, latent}});

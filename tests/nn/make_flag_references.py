@@ -106,11 +106,11 @@ def specs(M):
 
 def reference(M, spec):
     net, calls = M.build({'family': spec['family'], **spec['config']})
+    net.double().eval()  # before loading: some of their parameters are float32 whatever the default is
     state = net.state_dict()
     keys = sorted(k for k in state if 'cond_layers' not in k)
     filled = {k: torch.from_numpy(fill(k, state[k].shape, .7 * (n + 1), spec['config'])).reshape(state[k].shape) for n, k in enumerate(keys)}
     net.load_state_dict(filled, strict=False)
-    net.double().eval()
 
     def noise(name, shape, phase):
         w = torch.from_numpy(waves(2 * int(np.prod(shape)), phase)).reshape(2, *shape)

@@ -21,7 +21,7 @@ struct Options {
   Common common;
   std::string in, wrt, part;
   std::int64_t repeat = 0, batch = 1;
-  bool vjp = false;
+  bool vjp = false, raw = false;
 };
 
 /// The problem of one evaluation: leaves are the inputs in `names`, then the weights.
@@ -163,6 +163,8 @@ void run_eval(const Options& o) {
   if (o.repeat < 0 || o.batch < 1) throw UsageError("eval: --repeat and --batch want positive numbers");
   Model model = o.common.load();
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
+  if (o.raw && !o.part.empty()) throw UsageError("eval: --raw is a part of its own; leave --part out");
+  if (o.raw) model.network = model.network->part("raw");
   if (!o.part.empty()) model.network = model.network->part(o.part);
   Problem p = make_problem(o, model);
   if (o.repeat > 0) run_timing(o, p, *model.network);
@@ -201,6 +203,7 @@ Command eval_command() {
             a.option("--in", o->in, "x, and as the network takes them t, class, z ...; g for --vjp", "FILE.h5");
             a.flag("--vjp", o->vjp, "also the gradients of <g, y>");
             a.option("--wrt", o->wrt, "gradients in x, theta and further inputs by name [all there are]", "LIST");
+            a.flag("--raw", o->raw, "the bare network inside a preconditioner, told its own time");
             a.option("--part", o->part, "which function of an autoencoder: encode, sample, decode", "NAME");
             a.option("--repeat", o->repeat, "time N evaluations after 3 warm-ups");
             a.option("--batch", o->batch, "rows when timing without --in [1]");

@@ -55,7 +55,7 @@ nlohmann::ordered_json describe(const Model& m) {
     const Signature of_part = part.network->signature();
     j[name] = {{"flops", flops_of(part)}, {"input", list_of(of_part.input)}, {"output_channels", of_part.out_channels}};
   }
-  if (parts.empty()) {
+  if (s.whole) {
     if (!m.is_exact()) j["flops"] = flops_of(m);
     j["input"] = list_of(s.input);
     j["output_channels"] = s.out_channels;
