@@ -1,5 +1,6 @@
 // Reading the options of guided-diffusion's networks, and naming their parts.
 #include "nn/adm_plan.h"
+#include "nn/sizes.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -51,24 +52,28 @@ std::vector<double> multipliers(const Config& config) {
 }  // namespace
 
 AdmOptions::AdmOptions(const Config& c, bool updown_default)
-    : image_size(c.integer("image_size", 0)),
-      in_channels(c.integer("in_channels", 3)),
-      out_channels(c.integer("out_channels", 3)),
-      model_channels(c.integer("model_channels", 0)),
+    : image_size(size_from(c, "image_size", 0, 0)),
+      in_channels(size_from(c, "in_channels", 3)),
+      out_channels(size_from(c, "out_channels", 3)),
+      model_channels(size_from(c, "model_channels", 0)),
       mult(multipliers(c)),
-      blocks(c.integer("num_res_blocks", 2)),
+      blocks(size_from(c, "num_res_blocks", 2)),
       attention(c.integers("attention_resolutions")),
-      heads(c.integer("num_heads", 1)),
+      heads(size_from(c, "num_heads", 1)),
       head_channels(c.integer("num_head_channels", -1)),
       heads_up(c.integer("num_heads_upsample", -1)),
       conv_resample(c.flag("conv_resample", true)),
       scale_shift(c.flag("use_scale_shift_norm", false)),
       updown(c.flag("resblock_updown", updown_default)),
       new_order(c.flag("use_new_attention_order", false)) {
-  if (model_channels < 1) c.unsupported("model_channels", "wants the width of the first level");
   if (c.integer("dims", 2) != 2) c.unsupported("dims", "supported: 2");
-  if (blocks < 1) c.unsupported("num_res_blocks", "must be positive");
+  if (head_channels != -1 && head_channels < 1)
+    c.unsupported("num_head_channels", "wants a width, or -1 for num_heads");
   if (heads_up == -1) heads_up = heads;
+  if (heads_up < 1) c.unsupported("num_heads_upsample", "wants a number, or -1 for num_heads");
+  for (const double m : mult)
+    if (mult.size() > most_levels || m * static_cast<double>(model_channels) < 1 || m > 1000)
+      c.unsupported("channel_mult", fmt::format("wants 1 to {} multiples of model_channels", most_levels));
 }
 
 UNetPlan adm_plan(const AdmOptions& o, std::vector<bool> attention) {

@@ -1,5 +1,6 @@
 // Building and running MLPSkipNet.
 #include "nn/mlp_skip_net.h"
+#include "nn/sizes.h"
 
 #include <algorithm>
 
@@ -16,14 +17,12 @@ Tensor MlpSkipLayer::operator()(const Tensor& x, const Tensor& time) const {
 
 MlpSkipNet::MlpSkipNet(const Config& c)
     : skips(c.integers("skip_layers")),
-      time_width(c.integer("num_time_emb_channels", 64)),
+      time_width(size_from(c, "num_time_emb_channels", 64, 2)),
       activation(activation_from(c, "activation", {"silu", "relu", "lrelu", "tanh", "none"})),
       last(activation_from(c, "last_act", {"none", "silu", "relu", "lrelu", "tanh"})),
       time_last(c.flag("time_last_act", false)) {
-  const std::int64_t width = c.integer("num_channels", 512), hidden = c.integer("num_hid_channels", 2048),
-                     number = c.integer("num_layers", 10), times = c.integer("num_time_layers", 2);
-  if (number < 1) c.unsupported("num_layers", "must be positive");
-  if (times < 1) c.unsupported("num_time_layers", "must be positive");
+  const std::int64_t width = size_from(c, "num_channels", 512), hidden = size_from(c, "num_hid_channels", 2048),
+                     number = size_from(c, "num_layers", 10), times = size_from(c, "num_time_layers", 2);
   for (std::int64_t i = 0; i < times; ++i) time.emplace_back(i == 0 ? time_width : width, width);
   for (std::int64_t i = 0; i < number; ++i) {
     const bool linear_only = i > 0 && i + 1 == number;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "autodiff/ops/mul.h"
+#include "nn/sizes.h"
 
 namespace costate {
 namespace {
@@ -34,7 +35,7 @@ Preconditioning::Preconditioning(const Config& c)
       sigma_data(c.number("sigma_data", 0.5)),
       beta_d(c.number("beta_d", 19.9)),
       beta_min(c.number("beta_min", 0.1)),
-      steps(c.integer("M", 1000)) {
+      steps(size_from(c, "M", 1000, 2)) {
   const auto vp_sigma = [&](double t) { return std::sqrt(std::expm1(0.5 * beta_d * t * t + beta_min * t)); };
   if (kind == Kind::vp) sigma_min = vp_sigma(c.number("epsilon_t", 1e-5)), sigma_max = vp_sigma(1);
   if (kind == Kind::ve) sigma_min = c.number("sigma_min", 0.02), sigma_max = c.number("sigma_max", 100);
@@ -42,7 +43,6 @@ Preconditioning::Preconditioning(const Config& c)
     sigma_min = std::max(sigma_min, c.number("sigma_min", 0));
     sigma_max = std::min(sigma_max, c.number("sigma_max", sigma_max));
   }
-  if (steps < 2) c.unsupported("M", "wants two steps or more");
 }
 
 Preconditioning::Coefficients Preconditioning::operator()(double sigma, const std::vector<double>& levels) const {

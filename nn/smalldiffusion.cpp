@@ -1,5 +1,6 @@
 // Embeddings and defaults of smalldiffusion's networks.
 #include "nn/smalldiffusion.h"
+#include "nn/sizes.h"
 
 #include <nlohmann/json.hpp>
 
@@ -25,7 +26,7 @@ UNetEmbedding smalldiffusion_embedding(const Config& config, std::int64_t width)
   if (const Config c = config.object("cond_embed"); !c.keys().empty()) {
     if (c.integer("hidden_size", width) != width)
       c.unsupported("hidden_size", fmt::format("it is added to the embedding of sigma, which has {}", width));
-    e.label = smalldiffusion_labels(c.integer("num_classes", 10), width);
+    e.label = smalldiffusion_labels(size_from(c, "num_classes", 10), width);
   }
   return e;
 }

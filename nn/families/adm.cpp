@@ -3,6 +3,7 @@
 // Twice the image's channels at the output: epsilon, then the interpolation of the learned variance (see Signature).
 #include "nn/adm_plan.h"
 #include "nn/family.h"
+#include "nn/sizes.h"
 #include "nn/unet_model.h"
 
 namespace costate {
@@ -12,9 +13,9 @@ UNetModel make(const Config& config) {
   const AdmOptions o(config, false);
   const std::int64_t time = 4 * o.model_channels;
   UNetEmbedding e = adm_embedding(o.model_channels, time, "time_embed");
-  if (const auto classes = config.maybe_integer("num_classes")) {
+  if (config.maybe_integer("num_classes")) {
     e.label.emplace();
-    e.label->table = parameter({*classes, time});
+    e.label->table = parameter({size_from(config, "num_classes", 0), time});
     e.label->table_key = "label_emb.weight";
   }
   return make_unet_model(std::move(e), adm_plan(o, UNetPlan::at_factors(o.attention, o.mult.size())), o.image_size,

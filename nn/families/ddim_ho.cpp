@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "nn/family.h"
+#include "nn/sizes.h"
 #include "nn/unet_model.h"
 
 namespace costate {
@@ -39,12 +40,11 @@ std::string key(UNetPart part, std::int64_t level, std::int64_t i) {
 
 UNetPlan plan_of(const Config& model, std::int64_t size) {
   UNetPlan p;
-  p.in_channels = model.integer("in_channels", 3);
-  p.out_channels = model.integer("out_ch", 3);
-  p.first = model.integer("ch", 128);
-  for (const auto m : model.integers("ch_mult")) p.channels.push_back(p.first * m);
-  if (p.channels.empty()) model.unsupported("ch_mult", "wants a multiple of ch for each level");
-  p.blocks = model.integer("num_res_blocks", 2);
+  p.in_channels = size_from(model, "in_channels", 3);
+  p.out_channels = size_from(model, "out_ch", 3);
+  p.first = size_from(model, "ch", 128);
+  for (const auto m : sizes_from(model, "ch_mult", {1, 2, 4, 8})) p.channels.push_back(p.first * m);
+  p.blocks = size_from(model, "num_res_blocks", 2);
   p.up_blocks = p.blocks + 1;
   p.attention = UNetPlan::at_resolutions(model.integers("attn_resolutions"), size, p.channels.size());
   p.change = model.flag("resamp_with_conv", true) ? UNetPlan::Change::conv : UNetPlan::Change::resampling;

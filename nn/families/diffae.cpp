@@ -7,6 +7,7 @@
 #include "nn/attention_pool.h"
 #include "nn/family.h"
 #include "nn/mlp_skip_net.h"
+#include "nn/sizes.h"
 #include "nn/unet.h"
 
 namespace costate {
@@ -76,14 +77,16 @@ struct DiffAe {
 UNetPlan decoder_plan(const Config& config, const AdmOptions& o) {
   const auto up_blocks = o.blocks + 1;
   UNetPlan p = adm_plan(o, UNetPlan::at_resolutions(o.attention, o.image_size, o.mult.size()));
-  if (const auto mult = config.integers("input_channel_mult"); !mult.empty()) {
+  if (const auto mult = config.integers("input_channel_mult");
+      !mult.empty() && !sizes_from(config, "input_channel_mult").empty()) {
     if (mult.size() != p.channels.size()) config.unsupported("input_channel_mult", "wants as many as channel_mult");
     p.up_channels = p.channels;
     for (std::size_t i = 0; i < mult.size(); ++i) p.channels[i] = mult[i] * o.model_channels;
   }
-  p.blocks = config.integer("num_input_res_blocks", 0) > 0 ? config.integer("num_input_res_blocks", 0) : o.blocks;
+  if (const auto blocks = size_from(config, "num_input_res_blocks", 0, 0); blocks > 0) p.blocks = blocks;
   p.up_blocks = up_blocks;
-  const std::int64_t time = config.integer("embed_channels", 512), code = config.integer("resnet_cond_channels", time);
+  const std::int64_t time = size_from(config, "embed_channels", 512),
+                     code = size_from(config, "resnet_cond_channels", time);
   p.block = [time, code, block = p.block](std::int64_t in, std::int64_t out) {
     ResBlockPlan plan = block(in, out);
     plan.time = time;
@@ -95,9 +98,12 @@ UNetPlan decoder_plan(const Config& config, const AdmOptions& o) {
 }
 
 UNetPlan encoder_plan(const Config& config, AdmOptions o) {
-  if (const auto mult = config.numbers("enc_channel_mult"); !mult.empty()) o.mult = mult;
+  if (const auto mult = config.numbers("enc_channel_mult"); !mult.empty()) {
+    static_cast<void>(sizes_from(config, "enc_channel_mult"));
+    o.mult = mult;
+  }
   if (const auto at = config.integers("enc_attn_resolutions"); !at.empty()) o.attention = at;
-  o.blocks = config.integer("enc_num_res_block", 2);
+  o.blocks = size_from(config, "enc_num_res_block", 2);
   UNetPlan p = adm_plan(o, UNetPlan::at_resolutions(o.attention, o.image_size, o.mult.size()));
   p.decoder = false;
   p.block = [block = p.block](std::int64_t in, std::int64_t out) {
@@ -121,7 +127,7 @@ DiffAe make(const Config& config) {
   m.encoder.unet = UNet(encoder_plan(config, o));
   const std::int64_t features = m.encoder.unet.feature_channels().back();
   m.encoder.norm = GroupNorm(features, o.groups(features), 1e-5);
-  m.encoder.out = Linear(features, config.integer("enc_out_channels", 512), Layout::either);
+  m.encoder.out = Linear(features, size_from(config, "enc_out_channels", 512), Layout::either);
   if (const Config latent = config.object("latent_net_conf"); !latent.keys().empty()) m.latent.emplace(latent);
   m.size = o.image_size;
   m.code = config.integer("resnet_cond_channels", config.integer("embed_channels", 512));

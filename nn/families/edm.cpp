@@ -10,6 +10,7 @@
 #include "autodiff/ops/slice.h"
 #include "nn/family.h"
 #include "nn/preconditioning.h"
+#include "nn/sizes.h"
 #include "nn/unet_model.h"
 
 namespace costate {
@@ -105,13 +106,13 @@ std::function<std::string(UNetPart, std::int64_t, std::int64_t)> keys_at(std::in
 /// What both networks read alike; `song` tells them apart.
 UNetPlan plan_of(const Config& c, bool song, std::int64_t size) {
   UNetPlan p;
-  const std::int64_t width = c.integer("model_channels", song ? 128 : 192);
-  p.in_channels = p.out_channels = c.integer("img_channels", 3);
-  std::vector<std::int64_t> mult = c.integers("channel_mult");
-  if (mult.empty()) mult = song ? std::vector<std::int64_t>{1, 2, 2, 2} : std::vector<std::int64_t>{1, 2, 3, 4};
+  const std::int64_t width = size_from(c, "model_channels", song ? 128 : 192, 4);
+  p.in_channels = p.out_channels = size_from(c, "img_channels", 3);
+  const auto mult = sizes_from(c, "channel_mult",
+                               song ? std::vector<std::int64_t>{1, 2, 2, 2} : std::vector<std::int64_t>{1, 2, 3, 4});
   for (const auto m : mult) p.channels.push_back(width * m);
   p.first = song ? width : p.channels.front();
-  p.blocks = c.integer("num_blocks", song ? 4 : 3);
+  p.blocks = size_from(c, "num_blocks", song ? 4 : 3, 0);
   p.up_blocks = p.blocks + 1;
   std::vector<std::int64_t> at = c.integers("attn_resolutions");
   if (!c.has("attn_resolutions")) at = song ? std::vector<std::int64_t>{16} : std::vector<std::int64_t>{32, 16, 8};
@@ -125,7 +126,7 @@ UNetPlan plan_of(const Config& c, bool song, std::int64_t size) {
   p.groups = groups_of;
   p.eps = song ? 1e-6 : 1e-5;
   const double divisor = song ? std::numbers::sqrt2 : 1;
-  p.block = [=, eps = p.eps, time = width * c.integer("channel_mult_emb", 4)](std::int64_t in, std::int64_t out) {
+  p.block = [=, eps = p.eps, time = width * size_from(c, "channel_mult_emb", 4)](std::int64_t in, std::int64_t out) {
     return ResBlockPlan{.in = in,
                         .out = out,
                         .time = time,
@@ -166,9 +167,9 @@ void read_song(const Config& c, UNetPlan& p) {
 }
 
 UNetEmbedding embedding_of(const Config& c, bool song, std::int64_t width) {
-  const std::int64_t out = width * c.integer("channel_mult_emb", 4);
+  const std::int64_t out = width * size_from(c, "channel_mult_emb", 4);
   const bool fourier = song && c.choice("embedding_type", "positional", {"positional", "fourier"}) == "fourier";
-  const std::int64_t noise = song ? width * c.integer("channel_mult_noise", 1) : width;
+  const std::int64_t noise = song ? width * size_from(c, "channel_mult_noise", 1) : width;
   UNetEmbedding e;
   // PositionalEmbedding(endpoint=True) divides by half - 1; SongUNet swaps cosines and sines.
   e.projection = {.width = noise, .cos_first = !song, .freq_shift = song ? 1.0 : 0.0, .weight = {}};
@@ -180,7 +181,7 @@ UNetEmbedding embedding_of(const Config& c, bool song, std::int64_t width) {
     e.projection.buffer = true;
     e.projection_key = "map_noise";
   }
-  if (const std::int64_t labels = c.integer("label_dim", 0); labels > 0) {
+  if (const std::int64_t labels = size_from(c, "label_dim", 0, 0); labels > 0) {
     e.label.emplace();
     e.label->table = parameter({labels, song ? noise : out});
     if (song) e.label->bias = parameter({noise});
@@ -191,7 +192,7 @@ UNetEmbedding embedding_of(const Config& c, bool song, std::int64_t width) {
     e.label_first = song;
     e.label_optional = true;
   }
-  if (const std::int64_t labels = c.integer("augment_dim", 0); labels > 0)
+  if (const std::int64_t labels = size_from(c, "augment_dim", 0, 0); labels > 0)
     e.augment = Linear::without_bias(labels, noise);
   e.linear_1.emplace(noise, out);
   e.linear_2.emplace(out, out);
@@ -214,8 +215,7 @@ Edm make(const Config& config, const KeyShapes& keys) {
   Edm m;
   m.precondition = Preconditioning(config);
   const bool song = is_song(config, keys, m.precondition.kind);
-  const std::int64_t size = config.integer("img_resolution", 0);
-  if (size < 1) config.unsupported("img_resolution", "wants the size of the image: the keys count by it");
+  const std::int64_t size = size_from(config, "img_resolution", 0);  // the keys count by it
   UNetPlan plan = plan_of(config, song, size);
   if (song) read_song(config, plan);
   plan.key = keys_at(size, plan.image_in, song);

@@ -11,6 +11,7 @@
 #include "autodiff/ops/silu.h"
 #include "nn/family.h"
 #include "nn/lucidrains_blocks.h"
+#include "nn/sizes.h"
 #include "nn/time_embedding.h"
 
 namespace costate {
@@ -118,8 +119,7 @@ struct Lucidrains {
 
 /// One number a level, from one for all or a list.
 std::vector<std::int64_t> per_level(const Config& c, const std::string& key, std::int64_t otherwise, std::size_t n) {
-  std::vector<std::int64_t> all = c.integers(key);
-  if (all.empty()) all = {otherwise};
+  std::vector<std::int64_t> all = sizes_from(c, key, {otherwise});
   if (all.size() == 1) all.assign(n, all[0]);
   if (all.size() != n) c.unsupported(key, "wants one number, or one a level");
   return all;
@@ -158,7 +158,7 @@ TimeProjection time_of(const Config& c, std::int64_t dim) {
             .freq_shift = 1,
             .theta = c.number("sinusoidal_pos_emb_theta", 10000),
             .weight = {}};
-  const std::int64_t width = c.integer("learned_sinusoidal_dim", 16);
+  const std::int64_t width = size_from(c, "learned_sinusoidal_dim", 16, 2);
   return {.kind = TimeProjection::Kind::fourier,
           .width = width + 1,
           .cos_first = false,
@@ -200,7 +200,7 @@ void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::v
 std::string defaults_of(const Config& c) {
   using nlohmann::json;
   const std::string objective = c.choice("objective", "pred_v", {"pred_v", "pred_noise", "pred_x0"});
-  const auto steps = c.integer("timesteps", 1000);
+  const auto steps = size_from(c, "timesteps", 1000, 2);
   json schedule = {{"type", "ddpm"}, {"num_train_timesteps", steps}};
   const std::string kind = c.choice("beta_schedule", "sigmoid", {"sigmoid", "cosine", "linear"});
   if (kind == "linear") {
@@ -232,14 +232,12 @@ Lucidrains make(const Config& c, const KeyShapes& keys) {
   for (const auto& [key, shape] : keys)
     if (inside && key.rfind("model.", 0) != 0) m.schedule.emplace_back(key, parameter(shape));
   const Seen seen{keys, m.prefix};
-  const std::int64_t dim = c.integer("dim", 0), first = c.integer("init_dim", dim), time = 4 * dim;
-  if (dim < 4) c.unsupported("dim", "wants the width of the first level");
+  const std::int64_t dim = size_from(c, "dim", 0, 4), first = size_from(c, "init_dim", dim), time = 4 * dim;
   m.self_condition = c.flag("self_condition", false);
-  const std::int64_t channels = c.integer("channels", 3);
+  const std::int64_t channels = size_from(c, "channels", 3);
   m.init_conv = Conv2d(channels * (m.self_condition ? 2 : 1), first, 7);
-  std::vector<std::int64_t> mults = c.integers("dim_mults"), dims{first};
-  if (mults.empty()) mults = {1, 2, 4, 8};
-  for (const auto k : mults) dims.push_back(dim * k);
+  std::vector<std::int64_t> dims{first};
+  for (const auto k : sizes_from(c, "dim_mults", {1, 2, 4, 8})) dims.push_back(dim * k);
   m.time = time_of(c, dim);
   m.time_1 = Linear(m.time.width, time);
   m.time_2 = Linear(time, time);
@@ -247,7 +245,7 @@ Lucidrains make(const Config& c, const KeyShapes& keys) {
   m.mid_block1 = m.mid_block2 = LucidResBlock(dims.back(), dims.back(), time, seen.groups());
   m.final_res_block = LucidResBlock(2 * first, first, time, seen.groups());
   m.final_conv =
-      Linear(first, c.integer("out_dim", channels * (c.flag("learned_variance", false) ? 2 : 1)), Layout::either);
+      Linear(first, size_from(c, "out_dim", channels * (c.flag("learned_variance", false) ? 2 : 1)), Layout::either);
   if (const auto size = c.integers("image_size"); !size.empty()) m.height = size.front(), m.width = size.back();
   m.defaults = defaults_of(c);
   return m;

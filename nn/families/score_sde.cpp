@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "nn/family.h"
+#include "nn/sizes.h"
 #include "nn/unet_model.h"
 
 namespace costate {
@@ -38,7 +39,7 @@ struct Said {
     rescale = model.flag("skip_rescale", true);
     fourier = model.choice("embedding_type", "fourier", {"fourier", "positional"}) == "fourier";
     static_cast<void>(model.choice("progressive", "none", {"none", "output_skip"}));
-    if (!biggan && fir && conv && !model.integers("ch_mult").empty() && model.integers("ch_mult").size() > 1)
+    if (!biggan && fir && conv && model.integers("ch_mult").size() != 1)
       model.unsupported("resamp_with_conv", "ddpm blocks with fir want false: its authors' code cannot run otherwise");
   }
   [[nodiscard]] std::int64_t groups(std::int64_t c) const { return ddpm ? 32 : std::min<std::int64_t>(c / 4, 32); }
@@ -80,11 +81,10 @@ void read_pyramids(const Said& said, UNetPlan& p) {
 
 UNetPlan plan_of(const Said& said) {
   UNetPlan p;
-  p.in_channels = p.out_channels = said.data.integer("num_channels", 3);
-  p.first = said.model.integer("nf", 128);
-  for (const auto m : said.model.integers("ch_mult")) p.channels.push_back(p.first * m);
-  if (p.channels.empty()) said.model.unsupported("ch_mult", "wants a multiple of nf for each level");
-  p.blocks = said.model.integer("num_res_blocks", 2);
+  p.in_channels = p.out_channels = size_from(said.data, "num_channels", 3);
+  p.first = size_from(said.model, "nf", 128, 4);
+  for (const auto m : sizes_from(said.model, "ch_mult", {1, 2, 2, 2})) p.channels.push_back(p.first * m);
+  p.blocks = size_from(said.model, "num_res_blocks", 2);
   p.up_blocks = p.blocks + 1;
   p.attention = UNetPlan::at_resolutions(said.model.integers("attn_resolutions"), said.data.integer("image_size", 32),
                                          p.channels.size());
@@ -170,7 +170,7 @@ UNetModel make(const Config& config) {
   plan.key = numbered(said, plan, number);
   UNetModel m = make_unet_model(std::move(e), std::move(plan), said.data.integer("image_size", 32), defaults_of(said));
   m.centre = !said.data.flag("centered", false);
-  m.sigmas = parameter({said.model.integer("num_scales", 1000)});
+  m.sigmas = parameter({size_from(said.model, "num_scales", 1000)});
   if (said.model.flag("scale_by_sigma", !said.ddpm))
     m.divide = said.fourier ? UNetModel::Divide::time : UNetModel::Divide::table;
   return m;

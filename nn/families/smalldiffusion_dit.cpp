@@ -10,6 +10,7 @@
 #include "nn/family.h"
 #include "nn/layer_norm.h"
 #include "nn/preconditioning.h"
+#include "nn/sizes.h"
 #include "nn/smalldiffusion.h"
 
 namespace costate {
@@ -120,17 +121,17 @@ struct SmallDit {
 
 SmallDit make(const Config& config) {
   SmallDit m;
-  m.size = config.integer("in_dim", 32);
-  m.patch = config.integer("patch_size", 2);
-  const std::int64_t channels = config.integer("channels", 3), heads = config.integer("num_heads", 6),
-                     width = heads * config.integer("head_dim", 64);
-  if (m.patch < 1 || m.size % m.patch != 0) config.unsupported("patch_size", "must divide in_dim");
+  m.size = size_from(config, "in_dim", 32);
+  m.patch = size_from(config, "patch_size", 2);
+  const std::int64_t channels = size_from(config, "channels", 3), heads = size_from(config, "num_heads", 6),
+                     width = heads * size_from(config, "head_dim", 64);
+  if (m.size % m.patch != 0) config.unsupported("patch_size", "must divide in_dim");
   const std::int64_t side = m.size / m.patch;
   m.x_embed = Conv2d(channels, width, m.patch, {.stride_h = m.patch, .stride_w = m.patch});
   m.pos_embed = parameter({1, side * side, width});
   m.embedding = smalldiffusion_embedding(config, width);
   const auto hidden = static_cast<std::int64_t>(static_cast<double>(width) * config.number("mlp_ratio", 4));
-  m.blocks.assign(static_cast<std::size_t>(config.integer("depth", 12)), Block(width, hidden, heads));
+  m.blocks.assign(static_cast<std::size_t>(size_from(config, "depth", 12)), Block(width, hidden, heads));
   m.final_norm = Linear(width, 2 * width);
   m.final_linear = Linear(width, m.patch * m.patch * channels);
   m.scaled = config.flag("Scaled", false);

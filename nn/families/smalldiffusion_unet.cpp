@@ -1,5 +1,6 @@
 // Family smalldiffusion-unet: the Unet of yuanchenyang/smalldiffusion: Ho's blocks under other keys, told sigma.
 #include "nn/family.h"
+#include "nn/sizes.h"
 #include "nn/smalldiffusion.h"
 #include "nn/unet_model.h"
 
@@ -39,15 +40,14 @@ std::string key(UNetPart part, std::int64_t level, std::int64_t i, std::int64_t 
 
 UNetModel make(const Config& config) {
   UNetPlan p;
-  p.in_channels = config.integer("in_ch", 3);
-  p.out_channels = config.integer("out_ch", 3);
-  p.first = config.integer("ch", 128);
-  std::vector<std::int64_t> mult = config.integers("ch_mult");
-  if (mult.empty()) mult = {1, 2, 2, 2};
+  p.in_channels = size_from(config, "in_ch", 3);
+  p.out_channels = size_from(config, "out_ch", 3);
+  p.first = size_from(config, "ch", 128);
+  const auto mult = sizes_from(config, "ch_mult", {1, 2, 2, 2});
   for (const auto m : mult) p.channels.push_back(p.first * m);
-  p.blocks = config.integer("num_res_blocks", 2);
+  p.blocks = size_from(config, "num_res_blocks", 2);
   p.up_blocks = p.blocks + 1;
-  const std::int64_t size = config.integer("in_dim", 32), time = p.first * config.integer("embed_ch_mult", 4);
+  const std::int64_t size = size_from(config, "in_dim", 32), time = p.first * size_from(config, "embed_ch_mult", 4);
   p.attention = UNetPlan::at_resolutions(
       config.has("attn_resolutions") ? config.integers("attn_resolutions") : std::vector<std::int64_t>{16}, size,
       mult.size());
