@@ -148,6 +148,19 @@ Replay states_of(const FixtureCase& c, const Sampler& sampler) {
   return replay;
 }
 
+Replay states_of_adaptive(const FixtureCase& c, Sampler sampler) {
+  sampler.grid = {c.grid.front(), c.grid.back()};
+  std::vector<Tensor> seen(c.grid.size());
+  sampler.denoiser.net = [&, net = c.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
+    for (std::size_t k = 0; k + 1 < c.grid.size(); ++k)
+      if (std::abs(at.s() / c.grid[k].s() - 1) < 1e-9) seen[k] = x;
+    return net(x, at, p);
+  };
+  seen.back() = sample(sampler, c.read("x_T"), c.problem.p);
+  for (const Tensor& x : seen) require(x.defined(), "the network was not called at every level of the case");
+  return {.x = seen};
+}
+
 BOOST_AUTO_TEST_SUITE(published_libraries)
 
 BOOST_AUTO_TEST_CASE(trajectories) {

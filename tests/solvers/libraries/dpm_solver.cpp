@@ -19,8 +19,13 @@ Replay replay(const FixtureCase& c) {
   const bool data = c.settings.text("algorithm_type", "") == "dpmsolver++";
   const std::string weights = quoted(c.settings.text("solver_type", "") == "taylor" ? "exact" : "published");
   const std::string form = quoted(data ? "data" : "noise");
-  if (method == "adaptive") return {.not_run = "adaptive step sizes"};
   Sampler sampler;
+  if (method == "adaptive") {
+    sampler =
+        sampler_of(c, fmt::format("dpm-adaptive-{}", order), R"({"controller": "original", "form": )" + form + "}");
+    sampler.schedule = schedule_of(c);
+    return states_of_adaptive(c, sampler);
+  }
   if (method == "multistep" && order > 1) {
     std::string options = R"({"form": )" + form + R"(, "weights": )" + (order == 3 ? quoted("published") : weights);
     if (order == 3) options += R"(, "second_step": )" + weights;

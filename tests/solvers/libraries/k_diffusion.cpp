@@ -8,6 +8,13 @@ Replay replay(const FixtureCase& c) {
   const std::string method = c.stem.substr(std::string("k-diffusion-").size());
   const bool noisy = c.settings.number("s_churn", 0) > 0 || c.settings.number("eta", 0) > 0;
   Sampler sampler;
+  if (method == "dpm-adaptive") {
+    sampler = sampler_of(c, fmt::format("dpm-adaptive-{}", c.settings.integer("order", 3)),
+                         fmt::format(R"({{"pcoeff": {}, "icoeff": {}}})", c.settings.number("pcoeff", 0),
+                                     c.settings.number("icoeff", 1)));
+    sampler.schedule = schedule_of(R"({"type": "edm"})");
+    return states_of_adaptive(c, sampler);
+  }
   if (noisy) {
     return {.not_run = "noise"};
   } else if (method == "euler" || method == "heun" || method == "dpmpp-2m" || method == "dpm-2") {

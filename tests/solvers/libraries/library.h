@@ -52,6 +52,10 @@ Sampler sampler_of(const FixtureCase& c, const std::string& stepper, const std::
 /// Every state of the sampler, in the coordinates of the case, from its x_T.
 Replay states_of(const FixtureCase& c, const Sampler& sampler);
 
+/// The same of a sampler that chooses its own steps from the first level to the last: its states are those that the
+/// network is shown at the case's levels.
+Replay states_of_adaptive(const FixtureCase& c, Sampler sampler);
+
 /// Both sides, largest difference over the largest expected entry.
 double relative_difference(const Tensor& found, const Tensor& expected);
 
