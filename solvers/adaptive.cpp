@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/transform.h"
 
@@ -63,17 +64,19 @@ Memory recall(const Control& control, const State& state) {
 
 State advance(const Control& control, int order, const TrialStep& trial, const Step& step, const State& state) {
   if (step.to().s() == 0) return {step.denoiser.x0(state.y, step.from(), step.p), {}};
+  if (step.from().s() == 0)  // infinite in lambda: Euler's
+    return {lincomb(1, state.y, step.to().s(), step.denoiser.eps(state.y, step.from(), step.p)), {}};
   Memory memory = recall(control, state);
   Tensor y = state.y, before = state.memory.empty() ? scale(y, step.from().alpha) : state.memory[0];
   Level at = step.from();
-  const double end = step.to().lambda();
-  for (int tried = 0; end - at.lambda() > close; ++tried) {
+  const double end = step.to().lambda(), way = end > at.lambda() ? 1 : -1;  // encoding goes the other way
+  for (int tried = 0; way * (end - at.lambda()) > close; ++tried) {
     require(tried < most_trials && memory.h > 1e-12, "sampler: {} at t = {}; loosen rtol and atol",
             tried < most_trials ? "the step size underflows" : "too many steps", at.t);
-    const double left = end - at.lambda();
+    const double left = way * (end - at.lambda());
     const bool last = memory.h >= left;
     if (!control.pid) memory.h = std::min(memory.h, left);
-    const Level to = last ? step.to() : step.at_lambda(at.lambda() + memory.h);
+    const Level to = last ? step.to() : step.at_lambda(at.lambda() + way * memory.h);
     const Trial found = trial(step, y, at, to);
     if (!decide(control, order, error_of(found, before, to.alpha, control), memory)) continue;
     before = scale(found.lower, to.alpha);

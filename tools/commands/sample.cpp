@@ -39,7 +39,8 @@ struct Samples {
 };
 
 Samples draw(const Options& o, const Model& model, const Run& run, const std::optional<LatentSpace>& space) {
-  const std::int64_t n = run.count(), batch = std::min(o.batch, n),
+  // Where samples of a batch would decide each other's steps, each is a batch of its own.
+  const std::int64_t n = run.count(), batch = run.stepper().couples_samples ? 1 : std::min(o.batch, n),
                      levels = static_cast<std::int64_t>(run.grid().size());
   const Progress progress = o.common.progress("sampling");
   const std::int64_t steps_in_all = (n + batch - 1) / batch * (levels - 1);
