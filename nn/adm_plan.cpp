@@ -51,7 +51,7 @@ std::vector<double> multipliers(const Config& config) {
 
 }  // namespace
 
-AdmOptions::AdmOptions(const Config& c, bool updown_default)
+AdmOptions::AdmOptions(const Config& c, bool updown_default, std::vector<std::string> further)
     : image_size(size_from(c, "image_size", 0, 0)),
       in_channels(size_from(c, "in_channels", 3)),
       out_channels(size_from(c, "out_channels", 3)),
@@ -66,6 +66,31 @@ AdmOptions::AdmOptions(const Config& c, bool updown_default)
       scale_shift(c.flag("use_scale_shift_norm", false)),
       updown(c.flag("resblock_updown", updown_default)),
       new_order(c.flag("use_new_attention_order", false)) {
+  const std::vector<std::string> known = {"image_size",
+                                          "in_channels",
+                                          "out_channels",
+                                          "model_channels",
+                                          "channel_mult",
+                                          "num_res_blocks",
+                                          "attention_resolutions",
+                                          "num_heads",
+                                          "num_head_channels",
+                                          "num_heads_upsample",
+                                          "conv_resample",
+                                          "dims",
+                                          "dropout",
+                                          "use_checkpoint",
+                                          "use_fp16",
+                                          "use_scale_shift_norm",
+                                          "resblock_updown",
+                                          "use_new_attention_order",
+                                          "noise_schedule",
+                                          "diffusion_steps",
+                                          "predict_xstart",
+                                          "rescale_timesteps",
+                                          "learn_sigma"};
+  further.insert(further.end(), known.begin(), known.end());
+  refuse_unknown(c, further);
   if (c.integer("dims", 2) != 2) c.unsupported("dims", "supported: 2");
   if (head_channels != -1 && head_channels < 1)
     c.unsupported("num_head_channels", "wants a width, or -1 for num_heads");
@@ -138,7 +163,10 @@ std::string adm_defaults(const Config& config) {
     schedule["beta_start"] = 1e-4 * 1000 / static_cast<double>(steps);
     schedule["beta_end"] = 0.02 * 1000 / static_cast<double>(steps);
   }
-  return json{{"prediction", config.flag("predict_xstart", false) ? "sample" : "epsilon"}, {"schedule", schedule}}
+  const bool rescaled = config.flag("rescale_timesteps", false);  // always 0 to 1000
+  return json{{"prediction", config.flag("predict_xstart", false) ? "sample" : "epsilon"},
+              {"schedule", schedule},
+              {"sampling", {{"time_scale", rescaled ? 1000 / static_cast<double>(steps) : 1.0}}}}
       .dump();
 }
 

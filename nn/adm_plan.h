@@ -21,8 +21,8 @@ struct AdmOptions {
   bool conv_resample = true, scale_shift = false, updown = false, new_order = false;
   bool few_groups = false;  ///< as many groups as channels where there are fewer than 32 (DiffAE)
 
-  /// `updown` is the default of resblock_updown.
-  explicit AdmOptions(const Config& config, bool updown);
+  /// `updown` is the default of resblock_updown; `further` are options of the family's own. Any other is refused.
+  AdmOptions(const Config& config, bool updown, std::vector<std::string> further);
   [[nodiscard]] std::int64_t groups(std::int64_t channels) const;
 };
 

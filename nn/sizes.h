@@ -1,4 +1,5 @@
-// Sizes and numbers of parts in configurations: bounded, so that a wrong one is a message and not an endless network.
+// Reading configurations of research code: sizes are bounded, so that a wrong one is a message and not an endless network;
+// options nobody knows are refused.
 #pragma once
 
 #include <algorithm>
@@ -30,6 +31,16 @@ constexpr std::size_t most_levels = 16;
   if (all.empty() || all.size() > most_levels || !fits)
     config.unsupported(key, fmt::format("wants 1 to {} levels of positive numbers", most_levels));
   return all;
+}
+
+/// Throws, naming the nearest, for a key that is neither in `known` nor costate's own. `known` has what changes nothing
+/// here, too: dropout, precision, training.
+inline void refuse_unknown(const Config& config, std::vector<std::string> known) {
+  const std::vector<std::string> own = {"family", "prediction", "schedule", "sampling"};
+  known.insert(known.end(), own.begin(), own.end());
+  for (const auto& key : config.keys())
+    if (key.rfind('_', 0) != 0 && std::find(known.begin(), known.end(), key) == known.end())
+      fail_unknown(config.where() + ": option", key, known);
 }
 
 }  // namespace costate

@@ -10,7 +10,7 @@ namespace costate {
 namespace {
 
 UNetModel make(const Config& config) {
-  const AdmOptions o(config, false);
+  const AdmOptions o(config, false, {"num_classes"});
   const std::int64_t time = 4 * o.model_channels;
   UNetEmbedding e = adm_embedding(o.model_channels, time, "time_embed");
   if (config.maybe_integer("num_classes")) {

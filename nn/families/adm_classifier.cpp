@@ -93,7 +93,7 @@ Pool make_pool(const Config& config, const AdmOptions& o, const UNet& unet) {
 }
 
 AdmClassifier make(const Config& config) {
-  const AdmOptions o(config, false);
+  const AdmOptions o(config, false, {"pool"});
   UNetPlan plan = adm_plan(o, UNetPlan::at_factors(o.attention, o.mult.size()));
   plan.decoder = false;
   AdmClassifier m;

@@ -88,6 +88,9 @@ std::string defaults_of(const Config& config) {
 
 UNetModel make(const Config& config) {
   const Config model = config.object("model");
+  refuse_unknown(config, {"model", "data", "diffusion", "training", "sampling", "optim"});
+  refuse_unknown(model, {"type", "in_channels", "out_ch", "ch", "ch_mult", "num_res_blocks", "attn_resolutions",
+                         "dropout", "var_type", "ema_rate", "ema", "resamp_with_conv"});
   static_cast<void>(model.choice("type", "simple", {"simple"}));
   const std::int64_t size = config.object("data").integer("image_size", 0);
   UNetPlan plan = plan_of(model, size);

@@ -119,7 +119,11 @@ DiffAe make(const Config& config) {
   if (!config.flag("resnet_two_cond", true)) config.unsupported("resnet_two_cond", "supported: true");
   static_cast<void>(config.choice("enc_pool", "adaptivenonzero", {"adaptivenonzero"}));
   if (config.maybe_integer("num_classes")) config.unsupported("num_classes", "its authors' code refuses labels");
-  AdmOptions o(config, true);
+  AdmOptions o(config, true,
+               {"embed_channels", "resnet_two_cond", "resnet_cond_channels", "resnet_use_zero_module", "num_classes",
+                "time_embed_channels", "num_input_res_blocks", "input_channel_mult", "attn_checkpoint",
+                "enc_out_channels", "enc_pool", "enc_num_res_block", "enc_channel_mult", "enc_attn_resolutions",
+                "enc_grad_checkpoint", "latent_net_conf"});
   o.few_groups = true;
   DiffAe m;
   m.embedding = adm_embedding(o.model_channels, config.integer("embed_channels", 512), "time_embed.time_embed");

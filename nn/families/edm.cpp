@@ -212,6 +212,35 @@ bool is_song(const Config& c, const KeyShapes& keys, Preconditioning::Kind kind)
 }
 
 Edm make(const Config& config, const KeyShapes& keys) {
+  refuse_unknown(config, {"precond",
+                          "class_name",
+                          "model_type",
+                          "img_resolution",
+                          "img_channels",
+                          "sigma_data",
+                          "sigma_min",
+                          "sigma_max",
+                          "beta_d",
+                          "beta_min",
+                          "M",
+                          "epsilon_t",
+                          "C_1",
+                          "C_2",
+                          "use_fp16",
+                          "label_dim",
+                          "augment_dim",
+                          "model_channels",
+                          "channel_mult",
+                          "channel_mult_emb",
+                          "num_blocks",
+                          "attn_resolutions",
+                          "dropout",
+                          "label_dropout",
+                          "embedding_type",
+                          "channel_mult_noise",
+                          "encoder_type",
+                          "decoder_type",
+                          "resample_filter"});
   Edm m;
   m.precondition = Preconditioning(config);
   const bool song = is_song(config, keys, m.precondition.kind);

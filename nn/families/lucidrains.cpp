@@ -226,6 +226,27 @@ std::string defaults_of(const Config& c) {
 }
 
 Lucidrains make(const Config& c, const KeyShapes& keys) {
+  refuse_unknown(c, {"dim",
+                     "init_dim",
+                     "out_dim",
+                     "dim_mults",
+                     "channels",
+                     "self_condition",
+                     "learned_variance",
+                     "learned_sinusoidal_cond",
+                     "random_fourier_features",
+                     "learned_sinusoidal_dim",
+                     "sinusoidal_pos_emb_theta",
+                     "dropout",
+                     "attn_dim_head",
+                     "attn_heads",
+                     "full_attn",
+                     "flash_attn",
+                     "image_size",
+                     "timesteps",
+                     "objective",
+                     "beta_schedule",
+                     "auto_normalize"});
   Lucidrains m;
   const bool inside = keys.count("model.init_conv.weight") != 0;
   m.prefix = inside ? "model" : "";

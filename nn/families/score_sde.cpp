@@ -148,7 +148,37 @@ std::string defaults_of(const Said& said) {
 }
 
 UNetModel make(const Config& config) {
+  refuse_unknown(config, {"model", "data", "training", "sampling", "eval", "optim", "seed", "device"});
   const Said said(config);
+  refuse_unknown(said.model, {"name",
+                              "scale_by_sigma",
+                              "ema_rate",
+                              "normalization",
+                              "nonlinearity",
+                              "nf",
+                              "ch_mult",
+                              "num_res_blocks",
+                              "attn_resolutions",
+                              "resamp_with_conv",
+                              "conditional",
+                              "fir",
+                              "fir_kernel",
+                              "skip_rescale",
+                              "resblock_type",
+                              "progressive",
+                              "progressive_input",
+                              "progressive_combine",
+                              "attention_type",
+                              "embedding_type",
+                              "init_scale",
+                              "fourier_scale",
+                              "conv_size",
+                              "dropout",
+                              "sigma_min",
+                              "sigma_max",
+                              "num_scales",
+                              "beta_min",
+                              "beta_max"});
   UNetPlan plan = plan_of(said);
   const std::int64_t nf = plan.first, width = said.fourier ? 2 * nf : nf;
   UNetEmbedding e;

@@ -120,6 +120,8 @@ struct SmallDit {
 };
 
 SmallDit make(const Config& config) {
+  refuse_unknown(config, {"in_dim", "channels", "patch_size", "depth", "head_dim", "num_heads", "mlp_ratio",
+                          "cond_embed", "Scaled", "PredX0", "PredV", "PredFlow"});
   SmallDit m;
   m.size = size_from(config, "in_dim", 32);
   m.patch = size_from(config, "patch_size", 2);

@@ -6,6 +6,7 @@
 #include "autodiff/ops/gelu.h"
 #include "nn/family.h"
 #include "nn/preconditioning.h"
+#include "nn/sizes.h"
 #include "nn/smalldiffusion.h"
 
 namespace costate {
@@ -57,6 +58,8 @@ struct SmallMlp {
 };
 
 SmallMlp make(const Config& config, const KeyShapes& keys) {
+  refuse_unknown(config, {"dim", "output_dim", "hidden_dims", "cond_dim", "num_classes", "dropout_prob", "cond_embed",
+                          "Scaled", "PredX0", "PredV", "PredFlow"});
   SmallMlp m;
   for (auto at = keys.find("net.0.weight"); at != keys.end();
        at = keys.find(fmt::format("net.{}.weight", 2 * m.net.size()))) {

@@ -39,6 +39,9 @@ std::string key(UNetPart part, std::int64_t level, std::int64_t i, std::int64_t 
 }
 
 UNetModel make(const Config& config) {
+  refuse_unknown(config,
+                 {"in_dim", "in_ch", "out_ch", "ch", "ch_mult", "embed_ch_mult", "num_res_blocks", "attn_resolutions",
+                  "dropout", "resamp_with_conv", "cond_embed", "Scaled", "PredX0", "PredV", "PredFlow"});
   UNetPlan p;
   p.in_channels = size_from(config, "in_ch", 3);
   p.out_channels = size_from(config, "out_ch", 3);

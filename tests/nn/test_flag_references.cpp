@@ -163,4 +163,20 @@ BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::
   check_sums(theta, r["g_theta"], "g_theta");
 }
 
+BOOST_DATA_TEST_CASE(an_option_nobody_knows_is_refused_by_name, boost::unit_test::data::make(names()), name) {
+  const json& r = references()[name];
+  KeyShapes keys;
+  if (r.contains("keys"))
+    for (const auto& [key, shape] : r["keys"].items()) keys[key] = shape_of(shape);
+  json config = r["config"];
+  (config.contains("model") ? config["model"] : config)["num_rex_blocks"] = 3;
+  std::string reason, message = "nothing was thrown";
+  try {
+    static_cast<void>(find_family(Config(config, name), keys, reason).make(Config(config, name), keys));
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  BOOST_TEST(message.find("num_rex_blocks") != std::string::npos, message);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
