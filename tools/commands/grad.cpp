@@ -268,7 +268,7 @@ Command grad_command() {
                      "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from",
                      "LIST");
             a.option("--loss", o->loss, std::string(loss_names) + " [<w, x_0> with w from --start, else norm]", "NAME");
-            a.option("--classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
+            a.option("--loss-classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
                      "MODEL");
             return [o] { run_grad(*o); };
           }};

@@ -138,7 +138,7 @@ Command guide_command() {
             o->sampling.declare(a, 1, 10);
             o->adjoint.declare(a, false);
             a.option("--loss", o->loss, loss_names, "NAME");
-            a.option("--classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
+            a.option("--loss-classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
                      "MODEL");
             a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
             a.option("--iterations", o->iterations, "steps of the optimiser [30]");

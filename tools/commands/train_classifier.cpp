@@ -171,7 +171,7 @@ Command train_classifier_command() {
   return {"train-classifier", "train the small classifier that losses of samples use, from IDX files",
           "  costate train-classifier --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --out "
           "classifier.h5\n"
-          "  costate guide fashion-unet --class 3 --loss class:7 --classifier classifier.h5",
+          "  costate guide fashion-unet --class 3 --loss class:7 --loss-classifier classifier.h5",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
             o->common.declare(a, false);
