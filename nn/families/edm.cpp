@@ -255,8 +255,8 @@ Edm make(const Config& config, const KeyShapes& keys) {
   m.prefix = has_prefix(keys) ? "model" : "";
   const nlohmann::json defaults = {
       {"prediction", "sample"},
-      {"schedule",
-       {{"type", "edm"}, {"sigma_min", m.precondition.sigma_min}, {"sigma_max", m.precondition.sigma_max}}}};
+      {"schedule", {{"type", "edm"}, {"sigma_min", m.precondition.sigma_min}, {"sigma_max", m.precondition.sigma_max}}},
+      {"sampling", {{"grid", "karras"}}}};
   m.model = make_unet_model(embedding_of(config, song, config.integer("model_channels", song ? 128 : 192)),
                             std::move(plan), size, defaults.dump());
   return m;

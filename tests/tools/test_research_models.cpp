@@ -1,6 +1,7 @@
 // Networks of research code through the command: parts, forms of checkpoints, learned variance, classifier guidance.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -177,6 +178,42 @@ BOOST_AUTO_TEST_CASE(samplers_take_epsilon_of_a_learned_variance_and_the_classif
       difference = std::max(difference, std::abs(got[i] - want));
     }
     BOOST_TEST(difference <= 1e-12, "scale " << scale << ": " << difference);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_level_reaches_the_network_in_its_own_time_and_its_answer_is_read_as_meant) {
+  if (!available()) return;
+  struct Case {
+    std::string model;
+    double time;                                ///< what the network is told at t = 0.5
+    double alpha, sigma;                        ///< of that level
+    std::function<double(double, double)> eps;  ///< from x and the network's output
+  };
+  for (const Case& c : std::vector<Case>{
+           {"scoresde-ddpmpp/model.pth", 499.5, 0.6, 0.8, [](double, double y) { return y; }},         // VP: 999 t
+           {"scoresde-ncsnpp/model.pth", 0.5, 1, 0.5, [](double, double y) { return -0.5 * y; }},      // VE: the score
+           {"edm-ncsnpp/model.pt", 0.5, 1, 0.5, [](double x, double y) { return (x - y) / 0.5; }}}) {  // x_0
+    const Folder folder;
+    const Tensor x = Hdf5Reader(fixture("adm") + "/in.h5").read("x");
+    const Tensor t = Tensor::from({c.time, c.time}, {2});
+    const auto y = result(folder, {"eval", fixture(c.model), "--in", write(folder, "in.h5", {{"x", x}, {"t", t}})})
+                       .read("y")
+                       .to_vector();
+    const std::string grid = write(folder, "grid.h5",
+                                   {{"grid_t", Tensor::from({0.5, 0.1}, {2})},
+                                    {"grid_alpha", Tensor::from({c.alpha, 1}, {2})},
+                                    {"grid_sigma", Tensor::from({c.sigma, 0.1}, {2})}});
+    const auto got = result(folder, {"sample", fixture(c.model), "--start", write(folder, "start.h5", {{"x_T", x}}),
+                                     "--grid", grid, "--sampler", "euler"})
+                         .read("x")
+                         .to_vector();
+    const auto from = x.to_vector();
+    double difference = 0;
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      const double eps = c.eps(from[i], y[i]);
+      difference = std::max(difference, std::abs(got[i] - ((from[i] - c.sigma * eps) / c.alpha + 0.1 * eps)));
+    }
+    BOOST_TEST(difference <= 1e-12, c.model << ": " << difference);
   }
 }
 
