@@ -184,7 +184,7 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   if (model.is_exact()) {
     require(!c.classes.defined() && !c.z.defined() && !is_guided(c),
             "{}: an exact problem takes no class, z or guidance", model.name);
-    out.denoiser.net = model.exact.net;
+    out.denoiser.net = model.exact.predicting(model.prediction, out.denoiser.sigma_data);
     out.p = model.exact.p;
     out.names = model.exact.p_names;
     out.differentiable.assign(out.p.size(), true);

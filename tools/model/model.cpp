@@ -63,13 +63,23 @@ void settle_sampling(Model& m) {
   if (range.size() == 2) m.range = {range[0], range[1]};
 }
 
-Model load_exact(const ModelFiles& files, Model m) {
+/// What a scheduler's file says, under what is said nearer to the model; one that was asked for overrules that, too.
+void take_scheduler(json& c, const fs::path& asked, const Config& found) {
+  const Config scheduler = asked.empty() ? found : Config::parse(read_text(asked), asked.string());
+  if (!asked.empty()) {
+    for (const char* key : {"schedule", "prediction", "sampling"}) c.erase(key);
+  }
+  if (!scheduler.keys().empty()) fill_missing(c, json::parse(from_diffusers_scheduler(scheduler)));
+}
+
+Model load_exact(const ModelFiles& files, const LoadOptions& options, Model m) {
   m.format = "json";
   m.family = m.config.text("family", "");
   m.reason = "named by the configuration";
   m.exact = exact_problem(m.config);
   m.dtype = DType::f64;  // closed forms are for trusting digits
   json c = json::parse(m.config.dump());
+  take_scheduler(c, options.scheduler, {});
   fill_missing(c, {{"schedule", {{"type", "vp_linear"}}}, {"sampling", {{"final", "first"}}}});
   m.config = Config(c, files.config.where());
   settle_sampling(m);
@@ -89,7 +99,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.file = files.weights;
   const auto exact = exact_families();
   if (std::find(exact.begin(), exact.end(), m.config.text("family", "")) != exact.end())
-    return load_exact(files, std::move(m));
+    return load_exact(files, options, std::move(m));
   require(!files.weights.empty(), "{}: a .json model must be an exact problem ({}); this one's family is '{}'", name,
           fmt::join(exact, ", "), m.config.text("family", ""));
 
@@ -108,13 +118,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
 
   json c = json::parse(m.config.dump());
   c["family"] = m.family;
-  const Config scheduler = options.scheduler.empty()
-                               ? files.scheduler
-                               : Config::parse(read_text(options.scheduler), options.scheduler.string());
-  if (!options.scheduler.empty()) {
-    for (const char* key : {"schedule", "prediction", "sampling"}) c.erase(key);
-  }
-  if (!scheduler.keys().empty()) fill_missing(c, json::parse(from_diffusers_scheduler(scheduler)));
+  take_scheduler(c, options.scheduler, files.scheduler);
   fill_missing(c, json::parse(m.network->signature().defaults));
   fill_missing(c, {{"schedule", {{"type", "ddpm"}}}, {"prediction", "epsilon"}});
   m.config = Config(c, name);
