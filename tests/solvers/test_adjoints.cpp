@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(against_central_differences) {
       return half_square_distance(sample(sampler, x_T + c * dx, {problem.p[0] + c * dz, problem.p[1] + c * dtheta}))
           .item();
     };
-    const double h = 2e-3;
+    const double h = 1e-3;
     const double slope = (45 * (loss_at(h) - loss_at(-h)) - 9 * (loss_at(2 * h) - loss_at(-2 * h)) +
                           (loss_at(3 * h) - loss_at(-3 * h))) /
                          (60 * h);

@@ -137,6 +137,11 @@ Sampler sampler_of(const FixtureCase& c, const std::string& stepper, const std::
   return {.denoiser = c.denoiser, .grid = c.grid, .stepper = stepper_of(stepper, options), .noise = c.noise()};
 }
 
+Noise noise_by_step(const FixtureCase& c) {
+  const Tensor noise = c.has("noise") ? c.read("noise") : Tensor();
+  return [noise](const Draw& draw, const Tensor& like) { return noise.rows(draw.step, 1).reshaped(like.shape()); };
+}
+
 Replay states_of(const FixtureCase& c, const Sampler& sampler) {
   Replay replay;
   const Level& first = sampler.grid.front();

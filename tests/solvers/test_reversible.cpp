@@ -10,10 +10,16 @@ struct Reversible {
   const char *stepper, *options;
   double ulps;  ///< bound for 20 steps
 };
-const Reversible reversible[] = {{"o-belm", "{}", 200}, {"bdia", "{}", 200}, {"edict", R"({"p": 0.93})", 5000}};
+const Reversible reversible[] = {{"o-belm", "{}", 200},
+                                 {"bdia", "{}", 200},
+                                 {"edict", R"({"p": 0.93})", 5000},
+                                 {"rex", R"({"tableau": "euler"})", 2000},
+                                 {"rex", R"({"tableau": "midpoint"})", 2000},
+                                 {"rex", R"({"tableau": "rk4"})", 2000},
+                                 {"rex", R"({"tableau": "midpoint", "form": "noise"})", 1e5}};
 
 Sampler on_mixture(const ExactProblem& problem, const Reversible& method, int steps) {
-  return sampler_of(problem, method.stepper, make_grid("lambda", *vp_linear(1e-2), steps), method.options);
+  return sampler_of(problem, method.stepper, make_grid("lambda", *vp_linear(1e-2), steps), method.options, vp_linear());
 }
 
 Tensor x_0_of_mixture() { return row_of({0.97, 0.12}); }
@@ -83,19 +89,20 @@ BOOST_AUTO_TEST_CASE(ode_solvers_upwards) {
 
 BOOST_AUTO_TEST_CASE(both_ends) {
   const auto problem = mixture();
-  const Grid grid = make_grid("karras", *schedule_of(R"({"type": "edm"})"), 18);  // ends at sigma = 0
+  const auto edm = schedule_of(R"({"type": "edm"})");
+  const Grid grid = make_grid("karras", *edm, 18);  // ends at sigma = 0
   Grid to_pure_noise = make_grid("t", *vp_linear(1e-2), 10);
   to_pure_noise.insert(to_pure_noise.begin(), {1.1, 0, 1});
   for (const auto& type : steppers()) {
     if (make_stepper(type.name).eta > 0) continue;
     for (const Prediction prediction : {Prediction::epsilon, Prediction::sample, Prediction::edm}) {
-      Sampler sampler = sampler_of(problem, type.name, grid);
+      Sampler sampler = sampler_of(problem, type.name, grid, "{}", edm);
       sampler.denoiser = as(problem, prediction);
       const Tensor x_T = start_of(sampler, encode(sampler, x_0_of_mixture(), problem.p));
       BOOST_TEST(first_non_finite(x_T) < 0);
       BOOST_TEST(largest(x_T) > 10, type.name << ": x_T at sigma = 80 is no larger than " << largest(x_T));
     }
-    Sampler sampler = sampler_of(problem, type.name, to_pure_noise);
+    Sampler sampler = sampler_of(problem, type.name, to_pure_noise, "{}", vp_linear());
     sampler.denoiser = as(problem, Prediction::v);
     BOOST_TEST(first_non_finite(start_of(sampler, encode(sampler, x_0_of_mixture(), problem.p))) < 0);
   }

@@ -28,20 +28,45 @@ double observed_order(const std::string& stepper, const std::string& options = "
   return (n * xy - x * y) / (n * xx - x * x);
 }
 
-/// Variance at the clean end of samples of N(0, 0.25), started with the true variance: DDIM is linear there, so each
-/// step maps y to A y + w z, and A and w are read off by two runs of it.
-double sampled_variance(int steps, double eta) {
+/// Variance at the clean end of samples of N(0, 0.25), started with the true variance, on a lambda grid. Every method is
+/// linear there: the state and its memory, as one vector, go to M (y, memory) + w z (+ w_2 z_2), and columns of M and the w are read off
+/// by running the step on unit vectors.
+double sampled_variance(const std::string& stepper, int steps, const std::string& options = "{}") {
   const auto problem = normal(0.25);
-  Sampler sampler = sampler_of(problem, "ddim", make_grid("lambda", *vp_linear(), steps));
-  sampler.stepper = stepper_of("ddim", R"({"eta": )" + std::to_string(eta) + "}");
-  const auto step_of = [&](int i, double y, double z) {
-    sampler.noise = [z](const Draw&, const Tensor& like) { return Tensor::full(like.shape(), z, like.dtype()); };
-    return sampler.step(i, {row_of({y}), {}}, problem.p).y.item();
+  Sampler sampler = sampler_of(problem, stepper, make_grid("lambda", *vp_linear(), steps), options, vp_linear());
+  // `part` is the draw of the step that gives 1; all others give 0.
+  const auto step_of = [&](int i, const std::vector<double>& in, int part) {
+    sampler.noise = [part](const Draw& draw, const Tensor& like) {
+      return Tensor::full(like.shape(), draw.part == part ? 1 : 0, like.dtype());
+    };
+    State state{row_of({in[0]}), {}};
+    for (std::size_t k = 1; k < in.size(); ++k) state.memory.push_back(row_of({in[k]}));
+    const State next = sampler.step(i, state, problem.p);
+    std::vector<double> out{next.y.item()};
+    for (const auto& m : next.memory) out.push_back(m.item());
+    return out;
   };
   const Level& first = sampler.grid.front();
-  double variance = 0.25 + first.s() * first.s();  // of y = x / alpha
-  for (int i = 0; i < steps; ++i) variance = std::pow(step_of(i, 1, 0), 2) * variance + std::pow(step_of(i, 0, 1), 2);
-  return std::pow(sampler.grid.back().alpha, 2) * variance;
+  std::vector<std::vector<double>> covariance{{0.25 + first.s() * first.s()}};  // of y = x / alpha, then memory
+  for (int i = 0; i < steps; ++i) {
+    const std::size_t n = covariance.size();
+    const std::vector<double> zero(n, 0);
+    const std::vector<std::vector<double>> noise{step_of(i, zero, 0), step_of(i, zero, 1)};
+    std::vector<std::vector<double>> columns, next(noise[0].size(), std::vector<double>(noise[0].size()));
+    for (std::size_t k = 0; k < n; ++k) {
+      std::vector<double> unit(n, 0);
+      unit[k] = 1;
+      columns.push_back(step_of(i, unit, -1));
+    }
+    for (std::size_t a = 0; a < next.size(); ++a)
+      for (std::size_t b = 0; b < next.size(); ++b) {
+        next[a][b] = noise[0][a] * noise[0][b] + noise[1][a] * noise[1][b];
+        for (std::size_t k = 0; k < n; ++k)
+          for (std::size_t l = 0; l < n; ++l) next[a][b] += columns[k][a] * covariance[k][l] * columns[l][b];
+      }
+    covariance = next;
+  }
+  return std::pow(sampler.grid.back().alpha, 2) * covariance[0][0];
 }
 
 BOOST_AUTO_TEST_SUITE(steppers_and_sampler)
@@ -115,12 +140,36 @@ BOOST_AUTO_TEST_CASE(adaptive_steps_keep_to_their_tolerance) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(variances_of_ddim_and_ddpm) {
-  const double ode[] = {0.154953, 0.238388, 0.248888}, ddpm[] = {0.111474, 0.227587, 0.247702};
-  for (std::size_t i = 0; i < 3; ++i) {
-    const int steps = i == 0 ? 10 : i == 1 ? 100 : 1000;
-    BOOST_TEST(std::abs(sampled_variance(steps, 0) - ode[i]) < 5.1e-7);
-    BOOST_TEST(std::abs(sampled_variance(steps, 1) - ddpm[i]) < 5.1e-7);
+BOOST_AUTO_TEST_CASE(variances_on_gaussian_data) {
+  struct Row {
+    const char *stepper, *options;
+    double at_10, at_100, at_1000;  ///< published to six digits
+  };
+  const Row rows[] = {{"ddim", "{}", 0.154953, 0.238388, 0.248888},
+                      {"ddim", R"({"eta": 1})", 0.111474, 0.227587, 0.247702},
+                      {"ddpm", "{}", 0.111474, 0.227587, 0.247702},
+                      {"sde-dpmpp-1", "{}", 0.111474, 0.227587, 0.247702},
+                      {"euler-ancestral", "{}", 0.111474, 0.227587, 0.247702},
+                      {"ddpm", R"({"variance": "large"})", 0.377493, 0.26076, 0.251127},
+                      {"sde-dpm-1", "{}", 0.326799, 0.250483, 0.250087},
+                      {"euler-maruyama", "{}", 0.401247, 0.259788, 0.251019}};
+  for (const auto& row : rows) {
+    const double published[] = {row.at_10, row.at_100, row.at_1000};
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double found = sampled_variance(row.stepper, i == 0 ? 10 : i == 1 ? 100 : 1000, row.options);
+      BOOST_TEST(std::abs(found - published[i]) < 5.1e-7, row.stepper << " " << row.options << ": " << found);
+    }
+  }
+}
+
+/// Methods without published figures: their variance tends to the truth, with at least first order.
+BOOST_AUTO_TEST_CASE(variances_tend_to_the_truth) {
+  const double truth = 0.2500824579668;
+  for (const auto& name : sampler_names()) {
+    if (make_stepper(name).eta == 0) continue;
+    const double coarse = sampled_variance(name, 100) - truth, fine = sampled_variance(name, 200) - truth;
+    BOOST_TEST_MESSAGE(name << ": variance off by " << coarse << " and " << fine);
+    BOOST_TEST(std::abs(fine) <= 0.56 * std::abs(coarse) + 1e-9, name << ": " << coarse << " then " << fine);
   }
 }
 
@@ -160,7 +209,8 @@ BOOST_AUTO_TEST_CASE(last_step_to_the_clean_end) {
       continue;
     }
     if (stepper.invert) {  // keeps what the inverse needs: the last step is as any other
-      BOOST_TEST(calls == 18 * stepper.evaluations, name << " made " << calls << " calls");
+      BOOST_TEST(calls == 17 * stepper.evaluations + std::min(stepper.evaluations, 2),
+                 name << " made " << calls << " calls");
       continue;
     }
     const int start = name == "pndm" ? 9 : 0;  // its pseudo Runge-Kutta steps

@@ -4,9 +4,30 @@
 namespace costate {
 namespace {
 
+/// The stochastic samplers, whose eta is 1 where none is given.
+Sampler stochastic(const FixtureCase& c, const std::string& method) {
+  const std::string eta = fmt::format(R"({{"eta": {})", c.settings.number("eta", 1));
+  if (method == "dpmpp-sde")
+    return sampler_of(c, "sde-dpmpp-2s", eta + fmt::format(R"(, "r": {}}})", c.settings.number("r", 0.5)));
+  if (method == "dpmpp-2m-sde")
+    return sampler_of(c, "sde-dpmpp-2m",
+                      eta + fmt::format(R"(, "kind": "{}"}})", c.settings.text("solver_type", "midpoint")));
+  return sampler_of(c, method == "dpmpp-3m-sde" ? "sde-dpmpp-3m" : method, eta + "}");
+}
+
+Sampler churned(const FixtureCase& c, const std::string& method) {
+  const std::string kind = method == "dpm-2" ? "midpoint" : method;
+  Sampler sampler =
+      sampler_of(c, "edm",
+                 fmt::format(R"({{"S_churn": {}, "S_min": {}, "S_max": {}, "S_noise": {}, "kind": "{}"}})",
+                             c.settings.number("s_churn", 0), c.settings.number("s_tmin", 0),
+                             c.settings.number("s_tmax", 1e9), c.settings.number("s_noise", 1), kind));
+  if (c.read("noise").dim(0) == sampler.steps()) sampler.noise = noise_by_step(c);
+  return sampler;
+}
+
 Replay replay(const FixtureCase& c) {
   const std::string method = c.stem.substr(std::string("k-diffusion-").size());
-  const bool noisy = c.settings.number("s_churn", 0) > 0 || c.settings.number("eta", 0) > 0;
   Sampler sampler;
   if (method == "dpm-adaptive") {
     sampler = sampler_of(c, fmt::format("dpm-adaptive-{}", c.settings.integer("order", 3)),
@@ -15,20 +36,18 @@ Replay replay(const FixtureCase& c) {
     sampler.schedule = schedule_of(R"({"type": "edm"})");
     return states_of_adaptive(c, sampler);
   }
-  if (noisy) {
-    return {.not_run = "noise"};
+  if (c.settings.number("s_churn", 0) > 0) {
+    sampler = churned(c, method);
   } else if (method == "euler" || method == "heun" || method == "dpmpp-2m" || method == "dpm-2") {
     sampler = sampler_of(c, method);
   } else if (method == "lms") {
     sampler = sampler_of(c, fmt::format("lms-{}", c.settings.integer("order", 4)));
-  } else if (method == "dpm-fast") {
+  } else if (method == "dpm-fast" && c.settings.number("eta", 0) == 0) {
     sampler = sampler_of(c, "dpm-3", fmt::format(R"({{"budget": {}}})", c.nfe));
-  } else if (method == "dpmpp-2s-ancestral" && c.settings.number("eta", 1) == 0) {
-    sampler = sampler_of(c, "dpmpp-2s");
-  } else if (method == "dpmpp-2m-sde" && c.settings.number("eta", 1) == 0) {
-    sampler = sampler_of(c, "dpmpp-2m");
-  } else {
+  } else if (method == "dpm-fast") {
     return {.not_run = "no recipe yet"};
+  } else {
+    sampler = stochastic(c, method);
   }
   sampler.schedule = schedule_of(R"({"type": "edm"})");
   return states_of(c, sampler);

@@ -49,6 +49,8 @@ const std::vector<Library>& libraries();
 
 /// The case's denoiser, grid and noise with a stepper; `options` as JSON.
 Sampler sampler_of(const FixtureCase& c, const std::string& stepper, const std::string& options = "{}");
+/// The case's noise where the library drew once in every step, used or not: step k takes the k-th.
+Noise noise_by_step(const FixtureCase& c);
 /// Every state of the sampler, in the coordinates of the case, from its x_T.
 Replay states_of(const FixtureCase& c, const Sampler& sampler);
 

@@ -1,0 +1,28 @@
+// What the stochastic steppers share: the ancestral split of a step, the data-form step of the SDE, and their options.
+#pragma once
+
+#include "solvers/stepper.h"
+
+namespace costate {
+
+/// A step from s to s' as a deterministic one to `down` and noise of deviation `up`: down^2 + up^2 = s'^2. eta = 1 is
+/// DDPM's posterior, 0 the ODE (Karras' k-diffusion, get_ancestral_step).
+struct Ancestral {
+  double down = 0, up = 0;
+};
+Ancestral ancestral(double from, double to, double eta);
+/// y + up z
+Tensor add_noise(const Step& step, const Tensor& y, double up, int part = 0);
+
+/// The exact step of dy = ((1 + eta^2) / s) (y - x_0) ds + noise for a constant x_0 in lambda, as k-diffusion has it:
+///   y' = keep y + (1 - keep) x_0 + up z, keep = (s'/s)^(1 + eta), up = s' sqrt(1 - (s'/s)^(2 eta))
+struct DataStep {
+  double keep = 0, up = 0;
+  double h = 0;  ///< (1 + eta) (lambda' - lambda); infinite at s' = 0
+};
+DataStep data_step(const Level& from, const Level& to, double eta);
+
+/// Option `eta`: 1 if absent, between 0 and 1.
+double eta_from(const Config& options);
+
+}  // namespace costate
