@@ -23,6 +23,8 @@ constexpr Clock clocks[] = {
     {"s", [](const Level& at) { return at.s(); },
      [](double v, const Schedule& of) { return of.t_of_lambda(-std::log(v)); }},
     {"quadratic", [](const Level& at) { return std::sqrt(at.t); }, [](double v, const Schedule&) { return v * v; }},
+    {"exponential", [](const Level& at) { return at.lambda(); },
+     [](double v, const Schedule& of) { return of.t_of_lambda(v); }},
     {"karras", [](const Level& at) { return std::pow(at.s(), 1 / rho); },
      [](double v, const Schedule& of) { return of.t_of_lambda(-rho * std::log(v)); }},
 };
@@ -94,7 +96,7 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
   const bool is_spacing = std::find(std::begin(spacings), std::end(spacings), name) != std::end(spacings);
   if (clock == std::end(clocks) && !is_spacing) fail_unknown("grid", name, grid_names());
 
-  const bool to_zero = end == FinalLevel::zero && (schedule.steps() > 0 || name == "karras");
+  const bool to_zero = end == FinalLevel::zero && (schedule.steps() > 0 || name == "karras" || name == "exponential");
   Grid grid =
       is_spacing ? spaced(name, schedule, steps, offset) : uniform(*clock, schedule, to_zero ? steps : steps + 1);
   if (to_zero)

@@ -16,9 +16,10 @@ enum class FinalLevel { zero, first };
 /// Grid by name, from t_max to t_min:
 ///   t, lambda, s, quadratic       uniform in t, in lambda, in s, in sqrt t
 ///   karras                        uniform in s^(1/7) (Karras et al. 2022, (5))
+///   exponential                   uniform in lambda like `lambda`, with karras's end
 ///   leading, trailing, linspace   diffusers' timestep spacings, for discrete schedules only
 ///
-/// `end` has its say on discrete schedules and for karras: with `zero` the last step goes to {t_min, alpha 1, sigma 0}
+/// `end` has its say on discrete schedules and for karras and exponential: with `zero` the last step goes to {t_min, alpha 1, sigma 0}
 /// and the levels evaluated span the whole range. All other grids end at t_min. `offset` is diffusers' steps_offset,
 /// which `leading` alone uses.
 /// Unknown names, those that do not fit the schedule, steps < 1 and more steps than a discrete schedule has throw.

@@ -2,6 +2,7 @@
 #include "autodiff/ops/cast.h"
 #include "autodiff/transform.h"
 #include "core/random.h"
+#include "solvers/correct.h"
 #include "tests/solvers/problems.h"
 
 namespace costate {
@@ -35,6 +36,26 @@ BOOST_AUTO_TEST_CASE(all_predictions_are_the_same_field) {
     }
   }
   check_throws([] { prediction_from("v_predict"); }, {"v_predict", "v_prediction"});
+}
+
+BOOST_AUTO_TEST_CASE(clipping_and_dynamic_thresholding) {
+  const Tensor x = Tensor::from({-3, -0.5, 0.25, 2, 0.1, 0.2, -0.9, 0.4}, {2, 4});
+  const Level at = vp_linear()->level(0.5);
+  check_near(clipping()(x, at), {-1, -0.5, 0.25, 1, 0.1, 0.2, -0.9, 0.4}, 1e-15);
+  // Magnitudes 0.25, 0.5, 2, 3: the quantile 0.5 is 1.25. The second sample stays below 1.
+  check_near(dynamic_thresholding(0.5)(x, at), {-1, -0.4, 0.2, 1, 0.1, 0.2, -0.9, 0.4}, 1e-15);
+  check_near(dynamic_thresholding(1, 2)(x, at), {-1, -0.25, 0.125, 1, 0.1, 0.2, -0.9, 0.4}, 1e-15);
+  // eps follows from the corrected x_0.
+  Denoiser d = as(mixture(), Prediction::epsilon);
+  const Tensor y = row_of({0.6, -9});
+  d.correct = clipping(0.3);
+  const auto [x_0, eps] = d.both(y, at, mixture().p);
+  check_near(x_0 + at.s() * eps, y.to_vector(), 1e-12);
+  check_near(d.eps(y, at, mixture().p), eps.to_vector(), 1e-14);
+  const auto slope = vjp([&](const Tensors& in) { return Tensors{clipping()(in[0], at)}; }, {x})
+                         .pull({Tensor::full(x.shape(), 1, DType::f64)})[0];
+  check_near(slope, {0, 1, 1, 0, 1, 1, 1, 1}, 0);
+  check_throws([] { dynamic_thresholding(1.5); }, {"ratio = 1.5"});
 }
 
 BOOST_AUTO_TEST_CASE(the_network_sees_its_own_dtype) {

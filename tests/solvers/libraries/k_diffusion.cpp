@@ -29,6 +29,14 @@ Sampler churned(const FixtureCase& c, const std::string& method) {
 Replay replay(const FixtureCase& c) {
   const std::string method = c.stem.substr(std::string("k-diffusion-").size());
   Sampler sampler;
+  const std::string sigmas = c.settings.text("sigmas", "");
+  if (sigmas == "karras" || sigmas == "exponential") {
+    const auto edm = schedule_of(R"({"type": "edm", "sigma_min": 0.02, "sigma_max": 80})");
+    const Grid ours = make_grid(sigmas, *edm, static_cast<int>(c.settings.integer("steps", 0)));
+    BOOST_REQUIRE(ours.size() == c.grid.size());
+    for (std::size_t k = 0; k < ours.size(); ++k)
+      BOOST_TEST(std::abs(ours[k].s() - c.grid[k].s()) <= 1e-12 * c.grid[k].s());
+  }
   if (method == "dpm-adaptive") {
     sampler = sampler_of(c, fmt::format("dpm-adaptive-{}", c.settings.integer("order", 3)),
                          fmt::format(R"({{"pcoeff": {}, "icoeff": {}}})", c.settings.number("pcoeff", 0),

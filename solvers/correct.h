@@ -1,0 +1,16 @@
+// Corrections of x_0 for `Denoiser::correct`: clipping and dynamic thresholding.
+#pragma once
+
+#include "solvers/denoiser.h"
+
+namespace costate {
+
+using Correction = std::function<Tensor(const Tensor& x_0, const Level& at)>;
+
+/// Clips every entry to [-range, range]. The derivative is 1 inside and 0 outside.
+Correction clipping(double range = 1);
+/// Dynamic thresholding (Saharia et al. 2022, "Imagen", section 2.3): with s = max(the `ratio` quantile of |x_0| of a
+/// sample, 1), at most `most`, the sample is clipped to [-s, s] and divided by s. s is a constant to a tape.
+Correction dynamic_thresholding(double ratio = 0.995, double most = 1e300);
+
+}  // namespace costate
