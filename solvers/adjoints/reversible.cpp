@@ -1,0 +1,51 @@
+// Reversible: the states on the way back are the sampler's own steps inverted, so none is kept.
+#include <memory>
+
+#include "solvers/way_back.h"
+
+namespace costate {
+namespace {
+
+/// The step from a state that was inverted is taped as any other; the first state is x_T itself, so that the first step
+/// starts as the sampler's did.
+Pulled pull(const GradientProblem& problem, const State& last, const Tensor& a_0) {
+  const Sampler& sampler = problem.sampler;
+  const int steps = sampler.steps();
+  Tensors a = end_cotangents(problem, last, a_0);
+  State state = last;
+  for (int i = steps - 1; i >= 0; --i) {
+    state = i == 0 ? sampler.start(problem.x_T) : sampler.invert(i, state, problem.p);
+    pull_step(problem, i, state, a);
+    report_back(problem, steps - i, steps);
+  }
+  return pulled_from(problem, a);
+}
+
+Forward without_states(const GradientProblem& problem) {
+  refuse_adjoint_grid(problem, "reversible");
+  require(
+      problem.sampler.stepper.invert != nullptr,
+      "reversible: the steps of {} have no inverse; take sampler o-belm, bdia, edict or rex, or adjoint checkpointed",
+      problem.sampler.stepper.name);
+  State last;
+  Forward run;
+  run.running = walk_forward(problem, [&](int, const State& state) { last = state; });
+  run.x_0 = problem.sampler.x_at(problem.sampler.steps(), last);
+  run.pull = [problem, last](const Tensor& a_0) { return pull(problem, last, a_0); };
+  return run;
+}
+
+}  // namespace
+
+AdjointType reversible_adjoint() {
+  return {.name = "reversible",
+          .summary = "inverts the steps of o-belm, bdia, edict and rex on the way back",
+          .consistent = "the sampler",
+          .order = "exact, up to the rounding of the inverse",
+          .memory = "one state and the tape of one step",
+          .reference = "Gomez et al. 2017, \"The reversible residual network\"; Blasingame and Liu 2025, \"Rex\"",
+          .options = {},
+          .make = [](const Config&) { return Adjoint{.exact = true, .forward = without_states}; }};
+}
+
+}  // namespace costate

@@ -1,0 +1,312 @@
+// costate study gradient: every adjoint side by side, against the sampler's own gradient and the continuous truth.
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <memory>
+
+#include "tools/adjoint_options.h"
+#include "tools/losses.h"
+#include "tools/result.h"
+#include "tools/table.h"
+
+namespace costate {
+namespace {
+
+struct Options {
+  Common common;
+  SamplingOptions sampling;
+  AdjointOptions adjoint;
+  std::string steps = "5,10,20,40,80", grids, adjoint_steps, loss = "norm";
+};
+
+constexpr int truth_steps = 1000;  // of rk45 on the lambda grid: the truth is good to about ten digits
+
+/// One adjoint at one N, M and grid.
+struct Row {
+  std::string grid, adjoint, refused;
+  int steps = 0, adjoint_steps = 0;
+  Gradient gradient;
+  std::map<std::string, double> own, truth;  // relative errors of x_T, z, theta
+  double seconds = 0;
+  std::int64_t peak = 0;
+};
+
+/// |a - b| / |b| over all tensors together.
+double relative_error(const Tensors& a, const Tensors& b) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    if (!b[i].defined() || !a[i].defined()) continue;
+    const auto u = a[i].to_vector(), v = b[i].to_vector();
+    for (std::size_t k = 0; k < v.size(); ++k) difference += (u[k] - v[k]) * (u[k] - v[k]), size += v[k] * v[k];
+  }
+  return std::sqrt(difference / size);
+}
+
+/// What a gradient is with respect to: x_T, and the parameters by name (z, or theta for all weights together).
+std::map<std::string, double> errors_of(const Gradient& g, const Gradient& reference, const Conditioned& c) {
+  std::map<std::string, double> all{{"x_T", relative_error({g.x_T}, {reference.x_T})}};
+  std::map<std::string, std::pair<Tensors, Tensors>> groups;
+  for (std::size_t i = 0; i < g.p.size(); ++i) {
+    if (!g.p[i].defined() || !reference.p[i].defined()) continue;
+    auto& [a, b] = groups[c.names[i] == "z" ? "z" : "theta"];
+    a.push_back(g.p[i]), b.push_back(reference.p[i]);
+  }
+  for (const auto& [name, pair] : groups) all[name] = relative_error(pair.first, pair.second);
+  return all;
+}
+
+/// A fixed step of a Runge-Kutta method in s: what the continuous truth is solved with.
+Stepper fixed_runge_kutta(const Tableau& method) {
+  return {.name = method.name, .order = method.order, .advance = [&method](const Step& step, const State& state) {
+            const auto field = [&](double s, const Tensors& y) {
+              const Level at = s == step.from().s() ? step.from()
+                               : s == step.to().s() ? step.to()
+                                                    : step.at_lambda(-std::log(s));
+              return Tensors{step.denoiser.eps(y[0], at, step.p)};
+            };
+            return State{rk_step(method, field, step.from().s(), step.to().s(), {state.y})[0], {}};
+          }};
+}
+
+class Study {
+ public:
+  explicit Study(const Options& o)
+      : o_(o),
+        model_(o.common.load()),
+        precise_(load_model(
+            o.common.model,
+            {.dtype = DType::f64, .config = o.common.config, .scheduler = o.common.scheduler, .key = o.common.key})),
+        loss_(make_loss(o.loss, model_, o.common, "fashion-classifier")) {
+    if (adjoints_.empty()) adjoints_ = o.adjoint.make();
+    grids_ = word_list(o.grids);
+    if (grids_.empty()) grids_ = model_.is_exact() ? std::vector<std::string>{"lambda", "t"} : std::vector{model_.grid};
+  }
+
+  void compute() {
+    const auto counts = integer_list("--steps", o_.steps);
+    const Progress progress = o_.common.progress("gradients");
+    const auto all = static_cast<std::int64_t>(grids_.size() * counts.size() * adjoints_.size());
+    for (const auto& grid : grids_) {
+      for (const auto n : counts) {
+        const Reference reference = reference_of(grid, n);
+        for (const Adjoint& adjoint : adjoints_) {
+          for (const auto m : steps_of(adjoint, n)) rows_.push_back(measure(grid, n, m, adjoint, reference));
+          report(progress, ++done_, all);
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] Findings findings() const {
+    Findings f{.study = "gradient",
+               .model = model_.name,
+               .summary = {{"grid", "N", "M", "adjoint", "of sampler: x_T", "z", "theta", "of truth: x_T", "z", "theta",
+                            "evaluations", "VJPs", "ms", "peak"}},
+               .details = {{"grid", "steps", "adjoint_steps", "adjoint", "own_x_T", "own_z", "own_theta", "truth_x_T",
+                            "truth_z", "truth_theta", "nfe", "vjps", "seconds", "peak_bytes", "note"}},
+               .panels = panels(),
+               .verdict = page()};
+    for (const auto& r : rows_) {
+      std::vector<std::string> row{r.grid, std::to_string(r.steps), std::to_string(r.adjoint_steps), r.adjoint};
+      for (const auto* errors : {&r.own, &r.truth}) {
+        for (const char* of : {"x_T", "z", "theta"})
+          row.push_back(errors->count(of) != 0 ? cell(errors->at(of), "{:.2e}") : "-");
+      }
+      auto detail = row;
+      row.insert(row.end(), {std::to_string(r.gradient.nfe), std::to_string(r.gradient.vjps),
+                             cell(1e3 * r.seconds, "{:.1f}"), format_bytes(r.peak)});
+      detail.insert(detail.end(),
+                    {std::to_string(r.gradient.nfe), std::to_string(r.gradient.vjps), cell(r.seconds, "{:.6g}"),
+                     std::to_string(r.peak), r.refused.empty() ? r.gradient.warning : r.refused});
+      if (r.refused.empty()) f.summary.rows.push_back(row);
+      f.details.rows.push_back(detail);
+    }
+    return f;
+  }
+
+ private:
+  struct Reference {
+    Gradient own, truth;  // truth.x_T undefined: unknown
+  };
+
+  [[nodiscard]] SamplingOptions with(const std::string& grid, std::int64_t steps) const {
+    SamplingOptions s = o_.sampling;
+    s.grid = grid;
+    s.steps = steps;
+    return s;
+  }
+  [[nodiscard]] std::vector<std::int64_t> steps_of(const Adjoint& adjoint, std::int64_t n) const {
+    if (o_.adjoint_steps.empty() || !has_own_levels(adjoint)) return {n};
+    return integer_list("--adjoint-steps", o_.adjoint_steps);
+  }
+
+  Gradient gradient(const Model& model, const std::string& grid, std::int64_t n, const Adjoint& adjoint,
+                    const Grid& levels, const Stepper* stepper = nullptr) {
+    const Run run(with(grid, n), o_.common, model);
+    conditioned_ = make_conditioned(model, run.condition(0, run.count()), run.count(), run.grid());
+    GradientProblem problem{.sampler = run.sampler(conditioned_, 0, run.count()),
+                            .x_T = run.x_T(0, run.count()),
+                            .p = conditioned_.p,
+                            .wrt_p = conditioned_.wanted(true, adjoint.name != "endpoint-fisher"),
+                            .loss = loss_,
+                            .adjoint_grid = levels};
+    if (adjoint.name == "endpoint-fisher") problem.wrt_p = {};
+    if (stepper != nullptr) problem.sampler.stepper = *stepper;
+    return adjoint.gradient(problem);
+  }
+
+  Reference reference_of(const std::string& grid, std::int64_t n) {
+    Reference r{gradient(precise_, grid, n, make_adjoint("checkpointed"), {}), {}};
+    const bool ode = Run(with(grid, n), o_.common, model_).stepper().eta == 0;
+    if (model_.is_exact() && ode && truth_.count(grid) == 0) {
+      const Stepper rk = fixed_runge_kutta(find_tableau("rk45"));
+      truth_[grid] = gradient(precise_, "lambda", truth_steps, make_adjoint("checkpointed"), {}, &rk);
+    }
+    if (truth_.count(grid) != 0) r.truth = truth_[grid];
+    return r;
+  }
+
+  Row measure(const std::string& grid, std::int64_t n, std::int64_t m, const Adjoint& adjoint,
+              const Reference& reference) {
+    Row row{.grid = grid,
+            .adjoint = adjoint.name,
+            .refused = {},
+            .steps = static_cast<int>(n),
+            .adjoint_steps = static_cast<int>(m),
+            .gradient = {},
+            .own = {},
+            .truth = {}};
+    const Grid levels =
+        m == n ? Grid() : make_grid(grid, *model_.schedule, static_cast<int>(m), model_.end, model_.offset);
+    try {
+      const std::int64_t before = memory_use().live;
+      reset_peak();
+      const auto start = std::chrono::steady_clock::now();
+      row.gradient = gradient(model_, grid, n, adjoint, levels);
+      row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      row.peak = memory_use().peak - before;
+    } catch (const Error& e) {
+      row.refused = e.what();  // one that diverges, or does not fit the sampler: a finding as well
+      return row;
+    }
+    row.own = errors_of(row.gradient, reference.own, conditioned_);
+    if (reference.truth.x_T.defined()) row.truth = errors_of(row.gradient, reference.truth, conditioned_);
+    return row;
+  }
+
+  /// Slope of ln error against ln steps over the two largest N, negated.
+  [[nodiscard]] double order_of(const std::string& grid, const std::string& adjoint) const {
+    std::vector<const Row*> own;
+    for (const auto& r : rows_)
+      if (r.grid == grid && r.adjoint == adjoint && r.truth.count("x_T") != 0) own.push_back(&r);
+    if (own.size() < 2) return NAN;
+    const Row &a = *own[own.size() - 2], &b = *own.back();
+    return std::log(a.truth.at("x_T") / b.truth.at("x_T")) / std::log(static_cast<double>(b.steps) / a.steps);
+  }
+
+  [[nodiscard]] std::vector<Panel> panels() const {
+    std::vector<Panel> all;
+    for (const auto& grid : grids_) {
+      Panel error{"x_T, grid " + grid, "steps", "relative error"},
+          time{"x_T, grid " + grid, "milliseconds", "relative error"}, bytes{"grid " + grid, "steps", "peak bytes"};
+      for (const auto& adjoint : adjoints_) {
+        Series e{adjoint.name, {}, {}}, t = e, b = e;
+        for (const auto& r : rows_) {
+          if (r.grid != grid || r.adjoint != adjoint.name || !r.refused.empty()) continue;
+          const double off = r.truth.count("x_T") != 0 ? r.truth.at("x_T") : r.own.at("x_T");
+          e.x.push_back(r.steps), e.y.push_back(off);
+          t.x.push_back(1e3 * r.seconds), t.y.push_back(off);
+          b.x.push_back(r.steps), b.y.push_back(static_cast<double>(r.peak));
+        }
+        if (const double order = order_of(grid, adjoint.name); std::isfinite(order))
+          e.label += fmt::format(" ({:.1f})", order);
+        error.series.push_back(e), time.series.push_back(t), bytes.series.push_back(b);
+      }
+      error.triangles = {{1}, {2}};
+      all.insert(all.end(), {error, time, bytes});
+    }
+    return all;
+  }
+
+  /// One page for a reader who has not read the papers.
+  [[nodiscard]] std::string page() const {
+    std::string text =
+        "\nHow to read this. A sampler turns noise x_T into a sample x_0 in N steps; the table shows how well each "
+        "method finds the\n"
+        "gradient of a loss of x_0. `of sampler` is the distance |g - g'| / |g'| from the gradient of those N steps "
+        "themselves, which\n"
+        "is what an optimiser that uses the sampler needs; 0 to rounding for exact methods, whatever N is. `of truth` "
+        "is the distance\n"
+        "from the gradient of the ODE that infinitely many steps would solve. A continuous adjoint solves an equation "
+        "for the\n"
+        "gradient in M steps of its own, so both its errors fall with the step; 1 means that the number found is worth "
+        "nothing.\n";
+    std::string unstable, refused;
+    for (const auto& r : rows_) {
+      if (unstable.empty() && !r.gradient.warning.empty()) unstable = r.gradient.warning;
+      if (refused.empty() && !r.refused.empty()) refused = r.refused;
+    }
+    if (!unstable.empty()) text += "Stiffness: " + unstable + "\n";
+    if (!refused.empty()) text += "Left out: " + refused + "\n";
+    for (const auto& grid : grids_) {
+      std::string orders;
+      for (const auto& adjoint : adjoints_) {
+        if (const double order = order_of(grid, adjoint.name); std::isfinite(order))
+          orders += fmt::format("{}{} {:.2f}", orders.empty() ? "" : ", ", adjoint.name, order);
+      }
+      if (!orders.empty()) text += "Order in x_T between the two largest N, grid " + grid + ": " + orders + "\n";
+    }
+    return text;
+  }
+
+  const Options& o_;
+  Model model_, precise_;
+  Loss loss_;
+  std::vector<Adjoint> adjoints_;
+  std::vector<std::string> grids_;
+  std::map<std::string, Gradient> truth_;
+  Conditioned conditioned_;
+  std::vector<Row> rows_;
+  std::int64_t done_ = 0;
+};
+
+void run_study(const Options& o) {
+  o.common.apply(study_extensions);
+  for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
+  Study study(o);
+  study.compute();
+  deliver(o.common, study.findings());
+}
+
+}  // namespace
+
+Command gradient_study() {
+  return {
+      "gradient", "every adjoint against the sampler's own gradient and the continuous truth",
+      "  costate study gradient fashion-unet --steps 5,10 --adjoint checkpointed,adjointdeis-1,adjointdeis-2m\n"
+      "  costate study gradient fashion-unet --steps 10 --adjoint adjointdeis-1 --adjoint-steps 5,10,20 --out m.csv",
+      [](Arguments& a) {
+        const auto o = std::make_shared<Options>();
+        o->adjoint.names =
+            "direct,checkpointed,symplectic,adjointdeis-1,adjointdeis-2m,costate-vp-1,adjointdpm,interpolated,"
+            "backsolve";
+        o->common.declare(a);
+        a.option("--sampler", o->sampling.sampler, "see `costate list samplers` [ddim]", "NAME");
+        a.option("--steps", o->steps, "numbers N of steps of the sampler [5,10,20,40,80]", "LIST");
+        a.option("--adjoint-steps", o->adjoint_steps, "numbers M of steps of continuous adjoints [N]", "LIST");
+        a.option("--adjoint", o->adjoint.names, "see `costate list adjoints` [all that fit ddim]", "LIST");
+        a.option("--states", o->adjoint.states, "cached or resolved [cached]", "NAME");
+        a.option("--grid", o->grids, "see `costate list grids` [lambda,t for exact problems, else the model's]",
+                 "LIST");
+        a.option("--eta", o->sampling.eta, "share of stochasticity, for samplers that have one [0]", "E");
+        a.option("-n,--count", o->sampling.count, "number of samples [1]");
+        a.option("--class", o->sampling.classes, "labels a,b,c [all in turn]", "LIST");
+        a.option("--guidance", o->sampling.guidance, "w of eps_null + w (eps_class - eps_null) [1]", "W");
+        a.option("--loss", o->loss, loss_names, "NAME");
+        o->sampling.count = 1;
+        o->sampling.steps = 1;
+        return [o] { run_study(*o); };
+      }};
+}
+
+}  // namespace costate
