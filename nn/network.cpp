@@ -39,6 +39,10 @@ Shape file_shape(const Shape& here, Layout layout) {
     require(here.rank() == 4, "layout: wants a convolution (kh, kw, in, out), got {}", here);
     return {here[3], here[2], here[0], here[1]};
   }
+  if (layout == Layout::image) {
+    require(here.rank() == 3, "layout: wants an image (h, w, c), got {}", here);
+    return {here[2], here[0], here[1]};
+  }
   require(here.rank() == 2, "layout: wants a matrix (in, out), got {}", here);
   return {here[1], here[0]};
 }
@@ -49,6 +53,10 @@ Tensor from_file_layout(const Tensor& file, Layout layout) {
     require(file.rank() == 4, "layout: wants a convolution (out, in, kh, kw), got {}", file.shape());
     return permute(file, {2, 3, 1, 0});
   }
+  if (layout == Layout::image) {
+    require(file.rank() == 3, "layout: wants an image (c, h, w), got {}", file.shape());
+    return permute(file, {1, 2, 0});
+  }
   const bool one_by_one = layout == Layout::either && file.rank() > 2 && file.size() == file.dim(0) * file.dim(1);
   require(file.rank() == 2 || one_by_one, "layout: wants a matrix (out, in){}, got {}",
           layout == Layout::either ? " or a 1x1 convolution" : "", file.shape());
@@ -58,6 +66,7 @@ Tensor from_file_layout(const Tensor& file, Layout layout) {
 Tensor to_file_layout(const Tensor& here, Layout layout, const Shape& like) {
   if (layout == Layout::plain) return here;
   const Shape shape = file_shape(here.shape(), layout);  // checks the rank
+  if (layout == Layout::image) return permute(here, {2, 0, 1});
   const Tensor file = permute(here, layout == Layout::conv ? std::vector<int>{3, 2, 0, 1} : std::vector<int>{1, 0});
   return layout == Layout::either && like.size() == shape.size() ? file.reshaped(like) : file;
 }

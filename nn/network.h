@@ -16,6 +16,7 @@ enum class Layout {
   plain,   ///< the same
   linear,  ///< file (out, in), here (in, out)
   conv,    ///< file (out, in, kh, kw), here (kh, kw, in, out)
+  image,   ///< file (c, h, w), here (h, w, c)
   either,  ///< a 1x1 convolution or a matrix in the file, (in, out) here: files disagree
 };
 

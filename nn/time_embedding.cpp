@@ -32,14 +32,14 @@ Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t,
   return cast(concat(parts, 1), dtype);
 }
 
+}  // namespace
+
 Tensor table_rows(const std::vector<double>& t, const Tensor& table) {
   for (const double value : t)
     require(value >= 0 && value < static_cast<double>(table.dim(0)) && value == std::floor(value),
             "time embedding: time {} is not a row of the learned table of {}", value, table.dim(0));
   return gather_rows(table, Tensor::from(t, {static_cast<std::int64_t>(t.size())}, DType::i32));
 }
-
-}  // namespace
 
 Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype,
                  double theta) {

@@ -15,6 +15,9 @@ namespace costate {
 [[nodiscard]] Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift,
                                DType dtype, double theta = 10000);
 
+/// Rows of a table (steps, width) for whole times.
+[[nodiscard]] Tensor table_rows(const std::vector<double>& t, const Tensor& table);
+
 /// What a network makes of its time before any layer.
 struct TimeProjection {
   enum class Kind {
