@@ -17,6 +17,7 @@
 
 #include "autodiff/tape.h"
 #include "autodiff/transform.h"
+#include "core/profile.h"
 
 namespace costate {
 
@@ -111,7 +112,10 @@ class OpRule final : public Rule {
       if constexpr (HasFastVjp<Op>) {
         Tensors all = in;
         all.push_back(g);
-        if (!watched(all)) return op_.fast_vjp(in, g, wanted);
+        if (!watched(all)) {
+          const ProfileScope scope(fast_vjp_name());
+          return op_.fast_vjp(in, g, wanted);
+        }
       }
       return costate::vjp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, wanted)
           .pull_once({g});
@@ -136,6 +140,10 @@ class OpRule final : public Rule {
   }
 
  private:
+  static const char* fast_vjp_name() {
+    static const std::string name = std::string(Op::name) + "_vjp";
+    return name.c_str();
+  }
   [[nodiscard]] Tensor apply_again(const Tensors& in) const;
   Op op_;
 };
@@ -147,6 +155,7 @@ Tensor apply_op(const Op& op, const Tensors& in) {
   if constexpr (requires { &Op::forward; }) {
     Tensor out = [&] {
       const ActiveLevels none(0);
+      const ProfileScope scope(Op::name);
       return detail::run_forward(op, in);
     }();
     if constexpr (Flat<Op>)

@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "autodiff/transform.h"
-#include "bench/peak.h"
+#include "core/peak.h"
 #include "core/parallel.h"
 #include "tests/support/inputs.h"
 

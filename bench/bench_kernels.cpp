@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/peak.h"
+#include "core/peak.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
 #include "core/parallel.h"

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "core/kernels/conv2d.h"
 #include "core/memory.h"
 #include "core/parallel.h"
 
@@ -23,6 +24,7 @@ void Common::declare(Arguments& a, bool takes_model) {
     a.option("--dtype", dtype, "what the network computes in: f32, f64 or bf16 [f32]", "TYPE");
   }
   a.option("--device", device, "cpu or cuda [cpu]", "NAME");
+  a.option("--conv", conv, "auto: Winograd where it pays in f32; direct: never [auto]", "HOW");
   a.option("--threads", threads, "threads [all cores this process may use]");
   a.option("--seed", seed, "seed of all noise [0]");
   a.option("--out", out, "output; the extension says what: .h5 .png .svg .csv .json; may be repeated");
@@ -41,6 +43,8 @@ void Common::apply(const std::vector<std::string>& extensions) const {
   static_cast<void>(type());
   if (device != "cpu" && device != "cuda") throw UsageError("--device " + device + ": there are cpu and cuda");
   if (device == "cuda") require_device(Device::cuda);
+  if (conv != "auto" && conv != "direct") throw UsageError("--conv " + conv + ": there are auto and direct");
+  set_conv_algorithm(conv == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::fastest);
   if (threads < 0) throw UsageError("--threads wants a positive number");
   if (threads > 0) set_thread_count(static_cast<int>(std::min<std::int64_t>(threads, 1024)));
   for (const auto& file : out) {

@@ -15,7 +15,7 @@ namespace costate {
 
 struct Common {
   std::string model;
-  std::string dtype = "f32", device = "cpu";
+  std::string dtype = "f32", device = "cpu", conv = "auto";
   std::int64_t threads = 0;
   std::uint64_t seed = 0;
   std::vector<std::string> out;
@@ -23,7 +23,7 @@ struct Common {
   bool json = false, quiet = false;
 
   void declare(Arguments& a, bool takes_model = true);
-  /// Checks dtype and device, sets the thread count, and checks that every --out ends in one of `extensions`.
+  /// Checks dtype and device, sets the thread count and the convolutions' algorithm, and checks that every --out ends in one of `extensions`.
   void apply(const std::vector<std::string>& extensions) const;
   [[nodiscard]] DType type() const;
   [[nodiscard]] Model load() const;

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/kernels/micro.h"
+#include "core/kernels/winograd.h"
+#include "core/profile.h"
 
 namespace costate::cpu {
 namespace {
@@ -209,11 +212,29 @@ class Gather {
   bool rows_join_;
 };
 
+/// Outputs a Winograd tile has along an axis, or 0 where the direct convolution is to run.
+int winograd_of(const ConvGeometry& g, const Tensor& out, const Tensor& w, std::int64_t reduced) {
+  const bool fits = w.dtype() == DType::f32 && w.dim(0) == 3 && w.dim(1) == 3 && g.stride_h == 1 && g.stride_w == 1 &&
+                    g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1;
+  return fits ? winograd_outputs(out.dim(1), out.dim(2), reduced) : 0;
+}
+
+void note_direct(const Tensor& w) {
+  if (profiling()) profile_note(fmt::format("{}x{} direct", w.dim(0), w.dim(1)));
+}
+
+std::atomic<ConvAlgorithm>& algorithm() {
+  static std::atomic<ConvAlgorithm> chosen{ConvAlgorithm::fastest};
+  return chosen;
+}
+
 }  // namespace
 
 void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tensor& y) {
   if (y.size() == 0) return;
   const auto& g = geometry;
+  if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, y);
+  note_direct(w);
   const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
   const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
   visit_compute(x.dtype(), "conv2d",
@@ -223,6 +244,8 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tens
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
   if (dx.size() == 0) return;
   const auto& at = geometry;
+  if (const int m = winograd_of(at, dx, w, w.dim(3))) return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, dx);
+  note_direct(w);
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
   visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {
     for (const auto& row : gradient_axes(dx.dim(1), g.dim(1), w.dim(0), at.stride_h, at.dilation_h, at.top))
@@ -231,3 +254,10 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
 }
 
 }  // namespace costate::cpu
+
+namespace costate {
+
+ConvAlgorithm conv_algorithm() { return cpu::algorithm().load(std::memory_order_relaxed); }
+void set_conv_algorithm(ConvAlgorithm algorithm) { cpu::algorithm().store(algorithm, std::memory_order_relaxed); }
+
+}  // namespace costate

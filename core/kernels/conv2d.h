@@ -19,6 +19,15 @@ struct ConvGeometry {
   bool operator==(const ConvGeometry&) const = default;
 };
 
+/// How convolutions and their data gradients are computed. Set for the whole process, before work starts: results of the two
+/// differ in their last bits. f64 is always direct.
+enum class ConvAlgorithm {
+  fastest,  ///< Winograd where it pays (see kernels/winograd.h), with 3 to 9 times the rounding error
+  direct,   ///< one chain of multiply-adds an element
+};
+ConvAlgorithm conv_algorithm();
+void set_conv_algorithm(ConvAlgorithm algorithm);
+
 namespace cpu {
 void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tensor& y);
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx);

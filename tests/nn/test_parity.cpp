@@ -58,7 +58,8 @@ void check(const Case& c, DType dtype) {
   BOOST_TEST(e.y <= (f64 ? 1e-12 : f32_bound(c, "y")));
   BOOST_TEST(e.g_inputs <= (f64 ? 1e-12 : f32_bound(c, "g_")));
   BOOST_TEST(e.g_theta <= theta + e.g_theta_rounding);
-  BOOST_TEST(e.g_theta_check <= (f64 ? theta : 5 * theta));  // sums over a whole tensor gather its rounding
+  BOOST_TEST(e.g_theta_check <=
+             (f64 ? theta : 10 * theta));  // sums over a whole tensor gather its rounding (low40 with Winograd: 1.8e-4)
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "tools/gradients_file.h"
 #include "tools/model/inputs.h"
+#include "tools/profile.h"
 #include "tools/result.h"
 
 namespace costate {
@@ -21,7 +22,7 @@ struct Options {
   Common common;
   std::string in, wrt, part;
   std::int64_t repeat = 0, batch = 1;
-  bool vjp = false, raw = false;
+  bool vjp = false, raw = false, profile = false;
 };
 
 /// The problem of one evaluation: leaves are the inputs in `names`, then the weights.
@@ -134,15 +135,40 @@ nlohmann::ordered_json time_it(std::int64_t repeat, std::int64_t& peak, const Wo
   return {{"min", ms.front()}, {"median", ms[ms.size() / 2]}};
 }
 
+/// Calls of each way a convolution ran in one run of `work`: {"F(4,3)": 30, "direct": 12}.
+template <class Work>
+nlohmann::ordered_json convolutions_of(const Work& work) {
+  const Profile profile;
+  work();
+  nlohmann::ordered_json calls = nlohmann::ordered_json::object();
+  for (const char* how : {"F(4,3)", "F(2,3)", "direct"})
+    for (const auto& row : profile.rows())
+      if (row.name.find(how) != std::string::npos) calls[how] = calls.value(how, std::int64_t{0}) + row.calls;
+  return calls;
+}
+
+/// Where the time of `repeat` runs goes.
+template <class Work>
+void print_profile(const char* what, std::int64_t repeat, const Work& work) {
+  const Profile profile;
+  const auto start = std::chrono::steady_clock::now();
+  for (std::int64_t i = 0; i < repeat; ++i) work();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::cout << "\n" << what << "\n" << profile_table(profile, repeat, took.count());
+}
+
 void run_timing(const Options& o, const Problem& p, const Network& network) {
   std::int64_t forward_peak = 0, vjp_peak = 0;
   nlohmann::ordered_json j;
-  j["forward_ms"] = time_it(o.repeat, forward_peak, [&] { static_cast<void>(compute(p, network, false)); });
-  if (o.vjp) j["vjp_ms"] = time_it(o.repeat, vjp_peak, [&] { static_cast<void>(compute(p, network, true)); });
+  const auto forward = [&] { static_cast<void>(compute(p, network, false)); };
+  const auto with_vjp = [&] { static_cast<void>(compute(p, network, true)); };
+  j["forward_ms"] = time_it(o.repeat, forward_peak, forward);
+  if (o.vjp) j["vjp_ms"] = time_it(o.repeat, vjp_peak, with_vjp);
   j["peak_bytes"] = {{"forward", forward_peak}};
   if (o.vjp) j["peak_bytes"]["vjp"] = vjp_peak;
   j["isa"] = instruction_set();
-  j["conv"] = "direct";
+  j["conv_calls"] = convolutions_of(forward);
+  j["conv"] = j["conv_calls"].contains("F(4,3)") || j["conv_calls"].contains("F(2,3)") ? "winograd" : "direct";
   if (o.common.json) {
     std::cout << j.dump(2) << "\n";
     return;
@@ -155,11 +181,16 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
                                              row("forward", "forward_ms", forward_peak)};
   if (o.vjp) rows.push_back(row("vjp", "vjp_ms", vjp_peak));
   std::cout << text_table(rows);
+  if (!o.profile) return;
+  print_profile("forward", o.repeat, forward);
+  if (o.vjp) print_profile("vjp", o.repeat, with_vjp);
 }
 
 void run_eval(const Options& o) {
   o.common.apply({".h5"});
   if (o.in.empty() && o.repeat < 1) throw UsageError("eval: give --in FILE.h5, or --repeat N to time it on noise");
+  if (o.profile && (o.repeat < 1 || o.common.json))
+    throw UsageError("--profile prints a table of timed runs: give --repeat N, and no --json");
   if (o.repeat < 0 || o.batch < 1) throw UsageError("eval: --repeat and --batch want positive numbers");
   Model model = o.common.load();
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
@@ -205,6 +236,7 @@ Command eval_command() {
             a.option("--wrt", o->wrt, "gradients in x, theta and further inputs by name [all there are]", "LIST");
             a.flag("--raw", o->raw, "the bare network inside a preconditioner, told its own time");
             a.option("--part", o->part, "which function of an autoencoder: encode, sample, decode", "NAME");
+            a.flag("--profile", o->profile, "with --repeat: time and rate by kind of work");
             a.option("--repeat", o->repeat, "time N evaluations after 3 warm-ups");
             a.option("--batch", o->batch, "rows when timing without --in [1]");
             return [o] { run_eval(*o); };

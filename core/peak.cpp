@@ -1,5 +1,5 @@
 // Measures the multiply-add peak on the register tile that convolutions and matrix products run in.
-#include "bench/peak.h"
+#include "core/peak.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,0 +1,206 @@
+// Winograd convolution: y = A^T [ (G w G^T) . (B^T x B) ] A over tiles of m x m outputs, one matrix product a point.
+//
+// Tiles of all images form one list. It goes by in stretches: the tiles of a stretch are transformed (by threads), then
+// (column block, tiles) tasks multiply them point by point and transform back, so products never leave the cache of the core
+// that made them. Every number depends on its own tile only.
+#include "core/kernels/winograd.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "core/kernels/micro.h"
+#include "core/kernels/winograd_tiles.h"
+#include "core/parallel.h"
+#include "core/profile.h"
+
+namespace costate::cpu {
+namespace {
+
+constexpr std::int64_t stretch_bytes = 4 << 20;    // transformed tiles: a part of the last cache
+constexpr std::int64_t product_bytes = 256 << 10;  // products of one task: half a second cache
+
+// G of F(m, 3), a row a point.
+constexpr double g2[4][3] = {{-1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+constexpr double g4[6][3] = {{1, 0, 0},
+                             {1.0 / 3, 1.0 / 3, 1.0 / 3},
+                             {-1.0 / 3, 1.0 / 3, -1.0 / 3},
+                             {-16.0 / 15, -8.0 / 15, -4.0 / 15},
+                             {1.0 / 15, -2.0 / 15, 4.0 / 15},
+                             {0, 0, 1}};
+
+/// One column block of G w G^T: panels [point][k][width], computed in f64.
+void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBlock& block, float* to) {
+  const auto* g = conv.m == 2 ? g2 : g4;
+  const std::int64_t n = conv.m + 2, in = w.dim(2), out = w.dim(3), reduced = conv.gradient ? out : in;
+  const std::int64_t k_step = conv.gradient ? 1 : out, column_step = conv.gradient ? out : 1;
+  std::vector<double> taps(static_cast<std::size_t>(9 * block.width)), half(static_cast<std::size_t>(3 * block.width));
+  for (std::int64_t k = 0; k < reduced; ++k) {
+    for (std::int64_t tap = 0; tap < 9; ++tap) {
+      const float* from =
+          w.data<float>() + (conv.gradient ? 8 - tap : tap) * in * out + k * k_step + block.first * column_step;
+      for (std::int64_t c = 0; c < block.count; ++c)
+        taps[static_cast<std::size_t>(tap * block.width + c)] = static_cast<double>(from[c * column_step]);
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t e = 0; e < 3 * block.width; ++e) {
+        const auto at = static_cast<std::size_t>(e), row = static_cast<std::size_t>(3 * block.width);
+        half[at] = g[i][0] * taps[at] + g[i][1] * taps[at + row] + g[i][2] * taps[at + 2 * row];
+      }
+      for (std::int64_t j = 0; j < n; ++j) {
+        float* panel = to + ((i * n + j) * reduced + k) * block.width;
+        for (std::int64_t c = 0; c < block.width; ++c) {
+          const auto at = static_cast<std::size_t>(c), column = static_cast<std::size_t>(block.width);
+          panel[c] =
+              static_cast<float>(g[j][0] * half[at] + g[j][1] * half[at + column] + g[j][2] * half[at + 2 * column]);
+        }
+      }
+    }
+  }
+}
+
+std::shared_ptr<const Scratch<float>> transformed_weights(const WinogradConv& conv, const Tensor& w,
+                                                          const std::vector<ColumnBlock>& blocks) {
+  const std::int64_t panel = (conv.m + 2) * (conv.m + 2) * w.dim(conv.gradient ? 3 : 2);
+  const auto key = fmt::format("winograd {} {} {} {} panel {}", conv.m, conv.gradient, w.offset(), to_string(w.shape()),
+                               tile_kernels<float>().lanes * tile_kernels<float>().vectors);
+  return w.storage().derived<Scratch<float>>(key, [&] {
+    Scratch<float> panels(padded_width(blocks) * panel);
+    parallel_for(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t i) {
+      const auto& block = blocks[static_cast<std::size_t>(i)];
+      transform_block(conv, w, block, panels.data() + block.offset * panel);
+    });
+    return panels;
+  });
+}
+
+class Winograd {
+ public:
+  Winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, Tensor& out)
+      : conv_(conv),
+        tiles_(winograd_tiles(conv.m)),
+        n_(conv.m + 2),
+        source_shape_(source.shape()),
+        out_shape_(out.shape()),
+        reduced_(source.dim(3)),
+        step_((reduced_ + 15) / 16 * 16 + 16),  // a power of two would put all points into the same few cache sets
+        down_((out.dim(1) + conv.m - 1) / conv.m),
+        across_((out.dim(2) + conv.m - 1) / conv.m),
+        blocks_(column_blocks<float>(1, out.dim(3))),
+        weights_(transformed_weights(conv, w, blocks_)),
+        zeros_(static_cast<std::size_t>(reduced_)),
+        source_(source.data<float>()),
+        out_(out.mutable_data<float>()) {}
+
+  void run() const {
+    const std::int64_t tiles = out_shape_[0] * down_ * across_, tile_bytes = n_ * n_ * step_ * 4;
+    const std::int64_t most = std::max(tile_rows, stretch_bytes / tile_bytes / tile_rows * tile_rows);
+    Scratch<float> points(std::min(tiles, most) * n_ * n_ * step_);
+    for (std::int64_t first = 0; first < tiles; first += most) {
+      const std::int64_t count = std::min(most, tiles - first);
+      parallel_tiles(1, count, pack_cost * n_ * n_ * reduced_, [&](std::int64_t, std::int64_t from, std::int64_t to) {
+        for (std::int64_t t = from; t < to; ++t) gather(first + t, points.data() + t * n_ * n_ * step_);
+      });
+      multiply(first, count, points.data());
+    }
+  }
+
+ private:
+  struct Position {
+    std::int64_t image, y, x;  ///< of a tile's first output
+  };
+  [[nodiscard]] Position position(std::int64_t tile) const {
+    const std::int64_t inside = tile % (down_ * across_);
+    return {tile / (down_ * across_), inside / across_ * conv_.m, inside % across_ * conv_.m};
+  }
+
+  void gather(std::int64_t tile, float* to) const {
+    const Position at = position(tile);
+    std::array<const float*, 36> pixels{};
+    for (std::int64_t i = 0; i < n_; ++i)
+      for (std::int64_t j = 0; j < n_; ++j) {
+        const std::int64_t y = at.y + i - conv_.top, x = at.x + j - conv_.left;
+        const bool inside = y >= 0 && y < source_shape_[1] && x >= 0 && x < source_shape_[2];
+        pixels[static_cast<std::size_t>(i * n_ + j)] =
+            inside ? source_ + ((at.image * source_shape_[1] + y) * source_shape_[2] + x) * reduced_ : zeros_.data();
+      }
+    tiles_.input(pixels.data(), reduced_, step_, to);
+  }
+
+  /// Tiles [first, first + count), transformed at `points`: their outputs.
+  void multiply(std::int64_t first, std::int64_t count, const float* points) const {
+    const std::int64_t width = blocks_.front().width;
+    const std::int64_t most = std::max(tile_rows, product_bytes / (n_ * n_ * width * 4) / tile_rows * tile_rows);
+    const std::int64_t parts = (count + most - 1) / most, tiles = (count + tile_rows - 1) / tile_rows;
+    parallel_for(static_cast<std::int64_t>(blocks_.size()) * parts, [&](std::int64_t task) {
+      const std::int64_t part = task % parts;
+      const std::int64_t from = tiles * part / parts * tile_rows,
+                         to = std::min(count, tiles * (part + 1) / parts * tile_rows);
+      const auto& block = blocks_[static_cast<std::size_t>(task / parts)];
+      Scratch<float> products((to - from) * n_ * n_ * block.width);
+      for (std::int64_t p = 0; p < n_ * n_; ++p)
+        multiply_point(p, block, points + from * n_ * n_ * step_, to - from, products.data());
+      for (std::int64_t t = from; t < to; ++t)
+        scatter(first + t, block, products.data() + (t - from) * n_ * n_ * block.width);
+    });
+  }
+
+  void multiply_point(std::int64_t p, const ColumnBlock& block, const float* points, std::int64_t count,
+                      float* products) const {
+    Segment<float> segment{{}, weights_->data() + (block.offset * n_ * n_ + p * block.width) * reduced_, reduced_};
+    TileWork<float> work{&segment, 1, 1, block.width, {}, block.width, false};
+    const auto& tiles = tile_kernels<float>();
+    for (std::int64_t t = 0; t < count; t += tile_rows) {
+      const std::int64_t rows = std::min(tile_rows, count - t);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        segment.a[static_cast<std::size_t>(r)] = points + ((t + r) * n_ * n_ + p) * step_;
+        work.out[static_cast<std::size_t>(r)] = products + ((t + r) * n_ * n_ + p) * block.width;
+      }
+      tiles.run[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+    }
+  }
+
+  void scatter(std::int64_t tile, const ColumnBlock& block, const float* products) const {
+    const Position at = position(tile);
+    std::array<float*, 16> pixels{};
+    for (std::int64_t i = 0; i < conv_.m; ++i)
+      for (std::int64_t j = 0; j < conv_.m; ++j)
+        if (at.y + i < out_shape_[1] && at.x + j < out_shape_[2])
+          pixels[static_cast<std::size_t>(i * conv_.m + j)] =
+              out_ + ((at.image * out_shape_[1] + at.y + i) * out_shape_[2] + at.x + j) * out_shape_[3] + block.first;
+    tiles_.output(products, block.width, block.count, pixels.data());
+  }
+
+  WinogradConv conv_;
+  WinogradTiles tiles_;
+  std::int64_t n_;
+  Shape source_shape_, out_shape_;
+  std::int64_t reduced_, step_, down_, across_;
+  std::vector<ColumnBlock> blocks_;
+  std::shared_ptr<const Scratch<float>> weights_;
+  std::vector<float> zeros_;
+  const float* source_;
+  float* out_;
+};
+
+}  // namespace
+
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, Tensor& out) {
+  if (profiling()) profile_note(fmt::format("F({},3)", conv.m));
+  Winograd(conv, source, w, out).run();
+}
+
+// A tile must save at least 40 % of the products (it does not where most of it hangs over the edge), and 9 of them share
+// the trip that the transformed weights, 4 or 1.8 times as large, take through the caches. Below 16 channels the transforms
+// cost more than the products.
+int winograd_outputs(std::int64_t height, std::int64_t width, std::int64_t in) {
+  if (conv_algorithm() == ConvAlgorithm::direct || in < 16) return 0;
+  for (const int m : {4, 2}) {
+    const std::int64_t tiles = ((height + m - 1) / m) * ((width + m - 1) / m);
+    if (tiles >= 9 && 10 * tiles * (m + 2) * (m + 2) <= 6 * 9 * height * width) return m;
+  }
+  return 0;
+}
+
+}  // namespace costate::cpu

@@ -1,0 +1,23 @@
+// Convolutions of 3x3 taps and stride 1 with fewer multiplications: Winograd's F(2,3) and F(4,3), in f32.
+#pragma once
+
+#include "core/kernels/conv2d.h"
+
+namespace costate::cpu {
+
+/// out[i, j] = sum_{a, b} source[i + a - top, j + b - left] w(a, b), w being the taps as they are, or, for the data
+/// gradient, turned by half a turn and transposed.
+struct WinogradConv {
+  int m;  ///< outputs a tile has along an axis: 2 or 4
+  bool gradient;
+  std::int64_t top, left;
+};
+
+/// f32 NHWC; w (3, 3, in, out). Weights are transformed once and kept with their storage.
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, Tensor& out);
+
+/// 4, 2, or 0 for the direct convolution: what fits outputs of this size, summed over `in` channels. It depends on one
+/// image alone (and on conv_algorithm()), so the bits do not depend on the batch.
+int winograd_outputs(std::int64_t height, std::int64_t width, std::int64_t in);
+
+}  // namespace costate::cpu

@@ -1,0 +1,124 @@
+// Winograd's tile transforms. F(4,3) interpolates at 0, 1, -1, 1/2, -2 and infinity: a third of the worst error of the
+// usual 0, 1, -1, 2, -2. F(2,3) takes 0, 1, -1 and infinity. (Lavin and Gray 2015, arXiv 1509.09308, eq. 8-13; the points
+// are Barabasz et al.'s, arXiv 1803.10986.) The matrices B^T and A^T are written out with their common terms shared.
+#include "core/kernels/winograd_tiles.h"
+
+#include "core/error.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/winograd_tiles.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include "core/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace costate::HWY_NAMESPACE {
+
+using F32 = hn::ScalableTag<float>;
+using V32 = hn::Vec<F32>;
+
+HWY_INLINE V32 times(float factor, V32 v, V32 add) { return hn::MulAdd(hn::Set(F32(), factor), v, add); }
+
+template <int m>
+struct Axis;
+
+template <>
+struct Axis<2> {
+  static HWY_INLINE void input(const V32 (&d)[4], V32 (&v)[4]) {
+    v[0] = hn::Sub(d[2], d[0]);
+    v[1] = hn::Add(d[1], d[2]);
+    v[2] = hn::Sub(d[2], d[1]);
+    v[3] = hn::Sub(d[3], d[1]);
+  }
+  static HWY_INLINE void output(const V32 (&s)[4], V32 (&y)[2]) {
+    y[0] = hn::Add(s[0], hn::Add(s[1], s[2]));
+    y[1] = hn::Add(hn::Sub(s[1], s[2]), s[3]);
+  }
+};
+
+template <>
+struct Axis<4> {
+  static HWY_INLINE void input(const V32 (&d)[6], V32 (&v)[6]) {
+    const V32 even = hn::Sub(d[4], d[2]), odd = hn::Sub(d[3], d[1]);
+    v[0] = times(1.5F, odd, hn::Add(hn::Sub(d[0], d[2]), even));
+    v[1] = times(1.5F, hn::Add(d[2], d[3]), hn::Add(even, odd));
+    v[2] = times(1.5F, hn::Sub(d[3], d[2]), hn::Sub(even, odd));
+    v[3] = times(2, odd, even);
+    v[4] = times(-0.5F, odd, even);
+    v[5] = times(1.5F, even, hn::Sub(hn::Sub(d[5], d[3]), odd));
+  }
+  static HWY_INLINE void output(const V32 (&s)[6], V32 (&y)[4]) {
+    const V32 even = hn::Add(s[1], s[2]), odd = hn::Sub(s[1], s[2]);
+    y[0] = hn::Add(hn::Add(s[0], even), hn::Add(s[3], s[4]));
+    y[1] = times(0.5F, s[3], times(-2, s[4], odd));
+    y[2] = times(0.25F, s[3], times(4, s[4], even));
+    y[3] = times(0.125F, s[3], times(-8, s[4], hn::Add(odd, s[5])));
+  }
+};
+
+template <int m>
+void tile_input(const float* const* pixels, std::int64_t channels, std::int64_t step, float* out) {
+  constexpr int n = m + 2;
+  constexpr std::int64_t lanes = hn::MaxLanes(F32());
+  for (std::int64_t c = 0; c < channels; c += lanes) {
+    V32 half[n][n];  // columns are done
+    for (int j = 0; j < n; ++j) {
+      V32 d[n], v[n];
+      if (c + lanes <= channels)
+        for (int i = 0; i < n; ++i) d[i] = hn::LoadU(F32(), pixels[i * n + j] + c);
+      else
+        for (int i = 0; i < n; ++i)
+          d[i] = load_some(F32(), pixels[i * n + j] + c, static_cast<std::size_t>(channels - c));
+      Axis<m>::input(d, v);
+      for (int i = 0; i < n; ++i) half[i][j] = v[i];
+    }
+    for (int i = 0; i < n; ++i) {
+      V32 v[n];
+      Axis<m>::input(half[i], v);
+      for (int j = 0; j < n; ++j) hn::StoreU(v[j], F32(), out + (i * n + j) * step + c);
+    }
+  }
+}
+
+template <int m>
+void tile_output(const float* in, std::int64_t width, std::int64_t channels, float* const* pixels) {
+  constexpr int n = m + 2;
+  constexpr std::int64_t lanes = hn::MaxLanes(F32());
+  for (std::int64_t c = 0; c < channels; c += lanes) {
+    V32 half[m][n];
+    for (int j = 0; j < n; ++j) {
+      V32 s[n], y[m];
+      for (int i = 0; i < n; ++i) s[i] = hn::LoadU(F32(), in + (i * n + j) * width + c);
+      Axis<m>::output(s, y);
+      for (int i = 0; i < m; ++i) half[i][j] = y[i];
+    }
+    for (int i = 0; i < m; ++i) {
+      V32 y[m];
+      Axis<m>::output(half[i], y);
+      for (int j = 0; j < m; ++j)
+        if (float* to = pixels[i * m + j]; to != nullptr)
+          store_some(y[j], F32(), to + c, static_cast<std::size_t>(channels - c));
+    }
+  }
+}
+
+cpu::WinogradTiles tiles_of_2() { return {tile_input<2>, tile_output<2>}; }
+cpu::WinogradTiles tiles_of_4() { return {tile_input<4>, tile_output<4>}; }
+
+}  // namespace costate::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace costate {
+
+HWY_EXPORT(tiles_of_2);
+HWY_EXPORT(tiles_of_4);
+
+cpu::WinogradTiles cpu::winograd_tiles(int m) {
+  require(m == 2 || m == 4, "winograd: there are F(2,3) and F(4,3), not F({},3)", m);
+  return m == 2 ? HWY_DYNAMIC_DISPATCH(tiles_of_2)() : HWY_DYNAMIC_DISPATCH(tiles_of_4)();
+}
+
+}  // namespace costate
+#endif
