@@ -31,6 +31,10 @@ inline void pause_cpu() {
 #endif
 }
 
+void run_here(std::int64_t count, const std::function<void(std::int64_t)>& task) {
+  for (std::int64_t i = 0; i < count; ++i) task(i);
+}
+
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -51,7 +55,9 @@ class Pool {
   [[nodiscard]] int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(std::int64_t count, const std::function<void(std::int64_t)>& task) {
-    const std::lock_guard one_job(job_mutex_);
+    // A pool that is busy is not waited for: its job may itself wait for what this thread holds (a layout being made).
+    const std::unique_lock one_job(job_mutex_, std::try_to_lock);
+    if (!one_job) return run_here(count, task);
     {
       const std::lock_guard lock(mutex_);
       task_ = &task;
@@ -137,10 +143,7 @@ void set_thread_count(int n) {
 }
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& task) {
-  if (count <= 1 || inside_task || pool()->size() == 1) {
-    for (std::int64_t i = 0; i < count; ++i) task(i);
-    return;
-  }
+  if (count <= 1 || inside_task || pool()->size() == 1) return run_here(count, task);
   pool()->run(count, task);
 }
 

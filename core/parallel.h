@@ -13,7 +13,7 @@ int thread_count();
 void set_thread_count(int n);
 
 /// Runs task(0) ... task(count - 1), each exactly once, and returns when all are done. A task that throws stops the rest and
-/// its exception is rethrown here. Nested calls run in the calling thread.
+/// its exception is rethrown here. Nested calls, and calls while another thread has the pool, run in the calling thread.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& task);
 
 /// Cuts [0, size) into ranges of at least `grain` elements, at most 64 of them, and runs task(first, last) on each.

@@ -1,4 +1,4 @@
-// Reading configurations of research code: sizes are bounded, so that a wrong one is a message and not an endless network;
+// Reading configurations: sizes are bounded, so that a wrong one is a message and not an endless network;
 // options nobody knows are refused.
 #pragma once
 

@@ -4,6 +4,7 @@
 #include "autodiff/ops/exp.h"
 #include "autodiff/ops/relu.h"
 #include "nn/family.h"
+#include "nn/sizes.h"
 #include "nn/unet2d_blocks.h"
 
 namespace costate {
@@ -183,6 +184,11 @@ Family autoencoder_kl_family() {
             return config.text("_class_name", "") == "AutoencoderKL" ? "_class_name = AutoencoderKL" : "";
           },
           [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
+            refuse_unknown(config,
+                           {"in_channels", "out_channels", "down_block_types", "up_block_types", "block_out_channels",
+                            "layers_per_block", "act_fn", "latent_channels", "norm_num_groups", "sample_size",
+                            "scaling_factor", "shift_factor", "latents_mean", "latents_std", "force_upcast",
+                            "use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"});
             return std::make_shared<const NetworkOf<AutoencoderKL>>(make(config));
           }};
 }

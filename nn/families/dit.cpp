@@ -9,6 +9,7 @@
 #include "nn/family.h"
 #include "nn/feed_forward.h"
 #include "nn/layer_norm.h"
+#include "nn/sizes.h"
 #include "nn/time_embedding.h"
 #include "nn/token_attention.h"
 
@@ -161,6 +162,29 @@ Family dit_family() {
             return name == "DiTTransformer2DModel" || old ? "_class_name = " + name : "";
           },
           [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
+            // The last six are of the old class and leave their marks in the keys, where they change anything.
+            refuse_unknown(config, {"num_attention_heads",
+                                    "attention_head_dim",
+                                    "in_channels",
+                                    "out_channels",
+                                    "num_layers",
+                                    "dropout",
+                                    "norm_num_groups",
+                                    "attention_bias",
+                                    "sample_size",
+                                    "patch_size",
+                                    "activation_fn",
+                                    "num_embeds_ada_norm",
+                                    "upcast_attention",
+                                    "norm_type",
+                                    "norm_elementwise_affine",
+                                    "norm_eps",
+                                    "cross_attention_dim",
+                                    "num_vector_embeds",
+                                    "only_cross_attention",
+                                    "double_self_attention",
+                                    "use_linear_projection",
+                                    "attention_type"});
             return std::make_shared<const NetworkOf<DiT>>(make(config));
           }};
 }

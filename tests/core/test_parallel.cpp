@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "core/parallel.h"
+#include "core/storage.h"
 #include "tests/core/throws.h"
 
 namespace costate {
@@ -104,6 +106,28 @@ BOOST_AUTO_TEST_CASE(refuses_counts_that_make_no_sense) {
                {"inside a parallel task"});
   BOOST_TEST(thread_count() == 2);
   set_thread_count(before);
+}
+
+BOOST_AUTO_TEST_CASE(a_layout_is_made_in_parallel_while_tasks_of_another_job_wait_for_it) {
+  set_thread_count(2);
+  const Storage storage(64, Device::cpu);
+  std::atomic<bool> making{false}, waiting{false};
+  std::atomic<int> made{0}, found{0};
+  const auto layout = [&] {
+    making = true;
+    while (!waiting) std::this_thread::yield();
+    parallel_for(8, [&](std::int64_t) { ++made; });  // the pool's job waits for this thread
+    return 1;
+  };
+  std::thread maker([&] { static_cast<void>(storage.derived<int>("layout", layout)); });
+  while (!making) std::this_thread::yield();
+  parallel_for(4, [&](std::int64_t) {
+    waiting = true;
+    found += *storage.derived<int>("layout", layout);
+  });
+  maker.join();
+  BOOST_TEST(made == 8);
+  BOOST_TEST(found == 4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
