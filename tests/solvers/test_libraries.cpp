@@ -6,6 +6,7 @@
 
 #include "autodiff/ops/scale.h"
 #include "tests/solvers/libraries/library.h"
+#include "tests/support/inputs.h"
 #include "tests/support/paths.h"
 
 namespace costate {
@@ -120,18 +121,6 @@ void check_file(const Library& library, const fs::path& path, Tally& tally) {
 }
 
 }  // namespace
-
-double relative_difference(const Tensor& found, const Tensor& expected) {
-  if (found.shape() != expected.shape()) return NAN;
-  double worst = 0, largest = 0;
-  const auto a = found.to_vector(), b = expected.to_vector();
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (std::isnan(a[i])) return NAN;
-    worst = std::max(worst, std::abs(a[i] - b[i]));
-    largest = std::max(largest, std::abs(b[i]));
-  }
-  return worst == 0 ? 0 : worst / largest;
-}
 
 Sampler sampler_of(const FixtureCase& c, const std::string& stepper, const std::string& options) {
   return {.denoiser = c.denoiser, .grid = c.grid, .stepper = stepper_of(stepper, options), .noise = c.noise()};

@@ -58,7 +58,4 @@ Replay states_of(const FixtureCase& c, const Sampler& sampler);
 /// network is shown at the case's levels.
 Replay states_of_adaptive(const FixtureCase& c, Sampler sampler);
 
-/// Both sides, largest difference over the largest expected entry.
-double relative_difference(const Tensor& found, const Tensor& expected);
-
 }  // namespace costate
