@@ -6,18 +6,11 @@
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
-#include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
-#include "autodiff/ops/sum.h"
 #include "nn/linear.h"
+#include "nn/pixel_mean.h"
 
 namespace costate {
-
-/// Means over the pixels of images (n, h, w, c): (n, c).
-[[nodiscard]] inline Tensor pixel_mean(const Tensor& x) {
-  const Tensor total = sum_to(x, {x.dim(0), 1, 1, x.dim(3)});
-  return scale(reshape(total, {x.dim(0), x.dim(3)}), 1 / static_cast<double>(x.dim(1) * x.dim(2)));
-}
 
 /// Tokens are the mean, then the pixels in rows; each has a learned position; only the mean's answer is read.
 struct AttentionPool {

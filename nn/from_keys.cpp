@@ -65,6 +65,10 @@ ImageNorm image_norm_of(const KeyShapes& keys, const std::string& prefix) {
   return {w[1], w[2], w[0]};
 }
 
+BatchNorm batch_norm_of(const KeyShapes& keys, const std::string& prefix) {
+  return BatchNorm(shape_of(keys, prefix + ".weight", 1)[0], keys.count(prefix + ".num_batches_tracked") != 0);
+}
+
 GroupNorm group_norm_of(const KeyShapes& keys, const std::string& prefix, std::int64_t groups, double eps) {
   return {shape_of(keys, prefix + ".weight", 1)[0], groups, eps};
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "nn/batch_norm.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
 #include "nn/group_norm.h"
@@ -25,6 +26,7 @@ Conv2d conv_of(const KeyShapes& keys, const std::string& prefix, const ConvGeome
 TransposedConv2d transposed_conv_of(const KeyShapes& keys, const std::string& prefix, const ConvGeometry& geometry);
 LayerNorm layer_norm_of(const KeyShapes& keys, const std::string& prefix);
 ImageNorm image_norm_of(const KeyShapes& keys, const std::string& prefix);
+BatchNorm batch_norm_of(const KeyShapes& keys, const std::string& prefix);
 GroupNorm group_norm_of(const KeyShapes& keys, const std::string& prefix, std::int64_t groups, double eps);
 
 }  // namespace costate

@@ -9,11 +9,15 @@ namespace costate {
 /// A parameter of this shape without values: a network is built of these, Network::with puts tensors in their place.
 [[nodiscard]] inline Tensor parameter(const Shape& shape) { return Tensor::empty(shape, DType::f32).ghost(); }
 
+/// v (c) as (1, ..., 1, c), to meet a tensor of this rank along its last axis.
+[[nodiscard]] inline Tensor along_last_axis(const Tensor& v, int rank) {
+  const std::vector<std::int64_t> ones(static_cast<std::size_t>(rank), 1);
+  return reshape(v, Shape(ones).with(-1, v.dim(0)));
+}
+
 /// y (..., c) + bias (c); y itself for a layer without a bias.
 [[nodiscard]] inline Tensor add_bias(const Tensor& y, const Tensor& bias) {
-  if (!bias.defined()) return y;
-  const std::vector<std::int64_t> ones(static_cast<std::size_t>(y.rank()), 1);
-  return add(y, reshape(bias, Shape(ones).with(-1, bias.dim(0))));
+  return bias.defined() ? add(y, along_last_axis(bias, y.rank())) : y;
 }
 
 }  // namespace costate

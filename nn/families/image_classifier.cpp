@@ -2,13 +2,11 @@
 //
 // Convolutions 3x3 with SiLU, the first of stride 1 and the others of stride 2; means over the pixels are the features (part
 // `features`), and a linear layer makes the logits of them. Smooth everywhere, so that gradients of its losses are.
-#include "autodiff/ops/reshape.h"
-#include "autodiff/ops/scale.h"
 #include "autodiff/ops/silu.h"
-#include "autodiff/ops/sum.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
 #include "nn/linear.h"
+#include "nn/pixel_mean.h"
 
 namespace costate {
 namespace {
@@ -31,9 +29,7 @@ struct ImageClassifier {
             in.x.shape());
     Tensor h = in.x;
     for (const auto& layer : conv) h = silu(layer(h));
-    const std::int64_t n = h.dim(0), width = h.dim(3);
-    const Tensor features =
-        scale(reshape(sum_to(h, {n, 1, 1, width}), {n, width}), 1 / static_cast<double>(h.dim(1) * h.dim(2)));
+    const Tensor features = pixel_mean(h);
     return part == "features" ? features : out(features);
   }
 

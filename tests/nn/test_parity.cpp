@@ -16,8 +16,6 @@ using parity::Case;
 const std::set<std::string> to_come = {"channel-diffusion",
                                        "cifar10-resnet20",
                                        "csdi-physio",
-                                       "mnist-classifier/pt",
-                                       "mnist-classifier/safetensors",
                                        "mnist-cnn-gelu",
                                        "mnist-cond-vit",
                                        "mnist-dit-adaln",
