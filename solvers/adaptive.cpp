@@ -113,7 +113,7 @@ Control control_from(const Config& options, const Control& otherwise) {
 Stepper adaptive(const Control& control, int order, TrialStep trial) {
   return {.order = order,
           .evaluations = 0,
-          .couples_samples = true,
+          .batching = Batching::one_by_one,
           .advance = [control, order, trial = std::move(trial)](const Step& step, const State& state) {
             return advance(control, order, trial, step, state);
           }};

@@ -11,6 +11,18 @@ namespace costate {
 /// twice. Where sigma = 0 the first step up takes eps at the level it goes to, which every network knows. Throws for
 /// steppers that draw noise: see recover_noise for those.
 State encode(const Sampler& sampler, const Tensor& x_0, const Tensors& p, const Progress& progress = {});
+/// How the states between x_T and x_0 are made that a stochastic sampler is to follow.
+enum class Way {
+  posterior,    ///< the sampler's own steps with x_0 known: x_T from q(x_T | x_0), then q(x' | x, x_0) (CycleDiffusion)
+  independent,  ///< every state from q(x | x_0) by itself (Huberman-Spiegelglas, Kulikov and Michaeli 2024)
+};
+/// The states x of all levels of the grid, the last one x_0 itself. The draw for x_T has the step -1.
+std::vector<Tensor> states_to(const Sampler& sampler, const Tensor& x_0, Way way, const Noise& noise);
+/// The noise (draws, n, ...) with which the sampler goes through these states: as recorded noise it leads from the first
+/// to the last, but for rounding. A step that draws none goes where it goes. Throws where a step draws twice or evaluates the network
+/// after its draw.
+Tensor recover_noise(const Sampler& sampler, const std::vector<Tensor>& states, const Tensors& p,
+                     const Progress& progress = {});
 /// x_0 of an encoded state.
 Tensor decode(const Sampler& sampler, const State& start, const Tensors& p, const Progress& progress = {});
 /// x_T of an encoded state.

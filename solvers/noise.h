@@ -8,9 +8,13 @@
 
 namespace costate {
 
-/// Which draw: the `part`-th of a step, for the interval of the clock s = sigma / alpha that it stands for.
+/// Which draw: the `part`-th of a step. It stands for the increment of a Brownian path W, which runs in lambda, over the
+/// interval from s to s' of the clock s = sigma / alpha: W / sqrt(h) with h = ln(s / s'). Where s = s' it stands for none.
 struct Draw {
   int step = 0, part = 0;
+  /// The path's space-time Levy area in place of its increment: sqrt(12 / h) H, H = (1 / h) int (W_u - u W / h) du over the
+  /// interval. Standard normal too, and independent of the increment.
+  bool area = false;
   double from = 0, to = 0;
 };
 

@@ -1,7 +1,10 @@
 // One step of DPM-Solver-1, -2, -3 and DPM-Solver++(2S), (3S), and how steps of mixed order spend a budget.
 #include "solvers/singlestep.h"
 
+#include <algorithm>
 #include <cmath>
+
+#include "solvers/stochastic.h"
 
 namespace costate {
 namespace {
@@ -12,6 +15,7 @@ struct Choice {
   Singlestep method;
   std::string inner;
   int budget = 0;
+  double eta = 0;
 };
 
 /// Orders of all steps that use `budget` evaluations (Lu et al. 2022, appendix D.4: "DPM-Solver-fast").
@@ -23,8 +27,8 @@ std::vector<int> orders_within(int order, int budget) {
   return orders;
 }
 
-/// The method of this step: its order, and r1 and r2 where equal parts of another clock decide them.
-Singlestep settle(const Choice& choice, const Step& step) {
+/// The method of the step to `to`: its order, and r1 and r2 where equal parts of another clock decide them.
+Singlestep settle(const Choice& choice, const Step& step, const Level& to) {
   Singlestep m = choice.method;
   if (choice.budget > 0) {
     const auto orders = orders_within(m.order, choice.budget);
@@ -35,7 +39,7 @@ Singlestep settle(const Choice& choice, const Step& step) {
     if (order == 2 && m.order == 3) m.r1 = 0.5;
     m.order = order;
   }
-  const Level &from = step.from(), &to = step.to();
+  const Level& from = step.from();
   if (choice.inner == "lambda" || m.order == 1 || to.s() == 0) return m;
   const double h = to.lambda() - from.lambda();
   const auto part = [&](int k) {
@@ -47,6 +51,17 @@ Singlestep settle(const Choice& choice, const Step& step) {
   m.r1 = part(1);
   m.r2 = part(2);
   return m;
+}
+
+/// With eta > 0 the step goes below its level, though never below the grid's last, and noise leads back up.
+State advance(const Choice& choice, const Step& step, const State& state) {
+  const double end = step.to().s();
+  const double down =
+      choice.eta == 0 ? end : std::max(ancestral(step.from().s(), end, choice.eta).down, step.grid.back().s());
+  const Level to = down == end ? step.to() : step.at_lambda(-std::log(down));
+  Tensors values;
+  const Tensor y = singlestep(settle(choice, step, to), step, state.y, step.from(), to, values);
+  return {add_noise(step, y, std::sqrt((end - down) * (end + down))), {}};
 }
 
 }  // namespace
@@ -83,7 +98,7 @@ int singlestep_steps(int order, int budget) {
   return order == 3 ? budget / 3 + 1 : order == 2 ? (budget + 1) / 2 : budget;
 }
 
-std::vector<std::string> singlestep_options() { return {"r1", "r2", "inner", "weights", "budget"}; }
+std::vector<std::string> singlestep_options() { return {"r1", "r2", "inner", "weights", "budget", "eta"}; }
 
 Stepper make_singlestep(Form form, int order, const Config& options) {
   const double r1 = options.number("r1", absent), r2 = options.number("r2", absent);
@@ -93,15 +108,16 @@ Stepper make_singlestep(Form form, int order, const Config& options) {
                            .r2 = r2 == absent ? 2.0 / 3 : r2,
                            .exact = options.choice("weights", "published", {"published", "exact"}) == "exact"},
                 .inner = options.choice("inner", "lambda", {"lambda", "t", "quadratic"}),
-                .budget = static_cast<int>(options.integer("budget", 0))};
+                .budget = static_cast<int>(options.integer("budget", 0)),
+                .eta = eta_from(options, 0)};
   const Singlestep& m = choice.method;
   require(order == 1 || (m.r1 > 0 && m.r1 < 1), "sampler: r1 = {} should be between 0 and 1", m.r1);
   require(order < 3 || (m.r2 > m.r1 && m.r2 <= 1), "sampler: r2 = {} should be between r1 = {} and 1", m.r2, m.r1);
   require(choice.budget >= 0, "sampler: budget = {} evaluations", choice.budget);
-  return {.order = order, .evaluations = order, .advance = [choice](const Step& step, const State& state) -> State {
-            Tensors values;
-            return {singlestep(settle(choice, step), step, state.y, step.from(), step.to(), values), {}};
-          }};
+  return {.order = choice.eta > 0 ? 1 : order,
+          .evaluations = order,
+          .eta = choice.eta,
+          .advance = [choice](const Step& step, const State& state) { return advance(choice, step, state); }};
 }
 
 }  // namespace costate

@@ -62,8 +62,16 @@ const Schedule& Step::scheduled() const {
 
 Level Step::at_lambda(double lambda) const { return at_t(scheduled().t_of_lambda(lambda)); }
 
-Tensor Step::normal(const Tensor& like, int part) const {
-  return noise({.step = index, .part = part, .from = from().s(), .to = to().s()}, like);
+Tensor Step::normal_to(double s, const Tensor& like, int part) const {
+  return noise({.step = index, .part = part, .from = from().s(), .to = s}, like);
+}
+
+Tensor Step::extra_normal(const Tensor& like, int part) const {
+  return noise({.step = index, .part = part, .from = from().s(), .to = from().s()}, like);
+}
+
+Tensor Step::levy_area(const Tensor& like) const {
+  return noise({.step = index, .area = true, .from = from().s(), .to = to().s()}, like);
 }
 
 }  // namespace costate

@@ -37,10 +37,24 @@ struct Step {
   [[nodiscard]] Level at_lambda(double lambda) const;
   [[nodiscard]] Level at_t(double t) const { return scheduled().level(t); }
   [[nodiscard]] const Schedule& scheduled() const;
-  /// The same step with another denoiser, which must outlive it.
+  /// The same step with another denoiser or noise, which must outlive it.
   [[nodiscard]] Step with(const Denoiser& other) const { return {other, p, grid, index, noise, schedule}; }
+  [[nodiscard]] Step with(const Noise& other) const { return {denoiser, p, grid, index, other, schedule}; }
   /// Standard normal noise for the step's interval; a step that draws more than once numbers its parts.
-  [[nodiscard]] Tensor normal(const Tensor& like, int part = 0) const;
+  [[nodiscard]] Tensor normal(const Tensor& like, int part = 0) const { return normal_to(to().s(), like, part); }
+  /// The same for the interval from the step's first level to s.
+  [[nodiscard]] Tensor normal_to(double s, const Tensor& like, int part = 0) const;
+  /// Noise that is no increment of the step's Brownian path: churn, a corrector's.
+  [[nodiscard]] Tensor extra_normal(const Tensor& like, int part = 0) const;
+  /// The space-time Levy area of the path over the step, see Draw, as standard normals.
+  [[nodiscard]] Tensor levy_area(const Tensor& like) const;
+};
+
+/// How samples should be put into batches where results must not depend on the batch.
+enum class Batching {
+  any,
+  one_by_one,   ///< decides by the whole batch, its step size say
+  all_at_once,  ///< couples all samples of a run on purpose
 };
 
 /// A method with its options settled.
@@ -49,9 +63,8 @@ struct Stepper {
   int order = 1;
   int evaluations = 1;  ///< of the network, per step; 0: as many as a tolerance asks for
   double eta = 0;       ///< share of fresh noise: 0 solves the probability-flow ODE, 1 the reverse SDE
-  /// Decides by the whole batch, its step size say: where results must not depend on the batch, give it one sample.
-  bool couples_samples = false;
-  std::function<State(const Step& step, const State& state)> advance;
+  Batching batching = Batching::any;
+  std::function<State(const Step& step, const State& state)> advance = {};
   /// Where the method has an algebraic inverse: the state before a step from the one after it, memory included. Advancing
   /// what comes out gives back what went in, at every index.
   std::function<State(const Step& step, const State& next)> invert = {};

@@ -24,10 +24,21 @@ DataStep data_step(const Level& from, const Level& to, double eta) {
   return {std::pow(q, 1 + eta), up, -(1 + eta) * std::log(q)};
 }
 
-double eta_from(const Config& options) {
-  const double eta = options.number("eta", 1);
+double eta_from(const Config& options, double if_absent) {
+  const double eta = options.number("eta", if_absent);
   require(eta >= 0 && eta <= 1, "{}: eta = {} should be between 0 and 1", options.where(), eta);
   return eta;
+}
+
+Stepper with_eta(const Config& options, Stepper like,
+                 std::function<State(double eta, const Step& step, const State& state)> advance) {
+  const double eta = eta_from(options);
+  if (eta > 0) like.order = 1;
+  like.eta = eta;
+  like.advance = [eta, advance = std::move(advance)](const Step& step, const State& state) {
+    return advance(eta, step, state);
+  };
+  return like;
 }
 
 }  // namespace costate

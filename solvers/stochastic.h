@@ -22,7 +22,10 @@ struct DataStep {
 };
 DataStep data_step(const Level& from, const Level& to, double eta);
 
-/// Option `eta`: 1 if absent, between 0 and 1.
-double eta_from(const Config& options);
+/// Option `eta`: between 0 and 1.
+double eta_from(const Config& options, double if_absent = 1);
+/// `like` with a step that reads option `eta`, 1 if absent. Its order is for eta = 0; with noise it is 1.
+Stepper with_eta(const Config& options, Stepper like,
+                 std::function<State(double eta, const Step& step, const State& state)> advance);
 
 }  // namespace costate

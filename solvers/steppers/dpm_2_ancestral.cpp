@@ -25,14 +25,7 @@ StepperType dpm_2_ancestral_stepper() {
           .summary = "midpoint in ln(sigma / alpha) with ancestral noise",
           .reference = "k-diffusion, sample_dpm_2_ancestral; Karras et al. 2022, algorithm 2",
           .options = {"eta"},
-          .make = [](const Config& options) {
-            const double eta = eta_from(options);
-            return Stepper{
-                .order = eta == 0 ? 2 : 1,
-                .evaluations = 2,
-                .eta = eta,
-                .advance = [eta](const Step& step, const State& state) { return advance(eta, step, state); }};
-          }};
+          .make = [](const Config& options) { return with_eta(options, {.order = 2, .evaluations = 2}, advance); }};
 }
 
 }  // namespace costate

@@ -26,14 +26,7 @@ StepperType dpmpp_2s_ancestral_stepper() {
           .summary = "DPM-Solver++(2S) with ancestral noise",
           .reference = "k-diffusion, sample_dpmpp_2s_ancestral",
           .options = {"eta"},
-          .make = [](const Config& options) {
-            const double eta = eta_from(options);
-            return Stepper{
-                .order = eta == 0 ? 2 : 1,
-                .evaluations = 2,
-                .eta = eta,
-                .advance = [eta](const Step& step, const State& state) { return advance(eta, step, state); }};
-          }};
+          .make = [](const Config& options) { return with_eta(options, {.order = 2, .evaluations = 2}, advance); }};
 }
 
 }  // namespace costate

@@ -3,29 +3,22 @@
 #include <cmath>
 
 #include "autodiff/ops/add.h"
-#include "solvers/stochastic.h"
+#include "solvers/heun.h"
 
 namespace costate {
 namespace {
 
-enum class Kind { heun, euler, midpoint };
-
 struct Churn {
   double churn, low, high, noise;
-  Kind kind;
+  bool midpoint;  // in ln s, with Euler's weights
+  Heun heun;
 };
 
-/// One deterministic step from y at `at` to s', with Heun, Euler, or the midpoint in ln s; to s = 0 it is Euler's.
-Tensor solve(Kind kind, const Step& step, const Tensor& y, const Level& at) {
+Tensor solve(const Churn& c, const Step& step, const Tensor& y, const Level& at) {
   const double from = at.s(), to = step.to().s();
-  const Tensor eps = step.denoiser.eps(y, at, step.p);
-  const Tensor euler = lincomb(1, y, to - from, eps);
-  if (to == 0 || kind == Kind::euler) return euler;
-  if (kind == Kind::heun) {
-    const Tensor end = step.denoiser.eps(euler, step.to(), step.p);
-    return lincomb(1, y, (to - from) / 2, add(eps, end));
-  }
+  if (!c.midpoint || to == 0) return heun_step(c.heun, step, y, at, step.to());
   const double middle = std::sqrt(from * to);
+  const Tensor eps = step.denoiser.eps(y, at, step.p);
   const Level between = step.at_lambda(-std::log(middle));
   return lincomb(1, y, to - from, step.denoiser.eps(lincomb(1, y, middle - from, eps), between, step.p));
 }
@@ -34,9 +27,9 @@ Tensor solve(Kind kind, const Step& step, const Tensor& y, const Level& at) {
 State advance(const Churn& c, const Step& step, const State& state) {
   const double s = step.from().s(), n = static_cast<double>(step.grid.size() - 1);
   const double gamma = s >= c.low && s <= c.high ? std::min(c.churn / n, std::sqrt(2) - 1) : 0;
-  if (gamma == 0) return {solve(c.kind, step, state.y, step.from()), {}};
-  const Tensor y = add_noise(step, state.y, c.noise * s * std::sqrt(gamma * (2 + gamma)));
-  return {solve(c.kind, step, y, step.at_lambda(-std::log(s * (1 + gamma)))), {}};
+  if (gamma == 0) return {solve(c, step, state.y, step.from()), {}};
+  const Tensor y = lincomb(1, state.y, c.noise * s * std::sqrt(gamma * (2 + gamma)), step.extra_normal(state.y));
+  return {solve(c, step, y, step.at_lambda(-std::log(s * (1 + gamma)))), {}};
 }
 
 }  // namespace
@@ -45,15 +38,17 @@ StepperType edm_stepper() {
   return {.name = "edm",
           .summary = "EDM: Heun (or kind euler, midpoint) after added noise; S_churn 0 is deterministic",
           .reference = "Karras et al. 2022, algorithm 2",
-          .options = {"S_churn", "S_min", "S_max", "S_noise", "kind"},
+          .options = {"S_churn", "S_min", "S_max", "S_noise", "kind", "clock"},
           .make = [](const Config& options) {
             const std::string kind = options.choice("kind", "heun", {"heun", "euler", "midpoint"});
-            const Churn c{options.number("S_churn", 0), options.number("S_min", 0), options.number("S_max", INFINITY),
-                          options.number("S_noise", 1),
-                          kind == "heun"    ? Kind::heun
-                          : kind == "euler" ? Kind::euler
-                                            : Kind::midpoint};
+            const Churn c{.churn = options.number("S_churn", 0),
+                          .low = options.number("S_min", 0),
+                          .high = options.number("S_max", INFINITY),
+                          .noise = options.number("S_noise", 1),
+                          .midpoint = kind == "midpoint",
+                          .heun = {.in_t = clock_is_t(options), .correct = kind == "heun"}};
             require(c.churn >= 0, "edm: S_churn = {} should not be negative", c.churn);
+            require(!c.midpoint || !c.heun.in_t, "edm: kind midpoint is in ln(sigma / alpha), not in clock = t");
             return Stepper{.order = c.churn > 0 || kind == "euler" ? 1 : 2,
                            .evaluations = kind == "euler" ? 1 : 2,
                            .eta = c.churn > 0 ? 1.0 : 0.0,

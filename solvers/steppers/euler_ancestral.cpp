@@ -19,12 +19,7 @@ StepperType euler_ancestral_stepper() {
           .summary = "Euler with ancestral noise; the map of DDIM with the same eta",
           .reference = "k-diffusion, sample_euler_ancestral",
           .options = {"eta"},
-          .make = [](const Config& options) {
-            const double eta = eta_from(options);
-            return Stepper{.eta = eta, .advance = [eta](const Step& step, const State& state) {
-                             return advance(eta, step, state);
-                           }};
-          }};
+          .make = [](const Config& options) { return with_eta(options, {.order = 1, .evaluations = 1}, advance); }};
 }
 
 }  // namespace costate

@@ -18,12 +18,7 @@ StepperType sde_dpmpp_1_stepper() {
           .summary = "SDE-DPM-Solver++(1): data form, first order",
           .reference = "Lu et al. 2022, \"DPM-Solver++\", (18)",
           .options = {"eta"},
-          .make = [](const Config& options) {
-            const double eta = eta_from(options);
-            return Stepper{.eta = eta, .advance = [eta](const Step& step, const State& state) {
-                             return advance(eta, step, state);
-                           }};
-          }};
+          .make = [](const Config& options) { return with_eta(options, {.order = 1, .evaluations = 1}, advance); }};
 }
 
 }  // namespace costate

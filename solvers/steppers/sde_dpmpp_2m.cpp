@@ -29,11 +29,10 @@ StepperType sde_dpmpp_2m_stepper() {
           .reference = "Lu et al. 2022, \"DPM-Solver++\", (19); k-diffusion, sample_dpmpp_2m_sde",
           .options = {"eta", "kind"},
           .make = [](const Config& options) {
-            const double eta = eta_from(options);
             const bool heun = options.choice("kind", "midpoint", {"midpoint", "heun"}) == "heun";
-            return Stepper{.order = eta == 0 ? 2 : 1, .eta = eta, .advance = [=](const Step& step, const State& state) {
-                             return advance(eta, heun, step, state);
-                           }};
+            return with_eta(options, {.order = 2}, [heun](double eta, const Step& step, const State& state) {
+              return advance(eta, heun, step, state);
+            });
           }};
 }
 

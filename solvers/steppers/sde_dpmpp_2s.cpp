@@ -11,14 +11,15 @@ namespace {
 Tensor towards(double q, const Tensor& y, const Tensor& x_0) { return lincomb(q, y, 1 - q, x_0); }
 
 /// Stage at lambda + r h: its own ancestral split, noise of part 0; then x_0 = (1 - 1/(2r)) m + 1/(2r) m_stage, noise of
-/// part 1. The two draws are independent here, as on fresh noise; k-diffusion's tree makes them overlap.
+/// part 1. The two are independent as fresh noise; on a Brownian path the second interval holds the first.
 State advance(double eta, double r, const Step& step, const State& state) {
   const double from = step.from().s(), to = step.to().s();
   const Tensor m = step.denoiser.x0(state.y, step.from(), step.p);
   if (to == 0) return {m, {}};
   const double stage = from * std::pow(to / from, r);
   const auto [stage_down, stage_up] = ancestral(from, stage, eta);
-  const Tensor y_stage = add_noise(step, towards(stage_down / from, state.y, m), stage_up, 0);
+  Tensor y_stage = towards(stage_down / from, state.y, m);
+  if (stage_up > 0) y_stage = lincomb(1, y_stage, stage_up, step.normal_to(stage, state.y));
   const Tensor m_stage = step.denoiser.x0(y_stage, step.at_lambda(-std::log(stage)), step.p);
   const auto [down, up] = ancestral(from, to, eta);
   const double f = 1 / (2 * r);
@@ -33,13 +34,11 @@ StepperType sde_dpmpp_2s_stepper() {
           .reference = "k-diffusion, sample_dpmpp_sde",
           .options = {"eta", "r"},
           .make = [](const Config& options) {
-            const double eta = eta_from(options), r = options.number("r", 0.5);
+            const double r = options.number("r", 0.5);
             require(r > 0 && r < 1, "sde-dpmpp-2s: r = {} should be in (0, 1)", r);
-            return Stepper{
-                .order = eta == 0 ? 2 : 1,
-                .evaluations = 2,
-                .eta = eta,
-                .advance = [=](const Step& step, const State& state) { return advance(eta, r, step, state); }};
+            return with_eta(
+                options, {.order = 2, .evaluations = 2},
+                [r](double eta, const Step& step, const State& state) { return advance(eta, r, step, state); });
           }};
 }
 

@@ -42,13 +42,7 @@ StepperType sde_dpmpp_3m_stepper() {
           .summary = "SDE-DPM-Solver++(3M): three-step, data form",
           .reference = "k-diffusion, sample_dpmpp_3m_sde",
           .options = {"eta"},
-          .make = [](const Config& options) {
-            const double eta = eta_from(options);
-            return Stepper{
-                .order = eta == 0 ? 2 : 1, .eta = eta, .advance = [eta](const Step& step, const State& state) {
-                  return advance(eta, step, state);
-                }};
-          }};
+          .make = [](const Config& options) { return with_eta(options, {.order = 2, .evaluations = 1}, advance); }};
 }
 
 }  // namespace costate

@@ -69,6 +69,12 @@ double sampled_variance(const std::string& stepper, int steps, const std::string
   return std::pow(sampler.grid.back().alpha, 2) * covariance[0][0];
 }
 
+/// Steps that are not those of an equation whose order shows: Langevin dynamics at a level.
+bool takes_langevin_steps(const std::string& name) {
+  const std::string type = stepper_type(name).name;
+  return type == "langevin" || type == "pc";
+}
+
 BOOST_AUTO_TEST_SUITE(steppers_and_sampler)
 
 BOOST_AUTO_TEST_CASE(regression_values) {
@@ -166,11 +172,57 @@ BOOST_AUTO_TEST_CASE(variances_on_gaussian_data) {
 BOOST_AUTO_TEST_CASE(variances_tend_to_the_truth) {
   const double truth = 0.2500824579668;
   for (const auto& name : sampler_names()) {
-    if (make_stepper(name).eta == 0) continue;
+    if (make_stepper(name).eta == 0 || takes_langevin_steps(name)) continue;
     const double coarse = sampled_variance(name, 100) - truth, fine = sampled_variance(name, 200) - truth;
     BOOST_TEST_MESSAGE(name << ": variance off by " << coarse << " and " << fine);
     BOOST_TEST(std::abs(fine) <= 0.56 * std::abs(coarse) + 1e-9, name << ": " << coarse << " then " << fine);
   }
+}
+
+BOOST_AUTO_TEST_CASE(langevin_steps_at_one_level) {
+  // Unadjusted Langevin dynamics of N(0, 1): x' = (1 - h) x + sqrt(2 h) z, whose variance settles at 1 / (1 - h / 2).
+  const auto problem = normal(0.75);
+  const Level at{0.5, 1, 0.5};  // q_t = N(0, 1)
+  for (const double h : {0.1, 0.5, 1.5}) {
+    Sampler sampler = sampler_of(problem, "langevin", {at, {0.4, 1, 0.4}},
+                                 fmt::format(R"({{"size": "fixed", "step": {}}})", h / 0.25));
+    const auto step = [&](double x, double z) {
+      sampler.noise = [z](const Draw&, const Tensor& like) { return Tensor::full(like.shape(), z, like.dtype()); };
+      return sampler.step(0, {row_of({x}), {}}, problem.p).y.item();
+    };
+    const double keep = step(1, 0), up = step(0, 1);
+    BOOST_TEST(std::abs(up * up / (1 - keep * keep) - 1 / (1 - h / 2)) < 1e-12, "h = " << h);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(correctors_keep_the_marginals) {
+  const double truth = 0.2500824579668;
+  for (const char* predictor : {"reverse-diffusion", "ddpm", "ddim", "heun"}) {
+    double before = INFINITY;
+    for (const double snr : {0.16, 0.04, 0.01}) {  // the bias of a Langevin step is of the order of snr^2
+      const std::string options =
+          fmt::format(R"({{"predictor": "{}", "corrector": "ald", "snr": {}}})", predictor, snr);
+      const double off = std::abs(sampled_variance("pc", 1000, options) - truth) / truth;
+      BOOST_TEST(off < 0.05, predictor << ", snr " << snr << ": variance off by " << off);
+      before = off;
+    }
+    BOOST_TEST(before < 0.01, predictor << ": variance off by " << before);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(norms_of_each_sample_or_of_the_batch) {
+  const auto problem = mixture();
+  const auto sampled = [&](const char* norms, const Tensor& x_T, std::uint64_t first) {
+    Sampler sampler =
+        sampler_of(problem, "pc", make_grid("t", *vp_linear(), 12), fmt::format(R"({{"norms": "{}"}})", norms));
+    sampler.noise = fresh_noise(2, first);
+    return sample(sampler, x_T, problem.p);
+  };
+  const Tensor both = Tensor::from({0.6, -0.9, 1.3, 0.2}, {2, 2}), second = row_of({1.3, 0.2});
+  BOOST_TEST(sampled("sample", both, 0).rows(1, 1).to_vector() == sampled("sample", second, 1).to_vector());
+  BOOST_TEST(sampled("batch", both, 0).rows(1, 1).to_vector() != sampled("batch", second, 1).to_vector());
+  BOOST_TEST((stepper_of("pc").batching == Batching::any));
+  BOOST_TEST((stepper_of("pc", R"({"norms": "batch"})").batching == Batching::all_at_once));
 }
 
 BOOST_AUTO_TEST_CASE(ddim_as_published) {
@@ -196,6 +248,7 @@ BOOST_AUTO_TEST_CASE(last_step_to_the_clean_end) {
   const auto edm = schedule_of(R"({"type": "edm"})");
   const Grid grid = make_grid("karras", *edm, 18);
   for (const auto& name : sampler_names()) {
+    if (takes_langevin_steps(name)) continue;
     const Stepper stepper = make_stepper(name);
     std::int64_t calls = 0;
     Sampler sampler = sampler_of(problem, name, grid, "{}", edm);

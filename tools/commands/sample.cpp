@@ -38,9 +38,14 @@ struct Samples {
   std::int64_t nfe = 0;
 };
 
+/// The size of batches that changes no bit.
+std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked) {
+  if (batching == Batching::one_by_one) return 1;
+  return batching == Batching::all_at_once ? samples : std::min(asked, samples);
+}
+
 Samples draw(const Options& o, const Model& model, const Run& run, const std::optional<LatentSpace>& space) {
-  // Where samples of a batch would decide each other's steps, each is a batch of its own.
-  const std::int64_t n = run.count(), batch = run.stepper().couples_samples ? 1 : std::min(o.batch, n),
+  const std::int64_t n = run.count(), batch = batch_of(run.stepper().batching, n, o.batch),
                      levels = static_cast<std::int64_t>(run.grid().size());
   const Progress progress = o.common.progress("sampling");
   const std::int64_t steps_in_all = (n + batch - 1) / batch * (levels - 1);

@@ -30,21 +30,20 @@ SchedulePtr schedule_of(const Config& settings) {
   return std::make_shared<const VpThroughEnds>();
 }
 
-/// EDM's sampler draws in every step, also where it adds nothing.
+/// EDM's samplers draw in every step, also where they add nothing.
 Sampler churned(const FixtureCase& c) {
   Sampler sampler = sampler_of(
       c, "edm",
-      fmt::format(R"({{"S_churn": {}, "S_min": {}, "S_max": {}, "S_noise": {}}})", c.settings.number("S_churn", 0),
-                  c.settings.number("S_min", 0), c.settings.number("S_max", 1e9), c.settings.number("S_noise", 1)));
+      fmt::format(R"({{"S_churn": {}, "S_min": {}, "S_max": {}, "S_noise": {}, "clock": "{}"}})",
+                  c.settings.number("S_churn", 0), c.settings.number("S_min", 0), c.settings.number("S_max", 1e9),
+                  c.settings.number("S_noise", 1), c.stem == "edm-ablation" ? "t" : "s"));
   sampler.schedule = schedule_of(c.settings);
   sampler.noise = noise_by_step(c);
   return sampler;
 }
 
 Replay replay(const FixtureCase& c) {
-  const bool churn = c.settings.number("S_churn", 0) > 0;
-  if (churn && c.stem == "edm-ablation") return {.not_run = "churn in the ablation sampler's clocks"};
-  if (churn) return states_of(c, churned(c));
+  if (c.settings.number("S_churn", 0) > 0) return states_of(c, churned(c));
   Sampler sampler = sampler_of(c, c.settings.text("solver", "heun"));
   if (c.stem == "edm-ablation") {
     const std::string alpha =
