@@ -9,6 +9,7 @@
 #include "autodiff/ops/relu.h"
 #include "autodiff/ops/slice.h"
 #include "nn/from_keys.h"
+#include "nn/sizes.h"
 #include "nn/time_embedding.h"
 
 namespace costate {
@@ -148,7 +149,8 @@ Family layer_norm_unet_family() {
             const bool found = keys.count("pe.embedding.weight") != 0 && keys.count("encoders.0.0.ln.weight") != 0;
             return found ? "keys pe.embedding.weight and encoders.0.0.ln.weight" : "";
           },
-          [](const Config&, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+            refuse_unknown(config, {});
             return std::make_shared<const NetworkOf<LayerNormUNet>>(make(keys));
           }};
 }

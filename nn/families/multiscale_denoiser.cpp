@@ -9,6 +9,7 @@
 #include "autodiff/ops/relu.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
+#include "nn/sizes.h"
 
 namespace costate {
 namespace {
@@ -62,6 +63,7 @@ struct MultiscaleDenoiser {
 };
 
 MultiscaleDenoiser make(const Config& config, const KeyShapes& keys) {
+  refuse_unknown(config, {"sample_size"});
   MultiscaleDenoiser m;
   for (auto at = keys.find("conv_layers.0.weight"); at != keys.end();
        at = keys.find(fmt::format("conv_layers.{}.weight", m.conv_layers.size()))) {

@@ -3,7 +3,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "core/kernels/conv2d.h"
 #include "parity.h"
 #include "parity_cases.h"
 
@@ -13,19 +15,21 @@ using namespace costate;
 using parity::Case;
 
 /// Folders whose family is still to come: a test fails as soon as one of them loads, so that none stays here.
-const std::set<std::string> to_come = {"channel-diffusion",
-                                       "cifar10-resnet20",
-                                       "csdi-physio",
-                                       "mnist-cnn-gelu",
-                                       "mnist-cond-vit",
-                                       "mnist-dit-adaln",
-                                       "mnist-time-classifier/ve",
-                                       "mnist-time-classifier/vp",
-                                       "natural-unet-denoiser/bias",
-                                       "natural-unet-denoiser/bias_free",
-                                       "taef2-autoencoder/decoder",
-                                       "taef2-autoencoder/encoder",
-                                       "toy-2d"};
+const std::set<std::string> to_come = {"channel-diffusion", "csdi-physio",     "mnist-cnn-gelu",
+                                       "mnist-cond-vit",    "mnist-dit-adaln", "toy-2d"};
+
+/// Networks of ReLU whose reference passes so near a kink that Winograd's rounding falls on its other side: y is right, the gradient
+/// is another piece's. They are compared with direct convolutions, whose rounding is PyTorch's.
+const std::set<std::string> at_a_kink = {"taef2-autoencoder/decoder"};
+
+/// Convolutions computed directly as long as it lives.
+struct DirectConvolutions {
+  DirectConvolutions() { set_conv_algorithm(ConvAlgorithm::direct); }
+  DirectConvolutions(const DirectConvolutions&) = delete;
+  DirectConvolutions& operator=(const DirectConvolutions&) = delete;
+  ~DirectConvolutions() { set_conv_algorithm(before); }
+  ConvAlgorithm before = conv_algorithm();
+};
 
 Model load(const Case& c, DType dtype) {
   Model model = load_model(c.model.string(), {.dtype = dtype, .config = c.config});
@@ -47,6 +51,11 @@ void check(const Case& c, DType dtype) {
   if (to_come.count(c.name) != 0) {
     std::cerr << "SKIPPED: " << c.name << ": its family is to come\n";
     return;
+  }
+  std::optional<DirectConvolutions> direct;
+  if (dtype == DType::f32 && at_a_kink.count(c.name) != 0) {
+    BOOST_TEST(parity::compare(load(c, dtype), c.in, c.ref).y <= f32_bound(c, "y"));
+    direct.emplace();
   }
   const auto e = parity::compare(load(c, dtype), c.in, c.ref);
   BOOST_TEST_MESSAGE(fmt::format("{} {}: y {:.1e} g_inputs {:.1e} g_theta {:.1e} check {:.1e}", c.name, name_of(dtype),
