@@ -12,6 +12,7 @@
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
 #include "core/random.h"
+#include "solvers/brownian_tree.h"
 
 namespace costate {
 namespace {
@@ -53,6 +54,9 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
   a.option("--grid", grid, "see `costate list grids`, or an .h5 file with the levels [the model's own]", "NAME|FILE");
   a.option("--eta", eta, "share of stochasticity, for samplers that have one [0]", "E");
+  a.option("--noise", noise,
+           "of samplers that draw some: fresh, or tree, one Brownian path a sample, the same for any --steps [fresh]",
+           "NAME");
   a.option("--order", order, "order, for samplers that come in several", "K");
   a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
@@ -95,6 +99,8 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
   if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
   if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
   stepper_ = as_usage([&] { return make_stepper(options.sampler, stepper_options(options)); });
+  if (options.noise != "fresh" && options.noise != "tree")
+    throw UsageError("--noise " + options.noise + ": there are fresh and tree");
   count_ = options.count;
   const bool grid_file = std::filesystem::path(options.grid).extension() == ".h5";
   grid_ = grid_file ? read_grid(options.grid) : as_usage([&] {
@@ -111,6 +117,8 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
           "{}: x_T has shape {}; the model wants (n, ...) of {}", options.start, start_x_T_.shape(), want);
   count_ = start_x_T_.dim(0);
   start_noise_ = optional_dataset(start, "noise");
+  if (start_noise_.defined() && options.noise == "tree")
+    throw UsageError("--noise tree: " + options.start + " brings recorded noise, which is taken in its place");
   start_class_ = optional_dataset(start, "class");
   start_z_ = optional_dataset(start, "z");
   start_z_null_ = optional_dataset(start, "z_null");
@@ -186,7 +194,8 @@ Tensor Run::labels(std::int64_t classes, std::int64_t first, std::int64_t rows) 
 }
 
 Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const {
-  Noise noise = fresh_noise(seed_, static_cast<std::uint64_t>(first));
+  const auto sample = static_cast<std::uint64_t>(first);
+  Noise noise = options_.noise == "tree" ? tree_noise(seed_, sample) : fresh_noise(seed_, sample);
   if (start_noise_.defined()) {
     require(start_noise_.rank() >= 2 && start_noise_.dim(1) == count_, "{}: noise has shape {}, not (steps, {}, ...)",
             options_.start, start_noise_.shape(), count_);

@@ -15,7 +15,7 @@
 namespace costate {
 
 struct SamplingOptions {
-  std::string sampler = "ddim", grid, classes, start;
+  std::string sampler = "ddim", noise = "fresh", grid, classes, start;
   std::int64_t steps = 0, count = 0;
   double eta = std::numeric_limits<double>::quiet_NaN();       ///< NaN: not given
   std::int64_t order = 0;                                      ///< 0: not given

@@ -1,4 +1,5 @@
 // Encoding: exact inverses in ulp and how their rounding grows, ODE solvers upwards, both ends of the grid.
+#include "solvers/brownian_tree.h"
 #include "solvers/encode.h"
 #include "tests/solvers/problems.h"
 
@@ -16,10 +17,15 @@ const Reversible reversible[] = {{"o-belm", "{}", 200},
                                  {"rex", R"({"tableau": "euler"})", 2000},
                                  {"rex", R"({"tableau": "midpoint"})", 2000},
                                  {"rex", R"({"tableau": "rk4"})", 2000},
-                                 {"rex", R"({"tableau": "midpoint", "form": "noise"})", 1e5}};
+                                 {"rex", R"({"tableau": "midpoint", "form": "noise"})", 1e5},
+                                 {"rex", R"({"sde": "euler"})", 2000},
+                                 {"rex", R"({"sde": "shark"})", 2000}};
 
 Sampler on_mixture(const ExactProblem& problem, const Reversible& method, int steps) {
-  return sampler_of(problem, method.stepper, make_grid("lambda", *vp_linear(1e-2), steps), method.options, vp_linear());
+  Sampler sampler =
+      sampler_of(problem, method.stepper, make_grid("lambda", *vp_linear(1e-2), steps), method.options, vp_linear());
+  sampler.noise = tree_noise(4, 0);
+  return sampler;
 }
 
 Tensor x_0_of_mixture() { return row_of({0.97, 0.12}); }
@@ -85,6 +91,32 @@ BOOST_AUTO_TEST_CASE(ode_solvers_upwards) {
     BOOST_TEST_MESSAGE(c.stepper << ", 320 steps: round trip off by " << fine << ", order " << order);
     BOOST_TEST(order >= c.order - 0.15, c.stepper << ": order " << order);
   }
+}
+
+BOOST_AUTO_TEST_CASE(noise_recovered_from_states) {
+  const auto problem = mixture();
+  for (const char* name : {"ddim", "ddpm", "sde-dpm-1", "sde-dpmpp-1", "sde-dpmpp-2m", "sde-dpmpp-3m",
+                           "euler-ancestral", "euler-maruyama", "reverse-diffusion"}) {
+    for (const Way way : {Way::posterior, Way::independent}) {
+      for (const int steps : {1, 20, 100}) {
+        Sampler sampler = sampler_of(problem, name, make_grid("lambda", *vp_linear(1e-2), steps),
+                                     std::string(name) == "ddim" ? R"({"eta": 0.3})" : "{}");
+        const auto states = states_to(sampler, x_0_of_mixture(), way, fresh_noise(6, 0));
+        const Tensor noise = recover_noise(sampler, states, problem.p);
+        BOOST_TEST(noise.dim(0) == steps);
+        sampler.noise = recorded_noise(noise);
+        const double lost = ulps(sample(sampler, states[0], problem.p), x_0_of_mixture());
+        BOOST_TEST_MESSAGE(name << ", " << steps << " steps: " << lost << " ulp");
+        BOOST_TEST(lost < 50, name << ", " << steps << " steps: " << lost << " ulp");
+      }
+    }
+  }
+  const Grid grid = make_grid("lambda", *vp_linear(1e-2), 5);
+  const auto states = states_to(sampler_of(problem, "ddpm", grid), x_0_of_mixture(), Way::posterior, fresh_noise(6, 0));
+  check_throws([&] { return recover_noise(sampler_of(problem, "ddim", grid), states, problem.p); }, {"draws none"});
+  check_throws([&] { return recover_noise(sampler_of(problem, "shark", grid), states, problem.p); }, {"2 times"});
+  check_throws([&] { return recover_noise(sampler_of(problem, "edm", grid, R"({"S_churn": 2})"), states, problem.p); },
+               {"after its draw"});
 }
 
 BOOST_AUTO_TEST_CASE(both_ends) {

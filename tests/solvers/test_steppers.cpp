@@ -34,10 +34,10 @@ double observed_order(const std::string& stepper, const std::string& options = "
 double sampled_variance(const std::string& stepper, int steps, const std::string& options = "{}") {
   const auto problem = normal(0.25);
   Sampler sampler = sampler_of(problem, stepper, make_grid("lambda", *vp_linear(), steps), options, vp_linear());
-  // `part` is the draw of the step that gives 1; all others give 0.
-  const auto step_of = [&](int i, const std::vector<double>& in, int part) {
-    sampler.noise = [part](const Draw& draw, const Tensor& like) {
-      return Tensor::full(like.shape(), draw.part == part ? 1 : 0, like.dtype());
+  // `which` draw of the step gives 1: part 0 or 1, or its area; all others give 0.
+  const auto step_of = [&](int i, const std::vector<double>& in, int which) {
+    sampler.noise = [which](const Draw& draw, const Tensor& like) {
+      return Tensor::full(like.shape(), (draw.area ? 2 : draw.part) == which ? 1 : 0, like.dtype());
     };
     State state{row_of({in[0]}), {}};
     for (std::size_t k = 1; k < in.size(); ++k) state.memory.push_back(row_of({in[k]}));
@@ -51,7 +51,7 @@ double sampled_variance(const std::string& stepper, int steps, const std::string
   for (int i = 0; i < steps; ++i) {
     const std::size_t n = covariance.size();
     const std::vector<double> zero(n, 0);
-    const std::vector<std::vector<double>> noise{step_of(i, zero, 0), step_of(i, zero, 1)};
+    const std::vector<std::vector<double>> noise{step_of(i, zero, 0), step_of(i, zero, 1), step_of(i, zero, 2)};
     std::vector<std::vector<double>> columns, next(noise[0].size(), std::vector<double>(noise[0].size()));
     for (std::size_t k = 0; k < n; ++k) {
       std::vector<double> unit(n, 0);
@@ -60,7 +60,7 @@ double sampled_variance(const std::string& stepper, int steps, const std::string
     }
     for (std::size_t a = 0; a < next.size(); ++a)
       for (std::size_t b = 0; b < next.size(); ++b) {
-        next[a][b] = noise[0][a] * noise[0][b] + noise[1][a] * noise[1][b];
+        for (const auto& n : noise) next[a][b] += n[a] * n[b];
         for (std::size_t k = 0; k < n; ++k)
           for (std::size_t l = 0; l < n; ++l) next[a][b] += columns[k][a] * covariance[k][l] * columns[l][b];
       }
