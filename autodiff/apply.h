@@ -90,8 +90,11 @@ class OpRule final : public Rule {
       return {wanted[1], wanted[0], false};
     else if constexpr (Pointwise<Op>)
       return {!Op::slope_reads_output, Op::slope_reads_output};
-    else
-      return Wanted(wanted.size() + 1, Composite<Op>);
+    else {
+      Wanted inputs(wanted.size() + 1, Composite<Op>);
+      inputs.back() = false;
+      return inputs;
+    }
   }
 
   [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs,

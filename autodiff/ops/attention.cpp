@@ -1,4 +1,4 @@
-// Composite op: attention. Its forward is its specification run without a tape, so only q, k and v are kept.
+// Composite op: attention, with kernels for its value and first derivative that never hold all scores.
 #include "autodiff/ops/attention.h"
 
 #include "autodiff/apply.h"
@@ -7,27 +7,29 @@
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/softmax.h"
+#include "core/flops.h"
+#include "core/kernels/attention.h"
+#include "core/kernels/copy.h"
 
 namespace costate {
 namespace {
 
 struct Op {
   static constexpr const char* name = "attention";
-  std::int64_t heads;
-  double factor;
+  AttentionSpec attributes;
 
   /// (n, t, heads * d) to (n * heads, t, d)
   [[nodiscard]] Tensor split(const Tensor& x) const {
-    const std::int64_t n = x.dim(0), t = x.dim(1), d = x.dim(2) / heads;
+    const std::int64_t heads = attributes.heads, n = x.dim(0), t = x.dim(1), d = x.dim(2) / heads;
     if (heads == 1) return x;
     return reshape(permute(reshape(x, {n, t, heads, d}), {0, 2, 1, 3}), {n * heads, t, d});
   }
 
   [[nodiscard]] Tensor spec(const Tensor& q, const Tensor& k, const Tensor& v) const {
-    const Tensor weights = softmax(matmul(scale(split(q), factor), split(k), false, true));
+    const Tensor weights = softmax(matmul(scale(split(q), attributes.scale), split(k), false, true));
     const Tensor y = matmul(weights, split(v));
-    if (heads == 1) return y;
-    const std::int64_t n = q.dim(0), t = q.dim(1), e = y.dim(2);
+    if (attributes.heads == 1) return y;
+    const std::int64_t heads = attributes.heads, n = q.dim(0), t = q.dim(1), e = y.dim(2);
     return reshape(permute(reshape(y, {n, heads, t, e}), {0, 2, 1, 3}), {n, t, heads * e});
   }
 
@@ -37,9 +39,30 @@ struct Op {
     require(q.rank() == 3 && k.rank() == 3 && v.rank() == 3 && q.dim(0) == k.dim(0) && k.dim(0) == v.dim(0) &&
                 k.dim(1) == v.dim(1) && q.dim(2) == k.dim(2),
             "{}: wants q (n, t, d), k (n, s, d), v (n, s, e), got {}, {}, {}", name, q.shape(), k.shape(), v.shape());
+    const std::int64_t heads = attributes.heads;
     require(heads >= 1 && q.dim(2) % heads == 0 && v.dim(2) % heads == 0,
             "{}: widths {} and {} do not divide into {} heads", name, q.dim(2), v.dim(2), heads);
-    return spec(q, k, v);
+    require(k.dim(1) > 0 && q.dim(2) > 0 && v.dim(2) > 0, "{}: nothing to attend to in q {}, k {}, v {}", name,
+            q.shape(), k.shape(), v.shape());
+    const Tensor u = to_compute(q);
+    Tensor y = Tensor::empty({q.dim(0), q.dim(1), v.dim(2)}, u.dtype(), u.device());
+    count_products(q.size() + y.size(), k.dim(1));
+    attention_kernel(u.device(), attributes, u, to_compute(k), to_compute(v), y);
+    return to_stored(y, q.dtype());
+  }
+
+  [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
+    const Tensor q = to_compute(in[0]), k = to_compute(in[1]), v = to_compute(in[2]);
+    const auto like = [](const Tensor& t) { return Tensor::empty(t.shape(), t.dtype(), t.device()); };
+    const bool keys = wanted[1] || wanted[2];
+    AttentionGrads grads{like(q), keys ? like(k) : Tensor(), keys ? like(v) : Tensor()};
+    count_products((keys ? 3 : 2) * q.size() + (keys ? 2 : 1) * g.size(), k.dim(1));
+    attention_vjp_kernel(q.device(), attributes, q, k, v, to_compute(g), grads);
+    Tensors back{grads.q, grads.k, grads.v};
+    for (auto& t : back) {
+      if (t.defined()) t = to_stored(t, g.dtype());
+    }
+    return back;
   }
 };
 

@@ -97,31 +97,41 @@ template <class Run>
 void over_rows(const Tensor& x, const Run& run) {
   const std::int64_t width = x.dim(-1);
   if (x.size() == 0) return;
-  parallel_ranges(
-      x.size() / width, std::max<std::int64_t>(1, 8192 / width),
-      [&](std::int64_t first, std::int64_t last) { run(first * width, static_cast<std::size_t>(last - first)); });
+  parallel_ranges(x.size() / width, std::max<std::int64_t>(1, 8192 / width),
+                  [&](std::int64_t first, std::int64_t last) { run(first * width, last - first); });
 }
 
 }  // namespace
 
+template <class T>
+void cpu::softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width) {
+  loops<T>().forward(x, y, static_cast<std::size_t>(rows), static_cast<std::size_t>(width));
+}
+template <class T>
+void cpu::softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width) {
+  loops<T>().vjp(y, g, dx, static_cast<std::size_t>(rows), static_cast<std::size_t>(width));
+}
+template void cpu::softmax_rows(const float*, float*, std::int64_t, std::int64_t);
+template void cpu::softmax_rows(const double*, double*, std::int64_t, std::int64_t);
+template void cpu::softmax_vjp_rows(const float*, const float*, float*, std::int64_t, std::int64_t);
+template void cpu::softmax_vjp_rows(const double*, const double*, double*, std::int64_t, std::int64_t);
+
 void cpu::softmax(const Tensor& x, Tensor& y) {
-  const auto width = static_cast<std::size_t>(x.dim(-1));
   visit_compute(x.dtype(), "softmax", [&](auto tag) {
     using T = decltype(tag);
     const T* in = x.data<T>();
     T* out = y.mutable_data<T>();
-    over_rows(x, [&](std::int64_t at, std::size_t rows) { loops<T>().forward(in + at, out + at, rows, width); });
+    over_rows(x, [&](std::int64_t at, std::int64_t rows) { softmax_rows(in + at, out + at, rows, x.dim(-1)); });
   });
 }
 
 void cpu::softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx) {
-  const auto width = static_cast<std::size_t>(y.dim(-1));
   visit_compute(y.dtype(), "softmax_vjp", [&](auto tag) {
     using T = decltype(tag);
     const T *probability = y.data<T>(), *cotangent = g.data<T>();
     T* out = dx.mutable_data<T>();
-    over_rows(y, [&](std::int64_t at, std::size_t rows) {
-      loops<T>().vjp(probability + at, cotangent + at, out + at, rows, width);
+    over_rows(y, [&](std::int64_t at, std::int64_t rows) {
+      softmax_vjp_rows(probability + at, cotangent + at, out + at, rows, y.dim(-1));
     });
   });
 }

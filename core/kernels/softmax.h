@@ -9,6 +9,12 @@ namespace costate {
 namespace cpu {
 void softmax(const Tensor& x, Tensor& y);
 void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx);
+
+/// The same on rows in memory, in the calling thread; y may be x, dx may be g. T is float or double.
+template <class T>
+void softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width);
+template <class T>
+void softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width);
 }  // namespace cpu
 
 /// y = e^(x - max x) / sum e^(x - max x)

@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "autodiff/ops/conv2d.h"
+#include "autodiff/ops/group_norm.h"
 #include "autodiff/ops/sin.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
@@ -34,6 +35,23 @@ BOOST_AUTO_TEST_SUITE(memory)
 BOOST_AUTO_TEST_CASE(frozen_weights_keep_no_activations) {
   BOOST_TEST(kept_by_convolutions({true, false}) == 0);
   BOOST_TEST(kept_by_convolutions({true, true}) == 4 * image_bytes);  // the first input is the caller's own
+}
+
+BOOST_AUTO_TEST_CASE(composites_keep_inputs_and_no_output) {
+  const Tensor x = Tensor::full({1, 16, 16, 8}, 0.5), ones = Tensor::full({8}, 1), zeros = Tensor::zeros({8});
+  const std::int64_t before = memory_use().live;
+  const Vjp at =
+      vjp([&](const Tensors& in) { return Tensors{sin(group_norm(in[0], ones, zeros, 2, 1e-5, true))}; }, {x});
+  // The value, and the norm's result because sin reads it; the input is the caller's own.
+  BOOST_TEST(memory_use().live - before == 2 * image_bytes);
+  const Vjp twice = vjp(
+      [&](const Tensors& in) {
+        const Tensor y = group_norm(in[0], ones, zeros, 2, 1e-5, true);
+        return Tensors{conv2d(y, Tensor::full({1, 1, 8, 1}, 1), same_padding(1, 1))};
+      },
+      {x});
+  BOOST_TEST(twice.value[0].size() == 256);
+  BOOST_TEST(memory_use().live - before - 2 * image_bytes < image_bytes);  // the value and the weights only
 }
 
 BOOST_AUTO_TEST_CASE(pull_once_frees_as_it_goes) {

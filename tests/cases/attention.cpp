@@ -50,8 +50,9 @@ Case heads_case(const std::string& variant, Sizes z) {
 
 CaseFile attention_case() {
   CaseFile file{.name = "attention"};
-  file.cases = {heads_case("one", {2, 5, 5, 4, 4, 1}), heads_case("two", {2, 5, 5, 3, 3, 2}),
-                heads_case("cross", {2, 4, 7, 3, 2, 3}), heads_case("single", {1, 3, 2, 2, 1, 1}),
+  file.cases = {heads_case("one", {2, 5, 5, 4, 4, 1}),        heads_case("two", {2, 5, 5, 3, 3, 2}),
+                heads_case("cross", {2, 4, 7, 3, 2, 3}),      heads_case("single", {1, 3, 2, 2, 1, 1}),
+                heads_case("bands", {1, 403, 390, 2, 3, 1}),  // scores of several bands (kernels/attention.cpp)
                 heads_case("bench", {2, 256, 256, 32, 32, 2})};
   const auto call = [](const Shape& q, const Shape& k, const Shape& v, std::int64_t heads) {
     return [=] { return attention(Tensor::zeros(q), Tensor::zeros(k), Tensor::zeros(v), heads, 1); };
@@ -63,6 +64,7 @@ CaseFile attention_case() {
       {"attention", "ranks", call({3, 4}, {3, 4}, {3, 4}, 2)},
       {"attention", "heads that do not divide", call({1, 3, 4}, {1, 3, 4}, {1, 3, 4}, 3)},
       {"attention", "no heads", call({1, 3, 4}, {1, 3, 4}, {1, 3, 4}, 0)},
+      {"attention", "nothing to attend to", call({1, 3, 4}, {1, 0, 4}, {1, 0, 4}, 1)},
       {"attention", "dtypes",
        [] {
          return attention(Tensor::zeros({1, 3, 4}), Tensor::zeros({1, 3, 4}, DType::f64), Tensor::zeros({1, 3, 4}), 1,

@@ -1,0 +1,215 @@
+// Attention in register tiles (see micro.h), a few rows of scores at a time.
+//
+// Forward: a task takes some queries of one head; their scores never leave its cache. Way back: with P = softmax(scale q k^T),
+//   dv = P^T g,  dS = P (g v^T - <g v^T, P>),  dq = scale dS k,  dk = scale dS^T q.
+// Bands of queries go by: first tasks over queries make the band's rows of P and dS and finish dq, then tasks over keys add
+// P^T g and dS^T q to dv and dk. Every element is one chain in the order of keys or queries, however the bands are cut.
+#include "core/kernels/attention.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "core/kernels/micro.h"
+#include "core/kernels/softmax.h"
+#include "core/parallel.h"
+
+namespace costate::cpu {
+namespace {
+
+constexpr std::int64_t score_bytes = 384 << 10;  // scores of one task: most of a second cache
+constexpr std::int64_t band_bytes = 2 << 20;     // P and dS of all tasks together
+
+/// One head of a tensor (n, length, heads * width): row r of item (sample, head) is at(item) + r * step.
+template <class T>
+struct Heads {
+  Heads(const Tensor& t, std::int64_t heads) : Heads(t, t.data<std::remove_const_t<T>>(), heads) {}
+  Heads(const Tensor& t, T* p, std::int64_t heads)
+      : data(p), count(heads), length(t.dim(1)), width(t.dim(2) / heads), step(t.dim(2)) {}
+
+  [[nodiscard]] T* at(std::int64_t item) const { return data + item / count * length * step + item % count * width; }
+
+  T* data;
+  std::int64_t count, length, width, step;
+};
+
+/// Panels of right-hand factors, one set an item: [item][block][k][width].
+template <class T>
+class Panels {
+ public:
+  /// Of x's rows [first, first + rows) as `rows` steps of a reduction to x.width columns, or, transposed, as columns of a
+  /// reduction over x.width; times `factor`. For items [item, item + items).
+  Panels(const Heads<const T>& x, bool transposed, double factor, std::int64_t first, std::int64_t rows,
+         std::int64_t item, std::int64_t items)
+      : blocks_(column_blocks<T>(1, transposed ? rows : x.width)),
+        length_(transposed ? x.width : rows),
+        data_(items * size()) {
+    const std::int64_t k_step = transposed ? 1 : x.step, column_step = transposed ? x.step : 1;
+    const auto count = static_cast<std::int64_t>(blocks_.size());
+    parallel_tiles(items, count, pack_cost * length_ * blocks_.front().width,
+                   [&](std::int64_t i, std::int64_t from, std::int64_t to) {
+                     for (std::int64_t b = from; b < to; ++b) {
+                       const auto& block = blocks_[static_cast<std::size_t>(b)];
+                       T* out = data_.data() + i * size() + block.offset * length_;
+                       pack_panel(x.at(item + i) + first * x.step + block.first * column_step, k_step, column_step,
+                                  length_, block.count, block.width, out);
+                       for (std::int64_t e = 0; factor != 1 && e < length_ * block.width; ++e)
+                         out[e] *= static_cast<T>(factor);
+                     }
+                   });
+  }
+
+  /// out (+)= a times the panels of the i-th item, for `rows` rows of a and out, `a_row` and `out_row` elements apart.
+  void multiply(std::int64_t i, const T* a, std::int64_t a_row, std::int64_t a_step, std::int64_t rows, T* out,
+                std::int64_t out_row, bool accumulate = false) const {
+    for (const auto& block : blocks_) {
+      Segment<T> segment{{}, data_.data() + i * size() + block.offset * length_, length_};
+      TileWork<T> work{&segment, 1, a_step, block.width, {}, block.count, accumulate};
+      for (std::int64_t first = 0; first < rows; first += tile_rows) {
+        const std::int64_t count = std::min(tile_rows, rows - first);
+        for (std::int64_t r = 0; r < count; ++r) {
+          segment.a[static_cast<std::size_t>(r)] = a + (first + r) * a_row;
+          work.out[static_cast<std::size_t>(r)] = out + (first + r) * out_row + block.first;
+        }
+        tile_kernels<T>().run[static_cast<std::size_t>(count - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] std::int64_t size() const { return padded_width(blocks_) * length_; }
+
+  std::vector<ColumnBlock> blocks_;
+  std::int64_t length_;
+  Scratch<T> data_;
+};
+
+/// Queries of one task: whole tiles, as many as keep its scores in the cache.
+std::int64_t chunk_rows(std::int64_t keys, std::int64_t element) {
+  return std::clamp(score_bytes / (keys * element) / tile_rows, std::int64_t{1}, std::int64_t{8}) * tile_rows;
+}
+
+std::int64_t pieces(std::int64_t size, std::int64_t each) { return (size + each - 1) / each; }
+
+template <class T>
+void forward(const AttentionSpec& spec, const Tensor& q_all, const Tensor& k_all, const Tensor& v_all, Tensor& y_all) {
+  const Heads<const T> q(q_all, spec.heads), k(k_all, spec.heads), v(v_all, spec.heads);
+  const Heads<T> y(y_all, y_all.mutable_data<T>(), spec.heads);
+  const std::int64_t items = q_all.dim(0) * spec.heads, keys = k.length;
+  const Panels<T> k_panels(k, true, spec.scale, 0, keys, 0, items), v_panels(v, false, 1, 0, keys, 0, items);
+  const std::int64_t each = chunk_rows(keys, sizeof(T)), chunks = pieces(q.length, each);
+  parallel_for(items * chunks, [&](std::int64_t task) {
+    const std::int64_t item = task / chunks, first = task % chunks * each, rows = std::min(each, q.length - first);
+    Scratch<T> scores(rows * keys);
+    k_panels.multiply(item, q.at(item) + first * q.step, q.step, 1, rows, scores.data(), keys);
+    softmax_rows(scores.data(), scores.data(), rows, keys);
+    v_panels.multiply(item, scores.data(), keys, 1, rows, y.at(item) + first * y.step, y.step);
+  });
+}
+
+template <class T>
+class Backward {
+ public:
+  Backward(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
+           AttentionGrads& grads)
+      : q_(q, spec.heads),
+        k_(k, spec.heads),
+        v_(v, spec.heads),
+        g_(g, spec.heads),
+        dq_(q, grads.q.mutable_data<T>(), spec.heads),
+        keys_wanted_(grads.k.defined() && grads.v.defined()),
+        dk_(k, keys_wanted_ ? grads.k.mutable_data<T>() : nullptr, spec.heads),
+        dv_(v, keys_wanted_ ? grads.v.mutable_data<T>() : nullptr, spec.heads),
+        scale_(spec.scale),
+        items_(q.dim(0) * spec.heads),
+        keys_(k.dim(1)),
+        chunk_(chunk_rows(keys_, sizeof(T))) {}
+
+  void run() const {
+    const std::int64_t row_bytes = 2 * keys_ * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t band = std::min(q_.length, std::max<std::int64_t>(1, band_bytes / row_bytes / chunk_) * chunk_);
+    const std::int64_t group = std::clamp<std::int64_t>(band_bytes / (row_bytes * q_.length), 1, items_);
+    for (std::int64_t item = 0; item < items_; item += group) {
+      const Group items{item, std::min(group, items_ - item)};
+      const Panels<T> scores(k_, true, scale_, 0, keys_, items.first, items.count),
+          k(k_, false, scale_, 0, keys_, items.first, items.count), v(v_, true, 1, 0, keys_, items.first, items.count);
+      Scratch<T> p(items.count * band * keys_), ds(items.count * band * keys_);
+      for (std::int64_t first = 0; first < q_.length; first += band) {
+        const Band rows{first, std::min(band, q_.length - first)};
+        over_queries(items, rows, scores, k, v, p.data(), ds.data());
+        if (keys_wanted_) over_keys(items, rows, p.data(), ds.data());
+      }
+    }
+  }
+
+ private:
+  struct Group {
+    std::int64_t first, count;  ///< items
+  };
+  struct Band {
+    std::int64_t first, rows;  ///< queries
+  };
+
+  /// Rows of P and dS, [item][query][key], and dq.
+  void over_queries(const Group& items, const Band& band, const Panels<T>& scores, const Panels<T>& k,
+                    const Panels<T>& v, T* p, T* ds) const {
+    const std::int64_t chunks = pieces(band.rows, chunk_);
+    parallel_for(items.count * chunks, [&](std::int64_t task) {
+      const std::int64_t i = task / chunks, item = items.first + i, at = task % chunks * chunk_,
+                         rows = std::min(chunk_, band.rows - at), first = band.first + at;
+      T *p_rows = p + (i * band.rows + at) * keys_, *ds_rows = ds + (i * band.rows + at) * keys_;
+      scores.multiply(i, q_.at(item) + first * q_.step, q_.step, 1, rows, p_rows, keys_);
+      softmax_rows(p_rows, p_rows, rows, keys_);
+      v.multiply(i, g_.at(item) + first * g_.step, g_.step, 1, rows, ds_rows, keys_);
+      softmax_vjp_rows(p_rows, ds_rows, ds_rows, rows, keys_);
+      k.multiply(i, ds_rows, keys_, 1, rows, dq_.at(item) + first * dq_.step, dq_.step);
+    });
+  }
+
+  void over_keys(const Group& items, const Band& band, const T* p, const T* ds) const {
+    const Panels<T> q(q_, false, scale_, band.first, band.rows, items.first, items.count),
+        g(g_, false, 1, band.first, band.rows, items.first, items.count);
+    const std::int64_t tiles = pieces(keys_, tile_rows);
+    parallel_tiles(items.count, tiles, 2 * tile_rows * band.rows * (q_.width + g_.width),
+                   [&](std::int64_t i, std::int64_t from, std::int64_t to) {
+                     for (std::int64_t first = from * tile_rows; first < std::min(keys_, to * tile_rows);
+                          first += chunk_) {
+                       const std::int64_t rows = std::min({chunk_, keys_ - first, to * tile_rows - first});
+                       add_transposed(g, i, p + i * band.rows * keys_, first, rows, band, dv_, items.first + i);
+                       add_transposed(q, i, ds + i * band.rows * keys_, first, rows, band, dk_, items.first + i);
+                     }
+                   });
+  }
+
+  /// out[first + r] (+)= sum over the band's queries of scores[query][first + r] times the panels.
+  void add_transposed(const Panels<T>& panels, std::int64_t i, const T* scores, std::int64_t first, std::int64_t rows,
+                      const Band& band, const Heads<T>& out, std::int64_t item) const {
+    panels.multiply(i, scores + first, 1, keys_, rows, out.at(item) + first * out.step, out.step, band.first > 0);
+  }
+
+  Heads<const T> q_, k_, v_, g_;
+  Heads<T> dq_;
+  bool keys_wanted_;
+  Heads<T> dk_, dv_;
+  double scale_;
+  std::int64_t items_, keys_, chunk_;
+};
+
+}  // namespace
+
+void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
+  if (y.size() == 0) return;
+  visit_compute(q.dtype(), "attention", [&](auto tag) { forward<decltype(tag)>(spec, q, k, v, y); });
+}
+
+void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
+                   AttentionGrads& grads) {
+  visit_compute(q.dtype(), "attention_vjp", [&](auto tag) {
+    using T = decltype(tag);
+    if (g.size() > 0) return Backward<T>(spec, q, k, v, g, grads).run();
+    for (Tensor* t : {&grads.q, &grads.k, &grads.v})
+      if (t->defined()) std::fill_n(t->mutable_data<T>(), t->size(), T{});
+  });
+}
+
+}  // namespace costate::cpu
