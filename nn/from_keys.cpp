@@ -18,6 +18,11 @@ const Shape& shape_of(const KeyShapes& keys, const std::string& key, int rank) {
   return at->second;
 }
 
+void confirm(const Config& config, const std::string& option, std::int64_t in_keys) {
+  if (config.integer(option, in_keys) != in_keys)
+    config.unsupported(option, fmt::format("the keys of the checkpoint say {}", in_keys));
+}
+
 std::int64_t count_of(const KeyShapes& keys, const std::string& prefix) {
   for (std::int64_t i = 0;; ++i) {
     const std::string each = join_key(prefix, std::to_string(i));

@@ -16,6 +16,9 @@ namespace costate {
 /// The shape that lies under a key, of this rank; throws, naming the key, where it is missing or of another rank.
 const Shape& shape_of(const KeyShapes& keys, const std::string& key, int rank);
 
+/// Throws where the configuration has the option and says another number than the keys of the checkpoint.
+void confirm(const Config& config, const std::string& option, std::int64_t in_keys);
+
 /// The number of i = 0, 1, ... for which there are keys "PREFIX.i" or "PREFIX.i.(...)".
 std::int64_t count_of(const KeyShapes& keys, const std::string& prefix);
 

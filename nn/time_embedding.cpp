@@ -25,7 +25,8 @@ Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t,
   const Shape column{static_cast<std::int64_t>(t.size()), 1};
   const Tensor frequencies = reshape(cast(how.weight, DType::f64), {1, how.weight.dim(0)});
   // In the order of the originals: of thousands of radians, rounding leaves 1e-12.
-  const Tensor angles = Tensor::from(turns, column) * frequencies * (2 * std::numbers::pi);
+  const Tensor product = Tensor::from(turns, column) * frequencies;
+  const Tensor angles = how.radians ? product : product * (2 * std::numbers::pi);
   Tensors parts{sin(angles), cos(angles)};
   if (how.cos_first) std::swap(parts[0], parts[1]);
   if (how.with_time) parts.insert(parts.begin(), Tensor::from(t, column));

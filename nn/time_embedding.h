@@ -22,7 +22,7 @@ namespace costate {
 struct TimeProjection {
   enum class Kind {
     positional,  ///< sinusoids; no weights
-    fourier,     ///< [sin, cos] of 2 pi W ln t, or of 2 pi W t, with W (width / 2)
+    fourier,     ///< [sin, cos] of 2 pi W ln t, or of 2 pi W t (of W t where W is in radians), with W (width / 2)
     learned,     ///< row t of a table (steps, width)
   };
 
@@ -33,6 +33,7 @@ struct TimeProjection {
   double theta = 10000;
   bool half_log = false;   ///< positional: of ln(t) / 2
   bool of_log = true;      ///< fourier only, like what follows
+  bool radians = false;    ///< W is in radians, not in turns
   bool with_time = false;  ///< t itself goes before the sines; the width is odd
   Tensor weight;           ///< undefined for sinusoids
   const char* key = "weight";
@@ -43,6 +44,18 @@ struct TimeProjection {
   /// (rows, width) in `dtype` for one time a row.
   [[nodiscard]] Tensor operator()(const std::vector<double>& t, DType dtype) const;
 };
+
+/// [sin, cos] of t f with the frequencies f (width / 2) that lie under `key` in the file, as constants.
+[[nodiscard]] inline TimeProjection stored_frequencies(std::int64_t count, const char* key) {
+  return {.kind = TimeProjection::Kind::fourier,
+          .width = 2 * count,
+          .cos_first = false,
+          .of_log = false,
+          .radians = true,
+          .weight = parameter({count}),
+          .key = key,
+          .buffer = true};
+}
 
 /// linear, activation (SiLU), linear
 struct TimeEmbedding {

@@ -22,26 +22,27 @@ Tensor LabelEmbedding::operator()(const Tensor& classes) const {
   return linear ? (*linear)(silu(row)) : row;
 }
 
-Tensor UNetEmbedding::label_rows(const Inputs& in, std::int64_t n) const {
+Tensor LabelEmbedding::operator()(const Inputs& in) const {
   require(!(in.z.defined() && in.classes.defined()), "label embedding: takes labels or z, not both");
-  const bool given = in.z.defined() || in.classes.defined();
-  if (!label) {
-    require(!given, "label embedding: this network takes no condition, but one was given");
-    return {};
-  }
-  if (!given) {
-    require(label_optional, "label embedding: this network is conditional: it wants labels, or vectors (z) instead");
-    return label->bias.defined() ? add_bias(Tensor::zeros({n, label->width()}, label->bias.dtype()), label->bias)
-                                 : Tensor();
-  }
-  const Tensor row = in.z.defined() ? in.z : (*label)(in.classes);
-  require(row.shape() == Shape{n, label->width()}, "label embedding: wants a condition {}, got {}",
-          Shape{n, label->width()}, row.shape());
+  require(in.z.defined() || in.classes.defined(),
+          "label embedding: this network is conditional: it wants labels, or vectors (z) instead");
+  const Tensor row = in.z.defined() ? in.z : (*this)(in.classes);
+  require(row.shape() == Shape{in.x.dim(0), width()}, "label embedding: wants a condition {}, got {}",
+          Shape{in.x.dim(0), width()}, row.shape());
   return row;
 }
 
+Tensor UNetEmbedding::label_rows(const Inputs& in) const {
+  const bool given = in.z.defined() || in.classes.defined();
+  require(label.has_value() || !given, "label embedding: this network takes no condition, but one was given");
+  if (!label) return {};
+  if (given || !label_optional) return (*label)(in);
+  const Tensor& bias = label->bias;
+  return bias.defined() ? add_bias(Tensor::zeros({in.x.dim(0), label->width()}, bias.dtype()), bias) : Tensor();
+}
+
 Tensor UNetEmbedding::operator()(const std::vector<double>& t, const Inputs& in, DType dtype) const {
-  const Tensor labels = label_rows(in, static_cast<std::int64_t>(t.size()));
+  const Tensor labels = label_rows(in);
   const auto at = in.extra.find("augment_labels");
   require(augment || at == in.extra.end(), "augment_labels: this network takes none");
   if (!linear_1) return {};

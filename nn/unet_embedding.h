@@ -30,6 +30,8 @@ struct LabelEmbedding {
   [[nodiscard]] std::int64_t rows() const { return table.dim(0); }
   [[nodiscard]] std::int64_t width() const { return table.dim(1); }
   [[nodiscard]] Tensor operator()(const Tensor& classes) const;
+  /// The rows of in.classes, or in.z in their place; throws unless exactly one of them is given, of the right size.
+  [[nodiscard]] Tensor operator()(const Inputs& in) const;
 };
 
 struct UNetEmbedding {
@@ -55,7 +57,7 @@ struct UNetEmbedding {
   [[nodiscard]] Tensor operator()(const std::vector<double>& t, const Inputs& in, DType dtype) const;
 
  private:
-  [[nodiscard]] Tensor label_rows(const Inputs& in, std::int64_t n) const;
+  [[nodiscard]] Tensor label_rows(const Inputs& in) const;
 };
 
 }  // namespace costate

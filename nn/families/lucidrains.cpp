@@ -11,6 +11,7 @@
 #include "autodiff/ops/silu.h"
 #include "nn/family.h"
 #include "nn/lucidrains_blocks.h"
+#include "nn/schedule_tables.h"
 #include "nn/sizes.h"
 #include "nn/time_embedding.h"
 
@@ -43,8 +44,8 @@ struct Level {
 };
 
 struct Lucidrains {
-  std::vector<std::pair<std::string, Tensor>> schedule;  ///< GaussianDiffusion's buffers: loaded, saved, not used
-  std::string prefix;                                    ///< of the keys below
+  ScheduleTables schedule;  ///< GaussianDiffusion's buffers, which its configuration says as well
+  std::string prefix;       ///< of the keys below
   Conv2d init_conv;
   TimeProjection time;
   Linear time_1, time_2;
@@ -57,7 +58,7 @@ struct Lucidrains {
   std::string defaults;
 
   static void fields(auto& self, auto&& visit) {
-    for (auto& [key, value] : self.schedule) visit(key.c_str(), value, Layout::plain, true);
+    visit("", self.schedule);
     const auto named = [&](const char* name) { return join_key(self.prefix, name); };
     visit(named("init_conv").c_str(), self.init_conv);
     visit(named("time_mlp.0").c_str(), self.time);
@@ -248,10 +249,8 @@ Lucidrains make(const Config& c, const KeyShapes& keys) {
                      "beta_schedule",
                      "auto_normalize"});
   Lucidrains m;
-  const bool inside = keys.count("model.init_conv.weight") != 0;
-  m.prefix = inside ? "model" : "";
-  for (const auto& [key, shape] : keys)
-    if (inside && key.rfind("model.", 0) != 0) m.schedule.emplace_back(key, parameter(shape));
+  m.prefix = keys.count("model.init_conv.weight") != 0 ? "model" : "";
+  m.schedule = schedule_tables_of(keys, m.prefix);
   const Seen seen{keys, m.prefix};
   const std::int64_t dim = size_from(c, "dim", 0, 4), first = size_from(c, "init_dim", dim), time = 4 * dim;
   m.self_condition = c.flag("self_condition", false);

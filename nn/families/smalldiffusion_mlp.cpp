@@ -33,7 +33,7 @@ struct SmallMlp {
     Tensors parts{scaled ? unit_scale(in.x, sigma) : in.x, waves(sigma, in.x.dtype())};
     require(label.has_value() == (in.z.defined() || in.classes.defined()), "smalldiffusion-mlp: this network {}",
             label ? "is conditional: it wants labels, or vectors (z) in their place" : "takes no condition");
-    if (label) parts.push_back(in.z.defined() ? in.z : (*label)(in.classes));
+    if (label) parts.push_back((*label)(in));
     Tensor h = net.front()(concat(parts, 1));
     for (std::size_t i = 1; i < net.size(); ++i) h = net[i](gelu(h));
     return h;

@@ -23,11 +23,11 @@ def fill(key, shape, phase, config):
         return np.outer(f, f) / f.sum() ** 2
     if leaf == 'u':
         return 8. * (1 - np.arange(n) / (n - 1))
-    if leaf == 'sigmas' or leaf == 'g' or (leaf == 'weight' and len(shape) == 1):
+    if leaf in ('sigmas', 'g', 'running_var') or (leaf == 'weight' and len(shape) == 1):
         return 1 + .1 * w
     if leaf in ('bias', 'b'):
         return .1 * w
-    if len(shape) == 1:
+    if len(shape) < 2:
         return w
     return 1.5 * w / np.sqrt(shape[0] if leaf == 'W' else n // shape[0])
 

@@ -44,7 +44,7 @@ Tensor fill(const Parameter& p, double phase, const json& config) {
     });
   } else if (leaf == "u") {
     each([&](double, std::int64_t i) { return 8 * (1 - static_cast<double>(i) / static_cast<double>(n - 1)); });
-  } else if (leaf == "sigmas" || leaf == "g" || (leaf == "weight" && shape.rank() == 1)) {
+  } else if (leaf == "sigmas" || leaf == "g" || leaf == "running_var" || (leaf == "weight" && shape.rank() == 1)) {
     each([](double w, std::int64_t) { return 1 + 0.1 * w; });
   } else if (leaf == "bias" || leaf == "b") {
     each([](double w, std::int64_t) { return 0.1 * w; });

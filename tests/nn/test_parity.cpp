@@ -13,10 +13,6 @@ namespace {
 using namespace costate;
 using parity::Case;
 
-/// Folders whose family is still to come: a test fails as soon as one of them loads, so that none stays here.
-const std::set<std::string> to_come = {"channel-diffusion", "csdi-physio",     "mnist-cnn-gelu",
-                                       "mnist-cond-vit",    "mnist-dit-adaln", "toy-2d"};
-
 /// Networks of ReLU whose reference passes so near a kink that Winograd's rounding falls on its other side: y is right, the gradient
 /// is another piece's. They are compared with direct convolutions, whose rounding is PyTorch's.
 const std::set<std::string> at_a_kink = {"taef2-autoencoder/decoder"};
@@ -47,10 +43,6 @@ double f32_bound(const Case& c, const std::string& quantity) {
 }
 
 void check(const Case& c, DType dtype) {
-  if (to_come.count(c.name) != 0) {
-    std::cerr << "SKIPPED: " << c.name << ": its family is to come\n";
-    return;
-  }
   const bool kink = dtype == DType::f32 && at_a_kink.count(c.name) != 0;
   if (kink) BOOST_TEST(parity::compare(load(c, dtype), c.in, c.ref).y <= f32_bound(c, "y"));
   const ConvolutionsBy how(kink ? ConvAlgorithm::direct : conv_algorithm());
@@ -76,11 +68,6 @@ BOOST_DATA_TEST_CASE(f64_reproduces_the_reference, boost::unit_test::data::make(
 
 BOOST_DATA_TEST_CASE(f32_is_as_close_as_f32_allows, boost::unit_test::data::make(parity::cases()), c) {
   check(c, DType::f32);
-}
-
-BOOST_DATA_TEST_CASE(what_is_to_come_does_not_load_yet, boost::unit_test::data::make(parity::cases()), c) {
-  if (to_come.count(c.name) == 0) return;
-  BOOST_CHECK_THROW(load(c, DType::f32), Error);
 }
 
 BOOST_AUTO_TEST_CASE(folders_are_found) {

@@ -1,0 +1,193 @@
+// Family csdi: imputation of time series by attention along time and along variables, in turn
+// (Tashiro, Song, Song, Ermon, "CSDI", NeurIPS 2021; github ermongroup/CSDI, diff_CSDI).
+//
+// x (n, variables, times, 2): what is observed, and the noisy rest, each 0 where the other is; or only the latter in
+// unconditional models. z (n, variables, times, side): features of time and variable, and the mask. y has one channel.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/permute.h"
+#include "autodiff/ops/relu.h"
+#include "autodiff/ops/sigmoid.h"
+#include "autodiff/ops/silu.h"
+#include "autodiff/ops/slice.h"
+#include "autodiff/ops/tanh.h"
+#include "nn/encoder_layer.h"
+#include "nn/sizes.h"
+
+namespace costate {
+namespace {
+
+/// [sin, cos] of step 10^(4 k / (width / 2 - 1)). Phases reach 5e5, so how frequencies and phases are rounded shows: they are
+/// f32, step by step, as in the authors' tables that networks were trained with.
+Tensor step_waves(const std::vector<double>& steps, std::int64_t width, DType dtype) {
+  const std::int64_t half = width / 2;
+  std::vector<double> values;
+  for (const double step : steps) {
+    std::vector<double> phases;
+    for (std::int64_t k = 0; k < half; ++k) {
+      const float exponent = static_cast<float>(k) / static_cast<float>(half - 1) * 4.0F;
+      const auto frequency = static_cast<float>(std::pow(10.0, static_cast<double>(exponent)));
+      phases.push_back(static_cast<double>(static_cast<float>(step) * frequency));
+    }
+    for (const double phase : phases) values.push_back(std::sin(phase));
+    for (const double phase : phases) values.push_back(std::cos(phase));
+  }
+  return Tensor::from(values, {static_cast<std::int64_t>(steps.size()), width}, dtype);
+}
+
+struct Layers {
+  std::vector<EncoderLayer> layers;
+
+  static void fields(auto& self, auto&& visit) { visit("layers", self.layers); }
+
+  /// x (n, rows, tokens, width): attention among the tokens of a row. A single token goes through unchanged.
+  [[nodiscard]] Tensor operator()(const Tensor& x) const {
+    if (x.dim(2) == 1) return x;
+    Tensor h = reshape(x, {x.dim(0) * x.dim(1), x.dim(2), x.dim(3)});
+    for (const auto& layer : layers) h = layer(h);
+    return reshape(h, x.shape());
+  }
+};
+
+struct Residual {
+  Linear step, condition, mid, out;
+  Layers time, feature;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("diffusion_projection", self.step);
+    visit("cond_projection", self.condition);
+    visit("mid_projection", self.mid);
+    visit("output_projection", self.out);
+    visit("time_layer", self.time);
+    visit("feature_layer", self.feature);
+  }
+
+  /// {what goes on, what is summed up at the end}
+  [[nodiscard]] std::pair<Tensor, Tensor> operator()(const Tensor& x, const Tensor& side, const Tensor& e) const {
+    const std::vector<int> other = {0, 2, 1, 3};
+    const std::int64_t width = x.dim(3);
+    const Tensor h = time(x + reshape(step(e), {x.dim(0), 1, 1, width}));
+    const Tensor both = mid(permute(feature(permute(h, other)), other)) + condition(side);
+    const Tensor y = out(sigmoid(slice(both, 3, 0, width)) * tanh(slice(both, 3, width, width)));
+    return {(x + slice(y, 3, 0, width)) / std::sqrt(2.0), slice(y, 3, width, width)};
+  }
+};
+
+struct Csdi {
+  Tensor variables;  ///< (variables, width): rows that belong into z, which is made outside
+  Linear step1, step2, input, output1, output2;
+  std::vector<Residual> residual;
+  std::string defaults;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("embed_layer.weight", self.variables, Layout::plain, true);
+    visit("diffmodel.diffusion_embedding.projection1", self.step1);
+    visit("diffmodel.diffusion_embedding.projection2", self.step2);
+    visit("diffmodel.input_projection", self.input);
+    visit("diffmodel.residual_layers", self.residual);
+    visit("diffmodel.output_projection1", self.output1);
+    visit("diffmodel.output_projection2", self.output2);
+  }
+
+  [[nodiscard]] std::int64_t side() const { return residual.front().condition.weight.dim(0); }
+
+  [[nodiscard]] Tensor operator()(const Inputs& in) const {
+    const Shape& x = in.x.shape();
+    require(x.rank() == 4 && x[3] == input.weight.dim(0), "csdi: wants x (n, variables, times, {}), got {}",
+            input.weight.dim(0), x);
+    require(in.z.defined() && in.z.shape() == x.with(-1, side()), "csdi: wants z {}, got {}", x.with(-1, side()),
+            in.z.defined() ? to_string(in.z.shape()) : "none");
+    const Tensor waves = step_waves(per_row("times", in.t, x[0]), step1.weight.dim(0), in.x.dtype());
+    const Tensor e = silu(step2(silu(step1(waves))));
+    Tensor h = relu(input(in.x)), sum;
+    for (const auto& layer : residual) {
+      const auto [next, skip] = layer(h, in.z, e);
+      h = next;
+      sum = sum.defined() ? sum + skip : skip;
+    }
+    return output2(relu(output1(sum / std::sqrt(static_cast<double>(residual.size())))));
+  }
+
+  [[nodiscard]] Signature signature() const {
+    Signature s;
+    const std::int64_t rows = variables.defined() ? variables.dim(0) : 0;
+    s.input = {rows, 0, input.weight.dim(0)};
+    s.out_channels = output2.weight.dim(1);
+    s.z = {rows, 0, side()};
+    s.summary = fmt::format("{} residual layers with attention along times and variables, width {}", residual.size(),
+                            input.weight.dim(1));
+    s.defaults = defaults;
+    return s;
+  }
+};
+
+std::string defaults_of(const Config& c) {
+  const std::string kind = c.choice("schedule", "quad", {"quad", "linear"});
+  return nlohmann::json{{"prediction", "epsilon"},
+                        {"schedule",
+                         {{"type", "ddpm"},
+                          {"beta_schedule", kind},
+                          {"beta_start", c.number("beta_start", 1e-4)},
+                          {"beta_end", c.number("beta_end", 0.5)},
+                          {"num_train_timesteps", size_from(c, "num_steps", 50, 2)}}}}
+      .dump();
+}
+
+Layers layers_of(const KeyShapes& keys, const std::string& prefix, std::int64_t heads) {
+  Layers all;
+  for (std::int64_t i = 0; i < count_of(keys, prefix + ".layers"); ++i)
+    all.layers.emplace_back(keys, fmt::format("{}.layers.{}", prefix, i), heads);
+  require(!all.layers.empty(), "csdi: there are no layers {}.layers.N (linear attention is not supported)", prefix);
+  return all;
+}
+
+Csdi make(const Config& config, const KeyShapes& keys) {
+  refuse_unknown(config, {"train", "diffusion", "model"});
+  const Config d = config.object("diffusion");
+  refuse_unknown(d, {"layers", "channels", "nheads", "diffusion_embedding_dim", "beta_start", "beta_end", "num_steps",
+                     "is_linear", "side_dim"});
+  refuse_unknown(config.object("model"),
+                 {"is_unconditional", "timeemb", "featureemb", "target_strategy", "num_sample_features"});
+  if (d.flag("is_linear", false)) d.unsupported("is_linear", "supported: false");
+  const std::int64_t heads = size_from(d, "nheads", 8);
+  const auto linear = [&](const std::string& key) { return linear_of(keys, "diffmodel." + key); };
+  Csdi m;
+  if (keys.count("embed_layer.weight") != 0) m.variables = parameter(shape_of(keys, "embed_layer.weight", 2));
+  m.step1 = linear("diffusion_embedding.projection1");
+  m.step2 = linear("diffusion_embedding.projection2");
+  m.input = linear("input_projection");
+  m.output1 = linear("output_projection1");
+  m.output2 = linear("output_projection2");
+  for (std::int64_t i = 0; i < count_of(keys, "diffmodel.residual_layers"); ++i) {
+    const std::string at = fmt::format("residual_layers.{}.", i);
+    m.residual.push_back({linear(at + "diffusion_projection"), linear(at + "cond_projection"),
+                          linear(at + "mid_projection"), linear(at + "output_projection"),
+                          layers_of(keys, "diffmodel." + at + "time_layer", heads),
+                          layers_of(keys, "diffmodel." + at + "feature_layer", heads)});
+  }
+  require(!m.residual.empty(), "csdi: there are no layers diffmodel.residual_layers.N");
+  confirm(d, "layers", static_cast<std::int64_t>(m.residual.size()));
+  confirm(d, "channels", m.input.weight.dim(1));
+  confirm(d, "diffusion_embedding_dim", m.step1.weight.dim(0));
+  confirm(d, "side_dim", m.side());
+  m.defaults = defaults_of(d);
+  return m;
+}
+
+}  // namespace
+
+Family csdi_family() {
+  return {"csdi", "CSDI: imputation of time series by attention along time and along variables",
+          [](const Config&, const KeyShapes& keys) -> std::string {
+            return keys.count("diffmodel.residual_layers.0.diffusion_projection.weight") != 0
+                       ? "keys diffmodel.residual_layers.0.diffusion_projection"
+                       : "";
+          },
+          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+            return std::make_shared<const NetworkOf<Csdi>>(make(config, keys));
+          }};
+}
+
+}  // namespace costate
