@@ -42,12 +42,12 @@ Shape conv2d_shape(const char* op, const ConvGeometry& g, const Shape& x, const 
   require(x.rank() == 4 && w.rank() == 4, "{}: wants x (n,h,w,c) and w (kh,kw,in,out), got {} and {}", op, x, w);
   require(g.groups >= 1 && g.stride_h >= 1 && g.stride_w >= 1 && g.dilation_h >= 1 && g.dilation_w >= 1,
           "{}: groups, strides and dilations must be positive", op);
+  require(x.size() > 0 && w.size() > 0, "{}: images {} or weights {} hold nothing", op, x, w);
   require(x[3] == w[2] * g.groups && w[3] % g.groups == 0, "{}: {} channels in {} groups do not fit weights {}", op,
           x[3], g.groups, w);
   const std::int64_t span_h = x[1] + g.top + g.bottom - g.dilation_h * (w[0] - 1) - 1;
   const std::int64_t span_w = x[2] + g.left + g.right - g.dilation_w * (w[1] - 1) - 1;
-  require(w[0] >= 1 && w[1] >= 1 && span_h >= 0 && span_w >= 0,
-          "{}: a kernel of {}x{} does not fit the padded image {}", op, w[0], w[1], x);
+  require(span_h >= 0 && span_w >= 0, "{}: a kernel of {}x{} does not fit the padded image {}", op, w[0], w[1], x);
   return {x[0], span_h / g.stride_h + 1, span_w / g.stride_w + 1, w[3]};
 }
 

@@ -11,8 +11,10 @@
 namespace costate {
 namespace {
 
-/// Throws unless `small` is `large` with some extents replaced by 1.
+/// Throws unless `small` is `large` with some extents replaced by 1, and holds anything: kernels walk axes by dividing by extents,
+/// and an empty tensor this far in (an input without tokens, pixels, rows) is a mistake further out.
 void check_stretch(const char* name, const Shape& small, const Shape& large) {
+  require(small.size() > 0 && large.size() > 0, "{}: {} against {}: one of them holds nothing", name, small, large);
   bool ok = small.rank() == large.rank();
   for (int i = 0; ok && i < large.rank(); ++i) ok = small[i] == large[i] || small[i] == 1;
   require(ok, "{}: {} does not stretch to {}", name, small, large);

@@ -57,7 +57,7 @@ struct DilatedUNet {
                             conv1.weight.dim(3), conv3.weight.dim(3), conv1.bias.defined() ? "biased" : "bias-free");
     // Images in [0, 1], drawn around grey.
     s.defaults = R"({"prediction": "sample", "schedule": {"type": "edm", "sigma_min": 0.01, "sigma_max": 1},
-                     "sampling": {"grid": "lambda", "final": "zero", "range": [0, 1], "prior_mean": 0.5}})";
+                     "sampling": {"grid": "exponential", "final": "zero", "range": [0, 1], "prior_mean": 0.5}})";
     return s;
   }
 };

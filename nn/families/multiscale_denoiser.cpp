@@ -55,9 +55,11 @@ struct MultiscaleDenoiser {
     s.takes_time = false;
     s.summary = fmt::format("blind denoiser of {} bias-free convolutions, {} channels", conv_layers.size(),
                             conv_layers.front().weight.dim(3));
-    // Images in [0, 1] under noise of sigma 0.01 to 1, drawn around grey.
-    s.defaults = R"({"prediction": "noise", "schedule": {"type": "edm", "sigma_min": 0.01, "sigma_max": 1},
-                     "sampling": {"grid": "lambda", "final": "zero", "range": [0, 1], "prior_mean": 0.5}})";
+    // Images in [0, 1] under noise of sigma 0.01 to 1, drawn around grey; their details around nothing.
+    s.defaults =
+        fmt::format(R"({{"prediction": "noise", "schedule": {{"type": "edm", "sigma_min": 0.01, "sigma_max": 1}},
+                     "sampling": {{"grid": "exponential", "final": "zero", "range": [0, 1], "prior_mean": {}}}}})",
+                    s.out_channels == s.input[2] ? 0.5 : 0);
     return s;
   }
 };

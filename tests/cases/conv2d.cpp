@@ -27,6 +27,8 @@ CaseFile conv2d_case() {
       {"conv2d", "ranks", call({4, 4, 3}, {3, 3, 3, 4})},
       {"conv2d", "a kernel larger than the image", call({1, 2, 2, 3}, {3, 3, 3, 4})},
       {"conv2d", "an empty kernel", call({1, 2, 2, 3}, {0, 3, 3, 4})},
+      {"conv2d", "no images", call({0, 4, 4, 3}, {3, 3, 3, 4})},
+      {"conv2d", "no output channels", call({1, 4, 4, 3}, {3, 3, 3, 0})},
       {"conv2d", "stride 0", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.stride_h = 0})},
       {"conv2d", "dilation 0", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.dilation_w = 0})},
       {"conv2d", "no groups", call({1, 4, 4, 3}, {3, 3, 3, 4}, {.groups = 0})},

@@ -105,6 +105,14 @@ CaseFile sum_case() {
        [] {
          return broadcast_to(Tensor::zeros({3}), {2, 3});
        }},
+      {"sum_to", "nothing to sum",
+       [] {
+         return sum_to(Tensor::zeros({0, 2}), {1, 2});
+       }},
+      {"broadcast_to", "to nothing",
+       [] {
+         return broadcast_to(Tensor::zeros({1, 2}), {0, 2});
+       }},
       {"inner", "shapes", [] { return inner(Tensor::zeros({2}), Tensor::zeros({3})); }},
   };
   return file;

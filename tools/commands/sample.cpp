@@ -9,6 +9,7 @@
 #include "autodiff/ops/reshape.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
+#include "tools/model/finer.h"
 #include "tools/model/latent.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
@@ -19,8 +20,16 @@ namespace {
 struct Options {
   Common common;
   SamplingOptions sampling;
-  std::int64_t batch = 16, columns = 0;
+  std::int64_t batch = 16, columns = 0, finer_steps = 40;
+  std::vector<std::string> finer;
+  std::string finer_sampler = "ddim";
   bool trajectory = false;
+};
+
+/// What lies behind the model's own samples: the autoencoder of a latent pipeline, the finer scales of a coarse model.
+struct Beyond {
+  std::optional<LatentSpace> space;
+  std::optional<FinerScales> finer;
 };
 
 /// Counts the evaluations of the denoiser that go through it.
@@ -32,8 +41,9 @@ void count_evaluations(Denoiser& d, std::int64_t& count) {
 }
 
 struct Samples {
-  Tensor x_0;         // (n, ...); of a latent pipeline, the pixels
+  Tensor x_0;         // (n, ...); of a latent pipeline, the pixels; with finer scales, the finest
   Tensor latents;     // what they were decoded from
+  Tensor coarse;      // what they were refined from
   Tensor trajectory;  // (levels, n, ...) if asked for
   std::int64_t nfe = 0;
 };
@@ -44,8 +54,22 @@ std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t aske
   return batching == Batching::all_at_once ? samples : std::min(asked, samples);
 }
 
-Samples draw(const Options& o, const Model& model, const Run& run, const std::optional<LatentSpace>& space) {
-  const std::int64_t n = run.count(), batch = batch_of(run.stepper().batching, n, o.batch),
+/// The batches of coarse samples at the finest scale.
+Tensor refined(const Options& o, const FinerScales& finer, Tensors batches) {
+  const Progress progress = o.common.progress("refining");
+  const auto all = static_cast<std::int64_t>(batches.size());
+  std::int64_t first = 0, i = 0;
+  for (auto& x : batches) {
+    x = finer.refine(x, o.common.seed, first,
+                     [&](std::int64_t done, std::int64_t each) { report(progress, i * each + done, all * each); });
+    first += x.dim(0), ++i;
+  }
+  return concat(batches, 0);
+}
+
+Samples draw(const Options& o, const Model& model, const Run& run, const Beyond& beyond) {
+  const std::int64_t n = run.count(), asked = batch_of(run.stepper().batching, n, o.batch),
+                     batch = beyond.finer ? batch_of(beyond.finer->stepper.batching, n, asked) : asked,
                      levels = static_cast<std::int64_t>(run.grid().size());
   const Progress progress = o.common.progress("sampling");
   const std::int64_t steps_in_all = (n + batch - 1) / batch * (levels - 1);
@@ -67,9 +91,13 @@ Samples draw(const Options& o, const Model& model, const Run& run, const std::op
     steps_before += levels - 1;
   }
   result.x_0 = concat(parts, 0);
-  if (space) {
+  if (beyond.space) {
     result.latents = result.x_0;
-    result.x_0 = space->decode(result.latents);
+    result.x_0 = beyond.space->decode(result.latents);
+  }
+  if (beyond.finer) {
+    result.coarse = result.x_0;
+    result.x_0 = refined(o, *beyond.finer, parts);
   }
   Tensors rows;
   for (const auto& level : states) {
@@ -84,6 +112,7 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const S
   Hdf5Writer out = result_file(file, o.common);
   out.write("x", s.trajectory.defined() ? s.trajectory : s.x_0);
   if (s.latents.defined()) out.write("latents", s.latents);
+  if (s.coarse.defined()) out.write("coarse", s.coarse);
   std::vector<double> t, s_hat;
   for (const Level& l : run.grid()) t.push_back(l.t), s_hat.push_back(l.s());
   const Shape levels{static_cast<std::int64_t>(t.size())};
@@ -94,16 +123,25 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const S
   out.finish();
 }
 
+/// The finer scales that --finer names; nothing where it is not given.
+std::optional<FinerScales> finer_scales(const Options& o, const Model& model) {
+  if (o.finer.empty()) return std::nullopt;
+  if (o.finer_steps < 1) throw UsageError(fmt::format("--finer-steps {}: give at least one", o.finer_steps));
+  if (o.trajectory) throw UsageError("--trajectory with --finer: there is a trajectory for every scale; leave one out");
+  Stepper stepper = as_usage([&] { return make_stepper(o.finer_sampler, Config()); });
+  return FinerScales(o.finer, model, std::move(stepper), o.finer_steps);
+}
+
 void run_sample(const Options& o) {
   o.common.apply({".h5", ".png", ".json"});
   if (o.batch < 1) throw UsageError(fmt::format("--batch {}: give at least one", o.batch));
   const Model model = o.common.load();
   const Run run(o.sampling, o.common, model);
-  const auto space = latent_space(model);
+  const Beyond beyond{latent_space(model), finer_scales(o, model)};
   for (const auto& file : o.common.outputs(".png"))
-    if (!space) require_images(model, file);
+    if (!beyond.space) require_images(model, file);
   const auto start = std::chrono::steady_clock::now();
-  const Samples s = draw(o, model, run, space);
+  const Samples s = draw(o, model, run, beyond);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, s);
   // A class-conditional model's classes stand in columns, everything else in a square.
@@ -125,6 +163,7 @@ void run_sample(const Options& o) {
                            {"steps", run.grid().size() - 1},
                            {"samples", run.count()},
                            {"nfe", s.nfe},
+                           {"finer_scales", o.finer.size()},
                            {"seed", o.common.seed},
                            {"dtype", o.common.dtype},
                            {"seconds", seconds},
@@ -148,13 +187,19 @@ Command sample_command() {
       "sample", "draw samples: pictures to PNG, data to HDF5",
       "  costate sample fashion-unet -n 40 --guidance 1.5 --out garments.png\n"
       "  costate sample fashion-unet -n 4 --class 7,9 --sampler dpmpp-2m --steps 12 --out shoes.png --out shoes.h5\n"
-      "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5",
+      "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5\n"
+      "  costate sample low40.pt --finer scale2.pt --finer scale1.pt --finer scale0.pt -n 3 --steps 150 --out "
+      "faces.png",
       [](Arguments& a) {
         const auto o = std::make_shared<Options>();
         o->common.declare(a);
         o->sampling.declare(a, 16, 25);
         a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");
         a.option("--columns", o->columns, "columns of the picture [one a class, or a square]");
+        a.option("--finer", o->finer,
+                 "a denoiser of details that doubles the samples' size; may be repeated, coarse to fine");
+        a.option("--finer-steps", o->finer_steps, "steps of each of them [40]");
+        a.option("--finer-sampler", o->finer_sampler, "and their sampler [ddim]", "NAME");
         a.flag("--trajectory", o->trajectory, "write every state: x (steps + 1, n, ...), latents of a latent model");
         return [o] { run_sample(*o); };
       }};
