@@ -39,10 +39,13 @@ State encode(const Sampler& sampler, const Tensor& x_0, const Tensors& p, const 
   return solve_upwards(sampler, y_0, p, progress);
 }
 
-Tensor decode(const Sampler& sampler, const State& start, const Tensors& p, const Progress& progress) {
+Tensor decode(const Sampler& sampler, const State& start, const Tensors& p, const Progress& progress,
+              const std::function<void(int, const Tensor&)>& each) {
   State state = start;
+  if (each) each(0, sampler.x_at(0, state));
   for (int i = 0; i < sampler.steps(); ++i) {
     state = sampler.step(i, state, p);
+    if (each) each(i + 1, sampler.x_at(i + 1, state));
     report(progress, i + 1, sampler.steps());
   }
   return sampler.x_at(sampler.steps(), state);

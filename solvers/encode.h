@@ -23,8 +23,9 @@ std::vector<Tensor> states_to(const Sampler& sampler, const Tensor& x_0, Way way
 /// after its draw.
 Tensor recover_noise(const Sampler& sampler, const std::vector<Tensor>& states, const Tensors& p,
                      const Progress& progress = {});
-/// x_0 of an encoded state.
-Tensor decode(const Sampler& sampler, const State& start, const Tensors& p, const Progress& progress = {});
+/// x_0 of an encoded state; `each` as in sample().
+Tensor decode(const Sampler& sampler, const State& start, const Tensors& p, const Progress& progress = {},
+              const std::function<void(int, const Tensor&)>& each = {});
 /// x_T of an encoded state.
 Tensor start_of(const Sampler& sampler, const State& start);
 

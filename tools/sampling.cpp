@@ -34,6 +34,11 @@ Config stepper_options(const SamplingOptions& o) {
 
 }  // namespace
 
+std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked) {
+  if (batching == Batching::one_by_one) return 1;
+  return batching == Batching::all_at_once ? samples : std::min(asked, samples);
+}
+
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs) {
   nlohmann::json all = nlohmann::json::object();
   for (const auto& pair : pairs) {
@@ -49,7 +54,7 @@ nlohmann::json key_values(const std::string& option, const std::vector<std::stri
 void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps) {
   count = default_count;
   steps = default_steps;
-  a.option("-n,--count", count, fmt::format("number of samples [{}]", default_count));
+  if (!encodes) a.option("-n,--count", count, fmt::format("number of samples [{}]", default_count));
   a.option("--sampler", sampler, "see `costate list samplers` [ddim]", "NAME");
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
   a.option("--grid", grid, "see `costate list grids`, or an .h5 file with the levels [the model's own]", "NAME|FILE");
@@ -63,10 +68,11 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
   a.option("--classifier", classifier, "guides towards --class by the gradient of this classifier", "FILE");
   a.option("--classifier-scale", classifier_scale, "strength of the classifier [1]", "S");
-  a.option("--start", start,
-           "x_T (n,...), and if there noise (k,n,...), class, z (n,...) or scheduled (steps,n,...), z_null, guidance "
-           "(k), further inputs",
-           "FILE.h5");
+  const std::string more = "class, z (n,...) or scheduled (steps,n,...), z_null, guidance (k), further inputs";
+  if (encodes)
+    a.option("--in", start, "what to encode: a picture, or x (n,...) and if there " + more, "FILE.png|FILE.h5");
+  else
+    a.option("--start", start, "x_T (n,...), and if there noise (k,n,...), " + more, "FILE.h5");
 }
 
 Grid read_grid(const std::string& file) {
@@ -110,11 +116,15 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
   if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
   if (options.start.empty()) return;
   const Hdf5Reader start(options.start);
-  require(start.contains("x_T"), "{}: holds no x_T (n, ...)", options.start);
-  start_x_T_ = cast(start.read("x_T"), DType::f64);
-  const Shape want = model.sample_shape();
-  require(start_x_T_.rank() == want.rank() + 1 && start_x_T_.dim(-1) == want[-1],
-          "{}: x_T has shape {}; the model wants (n, ...) of {}", options.start, start_x_T_.shape(), want);
+  const std::string first = options.encodes ? "x" : "x_T";
+  require(start.contains(first), "{}: holds no {} (n, ...)", options.start, first);
+  start_x_T_ = cast(start.read(first), DType::f64);
+  const Shape want = model.sample_shape();  // of an encoding it may be the pixels of a latent model
+  require(start_x_T_.rank() == want.rank() + 1 && (options.encodes || start_x_T_.dim(-1) == want[-1]),
+          "{}: {} has shape {}; the model wants (n, ...) of {}", options.start, first, start_x_T_.shape(), want);
+  start_memory_ = optional_dataset(start, "memory");
+  require(!start_memory_.defined() || options.takes_memory,
+          "{}: holds the memory of a reversible sampler, which costate sample alone goes on from", options.start);
   count_ = start_x_T_.dim(0);
   start_noise_ = optional_dataset(start, "noise");
   if (start_noise_.defined() && options.noise == "tree")
@@ -150,6 +160,19 @@ Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
   // The first level's own scale: sqrt(alpha^2 var + sigma^2) is the prior's where alpha is small, sigma where alpha is 1.
   const double std = model_.schedule->prior_std() == 1 ? 1 : grid_.front().sigma;
   return model_.prior_mean == 0 ? scale(noise, std) : add_scalar(scale(noise, std), model_.prior_mean);
+}
+
+Tensors Run::memory(std::int64_t first, std::int64_t rows) const {
+  if (!start_memory_.defined()) return {};
+  require(stepper_.invert != nullptr, "{}: holds the memory of a reversible sampler; {} is none", options_.start,
+          stepper_.name);
+  Tensors all;
+  for (std::int64_t k = 0; k < start_memory_.dim(0); ++k) {
+    const Tensor one = start_memory_.rows(k, 1);
+    all.push_back(
+        cast(rows_of(one.reshaped(Shape(one.shape().begin() + 1, one.shape().end())), first, rows), DType::f64));
+  }
+  return all;
 }
 
 Condition Run::condition(std::int64_t first, std::int64_t rows) const {

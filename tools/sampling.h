@@ -23,6 +23,8 @@ struct SamplingOptions {
   double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
   std::string classifier;
   double classifier_scale = 1;
+  bool encodes = false;       ///< the --start file holds x, to be encoded, in place of x_T
+  bool takes_memory = false;  ///< and may hold memory (m,n,...), the State's; others refuse it
 
   void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
 };
@@ -38,6 +40,8 @@ class Run {
 
   /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.
   [[nodiscard]] Tensor x_T(std::int64_t first, std::int64_t rows) const;
+  /// What a reversible sampler remembers at x_T, from --start.
+  [[nodiscard]] Tensors memory(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Condition condition(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Sampler sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const;
   /// A dataset of the --start file, if there is one of this name.
@@ -55,9 +59,12 @@ class Run {
   Grid grid_;
   Stepper stepper_;
   std::optional<Classifier> classifier_;
-  Tensor start_x_T_, start_noise_, start_class_, start_z_, start_z_null_, start_guidance_;
+  Tensor start_x_T_, start_noise_, start_memory_, start_class_, start_z_, start_z_null_, start_guidance_;
   std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null
 };
+
+/// The size of batches that changes no bit.
+std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked);
 
 /// KEY=VALUE pairs as a JSON object; a value that is no JSON is a text. `option` is named by messages.
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs);

@@ -9,6 +9,7 @@
 #include "autodiff/ops/reshape.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
+#include "solvers/encode.h"
 #include "tools/model/finer.h"
 #include "tools/model/latent.h"
 #include "tools/result.h"
@@ -48,12 +49,6 @@ struct Samples {
   std::int64_t nfe = 0;
 };
 
-/// The size of batches that changes no bit.
-std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked) {
-  if (batching == Batching::one_by_one) return 1;
-  return batching == Batching::all_at_once ? samples : std::min(asked, samples);
-}
-
 /// The batches of coarse samples at the finest scale.
 Tensor refined(const Options& o, const FinerScales& finer, Tensors batches) {
   const Progress progress = o.common.progress("refining");
@@ -84,10 +79,14 @@ Samples draw(const Options& o, const Model& model, const Run& run, const Beyond&
     result.nfe = 0;
     count_evaluations(sampler.denoiser, result.nfe);
     const auto keep = [&](int level, const Tensor& x) { states[static_cast<std::size_t>(level)].push_back(x); };
-    parts.push_back(sample(
-        sampler, run.x_T(first, rows), c.p,
-        [&](std::int64_t done, std::int64_t) { report(progress, steps_before + done, steps_in_all); },
-        o.trajectory ? std::function<void(int, const Tensor&)>(keep) : nullptr));
+    const auto each = o.trajectory ? std::function<void(int, const Tensor&)>(keep) : nullptr;
+    const auto report_all = [&](std::int64_t done, std::int64_t) {
+      report(progress, steps_before + done, steps_in_all);
+    };
+    const Tensor x_T = run.x_T(first, rows);
+    const Tensors memory = run.memory(first, rows);
+    parts.push_back(memory.empty() ? sample(sampler, x_T, c.p, report_all, each)
+                                   : decode(sampler, {sampler.start(x_T).y, memory}, c.p, report_all, each));
     steps_before += levels - 1;
   }
   result.x_0 = concat(parts, 0);
@@ -192,6 +191,7 @@ Command sample_command() {
       "faces.png",
       [](Arguments& a) {
         const auto o = std::make_shared<Options>();
+        o->sampling.takes_memory = true;
         o->common.declare(a);
         o->sampling.declare(a, 16, 25);
         a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");

@@ -22,13 +22,29 @@ Tensor LatentSpace::decode(const Tensor& latents) const {
   return concat(pictures, 0);
 }
 
+Tensor LatentSpace::encode(const Tensor& pixels) const {
+  const Shape channels{1, 1, 1, gain.dim(0)};
+  Tensors latents;
+  for (std::int64_t i = 0; i < pixels.dim(0); ++i) {
+    Inputs in;
+    in.x = cast(slice(pixels, 0, i, 1), dtype);
+    const Tensor mean = cast(slice((*encoder)(in), -1, 0, channels[3]), DType::f64);
+    latents.push_back((mean - reshape(offset, channels)) / reshape(gain, channels));
+  }
+  return concat(latents, 0);
+}
+
 std::optional<LatentSpace> latent_space(const Model& model) {
   const std::filesystem::path pipeline = model.file.parent_path().parent_path(), folder = pipeline / "vae";
   std::error_code none;  // a model that was named by its own folder or file gives latents
   const bool whole = std::filesystem::equivalent(model.name, pipeline, none);
   if (model.is_exact() || !whole || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
   const Model vae = load_model(folder.string(), {.dtype = model.dtype});
-  LatentSpace space{.decoder = vae.network->part("decode"), .gain = {}, .offset = {}, .dtype = model.dtype};
+  LatentSpace space{.decoder = vae.network->part("decode"),
+                    .encoder = vae.network->part("encode"),
+                    .gain = {},
+                    .offset = {},
+                    .dtype = model.dtype};
   const std::int64_t channels = space.decoder->signature().input[-1];
   require(channels == model.sample_shape()[-1], "{}: decodes latents of {} channels, {} has {}", folder.string(),
           channels, model.name, model.sample_shape()[-1]);

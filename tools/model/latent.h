@@ -9,12 +9,14 @@
 namespace costate {
 
 struct LatentSpace {
-  std::shared_ptr<const Network> decoder;
+  std::shared_ptr<const Network> decoder, encoder;
   Tensor gain, offset;  ///< (channels): the decoder reads latents * gain + offset
   DType dtype = DType::f32;
 
   /// (n, h, w, channels) f64 to pixels (n, H, W, 3) f64, one sample after the other: differentiable, and its memory is one sample's.
   [[nodiscard]] Tensor decode(const Tensor& latents) const;
+  /// And back: the mean of the latents that the encoder gives for pixels (n, H, W, 3).
+  [[nodiscard]] Tensor encode(const Tensor& pixels) const;
 };
 
 /// From vae/ in the model's folder; nothing where there is none, or the model is a part of a pipeline and not the whole.

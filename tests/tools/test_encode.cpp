@@ -1,0 +1,154 @@
+// costate encode and --noise tree through the command: codes that sample replays, bits that depend on nothing else.
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "io/hdf5.h"
+#include "io/png.h"
+#include "tests/tools/command.h"
+
+using namespace costate;
+namespace fs = std::filesystem;
+using costate::test::Folder;
+using costate::test::run;
+
+namespace {
+
+/// A folder with the mixture as mix.json and three of its samples as data.h5.
+struct Scene {
+  Folder folder;
+
+  Scene() {
+    test::spill(folder / "mix.json", R"({"family": "gaussian_mixture", "weights": [0.5, 0.3, 0.2],
+      "means": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]],
+      "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]],
+      "schedule": {"type": "vp_linear", "t_min": 0.01}})");
+    Hdf5Writer data(folder / "data.h5");
+    data.write("x", x_0());
+    data.finish();
+  }
+  static Tensor x_0() { return Tensor::from({0.97, 0.12, -0.6, 1, 0.3, -0.9}, {3, 2}); }
+
+  [[nodiscard]] std::string file(const std::string& name) const { return (folder / name).string(); }
+  /// Runs a subcommand on the mixture in f64.
+  [[nodiscard]] test::Outcome on_mixture(std::vector<std::string> words) const {
+    words.insert(words.begin() + 1, {file("mix.json"), "--dtype", "f64", "--grid", "lambda"});
+    return run(words);
+  }
+  [[nodiscard]] Tensor read(const std::string& name, const std::string& dataset) const {
+    return Hdf5Reader(file(name)).read(dataset);
+  }
+};
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const auto u = a.to_vector(), v = b.to_vector();
+  BOOST_REQUIRE(u.size() == v.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) worst = std::max(worst, std::abs(u[i] - v[i]));
+  return worst;
+}
+
+using Words = std::vector<std::string>;
+Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(encode_command)
+
+BOOST_AUTO_TEST_CASE(sample_replays_a_code) {
+  const Scene scene;
+  for (const Words& sampler : {Words{"o-belm"},
+                               {"edict"},
+                               {"rex", "--set", "sde=shark"},
+                               {"ddpm"},
+                               {"ddim", "--eta", "0.1"},
+                               {"sde-dpmpp-2m"}}) {
+    for (const Words& more : {Words{}, {"--states", "independent"}}) {
+      const Words method = Words{"--sampler"} + sampler + Words{"--steps", "20", "--out"};
+      const auto there = scene.on_mixture(Words{"encode", "--in", scene.file("data.h5"), "--json"} + more + method +
+                                          Words{scene.file("code.h5")});
+      BOOST_REQUIRE_MESSAGE(there.code == 0, there.err);
+      const auto j = nlohmann::json::parse(there.out);
+      BOOST_TEST(j["round_trip"]["largest"].get<double>() < 1e-12, sampler[0]);
+      const std::string& name = sampler[0];
+      BOOST_TEST(j["draws"] == (name == "rex" ? 40 : name == "o-belm" || name == "edict" ? 0 : 20), name);
+      const auto back =
+          scene.on_mixture(Words{"sample", "--start", scene.file("code.h5")} + method + Words{scene.file("again.h5")});
+      BOOST_REQUIRE_MESSAGE(back.code == 0, back.err);
+      BOOST_TEST(largest_difference(scene.read("again.h5", "x"), Scene::x_0()) < 1e-12, sampler[0]);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ode_solvers_and_adaptive_steps) {
+  const Scene scene;
+  for (const auto& [sampler, bound] : {std::pair{"rk45", 1e-5}, {"dpm-3", 1e-3}, {"ddim", 1.0}}) {
+    const auto there =
+        scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--json", "--sampler", sampler, "--steps", "40"});
+    BOOST_REQUIRE_MESSAGE(there.code == 0, there.err);
+    const double off = nlohmann::json::parse(there.out)["round_trip"]["largest"];
+    BOOST_TEST((off > 0 && off < bound), sampler << ": " << off);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(bits_do_not_depend_on_the_batch) {
+  const Scene scene;
+  const auto code = [&](const Words& more, const std::string& name) {
+    const auto r = scene.on_mixture(
+        Words{"encode", "--in", scene.file("data.h5"), "--steps", "10", "--out", scene.file(name)} + more);
+    BOOST_REQUIRE_MESSAGE(r.code == 0, r.err);
+  };
+  for (const Words& sampler : {Words{"--sampler", "ddpm"}, {"--sampler", "ddpm", "--noise", "tree"}}) {
+    code(sampler + Words{"--batch", "1", "--threads", "1"}, "one.h5");
+    code(sampler + Words{"--batch", "3", "--threads", "2"}, "three.h5");
+    for (const char* dataset : {"x_T", "noise"})
+      BOOST_TEST(scene.read("one.h5", dataset).to_vector() == scene.read("three.h5", dataset).to_vector());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_brownian_path_for_any_number_of_steps) {
+  const Scene scene;
+  const auto sampled = [&](const Words& more) {
+    const auto r = scene.on_mixture(
+        Words{"sample", "-n", "3", "--sampler", "shark", "--seed", "4", "--out", scene.file("x.h5")} + more);
+    BOOST_REQUIRE_MESSAGE(r.code == 0, r.err);
+    return scene.read("x.h5", "x");
+  };
+  const Tensor fine = sampled({"--noise", "tree", "--steps", "400"});
+  BOOST_TEST(largest_difference(sampled({"--noise", "tree", "--steps", "100", "--batch", "2"}), fine) < 0.01);
+  BOOST_TEST(largest_difference(sampled({"--noise", "fresh", "--steps", "100"}), fine) > 0.1);
+}
+
+BOOST_AUTO_TEST_CASE(pictures) {
+  const Scene scene;
+  write_png(scene.file("in.png"), Tensor::full({28, 28, 1}, 0.25, DType::f64));
+  const auto r = run({"encode", "fashion-unet", "--in", scene.file("in.png"), "--class", "3", "--sampler", "bdia",
+                      "--steps", "2", "--out", scene.file("out.png"), "--out", scene.file("out.h5")});
+  BOOST_REQUIRE_MESSAGE(r.code == 0, r.err);
+  BOOST_TEST((scene.read("out.h5", "x_T").shape() == Shape{1, 28, 28, 1}));
+  BOOST_TEST(std::abs(scene.read("out.h5", "x_0").to_vector()[0] - (2 * std::round(0.25 * 255) / 255 - 1)) < 1e-12);
+  BOOST_TEST(fs::exists(scene.file("out.png")));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_refused) {
+  const Scene scene;
+  const auto refused = [](const test::Outcome& r, int code, const std::string& part) {
+    BOOST_TEST(r.code == code);
+    BOOST_TEST(r.err.find(part) != std::string::npos, r.err);
+  };
+  refused(scene.on_mixture({"encode"}), 2, "--in");
+  refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--states", "both"}), 2, "posterior");
+  refused(scene.on_mixture({"encode", "--in", scene.file("none.h5")}), 1, "none.h5");
+  refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", "shark"}), 1, "draws 2 times");
+  refused(scene.on_mixture({"sample", "--noise", "brownian"}), 2, "tree");
+  BOOST_REQUIRE(
+      scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", "bdia", "--out", scene.file("c.h5")})
+          .code == 0);
+  refused(scene.on_mixture({"grad", "--start", scene.file("c.h5"), "--sampler", "bdia"}), 1, "memory");
+  refused(scene.on_mixture({"sample", "--start", scene.file("c.h5"), "--sampler", "ddim"}), 1, "memory");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

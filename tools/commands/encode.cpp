@@ -1,0 +1,260 @@
+// costate encode: from data to the noise that a sampler takes back to it, and how far off the way back is.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/reshape.h"
+#include "io/atomic_file.h"
+#include "io/png.h"
+#include "solvers/encode.h"
+#include "tools/model/latent.h"
+#include "tools/result.h"
+#include "tools/sampling.h"
+
+namespace costate {
+namespace {
+
+struct Options {
+  Common common;
+  SamplingOptions sampling;
+  std::int64_t batch = 16;
+  std::string states = "posterior";
+};
+
+/// What is found for some samples; rows of every tensor are samples, on the second axis of noise and memory.
+struct Encoded {
+  Tensor x_T, noise, memory, z, classes;  // undefined where there is none
+  Tensor back;                            // x_0 after the way back
+  std::int64_t nfe = 0;                   // of encoding
+};
+
+Tensor with_front(const Tensor& t) { return reshape(t, t.shape().with_front(1)); }
+Tensor stacked(const Tensors& each) {
+  Tensors rows;
+  for (const Tensor& t : each) rows.push_back(with_front(t));
+  return rows.empty() ? Tensor() : concat(rows, 0);
+}
+
+/// Passes noise on and keeps what passes, in the order in which recorded noise is read.
+Noise recording(const Noise& noise, Tensors& draws) {
+  const auto seen = std::make_shared<std::set<std::tuple<int, int, bool>>>();
+  return [noise, seen, &draws](const Draw& draw, const Tensor& like) {
+    const Tensor z = noise(draw, like);
+    if (seen->emplace(draw.step, draw.part, draw.area).second) draws.push_back(z);
+    return z;
+  };
+}
+
+/// The pictures or data of --in, as the model has them.
+class Source {
+ public:
+  Source(const Options& o, const Model& model) : sampling_(o.sampling) {
+    if (std::filesystem::path(sampling_.start).extension() != ".png") return;
+    const Tensor picture = read_png(sampling_.start);
+    picture_ = with_front(picture * (model.range[1] - model.range[0]) + model.range[0]);
+    sampling_.start.clear();
+    sampling_.count = 1;
+  }
+  [[nodiscard]] const SamplingOptions& sampling() const { return sampling_; }
+  [[nodiscard]] Tensor rows(const Run& run, std::int64_t first, std::int64_t count) const {
+    return picture_.defined() ? picture_ : run.x_T(first, count);
+  }
+
+ private:
+  SamplingOptions sampling_;
+  Tensor picture_;
+};
+
+/// One batch there and back.
+class Encoding {
+ public:
+  Encoding(const Options& o, const Model& model, const Run& run) : o_(o), model_(model), run_(run) {}
+
+  Encoded operator()(const Tensor& x_0, std::int64_t first, const Progress& progress) const {
+    const std::int64_t rows = x_0.dim(0);
+    Condition condition = run_.condition(first, rows);
+    Encoded found;
+    found.z = condition.z;
+    if (!found.z.defined() && encoder_) {
+      Inputs in;
+      in.x = cast(x_0, model_.dtype);
+      found.z = condition.z = (*encoder_)(in);
+    }
+    found.classes = condition.classes;
+    const Conditioned c = make_conditioned(model_, condition, rows, run_.grid());
+    Sampler sampler = run_.sampler(c, first, rows);
+    sampler.denoiser.net = [&found, net = sampler.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
+      return ++found.nfe, net(x, at, p);
+    };
+    const State start = there(sampler, x_0, c.p, progress);
+    const std::int64_t nfe = found.nfe;
+    Tensors draws;
+    sampler.noise = recording(sampler.noise, draws);
+    found.x_T = start_of(sampler, start);
+    found.memory = stacked(start.memory);
+    found.back = decode(sampler, start, c.p);
+    found.noise = stacked(draws);
+    found.nfe = nfe;
+    return found;
+  }
+
+ private:
+  /// The state at the first level; the noise of a sampler that has no inverse becomes the sampler's.
+  [[nodiscard]] State there(Sampler& sampler, const Tensor& x_0, const Tensors& p, const Progress& progress) const {
+    if (sampler.stepper.invert || sampler.stepper.eta == 0) return encode(sampler, x_0, p, progress);
+    const Way way = o_.states == "posterior" ? Way::posterior : Way::independent;
+    const auto states = states_to(sampler, x_0, way, sampler.noise);
+    sampler.noise = recorded_noise(recover_noise(sampler, states, p, progress));
+    return sampler.start(states[0]);
+  }
+
+  const Options& o_;
+  const Model& model_;
+  const Run& run_;
+  std::shared_ptr<const Network> encoder_ = encoder_of(model_);
+
+  /// Of networks that find the condition themselves.
+  static std::shared_ptr<const Network> encoder_of(const Model& model) {
+    if (model.is_exact() || model.network->signature().z.rank() != 1) return nullptr;
+    const auto parts = model.network->parts();
+    return std::find(parts.begin(), parts.end(), "encode") == parts.end() ? nullptr : model.network->part("encode");
+  }
+};
+
+struct RoundTrip {
+  double largest = 0, relative = 0, ulp = 0;
+};
+
+RoundTrip round_trip(const Tensor& x_0, const Tensor& back) {
+  const auto u = x_0.to_vector(), v = back.to_vector();
+  double off = 0, squares = 0, all = 0, top = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) {
+    off = std::max(off, std::abs(u[i] - v[i])), top = std::max(top, std::abs(u[i]));
+    squares += (u[i] - v[i]) * (u[i] - v[i]), all += u[i] * u[i];
+  }
+  return {off, std::sqrt(squares / all), off / (0x1p-52 * top)};
+}
+
+Tensor joined(const std::vector<Encoded>& parts, Tensor Encoded::*member, int axis) {
+  Tensors all;
+  for (const Encoded& e : parts)
+    if ((e.*member).defined()) all.push_back(e.*member);
+  return all.empty() ? Tensor() : concat(all, axis);
+}
+
+void write_h5(const std::string& file, const Options& o, const Run& run, const Tensor& x_0, const Encoded& e,
+              const RoundTrip& off) {
+  Hdf5Writer out = result_file(file, o.common);
+  const std::pair<const char*, const Tensor&> all[] = {
+      {"x_T", e.x_T},       {"noise", e.noise}, {"memory", e.memory},  {"z", e.z},
+      {"class", e.classes}, {"x_0", x_0},       {"round_trip", e.back}};
+  for (const auto& [name, value] : all)
+    if (value.defined()) out.write(name, value);
+  out.attribute("", "sampler", run.stepper().name);
+  out.attribute("", "nfe", e.nfe);
+  out.attribute("", "largest_error", off.largest);
+  out.finish();
+}
+
+/// Two rows: what was encoded, and what came back.
+void write_picture(const std::string& file, const Model& model, const std::optional<LatentSpace>& space,
+                   const Tensor& x_0, const Tensor& back) {
+  const auto pixels = [&](const Tensor& x) { return to_picture(space ? space->decode(x) : x, model); };
+  const Tensor both = concat({pixels(x_0), pixels(back)}, 0);
+  write_png(file,
+            tile(both, static_cast<int>(x_0.dim(0)), 2, static_cast<int>(std::max<std::int64_t>(1, 84 / both.dim(2)))));
+}
+
+void run_encode(const Options& o) {
+  o.common.apply({".h5", ".png", ".json"});
+  if (o.sampling.start.empty()) throw UsageError("encode: give --in FILE.png or FILE.h5");
+  if (o.batch < 1) throw UsageError(fmt::format("--batch {}: give at least one", o.batch));
+  if (o.states != "posterior" && o.states != "independent")
+    throw UsageError("--states " + o.states + ": there are posterior and independent");
+  const Model model = o.common.load();
+  const Source source(o, model);
+  const Run run(source.sampling(), o.common, model);
+  const auto space = latent_space(model);
+  if (!space)
+    for (const auto& file : o.common.outputs(".png")) require_images(model, file);
+  const Encoding encoding(o, model, run);
+  const std::int64_t n = run.count(), batch = batch_of(run.stepper().batching, n, o.batch);
+  std::vector<Encoded> parts;
+  Tensors inputs;
+  for (std::int64_t first = 0; first < n; first += batch) {
+    Tensor x_0 = source.rows(run, first, std::min(batch, n - first));
+    require_finite(x_0, "encode, x");
+    if (space && x_0.dim(-1) != model.sample_shape()[-1]) x_0 = space->encode(x_0);
+    const Shape each(x_0.shape().begin() + 1, x_0.shape().end()), want = model.sample_shape();
+    require(each.rank() == want.rank() && each[-1] == want[-1], "encode: x has samples of {}; the model wants {}", each,
+            want);
+    inputs.push_back(x_0);
+    parts.push_back(encoding(x_0, first, o.common.progress("encoding")));
+  }
+  const Tensor x_0 = concat(inputs, 0);
+  const Encoded all{joined(parts, &Encoded::x_T, 0),
+                    joined(parts, &Encoded::noise, 1),
+                    joined(parts, &Encoded::memory, 1),
+                    joined(parts, &Encoded::z, 0),
+                    joined(parts, &Encoded::classes, 0),
+                    joined(parts, &Encoded::back, 0),
+                    parts.front().nfe};
+  const RoundTrip off = round_trip(x_0, all.back);
+  for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, x_0, all, off);
+  for (const auto& file : o.common.outputs(".png")) write_picture(file, model, space, x_0, all.back);
+  const nlohmann::ordered_json j{
+      {"model", model.name},
+      {"sampler", run.stepper().name},
+      {"steps", run.grid().size() - 1},
+      {"samples", n},
+      {"nfe", all.nfe},
+      {"draws", all.noise.defined() ? all.noise.dim(0) : 0},
+      {"round_trip", {{"largest", off.largest}, {"relative", off.relative}, {"ulp", off.ulp}}},
+      {"out", o.common.out}};
+  for (const auto& file : o.common.outputs(".json")) write_file(file, j.dump(2) + "\n");
+  if (o.common.json) {
+    std::cout << j.dump(2) << "\n";
+    return;
+  }
+  std::cout << fmt::format(
+      "{} encoded by {} in {} steps ({} evaluations each)\nround trip off by {:.3g} at most, {:.3g} of "
+      "its 2-norm, {:.3g} ulp of f64\n",
+      n, run.stepper().name, run.grid().size() - 1, all.nfe, off.largest, off.relative, off.ulp);
+  if (run.stepper().eta > 0 && !run.stepper().invert && run.grid().back().sigma == 0)
+    std::cout
+        << "the step to sigma = 0 draws no noise, so it gives x_0 back denoised; grids that end at t_min do not\n";
+  for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
+}
+
+}  // namespace
+
+Command encode_command() {
+  return {
+      "encode", "find the noise that a sampler takes back to given data, and the error of the round trip",
+      "  costate sample fashion-unet -n 4 --class 9 --out boots.h5 && costate encode fashion-unet --in boots.h5 "
+      "--class 9 "
+      "--sampler o-belm --steps 50 --out code.h5\n"
+      "  costate sample fashion-unet --start code.h5 --sampler o-belm --steps 50 --out again.png\n"
+      "  costate encode fashion-unet --in boots.h5 --class 9 --sampler ddpm --steps 50 --out code.h5 --out both.png",
+      [](Arguments& a) {
+        const auto o = std::make_shared<Options>();
+        o->sampling.encodes = true;
+        o->common.declare(a);
+        o->sampling.declare(a, 1, 50);
+        a.option("--states", o->states,
+                 "of samplers that draw noise, how the states between are made: posterior (CycleDiffusion) or "
+                 "independent [posterior]",
+                 "HOW");
+        a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");
+        return [o] { run_encode(*o); };
+      }};
+}
+
+}  // namespace costate
