@@ -49,23 +49,8 @@ std::vector<double> multipliers(const Config& config) {
   return all.empty() ? std::vector<double>{1, 2, 4, 8} : all;
 }
 
-}  // namespace
-
-AdmOptions::AdmOptions(const Config& c, bool updown_default, std::vector<std::string> further)
-    : image_size(size_from(c, "image_size", 0, 0)),
-      in_channels(size_from(c, "in_channels", 3)),
-      out_channels(size_from(c, "out_channels", 3)),
-      model_channels(size_from(c, "model_channels", 0)),
-      mult(multipliers(c)),
-      blocks(size_from(c, "num_res_blocks", 2)),
-      attention(c.integers("attention_resolutions")),
-      heads(size_from(c, "num_heads", 1)),
-      head_channels(c.integer("num_head_channels", -1)),
-      heads_up(c.integer("num_heads_upsample", -1)),
-      conv_resample(c.flag("conv_resample", true)),
-      scale_shift(c.flag("use_scale_shift_norm", false)),
-      updown(c.flag("resblock_updown", updown_default)),
-      new_order(c.flag("use_new_attention_order", false)) {
+/// The configuration itself, if its options are the shared ones or `further`: nothing else is read before.
+const Config& only_known(const Config& c, std::vector<std::string> further) {
   const std::vector<std::string> known = {"image_size",
                                           "in_channels",
                                           "out_channels",
@@ -91,6 +76,26 @@ AdmOptions::AdmOptions(const Config& c, bool updown_default, std::vector<std::st
                                           "learn_sigma"};
   further.insert(further.end(), known.begin(), known.end());
   refuse_unknown(c, further);
+  return c;
+}
+
+}  // namespace
+
+AdmOptions::AdmOptions(const Config& c, bool updown_default, std::vector<std::string> further)
+    : image_size(size_from(only_known(c, std::move(further)), "image_size", 0, 0)),
+      in_channels(size_from(c, "in_channels", 3)),
+      out_channels(size_from(c, "out_channels", 3)),
+      model_channels(size_from(c, "model_channels", 0)),
+      mult(multipliers(c)),
+      blocks(size_from(c, "num_res_blocks", 2)),
+      attention(c.integers("attention_resolutions")),
+      heads(size_from(c, "num_heads", 1)),
+      head_channels(c.integer("num_head_channels", -1)),
+      heads_up(c.integer("num_heads_upsample", -1)),
+      conv_resample(c.flag("conv_resample", true)),
+      scale_shift(c.flag("use_scale_shift_norm", false)),
+      updown(c.flag("resblock_updown", updown_default)),
+      new_order(c.flag("use_new_attention_order", false)) {
   if (c.integer("dims", 2) != 2) c.unsupported("dims", "supported: 2");
   if (head_channels != -1 && head_channels < 1)
     c.unsupported("num_head_channels", "wants a width, or -1 for num_heads");

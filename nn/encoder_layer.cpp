@@ -24,6 +24,14 @@ EncoderLayer::EncoderLayer(const KeyShapes& keys, const std::string& prefix, std
   in_proj.bias_key = "in_proj_bias";
 }
 
+std::vector<EncoderLayer> encoder_layers_of(const KeyShapes& keys, const std::string& prefix, std::int64_t heads) {
+  std::vector<EncoderLayer> layers;
+  for (std::int64_t i = 0; i < count_of(keys, prefix); ++i)
+    layers.emplace_back(keys, fmt::format("{}.{}", prefix, i), heads);
+  require(!layers.empty(), "encoder layers: the checkpoint has no keys {}.N", prefix);
+  return layers;
+}
+
 Tensor EncoderLayer::operator()(const Tensor& x) const {
   const std::int64_t width = x.dim(2);
   const Tensor all = in_proj(x);

@@ -2,6 +2,8 @@
 // (Vaswani et al. 2017, "Attention is all you need", section 3.1).
 #pragma once
 
+#include <vector>
+
 #include "nn/from_keys.h"
 
 namespace costate {
@@ -29,5 +31,8 @@ struct EncoderLayer {
   /// (n, tokens, width) -> the same
   [[nodiscard]] Tensor operator()(const Tensor& x) const;
 };
+
+/// All layers "PREFIX.N" of a checkpoint; throws if there are none.
+std::vector<EncoderLayer> encoder_layers_of(const KeyShapes& keys, const std::string& prefix, std::int64_t heads);
 
 }  // namespace costate

@@ -59,6 +59,13 @@ Model Common::load() const {
   return load_model(model, {.dtype = type(), .config = config, .scheduler = scheduler, .key = key});
 }
 
+Model Common::load_to_sample() const {
+  Model m = load();
+  const auto parts = m.is_exact() ? std::vector<std::string>() : m.network->parts();
+  if (std::find(parts.begin(), parts.end(), "denoise") != parts.end()) m.network = m.network->part("denoise");
+  return m;
+}
+
 std::vector<std::string> Common::outputs(const std::string& extension) const {
   std::vector<std::string> found;
   for (const auto& file : out) {

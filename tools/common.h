@@ -27,6 +27,8 @@ struct Common {
   void apply(const std::vector<std::string>& extensions) const;
   [[nodiscard]] DType type() const;
   [[nodiscard]] Model load() const;
+  /// The same as samplers run it: of a network with a part `denoise`, that part.
+  [[nodiscard]] Model load_to_sample() const;
   /// A progress line on stderr with the time left; silent when stderr is no terminal, and with --quiet.
   [[nodiscard]] Progress progress(const std::string& what) const;
   /// The --out files with this extension.

@@ -79,9 +79,7 @@ CondVit make(const Config& config, const KeyShapes& keys) {
   CondVit m;
   m.patch_embed = conv_of(keys, "patch_embed", geometry);
   m.pos_embed = parameter(position);
-  for (std::int64_t i = 0; i < count_of(keys, "transformer"); ++i)
-    m.transformer.emplace_back(keys, fmt::format("transformer.{}", i), size_from(config, "n_heads", 4));
-  require(!m.transformer.empty(), "cond_vit: there are no layers transformer.N");
+  m.transformer = encoder_layers_of(keys, "transformer", size_from(config, "n_heads", 4));
   m.unpatch = transposed_conv_of(keys, "unpatch", geometry);
   m.label.table = parameter(table);
   m.label.table_key = "y_encoder.weight";

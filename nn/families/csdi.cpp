@@ -2,11 +2,14 @@
 // (Tashiro, Song, Song, Ermon, "CSDI", NeurIPS 2021; github ermongroup/CSDI, diff_CSDI).
 //
 // x (n, variables, times, 2): what is observed, and the noisy rest, each 0 where the other is; or only the latter in
-// unconditional models. z (n, variables, times, side): features of time and variable, and the mask. y has one channel.
+// unconditional models. z (n, variables, times, side): features of time and variable, and last the mask, 1 where it is observed.
+// y has one channel. Part `denoise`, which samplers run: x is all that is noisy, `observed` a further input, both (n, variables,
+// times, 1); the mask joins them.
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/relu.h"
 #include "autodiff/ops/sigmoid.h"
@@ -37,39 +40,33 @@ Tensor step_waves(const std::vector<double>& steps, std::int64_t width, DType dt
   return Tensor::from(values, {static_cast<std::int64_t>(steps.size()), width}, dtype);
 }
 
-struct Layers {
-  std::vector<EncoderLayer> layers;
-
-  static void fields(auto& self, auto&& visit) { visit("layers", self.layers); }
-
-  /// x (n, rows, tokens, width): attention among the tokens of a row. A single token goes through unchanged.
-  [[nodiscard]] Tensor operator()(const Tensor& x) const {
-    if (x.dim(2) == 1) return x;
-    Tensor h = reshape(x, {x.dim(0) * x.dim(1), x.dim(2), x.dim(3)});
-    for (const auto& layer : layers) h = layer(h);
-    return reshape(h, x.shape());
-  }
-};
+/// x (n, rows, tokens, width): attention among the tokens of a row. A single token goes through unchanged.
+Tensor along_rows(const std::vector<EncoderLayer>& layers, const Tensor& x) {
+  if (x.dim(2) == 1) return x;
+  Tensor h = reshape(x, {x.dim(0) * x.dim(1), x.dim(2), x.dim(3)});
+  for (const auto& layer : layers) h = layer(h);
+  return reshape(h, x.shape());
+}
 
 struct Residual {
   Linear step, condition, mid, out;
-  Layers time, feature;
+  std::vector<EncoderLayer> time, feature;
 
   static void fields(auto& self, auto&& visit) {
     visit("diffusion_projection", self.step);
     visit("cond_projection", self.condition);
     visit("mid_projection", self.mid);
     visit("output_projection", self.out);
-    visit("time_layer", self.time);
-    visit("feature_layer", self.feature);
+    visit("time_layer.layers", self.time);
+    visit("feature_layer.layers", self.feature);
   }
 
   /// {what goes on, what is summed up at the end}
   [[nodiscard]] std::pair<Tensor, Tensor> operator()(const Tensor& x, const Tensor& side, const Tensor& e) const {
     const std::vector<int> other = {0, 2, 1, 3};
     const std::int64_t width = x.dim(3);
-    const Tensor h = time(x + reshape(step(e), {x.dim(0), 1, 1, width}));
-    const Tensor both = mid(permute(feature(permute(h, other)), other)) + condition(side);
+    const Tensor h = along_rows(time, x + reshape(step(e), {x.dim(0), 1, 1, width}));
+    const Tensor both = mid(permute(along_rows(feature, permute(h, other)), other)) + condition(side);
     const Tensor y = out(sigmoid(slice(both, 3, 0, width)) * tanh(slice(both, 3, width, width)));
     return {(x + slice(y, 3, 0, width)) / std::sqrt(2.0), slice(y, 3, width, width)};
   }
@@ -79,7 +76,7 @@ struct Csdi {
   Tensor variables;  ///< (variables, width): rows that belong into z, which is made outside
   Linear step1, step2, input, output1, output2;
   std::vector<Residual> residual;
-  std::string defaults;
+  std::string defaults, part;
 
   static void fields(auto& self, auto&& visit) {
     visit("embed_layer.weight", self.variables, Layout::plain, true);
@@ -91,9 +88,23 @@ struct Csdi {
     visit("diffmodel.output_projection2", self.output2);
   }
 
+  [[nodiscard]] std::vector<std::string> parts() const {
+    return input.weight.dim(0) == 2 ? std::vector<std::string>{"denoise"} : std::vector<std::string>();
+  }
   [[nodiscard]] std::int64_t side() const { return residual.front().condition.weight.dim(0); }
 
   [[nodiscard]] Tensor operator()(const Inputs& in) const {
+    if (part.empty()) return evaluate(in);
+    const auto observed = in.extra.find("observed");
+    require(in.z.defined() && observed != in.extra.end() && observed->second.shape() == in.x.shape(),
+            "csdi: its part denoise wants z, and observed of the shape of x, {}", in.x.shape());
+    const Tensor mask = slice(in.z, 3, side() - 1, 1);
+    Inputs both = in;
+    both.x = concat({mask * observed->second, in.x - mask * in.x}, 3);
+    return evaluate(both);
+  }
+
+  [[nodiscard]] Tensor evaluate(const Inputs& in) const {
     const Shape& x = in.x.shape();
     require(x.rank() == 4 && x[3] == input.weight.dim(0), "csdi: wants x (n, variables, times, {}), got {}",
             input.weight.dim(0), x);
@@ -113,9 +124,10 @@ struct Csdi {
   [[nodiscard]] Signature signature() const {
     Signature s;
     const std::int64_t rows = variables.defined() ? variables.dim(0) : 0;
-    s.input = {rows, 0, input.weight.dim(0)};
+    s.input = {rows, 0, part.empty() ? input.weight.dim(0) : 1};
     s.out_channels = output2.weight.dim(1);
     s.z = {rows, 0, side()};
+    if (!part.empty()) s.extra = {{.name = "observed", .shape = s.input}};
     s.summary = fmt::format("{} residual layers with attention along times and variables, width {}", residual.size(),
                             input.weight.dim(1));
     s.defaults = defaults;
@@ -133,14 +145,6 @@ std::string defaults_of(const Config& c) {
                           {"beta_end", c.number("beta_end", 0.5)},
                           {"num_train_timesteps", size_from(c, "num_steps", 50, 2)}}}}
       .dump();
-}
-
-Layers layers_of(const KeyShapes& keys, const std::string& prefix, std::int64_t heads) {
-  Layers all;
-  for (std::int64_t i = 0; i < count_of(keys, prefix + ".layers"); ++i)
-    all.layers.emplace_back(keys, fmt::format("{}.layers.{}", prefix, i), heads);
-  require(!all.layers.empty(), "csdi: there are no layers {}.layers.N (linear attention is not supported)", prefix);
-  return all;
 }
 
 Csdi make(const Config& config, const KeyShapes& keys) {
@@ -164,8 +168,8 @@ Csdi make(const Config& config, const KeyShapes& keys) {
     const std::string at = fmt::format("residual_layers.{}.", i);
     m.residual.push_back({linear(at + "diffusion_projection"), linear(at + "cond_projection"),
                           linear(at + "mid_projection"), linear(at + "output_projection"),
-                          layers_of(keys, "diffmodel." + at + "time_layer", heads),
-                          layers_of(keys, "diffmodel." + at + "feature_layer", heads)});
+                          encoder_layers_of(keys, "diffmodel." + at + "time_layer.layers", heads),
+                          encoder_layers_of(keys, "diffmodel." + at + "feature_layer.layers", heads)});
   }
   require(!m.residual.empty(), "csdi: there are no layers diffmodel.residual_layers.N");
   confirm(d, "layers", static_cast<std::int64_t>(m.residual.size()));

@@ -164,6 +164,10 @@ FilmCnn make(const Config& config, const KeyShapes& keys) {
     m.time.push_back(linear_of(keys, at));
   const std::int64_t inner = m.pre.layers.back().conv.weight.dim(3);
   m.time_width = m.time.empty() ? 2 * inner : m.time.front().weight.dim(0);
+  if (!m.time.empty())
+    require(m.time.back().weight.dim(1) == 2 * inner,
+            "film_cnn: {}time_mlp ends in {} numbers, a scale and a shift of {} channels are {}", prefix,
+            m.time.back().weight.dim(1), inner, 2 * inner);
   if (const auto size = options.network.integers("data_shape"); size.size() == 3) m.height = size[1], m.width = size[2];
   confirm(options.network, "n_layers_time", static_cast<std::int64_t>(m.time.size()));
   confirm(options.network, "n_layers_pre", static_cast<std::int64_t>(m.pre.layers.size()));

@@ -6,6 +6,7 @@
 #include "nn/conv2d.h"
 #include "nn/family.h"
 #include "nn/linear.h"
+#include "nn/sizes.h"
 #include "nn/pixel_mean.h"
 
 namespace costate {
@@ -44,6 +45,7 @@ struct ImageClassifier {
 };
 
 ImageClassifier make(const Config& config) {
+  refuse_unknown(config, {"channels", "classes", "input"});
   const auto widths = config.integers("channels"), input = config.integers("input");
   const auto classes = config.integer("classes", 0);
   require(!widths.empty() && classes > 1, "{}: image_classifier wants `channels` (a list) and `classes`",

@@ -10,6 +10,7 @@
 #include "autodiff/ops/silu.h"
 #include "nn/family.h"
 #include "nn/linear.h"
+#include "nn/sizes.h"
 
 namespace costate {
 namespace {
@@ -78,7 +79,8 @@ Linear layer(const KeyShapes& keys, const std::string& key) {
 Family tiny_eps_net_family() {
   return {"tiny_eps_net", "three-layer MLP of points, told alpha and sigma, with a condition z: l1, l2, l3",
           [](const Config&, const KeyShapes& keys) -> std::string { return recognised(keys) ? "keys l1, l2, l3" : ""; },
-          [](const Config&, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+            refuse_unknown(config, {});
             require(recognised(keys), "tiny_eps_net: wants l1, l2, l3 with weight and bias; {} keys were given",
                     keys.size());
             TinyEpsNet net{layer(keys, "l1.weight"), layer(keys, "l2.weight"), layer(keys, "l3.weight")};

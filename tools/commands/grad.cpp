@@ -78,7 +78,7 @@ double relative_error(const Tensors& a, const Tensors& b) {
 class Job {
  public:
   explicit Job(const Options& o)
-      : o_(o), asked_(parse_wrt(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
+      : o_(o), asked_(parse_wrt(o.wrt)), model_(o.common.load_to_sample()), run_(o.sampling, o.common, model_) {
     adjoints_ = o.adjoint.make();
     adjoint_grid_ = o.adjoint.levels(o.sampling, model_);
     condition_ = run_.condition(0, run_.count());

@@ -28,7 +28,7 @@ struct Options {
 class Guide {
  public:
   explicit Guide(const Options& o)
-      : o_(o), free_(free_from(o.wrt)), model_(o.common.load()), run_(o.sampling, o.common, model_) {
+      : o_(o), free_(free_from(o.wrt)), model_(o.common.load_to_sample()), run_(o.sampling, o.common, model_) {
     if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
     if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
     const auto adjoints = o.adjoint.make();

@@ -73,6 +73,16 @@ nlohmann::ordered_json describe(const Model& m) {
   return j;
 }
 
+/// For a reader: a long list, such as a schedule's betas, as its ends and its length.
+nlohmann::ordered_json abridged(nlohmann::ordered_json value) {
+  constexpr std::size_t longest = 8;
+  if (value.is_array() && value.size() > longest)
+    return fmt::format("{} ... {} ({} of them)", value.front().dump(), value.back().dump(), value.size());
+  if (value.is_structured())
+    for (auto& each : value) each = abridged(each);
+  return value;
+}
+
 void run_info(const Common& o) {
   o.apply({".json"});
   const auto j = describe(o.load());
@@ -82,7 +92,7 @@ void run_info(const Common& o) {
     return;
   }
   for (const auto& [key, value] : j.items())
-    std::cout << fmt::format("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    std::cout << fmt::format("{:<16} {}\n", key, value.is_string() ? value.get<std::string>() : abridged(value).dump());
 }
 
 }  // namespace

@@ -134,7 +134,7 @@ std::optional<FinerScales> finer_scales(const Options& o, const Model& model) {
 void run_sample(const Options& o) {
   o.common.apply({".h5", ".png", ".json"});
   if (o.batch < 1) throw UsageError(fmt::format("--batch {}: give at least one", o.batch));
-  const Model model = o.common.load();
+  const Model model = o.common.load_to_sample();
   const Run run(o.sampling, o.common, model);
   const Beyond beyond{latent_space(model), finer_scales(o, model)};
   for (const auto& file : o.common.outputs(".png"))
@@ -144,8 +144,8 @@ void run_sample(const Options& o) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, s);
   // A class-conditional model's classes stand in columns, everything else in a square.
-  const auto labels = model.is_exact() ? 0 : model.network->signature().classes;
-  const auto listed = o.sampling.classes.empty() ? std::max<std::int64_t>(labels - 1, 0)
+  const Signature of = model.is_exact() ? Signature() : model.network->signature();
+  const auto listed = o.sampling.classes.empty() ? std::max<std::int64_t>(of.classes - (of.null_class ? 1 : 0), 0)
                                                  : static_cast<std::int64_t>(word_list(o.sampling.classes).size());
   std::int64_t columns = o.columns > 0 ? o.columns
                          : listed > 1

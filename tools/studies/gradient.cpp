@@ -72,7 +72,7 @@ class Study {
  public:
   explicit Study(const Options& o)
       : o_(o),
-        model_(o.common.load()),
+        model_(o.common.load_to_sample()),
         precise_(load_model(
             o.common.model,
             {.dtype = DType::f64, .config = o.common.config, .scheduler = o.common.scheduler, .key = o.common.key})),

@@ -52,7 +52,7 @@ std::vector<std::string> deterministic_samplers() {
 
 ExactProblem problem_of(const Common& o) {
   if (o.model.empty()) return exact_problem(Config::parse(mixture, "study order"));
-  const Model model = o.load();
+  const Model model = o.load_to_sample();
   require(model.is_exact(), "study order: {} is a network, whose solution is not known; give an exact problem (.json)",
           model.name);
   return model.exact;
