@@ -7,12 +7,12 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/transform.h"
+#include "solvers/step_loop.h"
 
 namespace costate {
 namespace {
 
-constexpr double close = 1e-5;       // in lambda: what is left of an interval that counts as nothing
-constexpr int most_trials = 100000;  // of one interval
+constexpr double close = 1e-5;  // in lambda: what is left of an interval that counts as nothing
 
 /// What the controller knows: the step size, and the inverse errors of the last accepted steps (empty at first).
 struct Memory {
@@ -35,11 +35,11 @@ double error_of(const Trial& trial, const Tensor& before, double alpha, const Co
   return control.pid ? std::sqrt(all / static_cast<double>(y.size())) : std::sqrt(worst / static_cast<double>(row));
 }
 
-/// Decides on a step of size m.h and proposes the next.
-bool decide(const Control& c, int order, double error, Memory& m) {
+/// Decides on a step of size `used` and proposes the next.
+bool decide(const Control& c, int order, double error, double used, Memory& m) {
   require(std::isfinite(error), "sampler: the error of an adaptive step is not finite");
   if (!c.pid) {
-    m.h *= 0.9 * std::pow(std::max(error, 1e-30), -1.0 / order);
+    m.h = used * 0.9 * std::pow(std::max(error, 1e-30), -1.0 / order);
     return error <= 1;
   }
   const double inverse = 1 / (error + 1e-8);
@@ -68,21 +68,33 @@ State advance(const Control& control, int order, const TrialStep& trial, const S
     return {lincomb(1, state.y, step.to().s(), step.denoiser.eps(state.y, step.from(), step.p)), {}};
   Memory memory = recall(control, state);
   Tensor y = state.y, before = state.memory.empty() ? scale(y, step.from().alpha) : state.memory[0];
-  Level at = step.from();
-  const double end = step.to().lambda(), way = end > at.lambda() ? 1 : -1;  // encoding goes the other way
-  for (int tried = 0; way * (end - at.lambda()) > close; ++tried) {
-    require(tried < most_trials && memory.h > 1e-12, "sampler: {} at t = {}; loosen rtol and atol",
-            tried < most_trials ? "the step size underflows" : "too many steps", at.t);
-    const double left = way * (end - at.lambda());
-    const bool last = memory.h >= left;
-    if (!control.pid) memory.h = std::min(memory.h, left);
-    const Level to = last ? step.to() : step.at_lambda(at.lambda() + way * memory.h);
-    const Trial found = trial(step, y, at, to);
-    if (!decide(control, order, error_of(found, before, to.alpha, control), memory)) continue;
-    before = scale(found.lower, to.alpha);
-    y = found.y;
-    at = to;
-  }
+  Level at = step.from(), next = at;
+  Trial found;
+  const double end = step.to().lambda();
+  run({.from = at.lambda(),
+       .to = end,
+       .first = memory.h,
+       .close = close,
+       .least = 1e-12,
+       .trial =
+           [&](double, double lambda) {
+             next = lambda == end ? step.to() : step.at_lambda(lambda);
+             found = trial(step, y, at, next);
+             return error_of(found, before, next.alpha, control);
+           },
+       .decide =
+           [&](double error, double used, double& size) {
+             const bool taken = decide(control, order, error, used, memory);
+             size = memory.h;
+             return taken;
+           },
+       .accept =
+           [&](double) {
+             before = scale(found.lower, next.alpha);
+             y = found.y;
+             at = next;
+           },
+       .stuck = [&](const char* what, double) { fail("sampler: {} at t = {}; loosen rtol and atol", what, at.t); }});
   std::vector<double> numbers{memory.h};
   numbers.insert(numbers.end(), memory.inverse.begin(), memory.inverse.end());
   const auto count = static_cast<std::int64_t>(numbers.size());

@@ -7,6 +7,7 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/scale.h"
+#include "solvers/halves.h"
 
 namespace costate {
 namespace {
@@ -56,7 +57,7 @@ Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tenso
   require(at.scale() > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}", at.t, at.alpha,
           at.sigma);
   const double input = d.prediction == Prediction::edm ? 1 / std::hypot(at.s(), d.sigma_data) : at.scale();
-  const Tensor out = d.net(cast(scale(y, input), d.dtype), at, p);
+  const Tensor out = halves(d.net(cast(scale(y, input), d.dtype), at, p), y).prediction;
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
   require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()),
           name_of(d.dtype));

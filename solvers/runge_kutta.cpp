@@ -7,6 +7,7 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "core/config.h"
+#include "solvers/step_loop.h"
 
 namespace costate {
 namespace {
@@ -132,18 +133,10 @@ Tensors rk_adaptive(const Tableau& method, const OdeField& field, double from, d
   require(!method.error.empty(), "Runge-Kutta: {} has no error estimate; take rk45 or tsit5", method.name);
   require(tolerance.relative > 0 && tolerance.absolute > 0, "Runge-Kutta: tolerances {} and {} should be positive",
           tolerance.relative, tolerance.absolute);
-  double at = from, h = (to - from) / 64;
-  for (int tried = 0; at != to; ++tried) {
-    require(
-        tried < tolerance.most_steps && std::abs(h) > 1e-14 * std::max(std::abs(at), std::abs(to - from)),
-        "{}: {} at {} on the way from {} to {}; the norm of the state is {:.3e}. Loosen rtol and atol, or take fixed "
-        "steps",
-        method.name, tried < tolerance.most_steps ? "the step underflows" : "too many steps", at, from, to,
-        norm(y, controlled));
-    const bool last = std::abs(h) >= std::abs(to - at);
-    const double next = last ? to : at + h;
+  Tensors proposed;
+  const auto trial = [&](double at, double next) {
     const auto slopes = rk_stages(method, field, at, next, y);
-    const Tensors proposed = rk_combine(y, next - at, method.b, slopes);
+    proposed = rk_combine(y, next - at, method.b, slopes);
     double error = 0;
     for (std::size_t k = 0; k < controlled; ++k) {
       std::vector<Tensors> one;
@@ -151,15 +144,34 @@ Tensors rk_adaptive(const Tableau& method, const OdeField& field, double from, d
       const Tensors estimate = rk_combine({Tensor()}, next - at, method.error, one);
       if (estimate[0].defined()) error = std::max(error, scaled_error(estimate[0], y[k], proposed[k], tolerance));
     }
-    const double used = next - at;
-    if (error <= 1) {
-      at = next, y = proposed;
-      if (accept) accept(at, y);
-    }
-    // Hairer, Norsett and Wanner, "Solving ordinary differential equations I", (II.4.13)
-    h = used * (std::isfinite(error) ? std::clamp(0.9 * std::pow(std::max(error, 1e-10), -1.0 / method.order), 0.2, 5.0)
+    return error;
+  };
+  // Hairer, Norsett and Wanner, "Solving ordinary differential equations I", (II.4.13)
+  const auto decide = [&](double error, double used, double& size) {
+    size =
+        used * (std::isfinite(error) ? std::clamp(0.9 * std::pow(std::max(error, 1e-10), -1.0 / method.order), 0.2, 5.0)
                                      : 0.1);
-  }
+    return error <= 1;
+  };
+  const auto take = [&](double next) {
+    y = proposed;
+    if (accept) accept(next, y);
+  };
+  const auto stuck = [&](const char* what, double at) {
+    fail(
+        "{}: {} at {} on the way from {} to {}; the norm of the state is {:.3e}. Loosen rtol and atol, or take fixed "
+        "steps",
+        method.name, what, at, from, to, norm(y, controlled));
+  };
+  run({.from = from,
+       .to = to,
+       .first = std::abs(to - from) / 64,
+       .least = 1e-14 * std::max({std::abs(from), std::abs(to), std::abs(to - from)}),
+       .most = tolerance.most_steps,
+       .trial = trial,
+       .decide = decide,
+       .accept = take,
+       .stuck = stuck});
   return y;
 }
 

@@ -1,21 +1,37 @@
 // DDPM's ancestral sampling, on any grid.
 #include <cmath>
 
-#include "autodiff/ops/add.h"
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/exp.h"
+#include "solvers/halves.h"
 #include "solvers/score_sde.h"
 #include "solvers/stochastic.h"
 
 namespace costate {
 namespace {
 
+enum class Variance { small, large, learned };
+
+/// Noise of a learned variance: from v in [-1, 1], the second half of the network's output, between small and large in the logarithm
+/// (Nichol and Dhariwal 2021, (15)).
+Tensor add_learned_noise(const Step& step, const Tensor& mean, const Tensor& v, double small, double large) {
+  require(v.defined(), "ddpm: variance = learned_range wants a network with twice the channels of its samples");
+  const Tensor log_deviation = lincomb((std::log(large) - std::log(small)) / 2, v, 1,
+                                       Tensor::full(v.shape(), (std::log(large) + std::log(small)) / 2, v.dtype()));
+  return mean + exp(log_deviation) * step.normal(mean);
+}
+
 /// The mean of q(x' | x, x_0) is y' = q y + (1 - q) x_0 with q = (s' / s)^2. Its variance (small) is s'^2 (1 - q); large is
 /// that of the forward step from s' to s, (a / a')^2 (s^2 - s'^2) in y. No noise in the step to s = 0.
-State advance(bool large, const Step& step, const State& state) {
+State advance(Variance variance, const Step& step, const State& state) {
   const Level &from = step.from(), &to = step.to();
-  DataStep d = data_step(from, to, 1);
-  if (large && to.s() > 0) d.up = from.alpha / to.alpha * std::sqrt((from.s() - to.s()) * (from.s() + to.s()));
-  const Tensor x_0 = step.denoiser.x0(state.y, from, step.p);
-  return {add_noise(step, lincomb(d.keep, state.y, 1 - d.keep, x_0), d.up), {}};
+  const DataStep d = data_step(from, to, 1);
+  const double large = from.alpha / to.alpha * std::sqrt((from.s() - to.s()) * (from.s() + to.s()));
+  const auto [x_0, eps, v] = find_all(step.denoiser, state.y, from, step.p);
+  const Tensor mean = lincomb(d.keep, state.y, 1 - d.keep, x_0);
+  if (to.s() == 0) return {mean, {}};
+  if (variance == Variance::learned) return {add_learned_noise(step, mean, v, d.up, large), {}};
+  return {add_noise(step, mean, variance == Variance::large ? large : d.up), {}};
 }
 
 /// "Ancestral sampling" of score_sde: x' = (x + G^2 score) / c, and noise of its forward step (large) or less by s' / s.
@@ -32,14 +48,19 @@ State as_released(bool large, const Step& step, const State& state) {
 
 StepperType ddpm_stepper() {
   return {.name = "ddpm",
-          .summary = "DDPM ancestral sampling; variance small or large",
-          .reference = "Ho, Jain and Abbeel 2020, (7) and section 3.2",
+          .summary = "DDPM ancestral sampling; variance small, large or learned_range (of networks that say it)",
+          .reference = "Ho, Jain and Abbeel 2020, (7) and section 3.2; Nichol and Dhariwal 2021, (15)",
           .options = {"variance", "discretization"},
           .make = [](const Config& options) {
-            const bool large = options.choice("variance", "small", {"small", "large"}) == "large";
+            const std::string name = options.choice("variance", "small", {"small", "large", "learned_range"});
+            const Variance variance = name == "small"   ? Variance::small
+                                      : name == "large" ? Variance::large
+                                                        : Variance::learned;
             const bool released = discretization_from(options) == Discretization::score_sde;
+            require(!released || variance != Variance::learned, "ddpm: score_sde has no learned variance");
             return Stepper{.eta = 1, .advance = [=](const Step& step, const State& state) {
-                             return released ? as_released(large, step, state) : advance(large, step, state);
+                             return released ? as_released(variance == Variance::large, step, state)
+                                             : advance(variance, step, state);
                            }};
           }};
 }

@@ -28,6 +28,26 @@ Sampler on_mixture(const ExactProblem& problem, const std::string& stepper, cons
   return sampler_of(problem, stepper, make_grid(grid, *vp_linear(t_min), steps));
 }
 
+/// What options make of steppers, where it is other code.
+constexpr std::pair<const char*, const char*> variants[] = {
+    {"ddim", R"({"eta": 0.7})"},
+    {"ddpm", R"({"variance": "large"})"},
+    {"euler-maruyama", R"({"discretization": "score_sde"})"},
+    {"dpm-3", R"({"eta": 0.5})"},
+    {"edm", R"({"S_churn": 3})"},
+    {"edm", R"({"S_churn": 3, "kind": "midpoint"})"},
+    {"heun", R"({"clock": "t", "alpha": 0.5})"},
+    {"langevin", R"({"size": "langevin", "times": 2})"},
+    {"langevin", R"({"size": "fixed"})"},
+    {"pc", R"({"norms": "batch", "predictor": "heun"})"},
+    {"reverse-diffusion", R"({"flow": true})"},
+    {"rex", R"({"sde": "euler"})"},
+    {"rex", R"({"sde": "shark"})"},
+    {"rex", R"({"form": "noise", "tableau": "rk4"})"},
+    {"sde-dpmpp-2m", R"({"kind": "heun", "eta": 0.5})"},
+    {"unipc-2", R"({"form": "noise", "variant": "vary_coeff"})"},
+    {"analytic-ddim", R"({"ms_eps": [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]})"}};
+
 /// Samplers of every kind on the mixture: with memory, with noise, with a last step to s = 0.
 std::vector<Sampler> samplers_on(const ExactProblem& problem) {
   std::vector<Sampler> all;
@@ -36,8 +56,10 @@ std::vector<Sampler> samplers_on(const ExactProblem& problem) {
     all.push_back(on_mixture(problem, name, "lambda", 9));
     all.push_back(sampler_of(problem, name, make_grid("karras", *vp_linear(), 7)));
   }
-  all.push_back(on_mixture(problem, "ddim", "lambda", 9));
-  all.back().stepper = stepper_of("ddim", R"({"eta": 0.7})");
+  for (const auto& [name, options] : variants) {
+    all.push_back(on_mixture(problem, name, "lambda", 9));
+    all.back().stepper = stepper_of(name, options);
+  }
   for (auto& sampler : all) sampler.noise = fresh_noise(3, 0);
   return all;
 }
@@ -139,6 +161,28 @@ BOOST_AUTO_TEST_CASE(against_central_differences) {
     BOOST_TEST(std::abs(found - slope) <= 1e-8 * std::max(1.0, std::abs(slope)),
                sampler.stepper.name << ": " << found << " against " << slope);
   }
+}
+
+/// Steps that a tolerance chose are constants to the tape, so that gradient and differences agree to about the tolerance.
+BOOST_AUTO_TEST_CASE(adaptive_samplers_against_central_differences) {
+  const auto problem = mixture();
+  const Tensor x_T = start_of_mixture(), dx = row_of({0.3, -0.5});
+  int seen = 0;
+  for (const auto& name : sampler_names()) {
+    if (make_stepper(name).evaluations > 0) continue;
+    Sampler sampler = on_mixture(problem, name, "lambda", 2);
+    sampler.stepper = stepper_of(name, R"({"rtol": 1e-6, "atol": 1e-6})");
+    const auto loss_at = [&](double c) {
+      return half_square_distance(sample(sampler, x_T + c * dx, problem.p)).item();
+    };
+    const double h = 0.02, slope = (8 * (loss_at(h) - loss_at(-h)) - (loss_at(2 * h) - loss_at(-2 * h))) / (12 * h);
+    const double found = inner(gradient_of("checkpointed", sampler, problem).x_T, dx).item();
+    BOOST_TEST_MESSAGE(name << ": gradient " << found << " against differences " << slope);
+    BOOST_TEST(std::abs(found - slope) <= 2e-3 * std::max(0.1, std::abs(slope)),
+               name << ": " << found << " against " << slope);
+    ++seen;
+  }
+  BOOST_TEST(seen == 4);
 }
 
 BOOST_AUTO_TEST_CASE(adjointdeis_1_as_published) {

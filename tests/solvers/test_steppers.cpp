@@ -1,7 +1,7 @@
 // Steppers and the sampling loop: regression values, observed orders, exact variances, callbacks and refusals.
 #include "autodiff/ops/cast.h"
 #include "autodiff/transform.h"
-#include "tests/solvers/problems.h"
+#include "tests/solvers/sampled_variance.h"
 
 namespace costate {
 namespace {
@@ -28,51 +28,10 @@ double observed_order(const std::string& stepper, const std::string& options = "
   return (n * xy - x * y) / (n * xx - x * x);
 }
 
-/// Variance at the clean end of samples of N(0, 0.25), started with the true variance, on a lambda grid. Every method is
-/// linear there: the state and its memory, as one vector, go to M (y, memory) + w z (+ w_2 z_2), and columns of M and the w are read off
-/// by running the step on unit vectors.
-double sampled_variance(const std::string& stepper, int steps, const std::string& options = "{}") {
-  const auto problem = normal(0.25);
-  Sampler sampler = sampler_of(problem, stepper, make_grid("lambda", *vp_linear(), steps), options, vp_linear());
-  // `which` draw of the step gives 1: part 0 or 1, or its area; all others give 0.
-  const auto step_of = [&](int i, const std::vector<double>& in, int which) {
-    sampler.noise = [which](const Draw& draw, const Tensor& like) {
-      return Tensor::full(like.shape(), (draw.area ? 2 : draw.part) == which ? 1 : 0, like.dtype());
-    };
-    State state{row_of({in[0]}), {}};
-    for (std::size_t k = 1; k < in.size(); ++k) state.memory.push_back(row_of({in[k]}));
-    const State next = sampler.step(i, state, problem.p);
-    std::vector<double> out{next.y.item()};
-    for (const auto& m : next.memory) out.push_back(m.item());
-    return out;
-  };
-  const Level& first = sampler.grid.front();
-  std::vector<std::vector<double>> covariance{{0.25 + first.s() * first.s()}};  // of y = x / alpha, then memory
-  for (int i = 0; i < steps; ++i) {
-    const std::size_t n = covariance.size();
-    const std::vector<double> zero(n, 0);
-    const std::vector<std::vector<double>> noise{step_of(i, zero, 0), step_of(i, zero, 1), step_of(i, zero, 2)};
-    std::vector<std::vector<double>> columns, next(noise[0].size(), std::vector<double>(noise[0].size()));
-    for (std::size_t k = 0; k < n; ++k) {
-      std::vector<double> unit(n, 0);
-      unit[k] = 1;
-      columns.push_back(step_of(i, unit, -1));
-    }
-    for (std::size_t a = 0; a < next.size(); ++a)
-      for (std::size_t b = 0; b < next.size(); ++b) {
-        for (const auto& n : noise) next[a][b] += n[a] * n[b];
-        for (std::size_t k = 0; k < n; ++k)
-          for (std::size_t l = 0; l < n; ++l) next[a][b] += columns[k][a] * covariance[k][l] * columns[l][b];
-      }
-    covariance = next;
-  }
-  return std::pow(sampler.grid.back().alpha, 2) * covariance[0][0];
-}
-
-/// Steps that are not those of an equation whose order shows: Langevin dynamics at a level.
-bool takes_langevin_steps(const std::string& name) {
+/// Has tests of its own: Langevin dynamics at a level is no solution of an equation, and analytic variances are not linear.
+bool stands_apart(const std::string& name) {
   const std::string type = stepper_type(name).name;
-  return type == "langevin" || type == "pc";
+  return type == "langevin" || type == "pc" || type.rfind("analytic", 0) == 0;
 }
 
 BOOST_AUTO_TEST_SUITE(steppers_and_sampler)
@@ -172,7 +131,7 @@ BOOST_AUTO_TEST_CASE(variances_on_gaussian_data) {
 BOOST_AUTO_TEST_CASE(variances_tend_to_the_truth) {
   const double truth = 0.2500824579668;
   for (const auto& name : sampler_names()) {
-    if (make_stepper(name).eta == 0 || takes_langevin_steps(name)) continue;
+    if (make_stepper(name).eta == 0 || stands_apart(name)) continue;
     const double coarse = sampled_variance(name, 100) - truth, fine = sampled_variance(name, 200) - truth;
     BOOST_TEST_MESSAGE(name << ": variance off by " << coarse << " and " << fine);
     BOOST_TEST(std::abs(fine) <= 0.56 * std::abs(coarse) + 1e-9, name << ": " << coarse << " then " << fine);
@@ -248,7 +207,7 @@ BOOST_AUTO_TEST_CASE(last_step_to_the_clean_end) {
   const auto edm = schedule_of(R"({"type": "edm"})");
   const Grid grid = make_grid("karras", *edm, 18);
   for (const auto& name : sampler_names()) {
-    if (takes_langevin_steps(name)) continue;
+    if (stands_apart(name)) continue;
     const Stepper stepper = make_stepper(name);
     std::int64_t calls = 0;
     Sampler sampler = sampler_of(problem, name, grid, "{}", edm);

@@ -1,4 +1,5 @@
 // Networks of research code through the command: parts, forms of checkpoints, learned variance, classifier guidance.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <functional>
@@ -179,6 +180,39 @@ BOOST_AUTO_TEST_CASE(samplers_take_epsilon_of_a_learned_variance_and_the_classif
     }
     BOOST_TEST(difference <= 1e-12, "scale " << scale << ": " << difference);
   }
+}
+
+BOOST_AUTO_TEST_CASE(ddpm_takes_the_learned_variance) {
+  if (!available()) return;
+  const Folder folder;
+  const std::string adm = fixture("adm") + "/model.pt";
+  const Tensor x = Hdf5Reader(fixture("adm") + "/in.h5").read("x");
+  const Tensor classes = Tensor::from({3, 8}, {2}, DType::i32), t = Tensor::from({levels.t, levels.t}, {2});
+  auto z = x.to_vector();
+  std::reverse(z.begin(), z.end());
+  const Tensor noise = Tensor::from(z, x.shape().with_front(1));
+
+  const auto out =
+      result(folder, {"eval", adm, "--in", write(folder, "in.h5", {{"x", x}, {"t", t}, {"class", classes}})})
+          .read("y")
+          .to_vector();
+  const std::string start = write(folder, "start.h5", {{"x_T", x}, {"class", classes}, {"noise", noise}});
+  const auto got = result(folder, {"sample", adm, "--start", start, "--grid", grid_file(folder), "--sampler", "ddpm",
+                                   "--set", "variance=learned_range"})
+                       .read("x")
+                       .to_vector();
+  // As DDPM has it, with beta = 1 - (alpha / alpha')^2 and beta~ = beta sigma'^2 / sigma^2.
+  const double beta = 1 - std::pow(levels.alpha / levels.to_alpha, 2),
+               small = beta * std::pow(levels.to_sigma / levels.sigma, 2);
+  const auto from = x.to_vector();
+  double difference = 0;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const double eps = out[i / 3 * 6 + i % 3], frac = (out[i / 3 * 6 + 3 + i % 3] + 1) / 2;
+    const double mean = (from[i] - beta / levels.sigma * eps) / std::sqrt(1 - beta);
+    const double want = mean + std::exp((frac * std::log(beta) + (1 - frac) * std::log(small)) / 2) * z[i];
+    difference = std::max(difference, std::abs(got[i] - want));
+  }
+  BOOST_TEST(difference <= 1e-12, "off by " << difference);
 }
 
 BOOST_AUTO_TEST_CASE(a_level_reaches_the_network_in_its_own_time_and_its_answer_is_read_as_meant) {

@@ -7,6 +7,7 @@
 #include "autodiff/ops/softmax.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
+#include "solvers/halves.h"
 
 namespace costate {
 namespace {
@@ -70,7 +71,8 @@ Net Classifier::guide(const Denoiser& denoiser, const Tensor& labels) const {
       return sum(logits * chosen) - sum(log_sum_exp(logits));
     };
     const Tensor gradient = value_and_grad(log_p, {x}).second[0];
-    return lincomb(1, denoiser.net(x, at, p), -slope(denoiser, at) * strength * at.sigma, gradient);
+    auto [prediction, variance] = halves(denoiser.net(x, at, p), x);
+    return joined({lincomb(1, prediction, -slope(denoiser, at) * strength * at.sigma, gradient), variance});
   };
 }
 

@@ -10,6 +10,7 @@
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
+#include "solvers/halves.h"
 
 namespace costate {
 namespace {
@@ -31,8 +32,7 @@ struct Told {
   }
 };
 
-/// One evaluation of the network on x (n, ...). Of an output with twice the channels of x the second half is the learned variance,
-/// which deterministic samplers do not ask for.
+/// One evaluation of the network on x (n, ...).
 Tensor evaluate(const Network& network, double time_scale, const Tensor& x, const Level& at, const Told& told) {
   const auto n = static_cast<std::size_t>(x.dim(0));
   Inputs in;
@@ -42,8 +42,7 @@ Tensor evaluate(const Network& network, double time_scale, const Tensor& x, cons
   in.sigma.assign(n, at.sigma);
   in.classes = told.classes;
   for (std::size_t i = 0; i < told.names.size(); ++i) input(in, told.names[i]) = told.values[i];
-  const Tensor y = network(in);
-  return y.rank() == x.rank() && y.dim(-1) == 2 * x.dim(-1) ? slice(y, -1, 0, x.dim(-1)) : y;
+  return network(in);
 }
 
 /// The weight of guidance at each level: one number, or one a level of the grid.
@@ -89,7 +88,8 @@ Net network_net(const Model& model, const Told& told, const Told& null, std::fun
     const std::int64_t n = x.dim(0);
     const Tensor y = evaluate(*network, scale, concat({x, x}, 0), at, both_halves(with, without, n));
     const double w = guidance(at);
-    return lincomb(w, slice(y, 0, 0, n), 1 - w, slice(y, 0, n, n));
+    const Halves given = halves(slice(y, 0, 0, n), x), absent = halves(slice(y, 0, n, n), x);
+    return joined({lincomb(w, given.prediction, 1 - w, absent.prediction), given.variance});
   };
 }
 
