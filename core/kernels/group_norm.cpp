@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/parallel.h"
@@ -35,7 +36,7 @@ struct Band {
 /// The loops of one instruction set.
 template <class T>
 struct GroupNormLoops {
-  void (*sums)(const Band<T>&, const double* mean, double* sum);
+  void (*sums)(const Band<T>&, const double* shift, double* sum, double* squares);
   void (*forward)(const Band<T>&, const Channels<T>&, bool silu, T* y);
   void (*backward)(const Band<T>&, const Channels<T>&, bool silu, const T* g, T* du, double* sum, double* sum_xhat);
   void (*dx)(const Band<T>&, const Channels<T>&, const T* a, const T* b_xhat, T* du);
@@ -49,29 +50,44 @@ namespace costate::HWY_NAMESPACE {
 
 using namespace group_norm_detail;  // NOLINT(google-build-using-namespace)
 
-/// sum[c] = sum over pixels of x, or of (x - mean[c])^2 if `mean` is given.
-template <class T>
-void band_sums(const Band<T>& b, const double* mean, double* sum) {
+/// sum[c] and squares[c] of x - shift[c] over the pixels, for `vectors` vectors of channels: a cache line is read once.
+template <std::size_t vectors, class T>
+void channel_sums(const T* x, std::size_t pixels, std::size_t step, const double* shift, double* sum, double* squares,
+                  std::size_t count) {
   const hn::ScalableTag<double> d;
-  for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
-    const std::size_t n = b.channels - c;
-    auto total = hn::Zero(d);
-    const T* p = b.x + c;
-    if (mean == nullptr) {
-      for (std::size_t i = 0; i < b.pixels; ++i, p += b.channels) total = hn::Add(total, load_f64(d, p, n));
-    } else {
-      const auto m = load_some(d, mean + c, n);
-      for (std::size_t i = 0; i < b.pixels; ++i, p += b.channels) {
-        const auto v = hn::Sub(load_f64(d, p, n), m);
-        total = hn::MulAdd(v, v, total);
-      }
+  const std::size_t lanes = hn::Lanes(d);
+  hn::Vec<decltype(d)> s[vectors], q[vectors], m[vectors];
+  for (std::size_t k = 0; k < vectors; ++k) {
+    s[k] = q[k] = hn::Zero(d);
+    m[k] = shift == nullptr ? hn::Zero(d) : load_some(d, shift + k * lanes, count - k * lanes);
+  }
+  for (std::size_t i = 0; i < pixels; ++i, x += step)
+    for (std::size_t k = 0; k < vectors; ++k) {
+      const auto v = hn::Sub(vectors > 1 ? load_f64(d, x + k * lanes) : load_f64(d, x, count), m[k]);
+      s[k] = hn::Add(s[k], v);
+      q[k] = hn::MulAdd(v, v, q[k]);
     }
-    store_some(total, d, sum + c, n);
+  for (std::size_t k = 0; k < vectors; ++k) {
+    store_some(s[k], d, sum + k * lanes, count - k * lanes);
+    store_some(q[k], d, squares + k * lanes, count - k * lanes);
   }
 }
 
 template <class T>
-void band_forward(const Band<T>& b, const Channels<T>& k, bool silu, T* y) {
+void band_sums(const Band<T>& b, const double* shift, double* sum, double* squares) {
+  const std::size_t lanes = hn::Lanes(hn::ScalableTag<double>());
+  for (std::size_t c = 0; c < b.channels;) {
+    const std::size_t left = b.channels - c;
+    const bool four = left >= 4 * lanes;
+    (four ? channel_sums<4, T> : channel_sums<1, T>)(b.x + c, b.pixels, b.channels,
+                                                     shift == nullptr ? nullptr : shift + c, sum + c, squares + c,
+                                                     left);
+    c += four ? 4 * lanes : lanes;
+  }
+}
+
+template <class T>
+void band_forward(const Band<T>& b, const Channels<T>& k, bool with_silu, T* y) {
   const hn::ScalableTag<T> d;
   for (std::size_t i = 0; i < b.pixels; ++i) {
     const T* p = b.x + i * b.channels;
@@ -80,7 +96,7 @@ void band_forward(const Band<T>& b, const Channels<T>& k, bool silu, T* y) {
       const std::size_t n = b.channels - c;
       const auto centred = hn::Sub(load_some(d, p + c, n), load_some(d, k.mean.data() + c, n));
       const auto u = hn::MulAdd(centred, load_some(d, k.scale.data() + c, n), load_some(d, k.beta.data() + c, n));
-      store_some(silu ? hn::Mul(u, sigmoid(d, u)) : u, d, out + c, n);
+      store_some(with_silu ? silu(d, u) : u, d, out + c, n);
     }
   }
 }
@@ -176,7 +192,9 @@ class Norm {
       loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f32)();
     else
       loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f64)();
-    const auto mean = group_means(nullptr), variance = group_means(mean.data());
+    auto [mean, variance] = moments(nullptr);
+    // Squares of f32 are exact in f64 and their sum says enough; those of f64 must be taken about the mean.
+    if constexpr (std::is_same_v<T, double>) variance = moments(mean.data()).second;
     constants_.resize(static_cast<std::size_t>(images_));
     for (std::int64_t i = 0; i < images_; ++i) set_constants(i, mean, variance);
   }
@@ -250,21 +268,26 @@ class Norm {
     return sum;
   }
 
-  /// Mean of x, or of (x - mean)^2, over each group; repeated for every channel of the group: (image, channel).
-  [[nodiscard]] std::vector<double> group_means(const double* mean) const {
-    std::vector<double> part(scratch());
+  /// Mean and variance of x - shift over each group, repeated for every channel of the group: (image, channel).
+  [[nodiscard]] std::pair<std::vector<double>, std::vector<double>> moments(const double* shift) const {
+    std::vector<double> part(scratch()), part_squares(scratch());
     over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
-      loops_.sums(band, mean == nullptr ? nullptr : mean + image * channels_, part.data() + slot_of(image, first));
+      const auto slot = slot_of(image, first);
+      loops_.sums(band, shift == nullptr ? nullptr : shift + image * channels_, part.data() + slot,
+                  part_squares.data() + slot);
     });
-    auto sum = add_bands(part);
+    auto mean = add_bands(part), variance = add_bands(part_squares);
     const auto width = static_cast<std::size_t>(channels_ / spec_.groups);
-    for (std::size_t group = 0; group < sum.size(); group += width) {
-      double total = 0;
-      for (std::size_t k = group; k < group + width; ++k) total += sum[k];
-      std::fill_n(sum.begin() + static_cast<std::ptrdiff_t>(group), width,
-                  total / static_cast<double>(pixels_ * static_cast<std::int64_t>(width)));
+    const double weight = 1 / static_cast<double>(pixels_ * static_cast<std::int64_t>(width));
+    for (std::size_t group = 0; group < mean.size(); group += width) {
+      double sum = 0, squares = 0;
+      for (std::size_t k = group; k < group + width; ++k) sum += mean[k], squares += variance[k];
+      const double mu = sum * weight;
+      std::fill_n(mean.begin() + static_cast<std::ptrdiff_t>(group), width, mu);
+      std::fill_n(variance.begin() + static_cast<std::ptrdiff_t>(group), width,
+                  std::max(0.0, squares * weight - mu * mu));
     }
-    return sum;
+    return {mean, variance};
   }
 
   void set_constants(std::int64_t image, const std::vector<double>& mean, const std::vector<double>& variance) {

@@ -29,8 +29,7 @@ template <class T>
 void silu_range(const T* x, T* y, std::size_t n) {
   const hn::ScalableTag<T> d;
   for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
-    const auto v = load_some(d, x + i, n - i);
-    store_some(hn::Mul(v, sigmoid(d, v)), d, y + i, n - i);
+    store_some(silu(d, load_some(d, x + i, n - i)), d, y + i, n - i);
   }
 }
 

@@ -55,6 +55,14 @@ HWY_INLINE hn::Vec<D> load_f64(D d, const float* p) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), p));
 }
 
+/// x / (1 + e^-x), with e^-x kept inside the range of Exp.
+template <class D>
+HWY_INLINE hn::Vec<D> silu(D d, hn::Vec<D> x) {
+  const auto limit = hn::Set(d, static_cast<hn::TFromD<D>>(sizeof(hn::TFromD<D>) == 4 ? 88 : 700));
+  const auto one = hn::Set(d, static_cast<hn::TFromD<D>>(1));
+  return hn::Div(x, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(x), limit))));
+}
+
 /// 1 / (1 + e^-x), with e^-x kept inside the range of Exp.
 template <class D>
 HWY_INLINE hn::Vec<D> sigmoid(D d, hn::Vec<D> x) {
