@@ -34,30 +34,62 @@ Tensor root_of_step(const Langevin& m, const Step& step, const Tensor& score, co
 std::vector<std::string> langevin_options() { return {"snr", "times", "norms", "discretization"}; }
 
 Langevin langevin_from(const Config& options, Langevin::Size size) {
+  using Size = Langevin::Size;
   const Langevin m{.size = size,
                    .snr = options.number("snr", 0.16),
                    .step = options.number("step", 0.1),
                    .times = static_cast<int>(options.integer("times", 1)),
                    .mean_norms = options.choice("norms", "sample", {"sample", "batch"}) == "batch",
+                   .curvature = options.number("curvature", 0),
+                   .flow = particles_from(options.text("flow_by", "none")),
+                   .bandwidth = options.number("bandwidth", 1),
                    .discretization = discretization_from(options)};
   require(m.snr > 0 && m.step > 0 && m.times >= 0, "{}: wants snr > 0, step > 0 and times >= 0, got {}, {}, {}",
           options.where(), m.snr, m.step, m.times);
+  require(m.curvature >= 0 && m.bandwidth > 0, "{}: wants curvature >= 0 and bandwidth > 0, got {} and {}",
+          options.where(), m.curvature, m.bandwidth);
+  require(m.flow == Particles::none || (m.curvature == 0 && m.size != Size::langevin),
+          "{}: particles flow with size = ald or fixed and curvature = 0", options.where());
   return m;
 }
 
 Batching batching_of(const Langevin& m) {
-  return m.size == Langevin::Size::langevin && m.mean_norms ? Batching::all_at_once : Batching::any;
+  const bool couples = m.flow != Particles::none || (m.size == Langevin::Size::langevin && m.mean_norms);
+  return couples ? Batching::all_at_once : Batching::any;
 }
+
+namespace {
+
+Tensor flowed(const Langevin& m, const Step& step, const Tensor& y, const Tensor& score) {
+  const Level& at = step.from();
+  const Tensor root = root_of_step(m, step, score, score);
+  const Tensor direction = particle_direction(m.flow, at.alpha * y, score, m.bandwidth * at.sigma);
+  return y + (root * root * direction) / at.alpha;
+}
+
+Corrected moved(const Langevin& m, const Step& step, const Tensor& y, const Tensor& score, const Tensor& z) {
+  const double alpha = step.from().alpha, k = m.curvature / std::pow(step.from().sigma, 2);
+  const Tensor root = root_of_step(m, step, score, z);
+  if (m.curvature == 0) {
+    const Tensor mean = y + (root * root * score) / alpha;
+    return {mean + (std::sqrt(2) / alpha) * (root * z), mean};
+  }
+  const Tensor x = alpha * y, M = k * (x * x) + 1;
+  const Tensor mean = y + (root * root * (M * score + 2 * k * x)) / alpha;
+  return {mean + (std::sqrt(2) / alpha) * (root * sqrt(M) * z), mean};
+}
+
+}  // namespace
 
 Corrected langevin(const Langevin& m, const Step& step, const Tensor& y, int part) {
   const Level& at = step.from();
   Corrected now{y, y};
   for (int i = 0; i < m.times; ++i) {
     const Tensor score = step.denoiser.eps(now.y, at, step.p) * (-1 / at.sigma);
-    const Tensor z = step.extra_normal(y, part + i);
-    const Tensor root = root_of_step(m, step, score, z);
-    now.mean = now.y + (root * root * score) / at.alpha;
-    now.y = now.mean + (std::sqrt(2) / at.alpha) * (root * z);
+    if (m.flow == Particles::none)
+      now = moved(m, step, now.y, score, step.extra_normal(y, part + i));
+    else
+      now.y = now.mean = flowed(m, step, now.y, score);
   }
   return now;
 }

@@ -1,6 +1,7 @@
 // Langevin dynamics at a fixed noise level: the corrector of predictor-corrector samplers, and annealed Langevin.
 #pragma once
 
+#include "solvers/particles.h"
 #include "solvers/score_sde.h"
 
 namespace costate {
@@ -14,9 +15,14 @@ struct Langevin {
   double snr = 0.16, step = 0.1;
   int times = 1;
   bool mean_norms = false;  ///< norms averaged over the batch, as score_sde has them
+  /// Riemannian: with the metric's inverse M = 1 + curvature (x / sigma)^2, element by element,
+  /// x' = x + h (M score + dM/dx) + sqrt(2 h M) z, whose stationary density is the same.
+  double curvature = 0;
+  Particles flow = Particles::none;  ///< x' = x + h direction of the batch, without noise
+  double bandwidth = 1;              ///< of its kernel, in sigma
   Discretization discretization = Discretization::grid;
 };
-std::vector<std::string> langevin_options();
+std::vector<std::string> langevin_options();  ///< that a corrector has, too
 Langevin langevin_from(const Config& options, Langevin::Size size);
 /// Batches in which no sample's bits depend on another's.
 Batching batching_of(const Langevin& method);

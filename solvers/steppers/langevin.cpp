@@ -15,12 +15,13 @@ State advance(const Langevin& method, const Step& step, const State& state) {
 
 StepperType langevin_stepper() {
   auto options = langevin_options();
-  options.insert(options.begin(), {"size", "step"});
+  options.insert(options.begin(), {"size", "step", "curvature", "flow_by", "bandwidth"});
   return {.name = "langevin",
           .summary =
               "annealed Langevin dynamics; size ald (snr sigma), langevin (snr |z| / |score|) or fixed (step "
-              "sigma^2), `times` at every level",
-          .reference = "Song and Ermon 2019, algorithm 1; Song et al. 2021, algorithm 4",
+              "sigma^2), `times` at every level; curvature > 0: Riemannian; flow_by gfsd, blob or svgd: the "
+              "batch as particles, without noise",
+          .reference = "Song and Ermon 2019, algorithm 1; Song et al. 2021, algorithm 4; Girolami and Calderhead 2011",
           .options = options,
           .make = [](const Config& config) {
             const std::string size = config.choice("size", "ald", {"ald", "langevin", "fixed"});
@@ -30,7 +31,7 @@ StepperType langevin_stepper() {
             return Stepper{
                 .order = 1,
                 .evaluations = method.times,
-                .eta = 1,
+                .eta = method.flow == Particles::none ? 1.0 : 0.0,
                 .batching = batching_of(method),
                 .advance = [method](const Step& step, const State& state) { return advance(method, step, state); }};
           }};
