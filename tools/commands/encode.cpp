@@ -178,7 +178,7 @@ void run_encode(const Options& o) {
   if (o.batch < 1) throw UsageError(fmt::format("--batch {}: give at least one", o.batch));
   if (o.states != "posterior" && o.states != "independent")
     throw UsageError("--states " + o.states + ": there are posterior and independent");
-  const Model model = o.common.load();
+  const Model model = o.common.load_to_sample();
   const Source source(o, model);
   const Run run(source.sampling(), o.common, model);
   const auto space = latent_space(model);
