@@ -5,6 +5,7 @@
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/tanh.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
 #include "tests/solvers/problems.h"
@@ -314,6 +315,22 @@ BOOST_AUTO_TEST_CASE(reversible_is_direct_without_its_states) {
                                           << " in f32 from direct");
     BOOST_TEST(off < 1e-10, type.name);
     BOOST_TEST(off_f32 < 1e-3, type.name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(reversible_begins_at_pure_noise) {
+  const auto problem = mixture();
+  Grid grid = make_grid("t", *vp_linear(1e-2), 10);
+  grid.insert(grid.begin(), {1.1, 0, 1});
+  for (const char* name : {"o-belm", "bdia", "edict", "rex"}) {
+    Sampler sampler = sampler_of(problem, name, grid, "{}", vp_linear());
+    // The mixture's own net is told eps, which pure noise does not determine.
+    sampler.denoiser.net = [](const Tensor& x, const Level& at, const Tensors& p) {
+      return tanh((0.5 + at.alpha) * x + p[0]);
+    };
+    sampler.denoiser.prediction = Prediction::sample;
+    const double off = distance(gradient_of("reversible", sampler, problem), gradient_of("direct", sampler, problem));
+    BOOST_TEST(off < 1e-12, name << ": " << off);
   }
 }
 
