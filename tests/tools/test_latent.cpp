@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
 #include "core/random.h"
 #include "io/hdf5.h"
@@ -90,6 +91,48 @@ BOOST_AUTO_TEST_CASE(samples_are_decoded_and_differentiated_through_the_autoenco
   const double slope_x = (loss(h, 0) - loss(-h, 0)) / (2 * h), slope_z = (loss(0, h) - loss(0, -h)) / (2 * h);
   BOOST_TEST(std::abs(inner(g.read("g_x_T"), v).item() / slope_x - 1) <= 1e-6);
   BOOST_TEST(std::abs(inner(g.read("g_z_null"), u).item() / slope_z - 1) <= 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(pictures_are_encoded_through_the_autoencoder_and_come_back) {
+  if (!available()) return;
+  const Folder folder;
+  make_pipeline(folder, "unet", networks / "diffusers-cond-sd1/unet");
+  const std::string pipeline = (folder / "").string(), code = (folder / "code.h5").string();
+  const Tensor pixels = 0.3 * noise(1, {2, 16, 16, 3}), z = noise(2, {2, 3, 24});
+  write(folder / "in.h5", {{"x", pixels}, {"z", z}});
+  const std::vector<std::string> how = {"--sampler", "rex", "--steps", "3", "--dtype", "f64", "--out"};
+  const auto done = [&](std::vector<std::string> words, const std::string& out) {
+    words.insert(words.end(), how.begin(), how.end());
+    words.push_back(out);
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return Hdf5Reader(out);
+  };
+  const auto encoded = done({"encode", pipeline, "--in", (folder / "in.h5").string()}, code);
+  const Model vae = load_model((folder / "vae").string(), {.dtype = DType::f64});
+  Inputs in;
+  in.x = pixels;
+  const Tensor mean = slice((*vae.network->part("encode"))(in), -1, 0, 4);
+  BOOST_TEST(largest_difference(encoded.read("x_0"), 0.18215 * mean) <= 1e-12);
+  const auto again = done({"sample", pipeline, "--start", code}, (folder / "again.h5").string());
+  BOOST_TEST(largest_difference(again.read("latents"), encoded.read("x_0")) <= 1e-9);
+}
+
+BOOST_AUTO_TEST_CASE(a_network_with_an_encoder_finds_its_condition) {
+  if (!available()) return;
+  const Folder folder;
+  const std::string model = (networks / "diffae/model.pt").string(), code = (folder / "code.h5").string();
+  const Tensor x = Hdf5Reader(networks / "diffae/in_encode.h5").read("x");
+  write(folder / "in.h5", {{"x", x}});
+  const auto o = run({"encode", model, "--in", (folder / "in.h5").string(), "--sampler", "o-belm", "--steps", "4",
+                      "--dtype", "f64", "--out", code});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  BOOST_TEST(largest_difference(Hdf5Reader(code).read("z"), Hdf5Reader(networks / "diffae/ref_encode.h5").read("y")) <=
+             1e-11);
+  const auto back = run({"sample", model, "--start", code, "--sampler", "o-belm", "--steps", "4", "--dtype", "f64",
+                         "--out", (folder / "again.h5").string()});
+  BOOST_REQUIRE_MESSAGE(back.code == 0, back.err);
+  BOOST_TEST(largest_difference(Hdf5Reader(folder / "again.h5").read("x"), x) <= 1e-9);
 }
 
 BOOST_AUTO_TEST_CASE(labels_without_rows_guide_and_the_learned_variance_is_left_out) {
