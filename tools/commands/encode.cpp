@@ -81,8 +81,8 @@ class Encoding {
     const std::int64_t rows = x_0.dim(0);
     Condition condition = run_.condition(first, rows);
     Encoded found;
-    found.z = condition.z;
-    if (!found.z.defined() && encoder_) {
+    if (!condition.z_scheduled) found.z = condition.z;
+    if (!condition.z.defined() && encoder_) {
       Inputs in;
       in.x = cast(x_0, model_.dtype);
       found.z = condition.z = (*encoder_)(in);
@@ -172,6 +172,56 @@ void write_picture(const std::string& file, const Model& model, const std::optio
             tile(both, static_cast<int>(x_0.dim(0)), 2, static_cast<int>(std::max<std::int64_t>(1, 84 / both.dim(2)))));
 }
 
+/// All samples of the source, batch by batch; `x_0` receives what was encoded, latents of a latent model.
+Encoded encode_all(const Options& o, const Model& model, const Source& source, const Run& run,
+                   const std::optional<LatentSpace>& space, Tensor& x_0) {
+  const Encoding encoding(o, model, run);
+  const std::int64_t n = run.count(), batch = batch_of(run.stepper().batching, n, o.batch);
+  std::vector<Encoded> parts;
+  Tensors inputs;
+  for (std::int64_t first = 0; first < n; first += batch) {
+    Tensor x = source.rows(run, first, std::min(batch, n - first));
+    require_finite(x, "encode, x");
+    if (space && x.dim(-1) != model.sample_shape()[-1]) x = space->encode(x);
+    const Shape each(x.shape().begin() + 1, x.shape().end()), want = model.sample_shape();
+    require(each.rank() == want.rank() && each[-1] == want[-1], "encode: x has samples of {}; the model wants {}", each,
+            want);
+    inputs.push_back(x);
+    parts.push_back(encoding(x, first, o.common.progress("encoding")));
+  }
+  x_0 = concat(inputs, 0);
+  return {joined(parts, &Encoded::x_T, 0),
+          joined(parts, &Encoded::noise, 1),
+          joined(parts, &Encoded::memory, 1),
+          joined(parts, &Encoded::z, 0),
+          joined(parts, &Encoded::classes, 0),
+          joined(parts, &Encoded::back, 0),
+          parts.front().nfe};
+}
+
+nlohmann::ordered_json report(const Options& o, const Model& model, const Run& run, const Encoded& e,
+                              const RoundTrip& off) {
+  return {{"model", model.name},
+          {"sampler", run.stepper().name},
+          {"steps", run.grid().size() - 1},
+          {"samples", run.count()},
+          {"nfe", e.nfe},
+          {"draws", e.noise.defined() ? e.noise.dim(0) : 0},
+          {"round_trip", {{"largest", off.largest}, {"relative", off.relative}, {"ulp", off.ulp}}},
+          {"out", o.common.out}};
+}
+
+void print(const Options& o, const Run& run, const Encoded& e, const RoundTrip& off) {
+  std::cout << fmt::format(
+      "{} encoded by {} in {} steps ({} evaluations each)\nround trip off by {:.3g} at most, {:.3g} of "
+      "its 2-norm, {:.3g} ulp of f64\n",
+      run.count(), run.stepper().name, run.grid().size() - 1, e.nfe, off.largest, off.relative, off.ulp);
+  if (run.stepper().eta > 0 && !run.stepper().invert && run.grid().back().sigma == 0)
+    std::cout
+        << "the step to sigma = 0 draws no noise, so it gives x_0 back denoised; grids that end at t_min do not\n";
+  for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
+}
+
 void run_encode(const Options& o) {
   o.common.apply({".h5", ".png", ".json"});
   if (o.sampling.start.empty()) throw UsageError("encode: give --in FILE.png or FILE.h5");
@@ -184,53 +234,17 @@ void run_encode(const Options& o) {
   const auto space = latent_space(model);
   if (!space)
     for (const auto& file : o.common.outputs(".png")) require_images(model, file);
-  const Encoding encoding(o, model, run);
-  const std::int64_t n = run.count(), batch = batch_of(run.stepper().batching, n, o.batch);
-  std::vector<Encoded> parts;
-  Tensors inputs;
-  for (std::int64_t first = 0; first < n; first += batch) {
-    Tensor x_0 = source.rows(run, first, std::min(batch, n - first));
-    require_finite(x_0, "encode, x");
-    if (space && x_0.dim(-1) != model.sample_shape()[-1]) x_0 = space->encode(x_0);
-    const Shape each(x_0.shape().begin() + 1, x_0.shape().end()), want = model.sample_shape();
-    require(each.rank() == want.rank() && each[-1] == want[-1], "encode: x has samples of {}; the model wants {}", each,
-            want);
-    inputs.push_back(x_0);
-    parts.push_back(encoding(x_0, first, o.common.progress("encoding")));
-  }
-  const Tensor x_0 = concat(inputs, 0);
-  const Encoded all{joined(parts, &Encoded::x_T, 0),
-                    joined(parts, &Encoded::noise, 1),
-                    joined(parts, &Encoded::memory, 1),
-                    joined(parts, &Encoded::z, 0),
-                    joined(parts, &Encoded::classes, 0),
-                    joined(parts, &Encoded::back, 0),
-                    parts.front().nfe};
+  Tensor x_0;
+  const Encoded all = encode_all(o, model, source, run, space, x_0);
   const RoundTrip off = round_trip(x_0, all.back);
   for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, x_0, all, off);
   for (const auto& file : o.common.outputs(".png")) write_picture(file, model, space, x_0, all.back);
-  const nlohmann::ordered_json j{
-      {"model", model.name},
-      {"sampler", run.stepper().name},
-      {"steps", run.grid().size() - 1},
-      {"samples", n},
-      {"nfe", all.nfe},
-      {"draws", all.noise.defined() ? all.noise.dim(0) : 0},
-      {"round_trip", {{"largest", off.largest}, {"relative", off.relative}, {"ulp", off.ulp}}},
-      {"out", o.common.out}};
+  const auto j = report(o, model, run, all, off);
   for (const auto& file : o.common.outputs(".json")) write_file(file, j.dump(2) + "\n");
-  if (o.common.json) {
+  if (o.common.json)
     std::cout << j.dump(2) << "\n";
-    return;
-  }
-  std::cout << fmt::format(
-      "{} encoded by {} in {} steps ({} evaluations each)\nround trip off by {:.3g} at most, {:.3g} of "
-      "its 2-norm, {:.3g} ulp of f64\n",
-      n, run.stepper().name, run.grid().size() - 1, all.nfe, off.largest, off.relative, off.ulp);
-  if (run.stepper().eta > 0 && !run.stepper().invert && run.grid().back().sigma == 0)
-    std::cout
-        << "the step to sigma = 0 draws no noise, so it gives x_0 back denoised; grids that end at t_min do not\n";
-  for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
+  else
+    print(o, run, all, off);
 }
 
 }  // namespace
@@ -239,8 +253,7 @@ Command encode_command() {
   return {
       "encode", "find the noise that a sampler takes back to given data, and the error of the round trip",
       "  costate sample fashion-unet -n 4 --class 9 --out boots.h5 && costate encode fashion-unet --in boots.h5 "
-      "--class 9 "
-      "--sampler o-belm --steps 50 --out code.h5\n"
+      "--class 9 --sampler o-belm --steps 50 --out code.h5\n"
       "  costate sample fashion-unet --start code.h5 --sampler o-belm --steps 50 --out again.png\n"
       "  costate encode fashion-unet --in boots.h5 --class 9 --sampler ddpm --steps 50 --out code.h5 --out both.png",
       [](Arguments& a) {
