@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 namespace costate {
 
@@ -131,13 +133,16 @@ std::int64_t first_non_finite(const Tensor& t) {
   return visit_dtype(t.dtype(), [&](auto tag) -> std::int64_t {
     using T = decltype(tag);
     if constexpr (!std::is_same_v<T, std::int32_t>) {
+      using C = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+      const auto finite = [](T v) { return std::abs(static_cast<C>(v)) <= std::numeric_limits<C>::max(); };
       const T* p = t.data<T>();
-      for (std::int64_t i = 0; i < t.size(); ++i) {
-        if constexpr (std::is_same_v<T, bf16>) {
-          if (!std::isfinite(static_cast<float>(p[i]))) return i;
-        } else if (!std::isfinite(p[i])) {
-          return i;
-        }
+      const std::int64_t n = t.size(), block = 1024;  // checked as a whole, which the compiler makes vectors of
+      for (std::int64_t first = 0; first < n; first += block) {
+        const std::int64_t last = std::min(n, first + block);
+        int bad = 0;
+        for (std::int64_t i = first; i < last; ++i) bad |= finite(p[i]) ? 0 : 1;
+        for (std::int64_t i = first; bad != 0 && i < last; ++i)
+          if (!finite(p[i])) return i;
       }
     }
     return -1;
