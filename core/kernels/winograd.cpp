@@ -81,8 +81,12 @@ class Winograd {
       : conv_(conv),
         tiles_(winograd_tiles(conv.m)),
         n_(conv.m + 2),
-        source_shape_(source.shape()),
-        out_shape_(out.shape()),
+        images_(out.dim(0)),
+        source_height_(source.dim(1)),
+        source_width_(source.dim(2)),
+        height_(out.dim(1)),
+        width_(out.dim(2)),
+        channels_(out.dim(3)),
         reduced_(source.dim(3)),
         step_((reduced_ + 15) / 16 * 16 + 16),  // a power of two would put all points into the same few cache sets
         down_((out.dim(1) + conv.m - 1) / conv.m),
@@ -94,7 +98,7 @@ class Winograd {
         out_(out.mutable_data<float>()) {}
 
   void run() const {
-    const std::int64_t tiles = out_shape_[0] * down_ * across_, tile_bytes = n_ * n_ * step_ * 4;
+    const std::int64_t tiles = images_ * down_ * across_, tile_bytes = n_ * n_ * step_ * 4;
     const std::int64_t most = std::max(tile_rows, stretch_bytes / tile_bytes / tile_rows * tile_rows);
     Scratch<float> points(std::min(tiles, most) * n_ * n_ * step_);
     for (std::int64_t first = 0; first < tiles; first += most) {
@@ -121,9 +125,9 @@ class Winograd {
     for (std::int64_t i = 0; i < n_; ++i)
       for (std::int64_t j = 0; j < n_; ++j) {
         const std::int64_t y = at.y + i - conv_.top, x = at.x + j - conv_.left;
-        const bool inside = y >= 0 && y < source_shape_[1] && x >= 0 && x < source_shape_[2];
+        const bool inside = y >= 0 && y < source_height_ && x >= 0 && x < source_width_;
         pixels[static_cast<std::size_t>(i * n_ + j)] =
-            inside ? source_ + ((at.image * source_shape_[1] + y) * source_shape_[2] + x) * reduced_ : zeros_.data();
+            inside ? source_ + ((at.image * source_height_ + y) * source_width_ + x) * reduced_ : zeros_.data();
       }
     tiles_.input(pixels.data(), reduced_, step_, to);
   }
@@ -166,16 +170,16 @@ class Winograd {
     std::array<float*, 16> pixels{};
     for (std::int64_t i = 0; i < conv_.m; ++i)
       for (std::int64_t j = 0; j < conv_.m; ++j)
-        if (at.y + i < out_shape_[1] && at.x + j < out_shape_[2])
+        if (at.y + i < height_ && at.x + j < width_)
           pixels[static_cast<std::size_t>(i * conv_.m + j)] =
-              out_ + ((at.image * out_shape_[1] + at.y + i) * out_shape_[2] + at.x + j) * out_shape_[3] + block.first;
+              out_ + ((at.image * height_ + at.y + i) * width_ + at.x + j) * channels_ + block.first;
     tiles_.output(products, block.width, block.count, pixels.data());
   }
 
   WinogradConv conv_;
   WinogradTiles tiles_;
   std::int64_t n_;
-  Shape source_shape_, out_shape_;
+  std::int64_t images_, source_height_, source_width_, height_, width_, channels_;
   std::int64_t reduced_, step_, down_, across_;
   std::vector<ColumnBlock> blocks_;
   std::shared_ptr<const Scratch<float>> weights_;
