@@ -5,13 +5,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "core/tensor.h"
 #include "tests/support/paths.h"
 
 namespace costate::test {
@@ -74,6 +77,18 @@ inline Outcome run(const std::vector<std::string>& arguments, std::size_t file_l
   int status = 0;
   waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), slurp(out), slurp(err)};
+}
+
+/// Largest |a - b|; NaN where the shapes differ, which no bound allows.
+inline double largest_difference(const Tensor& a, const Tensor& b) {
+  if (!(a.shape() == b.shape())) return std::numeric_limits<double>::quiet_NaN();
+  const auto u = a.to_vector(), v = b.to_vector();
+  double worst = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) {
+    const double off = std::abs(u[i] - v[i]);
+    if (!(off <= worst)) worst = off;
+  }
+  return worst;
 }
 
 }  // namespace costate::test

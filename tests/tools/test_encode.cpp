@@ -10,6 +10,7 @@
 using namespace costate;
 namespace fs = std::filesystem;
 using costate::test::Folder;
+using costate::test::largest_difference;
 using costate::test::run;
 
 namespace {
@@ -39,14 +40,6 @@ struct Scene {
     return Hdf5Reader(file(name)).read(dataset);
   }
 };
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  const auto u = a.to_vector(), v = b.to_vector();
-  BOOST_REQUIRE(u.size() == v.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < u.size(); ++i) worst = std::max(worst, std::abs(u[i] - v[i]));
-  return worst;
-}
 
 using Words = std::vector<std::string>;
 Words operator+(Words a, const Words& b) {

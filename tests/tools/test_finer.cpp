@@ -13,6 +13,7 @@
 using namespace costate;
 namespace fs = std::filesystem;
 using costate::test::Folder;
+using costate::test::largest_difference;
 using costate::test::run;
 
 namespace {
@@ -25,14 +26,6 @@ bool available() {
   const bool there = fs::exists(faces);
   if (!there) std::cerr << "SKIPPED: chains of denoisers: no " << faces.string() << " (set COSTATE_SHARED)\n";
   return there;
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  BOOST_REQUIRE((a.shape() == b.shape()));
-  const auto u = a.to_vector(), v = b.to_vector();
-  double worst = 0;
-  for (std::size_t i = 0; i < u.size(); ++i) worst = std::max(worst, std::abs(u[i] - v[i]));
-  return worst;
 }
 
 Tensor chain(const Folder& folder, const std::vector<std::string>& more) {

@@ -14,6 +14,7 @@
 using namespace costate;
 namespace fs = std::filesystem;
 using costate::test::Folder;
+using costate::test::largest_difference;
 using costate::test::run;
 
 namespace {
@@ -42,14 +43,6 @@ void write(const fs::path& file, const std::vector<std::pair<std::string, Tensor
   Hdf5Writer out(file);
   for (const auto& [name, value] : entries) out.write(name, value);
   out.finish();
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  const auto u = a.to_vector(), v = b.to_vector();
-  BOOST_REQUIRE(u.size() == v.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < u.size(); ++i) worst = std::max(worst, std::abs(u[i] - v[i]));
-  return worst;
 }
 
 }  // namespace
