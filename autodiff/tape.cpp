@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "autodiff/ops/add.h"
+#include "core/flops.h"
 
 namespace costate {
 namespace {
@@ -46,7 +47,7 @@ ActiveLevels::ActiveLevels(std::size_t count) {
 }
 ActiveLevels::~ActiveLevels() { levels().insert(levels().end(), silenced_.begin(), silenced_.end()); }
 
-Recording::Recording(Mode mode) : mode_(mode) { levels().push_back(this); }
+Recording::Recording(Mode mode) : mode_(mode), flops_before_(flop_counter().load()) { levels().push_back(this); }
 
 void Recording::close() {
   if (!open_) return;
@@ -74,6 +75,17 @@ void Recording::add(const std::shared_ptr<const Rule>& rule, const Tensors& in, 
     for (std::size_t i = 0; i < out.size(); ++i) {
       if (result[i].defined()) watch(out[i], result[i]);
     }
+    return;
+  }
+  if (mode_ == Mode::look) {
+    Applied op{rule->name(), in, out, flop_counter().load() - flops_before_};
+    flops_before_ += op.flops;
+    for (auto& t : op.in) t = t.ghost();
+    for (auto& t : op.out) {
+      t = t.ghost();
+      watched_.insert(t.id());
+    }
+    applied_.push_back(std::move(op));
     return;
   }
   const Wanted reads = rule->reads(wanted);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -33,6 +34,13 @@ class Rule {
   [[nodiscard]] virtual Tensors jvp(const Tensors& in, const Tensors& out, const Tensors& v) const = 0;
 };
 
+/// An op that was applied, without its data: a tensor's id says which op made it.
+struct Applied {
+  std::string name;
+  Tensors in, out;
+  std::int64_t flops = 0;  ///< multiplications and additions of its convolutions and products
+};
+
 /// One level of differentiation, alive from construction to close() or destruction (RAII; strictly nested).
 class Recording {
  public:
@@ -40,6 +48,7 @@ class Recording {
     reverse,  ///< keeps a record per op, for backward()
     forward,  ///< carries tangents along
     barrier,  ///< keeps nothing; a value watched further out that is used inside is an error
+    look,     ///< keeps which ops were applied, for autodiff/trace.h
   };
   explicit Recording(Mode mode);
   Recording(const Recording&) = delete;
@@ -56,6 +65,8 @@ class Recording {
   /// Forward mode: the tangent of t, undefined if it is zero.
   [[nodiscard]] Tensor tangent(const Tensor& t) const;
   [[nodiscard]] std::size_t size() const { return records_.size(); }
+  /// Mode look: what was applied to values that are watched, in order.
+  [[nodiscard]] const std::vector<Applied>& applied() const { return applied_; }
 
  private:
   friend Tensors note(const std::shared_ptr<const Rule>&, const Tensors&, Tensors);
@@ -69,6 +80,8 @@ class Recording {
   Mode mode_;
   bool open_ = true;
   std::vector<Record> records_;
+  std::vector<Applied> applied_;
+  std::int64_t flops_before_;
   std::unordered_set<std::uint64_t> watched_;
   std::unordered_map<std::uint64_t, Tensor> tangents_;
 };

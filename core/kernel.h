@@ -9,6 +9,23 @@
 
 namespace costate {
 
+/// While one lives, kernels that this thread calls do nothing: a function run on ghosts gives results of the right shape, the
+/// right counts of operations and the right tape, with values that mean nothing.
+class DryRun {
+ public:
+  DryRun() { ++depth(); }
+  DryRun(const DryRun&) = delete;
+  DryRun& operator=(const DryRun&) = delete;
+  ~DryRun() { --depth(); }
+  [[nodiscard]] static bool active() { return depth() > 0; }
+
+ private:
+  static int& depth() {
+    thread_local int count = 0;
+    return count;
+  }
+};
+
 template <class Signature>
 struct Kernel;
 
@@ -19,6 +36,7 @@ struct Kernel<void(A...)> {
   void (*cuda)(A...) = nullptr;
 
   void operator()(Device device, A... args) const {
+    if (DryRun::active()) return;
     auto* run = device == Device::cpu ? cpu : cuda;
     require(run != nullptr, "{}: no {} kernel in this build (built without CUDA)", name, name_of(device));
     run(args...);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "core/memory.h"
 
@@ -13,9 +14,13 @@ namespace costate {
 
 class Storage {
  public:
-  Storage(std::size_t bytes, Device device) : block_(bytes, device) {}
+  Storage(std::size_t bytes, Device device) : block_(bytes, device), data_(block_.data()) {}
+  /// Host memory of others, kept by `owner` and never written here: a mapped file.
+  Storage(const void* data, std::shared_ptr<const void> owner)
+      : data_(const_cast<void*>(data)), owner_(std::move(owner)) {}
 
-  [[nodiscard]] void* data() const { return block_.data(); }
+  [[nodiscard]] void* data() const { return data_; }
+  [[nodiscard]] bool borrowed() const { return owner_ != nullptr; }
   [[nodiscard]] Device device() const { return block_.device(); }
 
   /// A layout computed from these bytes (packed panels, a Winograd transform ...), made on first use, kept as long as the
@@ -30,6 +35,8 @@ class Storage {
 
  private:
   Block block_;
+  void* data_;
+  std::shared_ptr<const void> owner_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::shared_ptr<const void>> derived_;
 };

@@ -17,6 +17,24 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   return t;
 }
 
+Tensor Tensor::ghost_of(const Shape& shape, DType dtype) {
+  Tensor t;
+  t.shape_ = shape;
+  t.dtype_ = dtype;
+  t.ghost_ = true;
+  return t;
+}
+
+Tensor Tensor::borrow(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner) {
+  require(owner != nullptr && reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0,
+          "tensor: borrowed memory wants an owner and elements aligned to their size");
+  Tensor t;
+  t.shape_ = shape;
+  t.dtype_ = dtype;
+  t.storage_ = std::make_shared<Storage>(data, std::move(owner));
+  return t;
+}
+
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
   visit_dtype(dtype, [&](auto tag) {
@@ -55,7 +73,7 @@ const void* Tensor::raw(DType want) const {
 
 void* Tensor::mutable_raw(DType want) {
   const void* p = raw(want);
-  require(storage_.use_count() == 1 && id_ == 0,
+  require(storage_.use_count() == 1 && id_ == 0 && !storage_->borrowed(),
           "tensor: written to after it was shared; tensors are immutable, make a new one");
   return const_cast<void*>(p);
 }

@@ -20,6 +20,10 @@ class Tensor {
 
   /// Uninitialised; fill it through mutable_data before handing it on.
   static Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);
+  /// Shape and dtype alone.
+  static Tensor ghost_of(const Shape& shape, DType dtype);
+  /// Elements that lie in host memory of others, aligned to their size, which `owner` keeps. Never written.
+  static Tensor borrow(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu) {
     return full(shape, 0, dtype, device);

@@ -2,7 +2,7 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
+#include <map>
 #include <numeric>
 #include <tuple>
 
@@ -47,40 +47,40 @@ Kind kind_of(std::string_view head) {
 
 using Entries = std::vector<CheckpointEntry>;
 
-Entries entries_of(std::shared_ptr<const Safetensors> file) {
+Entries entries_of(const std::shared_ptr<const Safetensors>& file) {
   Entries all;
   for (const auto& e : file->entries()) {
     const std::string& name = e.name;
-    all.push_back({name, [file, name] { return file->find(name)->shape; }, [file, name] { return file->dtype(name); },
-                   [file, name] { return file->read(name); }});
+    all.push_back({name, [file, name] { return file->find(name)->shape; }, [file, name] { return file->element(name); },
+                   [file, name] { return file->view(name); }});
   }
   return all;
 }
 
-Entries entries_of(std::shared_ptr<const Hdf5Reader> file) {
+Entries entries_of(const std::shared_ptr<const Hdf5Reader>& file) {
   Entries all;
   for (const auto& name : file->datasets()) {
     std::string key = name;
     std::replace(key.begin(), key.end(), '/', '.');
-    all.push_back({key, [file, name] { return file->shape(name); }, [file, name] { return file->dtype(name); },
-                   [file, name] { return file->read(name); }});
+    all.push_back({key, [file, name] { return file->shape(name); }, [file, name] { return file->element(name); },
+                   [file, name] { return file->view(name); }});
   }
   return all;
 }
 
-Entries entries_of(std::shared_ptr<const TorchFile> file, bool skip_optimisers, const std::string& where) {
+Entries entries_of(const std::shared_ptr<const TorchFile>& file, bool skip_optimisers, const std::string& where) {
   Entries all;
   for (const auto& [key, tensor] : list_tensors(file->root(), skip_optimisers, where)) {
     const auto of = [where, name = key] { return fmt::format("{}: tensor '{}'", where, printable(name)); };
     all.push_back({key, [of, t = tensor, file] { return checked_shape(t->dims, of()); },
-                   [of, t = tensor, file] { return dtype_of(t->storage.element, of()); },
-                   [t = tensor, name = key, file] { return file->read(*t, printable(name)); }});
+                   [t = tensor, file] { return t->storage.element; },
+                   [t = tensor, name = key, file] { return file->view(*t, printable(name)); }});
   }
   return all;
 }
 
 // Is this costate's own file? (A foreign `format` attribute of another kind is not an error.)
-bool is_own(const Hdf5Reader& file) {
+bool written_by_costate(const Hdf5Reader& file) {
   try {
     return file.text("", "format") == "costate model";
   } catch (const Error&) {
@@ -92,6 +92,31 @@ std::string list_of(const std::vector<std::string>& names) {
   std::string text;
   for (const auto& n : names) text += (text.empty() ? "'" : ", '") + n + "'";
   return text;
+}
+
+// The group to select in an HDF5 file, and the note about it. Groups may be dictionaries or the network's own modules:
+// only names that modules do not have are taken for dictionaries.
+std::pair<std::string, std::string> hdf5_prefix(const Hdf5Reader& file) {
+  if (written_by_costate(file)) return {"weights", "tensors of 'weights': the file is costate's own"};
+  constexpr std::string_view dictionaries[] = {"ema_model",  "ema",        "model_ema",        "ema_state_dict",
+                                               "params_ema", "state_dict", "model_state_dict", "model_weights"};
+  std::map<std::string, std::size_t> groups;  // at the top, with their datasets; "" for those that lie there
+  for (const auto& name : file.datasets()) {
+    const auto slash = name.find('/');
+    ++groups[slash == std::string::npos ? "" : name.substr(0, slash)];
+  }
+  const std::size_t own = groups.contains("") ? groups[""] : 0;
+  groups.erase("");
+  for (const auto name : dictionaries) {
+    const auto found = groups.find(std::string(name));
+    if (found == groups.end() || found->second <= own) continue;
+    groups.erase(found);
+    std::vector<std::string> others;
+    for (const auto& [other, count] : groups) others.push_back(printable(other));
+    return {std::string(name), fmt::format("tensors of '{}': it comes first of the names that checkpoints use{}", name,
+                                           others.empty() ? "" : "; the file also has " + list_of(others))};
+  }
+  return {"", "all tensors of the file"};
 }
 
 // The dotted prefix to select in a PyTorch file, and the note about it.
@@ -142,14 +167,19 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string
   c.note_ = key.empty() ? "all tensors of the file" : fmt::format("tensors of '{}', as asked for", key);
   if (kind == Kind::safetensors) {
     c.format_ = "safetensors";
-    c.select(entries_of(std::make_shared<const Safetensors>(Safetensors::open(path))), prefix);
+    const auto file = std::make_shared<const Safetensors>(Safetensors::open(path));
+    c.text_ = [file](const std::string& name) -> std::optional<std::string> {
+      const auto it = file->metadata().find(name);
+      return it == file->metadata().end() ? std::nullopt : std::optional(it->second);
+    };
+    c.select(entries_of(file), prefix);
   } else if (kind == Kind::hdf5) {
     c.format_ = "hdf5";
     const auto file = std::make_shared<const Hdf5Reader>(path);
-    if (key.empty() && is_own(*file)) {
-      prefix = "weights";
-      c.note_ = "tensors of 'weights': the file is costate's own";
-    }
+    c.text_ = [file](const std::string& name) { return file->text("", name); };
+    c.integer_ = [file](const std::string& name) { return file->integer("", name); };
+    c.own_ = written_by_costate(*file);
+    if (key.empty()) std::tie(prefix, c.note_) = hdf5_prefix(*file);
     c.select(entries_of(file), prefix);
   } else {
     const auto file = std::make_shared<const TorchFile>(TorchFile::open(path));
@@ -183,7 +213,20 @@ const CheckpointEntry& Checkpoint::at(std::string_view key) const {
 
 bool Checkpoint::contains(std::string_view key) const { return find(key) != nullptr; }
 Shape Checkpoint::shape(std::string_view key) const { return at(key).shape(); }
-DType Checkpoint::dtype(std::string_view key) const { return at(key).dtype(); }
-Tensor Checkpoint::read(std::string_view key) const { return at(key).read(); }
+DType Checkpoint::dtype(std::string_view key) const { return dtype_of(at(key).element(), where(key)); }
+ElementView Checkpoint::view(std::string_view key) const { return at(key).view(); }
+Tensor Checkpoint::read(std::string_view key) const { return read_elements(at(key).view(), where(key)); }
+
+std::string Checkpoint::where(std::string_view key) const {
+  return fmt::format("{} '{}': tensor '{}'", format_, path_.string(), printable(key));
+}
+
+std::optional<std::string> Checkpoint::text(const std::string& name) const {
+  return text_ ? text_(name) : std::nullopt;
+}
+
+std::optional<std::int64_t> Checkpoint::integer(const std::string& name) const {
+  return integer_ ? integer_(name) : std::nullopt;
+}
 
 }  // namespace costate

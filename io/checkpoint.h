@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/element.h"
 
 namespace costate {
 
@@ -16,8 +18,8 @@ namespace costate {
 struct CheckpointEntry {
   std::string key;
   std::function<Shape()> shape;
-  std::function<DType()> dtype;  ///< of what read() gives
-  std::function<Tensor()> read;
+  std::function<Element()> element;
+  std::function<ElementView()> view;
 };
 
 /// The kind of file is found from its first bytes, never from its name.
@@ -29,7 +31,7 @@ struct CheckpointEntry {
 ///      ema_model, ema, model_ema, ema_state_dict, params_ema, state_dict, model_state_dict, model, params, net;
 ///      Averages that lie beside it as a list without names (score_sde's ema.shadow_params) take its names, in order;
 ///   3. the dictionary with the most tensors, the first of equals; optimiser states never count.
-/// safetensors and HDF5 have no dictionaries: all of the file, or of the group `weights` in costate's own files.
+/// HDF5's groups are dictionaries, too, and `weights` is the one in costate's own files. safetensors has none: all of it.
 /// note() says what was chosen, and what else could be asked for by `key`.
 ///
 /// Keys: names of nested dictionaries and HDF5 groups are joined by '.'; nothing is stripped ("module." stays).
@@ -44,6 +46,14 @@ class Checkpoint {
   [[nodiscard]] Shape shape(std::string_view key) const;
   [[nodiscard]] DType dtype(std::string_view key) const;  ///< of what read() gives
   [[nodiscard]] Tensor read(std::string_view key) const;
+  /// As it lies in the file, bit for bit: what read() converts. Mapped files are not copied.
+  [[nodiscard]] ElementView view(std::string_view key) const;
+  /// What the file says of itself by this name: root attributes of HDF5, the metadata of safetensors.
+  [[nodiscard]] std::optional<std::string> text(const std::string& name) const;
+  /// The same as a whole number; of HDF5 only.
+  [[nodiscard]] std::optional<std::int64_t> integer(const std::string& name) const;
+  /// Is it a model that costate wrote as HDF5?
+  [[nodiscard]] bool is_own() const { return own_; }
 
   [[nodiscard]] const std::string& format() const {
     return format_;
@@ -53,11 +63,15 @@ class Checkpoint {
 
  private:
   [[nodiscard]] const CheckpointEntry* find(std::string_view key) const;
+  [[nodiscard]] std::string where(std::string_view key) const;
   [[nodiscard]] const CheckpointEntry& at(std::string_view key) const;
   void select(std::vector<CheckpointEntry> all, const std::string& prefix);
 
   std::filesystem::path path_;
   std::string format_, note_;
+  bool own_ = false;
+  std::function<std::optional<std::string>(const std::string&)> text_;
+  std::function<std::optional<std::int64_t>(const std::string&)> integer_;
   std::vector<CheckpointEntry> entries_;
   std::vector<std::size_t> sorted_;  // entries by key, for look-ups
 };

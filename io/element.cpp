@@ -87,18 +87,17 @@ void copy_row(const char* from, std::int64_t count, std::int64_t stride, std::in
   }
 }
 
-// Rows of the last axis, the others counted like an odometer.
-template <class T>
-void copy_strided(const ElementView& view, const std::vector<std::int64_t>& strides, Out<T>* to,
-                  std::string_view where) {
+// Calls row(byte offset of its first element, elements before it) for each row of the last axis, the others counted like an
+// odometer.
+template <class Row>
+void walk_rows(const ElementView& view, const std::vector<std::int64_t>& strides, std::int64_t width, Row&& row) {
   const int rank = view.shape.rank();
-  const std::int64_t row = rank == 0 ? 1 : view.shape[rank - 1];
-  const std::int64_t step = rank == 0 ? 1 : strides[static_cast<std::size_t>(rank) - 1];
+  const std::int64_t length = rank == 0 ? 1 : view.shape[rank - 1];
   const std::int64_t total = view.shape.size();
   std::array<std::int64_t, Shape::max_rank> at{};
   std::int64_t offset = 0;
-  for (std::int64_t done = 0; done < total; done += row) {
-    copy_row<T>(view.bytes.data() + offset * static_cast<std::int64_t>(sizeof(T)), row, step, done, to + done, where);
+  for (std::int64_t done = 0; done < total; done += length) {
+    row(offset * width, done, length);
     for (int a = rank - 2; a >= 0; --a) {
       const auto i = static_cast<std::size_t>(a);
       offset += strides[i];
@@ -141,6 +140,14 @@ void check_reach(const ElementView& view, const std::vector<std::int64_t>& strid
   constexpr std::int64_t repeat_limit = std::int64_t{1} << 24;
   require(view.shape.size() <= std::max(held, repeat_limit), "{}: shape {} repeats {} stored elements too often", where,
           to_string(view.shape), held);
+}
+
+std::vector<std::int64_t> checked_strides(const ElementView& view, std::string_view where) {
+  auto strides = view.strides.empty() ? row_major(view.shape) : view.strides;
+  require(strides.size() == static_cast<std::size_t>(view.shape.rank()), "{}: has {} strides for shape {}", where,
+          strides.size(), to_string(view.shape));
+  if (view.shape.size() > 0) check_reach(view, strides, where);
+  return strides;
 }
 
 }  // namespace
@@ -190,22 +197,50 @@ Shape checked_shape(const std::vector<std::int64_t>& dims, std::string_view wher
 
 Tensor read_elements(const ElementView& view, std::string_view where) {
   const DType dtype = dtype_of(view.element, where);
-  const auto strides = view.strides.empty() ? row_major(view.shape) : view.strides;
-  require(strides.size() == static_cast<std::size_t>(view.shape.rank()), "{}: has {} strides for shape {}", where,
-          strides.size(), to_string(view.shape));
+  const auto strides = checked_strides(view, where);
   const std::int64_t count = view.shape.size();
-  if (count > 0) check_reach(view, strides, where);
+  const bool as_it_is = size_of(view.element) == size_of(dtype) && view.element != Element::u32 &&
+                        reinterpret_cast<std::uintptr_t>(view.bytes.data()) % size_of(dtype) == 0;
+  if (count > 0 && as_it_is && view.owner != nullptr && is_dense(view.shape, strides))
+    return Tensor::borrow(view.bytes.data(), view.shape, dtype, view.owner);
   Tensor t = Tensor::empty(view.shape, dtype);
   if (count == 0) return t;
   visit_element(view.element, [&](auto tag) {
     using T = decltype(tag);
     auto* to = t.mutable_data<Out<T>>();
-    if (is_dense(view.shape, strides))
-      copy_row<T>(view.bytes.data(), count, 1, 0, to, where);
-    else
-      copy_strided<T>(view, strides, to, where);
+    if (is_dense(view.shape, strides)) return copy_row<T>(view.bytes.data(), count, 1, 0, to, where);
+    const std::int64_t step = strides.empty() ? 1 : strides.back();
+    walk_rows(view, strides, sizeof(T), [&](std::int64_t from, std::int64_t done, std::int64_t length) {
+      copy_row<T>(view.bytes.data() + from, length, step, done, to + done, where);
+    });
   });
   return t;
+}
+
+std::string_view dense_bytes(const ElementView& view, std::string& room, std::string_view where) {
+  static_cast<void>(dtype_of(view.element, where));  // refuses kinds whose width is not known
+  const auto strides = checked_strides(view, where);
+  const auto width = static_cast<std::int64_t>(size_of(view.element));
+  const auto bytes = static_cast<std::size_t>(view.shape.size() * width);
+  if (bytes == 0 || is_dense(view.shape, strides)) return view.bytes.substr(0, bytes);
+  room.resize(bytes);
+  const std::int64_t step = strides.empty() ? width : strides.back() * width;
+  walk_rows(view, strides, width, [&](std::int64_t from, std::int64_t done, std::int64_t length) {
+    for (std::int64_t i = 0; i < length; ++i)
+      std::memcpy(room.data() + (done + i) * width, view.bytes.data() + from + i * step,
+                  static_cast<std::size_t>(width));
+  });
+  return room;
+}
+
+ElementView view_of(const Tensor& t) {
+  constexpr Element elements[] = {Element::f32, Element::f64, Element::bf16, Element::i32};  // in the order of DType
+  const auto owner = std::make_shared<const Tensor>(t);
+  return {elements[static_cast<std::size_t>(t.dtype())],
+          t.shape(),
+          {static_cast<const char*>(t.bytes_data()), t.bytes()},
+          {},
+          owner};
 }
 
 }  // namespace costate

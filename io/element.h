@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,16 +46,25 @@ enum class Element : std::uint8_t {
 /// 2^60.
 [[nodiscard]] Shape checked_shape(const std::vector<std::int64_t>& dims, std::string_view where);
 
-/// Elements in a byte buffer, little endian, unaligned; strides in elements (not negative), or row-major when empty.
+/// A tensor as a file holds it: elements in a byte buffer, little endian, unaligned; strides in elements (not negative),
+/// or row-major when empty.
 struct ElementView {
   Element element = Element::f32;
   Shape shape;
   std::string_view bytes;  ///< starts at the first element
   std::vector<std::int64_t> strides = {};
+  std::shared_ptr<const void> owner = nullptr;  ///< keeps the bytes; null: the caller does
 };
 
 /// A dense tensor of the view. Every offset is checked against `bytes` before anything is allocated. 64-bit and
 /// unsigned integers that do not fit i32 are an Error that begins with `where` and names the value and its index.
+/// Where nothing is to be converted and the view has an owner, the tensor borrows its bytes.
 [[nodiscard]] Tensor read_elements(const ElementView& view, std::string_view where);
+
+/// The elements in row-major order, bit for bit: the view's own bytes, or a copy in `room`. Checked as above.
+[[nodiscard]] std::string_view dense_bytes(const ElementView& view, std::string& room, std::string_view where);
+
+/// A tensor of costate as a view that keeps it.
+[[nodiscard]] ElementView view_of(const Tensor& t);
 
 }  // namespace costate

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/element.h"
 
 namespace costate {
 
@@ -22,7 +23,8 @@ namespace costate {
 class Hdf5Reader {
  public:
   /// Error when the file is missing, is not HDF5 or is damaged. All dataset names are listed at once. Files in formats
-  /// without checksums on their metadata are first read in a child process, as damage there can crash libhdf5 itself.
+  /// without checksums on their metadata are first listed, and before the first values are asked for read, in a child
+  /// process, as damage there can crash libhdf5 itself.
   explicit Hdf5Reader(const std::filesystem::path& path);
   Hdf5Reader(Hdf5Reader&&) noexcept;
   Hdf5Reader& operator=(Hdf5Reader&&) noexcept;
@@ -35,7 +37,10 @@ class Hdf5Reader {
   [[nodiscard]] const std::vector<std::string>& datasets() const;
 
   [[nodiscard]] Shape shape(std::string_view name) const;
-  [[nodiscard]] DType dtype(std::string_view name) const;  ///< of what read() gives
+  [[nodiscard]] Element element(std::string_view name) const;  ///< of what view() gives
+  [[nodiscard]] DType dtype(std::string_view name) const;      ///< of what read() gives
+  /// The values as they lie in the file, but in little endian and without filters: floats of unusual kinds as f32.
+  [[nodiscard]] ElementView view(std::string_view name) const;
   /// f64 as f64; f32 and f16 as f32 (exact); uint16 with the attribute dtype = "bf16" as bf16; integers, booleans and
   /// enumerations as i32, where a value that does not fit is an Error. Any byte order, contiguous, compact or chunked,
   /// with the filters libhdf5 has built in. Rank is at most 6 and the size is checked against the file before it is
@@ -66,7 +71,11 @@ class Hdf5Writer {
 
   /// Creates the groups in the name. f32, f64, i32 are written little endian, bf16 as uint16 with the attribute
   /// dtype = "bf16". With `compress` chunked, shuffled and gzipped (small and empty ones stay contiguous).
-  void write(const std::string& name, const Tensor& value, bool compress = false);
+  void write(const std::string& name, const Tensor& value, bool compress = false) {
+    write(name, view_of(value), compress);
+  }
+  /// As it lies in a file, bit for bit; f16 and booleans as h5py has them.
+  void write(const std::string& name, const ElementView& value, bool compress = false);
   /// On a dataset or group written before, or on "" (the root). An attribute may be set once.
   void attribute(std::string_view object, const std::string& name, std::string_view value);
   void attribute(std::string_view object, const std::string& name, const char* value) {

@@ -1,14 +1,16 @@
 // HDF5 in: the list of datasets and their values.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <system_error>
 
-#include "io/element.h"
+#include "core/memory.h"
 #include "io/hdf5.h"
 #include "io/hdf5_attribute.h"
 #include "io/hdf5_handle.h"
 #include "io/hdf5_probe.h"
+#include "io/hdf5_types.h"
 
 namespace costate {
 namespace {
@@ -21,12 +23,6 @@ constexpr std::size_t max_objects = 1'000'000;
 constexpr std::size_t max_depth = 64;
 constexpr std::int64_t max_ratio = 1032;                       // what deflate can pack into one byte
 constexpr std::int64_t small_enough = std::int64_t{64} << 20;  // below this a size needs no justification
-
-// How a dataset's numbers are asked from libhdf5.
-struct Plan {
-  Element element = Element::f32;  ///< what lies in memory after H5Dread
-  hid_t memory = H5I_INVALID_HID;  ///< a predefined type: not owned
-};
 
 struct Link {
   std::string name;
@@ -97,28 +93,16 @@ bool marked_bf16(hid_t set, const std::string& where) {
   return hdf5::read_text(set, "dtype", where).value_or("") == "bf16";
 }
 
-Plan plan_for(hid_t set, hid_t type, const std::string& where) {
-  const std::size_t size = H5Tget_size(type);
-  switch (H5Tget_class(type)) {
-    case H5T_FLOAT:
-      require(size <= 8, "{}: floats of {} bytes are not supported; store it as f64", where, size);
-      // 16-bit floats: libhdf5 widens them exactly
-      return size == 8 ? Plan{Element::f64, H5T_NATIVE_DOUBLE} : Plan{Element::f32, H5T_NATIVE_FLOAT};
-    case H5T_INTEGER:
-      if (size == 2 && H5Tget_sign(type) == H5T_SGN_NONE && H5Aexists(set, "dtype") > 0 && marked_bf16(set, where))
-        return {Element::bf16, H5T_NATIVE_UINT16};
-      require(size <= 8, "{}: integers of {} bytes are not supported", where, size);
-      return H5Tget_sign(type) == H5T_SGN_NONE ? Plan{Element::u64, H5T_NATIVE_UINT64}
-                                               : Plan{Element::i64, H5T_NATIVE_INT64};
-    case H5T_ENUM:
-      return {Element::i64, H5T_NATIVE_INT64};  // booleans as h5py writes them
-    default:
-      fail("{}: is not a dataset of numbers", where);
-  }
+Element element_in(hid_t set, const std::string& where) {
+  const Handle type = check(H5Dget_type(set), H5Tclose, where);
+  const Element element = hdf5::element_of(type, where);
+  const bool marked = element == Element::u16 && H5Aexists(set, "dtype") > 0 && marked_bf16(set, where);
+  return marked ? Element::bf16 : element;
 }
 
 // A file may claim any size in a few bytes; what it claims must be covered by what it holds.
-void check_size(hid_t set, hid_t type, const Shape& shape, std::int64_t file_size, const std::string& where) {
+void check_size(hid_t set, const Shape& shape, std::int64_t file_size, const std::string& where) {
+  const Handle type = check(H5Dget_type(set), H5Tclose, where);
   const Handle creation = check(H5Dget_create_plist(set), H5Pclose, where);
   const H5D_layout_t layout = H5Pget_layout(creation);
   require(layout != H5D_VIRTUAL && H5Pget_external_count(creation) <= 0,
@@ -159,9 +143,13 @@ struct Hdf5Reader::State {
   std::int64_t size = 0;
   std::map<std::string, std::string, std::less<>> broken;  ///< datasets that a child failed to read, and its message
 
-  void load();       ///< opens the file and lists it
-  void try_first();  ///< the same and all reading in a child process
-  [[nodiscard]] Tensor read(std::string_view name) const;
+  bool tried = false;  ///< have the values been read once where that cannot crash this process?
+
+  void load();         ///< opens the file and lists it
+  void try_listing();  ///< the same and a look at every dataset, first in a child process
+  void try_values();   ///< reads everything in a child process
+  void try_each(const std::function<void(const std::string& name)>& look);
+  [[nodiscard]] ElementView view(std::string_view name);
 
   [[nodiscard]] std::string where() const { return fmt::format("HDF5 '{}'", path.string()); }
   [[nodiscard]] std::string where(std::string_view name) const {
@@ -198,23 +186,19 @@ Handle Hdf5Reader::State::object(std::string_view name) const {
                fmt::format("{}: object '{}' is damaged", where(), name));
 }
 
-Tensor Hdf5Reader::State::read(std::string_view name) const {
+ElementView Hdf5Reader::State::view(std::string_view name) {
+  if (!tried) try_values();
   const std::string where = State::where(name);
   const Handle set = open(name);
-  const Handle type = check(H5Dget_type(set), H5Tclose, where);
-  const Plan plan = plan_for(set, type, where);
+  const Element element = element_in(set, where);
   const Shape shape = shape_of(set, where);
-  check_size(set, type, shape, size, where);
-  const std::string damaged = where + ": reading failed; the file is damaged or uses a filter libhdf5 lacks";
-  const auto count = static_cast<std::size_t>(shape.size());
-  if (size_of(plan.element) == size_of(dtype_of(plan.element, where))) {
-    Tensor t = Tensor::empty(shape, dtype_of(plan.element, where));
-    check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, t.mutable_bytes()) >= 0, damaged);
-    return t;
-  }
-  std::vector<std::int64_t> wide(count);  // 64-bit integers, signed or not, checked on the way to i32
-  check(count == 0 || H5Dread(set, plan.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, wide.data()) >= 0, damaged);
-  return read_elements({plan.element, shape, {reinterpret_cast<const char*>(wide.data()), count * 8}}, where);
+  check_size(set, shape, size, where);
+  const std::size_t bytes = static_cast<std::size_t>(shape.size()) * size_of(element);
+  const auto room = std::make_shared<const Block>(bytes, Device::cpu);
+  const Handle memory = hdf5::memory_type(element, where);
+  check(bytes == 0 || H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, room->data()) >= 0,
+        where + ": reading failed; the file is damaged or uses a filter libhdf5 lacks");
+  return {element, shape, {static_cast<const char*>(room->data()), bytes}, {}, room};
 }
 
 void Hdf5Reader::State::load() {
@@ -225,14 +209,15 @@ void Hdf5Reader::State::load() {
   names = Lister(file, where()).run();
 }
 
-void Hdf5Reader::State::try_first() {
-  const auto work = [this](const hdf5::Report& report) {
+void Hdf5Reader::State::try_each(const std::function<void(const std::string&)>& look) {
+  const auto work = [&](const hdf5::Report& report) {
+    // not the parent's: a child shares its place in the file
+    static_cast<void>(file.close());
     load();
     hdf5::try_attributes(object(""));
     for (std::size_t i = 0; i < names.size(); ++i) {
       try {
-        hdf5::try_attributes(open(names[i]));
-        static_cast<void>(read(names[i]));
+        look(names[i]);
       } catch (const std::exception& e) {  // bad_alloc too: the child's memory is bounded
         report(static_cast<std::uint32_t>(i), e.what());
       }
@@ -240,9 +225,23 @@ void Hdf5Reader::State::try_first() {
   };
   const auto failures = hdf5::probe(work, where(), static_cast<std::uint64_t>(size));
   if (const auto all = failures.find(hdf5::whole_file); all != failures.end()) throw Error(all->second);
-  load();
+  if (names.empty()) load();
   for (const auto& [index, message] : failures)
     if (index < names.size()) broken.emplace(names[index], message);
+}
+
+void Hdf5Reader::State::try_listing() {
+  try_each([this](const std::string& name) {
+    const Handle set = open(name);
+    hdf5::try_attributes(set);
+    static_cast<void>(element_in(set, where(name)));
+    static_cast<void>(shape_of(set, where(name)));
+  });
+}
+
+void Hdf5Reader::State::try_values() {
+  tried = true;
+  try_each([this](const std::string& name) { static_cast<void>(view(name)); });
 }
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
@@ -254,10 +253,11 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : state_(std::make_uni
   require(std::filesystem::is_regular_file(path, code), "{}: is not a regular file", where);
   state_->size = static_cast<std::int64_t>(std::filesystem::file_size(path, code));
   require(H5Fis_hdf5(path.c_str()) != 0, "{}: is not an HDF5 file (no signature)", where);
-  if (hdf5::needs_probe(path))
-    state_->try_first();
-  else
+  state_->tried = !hdf5::needs_probe(path);
+  if (state_->tried)
     state_->load();
+  else
+    state_->try_listing();
 }
 
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
@@ -274,18 +274,19 @@ Shape Hdf5Reader::shape(std::string_view name) const {
   return shape_of(set, state_->where(name));
 }
 
-DType Hdf5Reader::dtype(std::string_view name) const {
+Element Hdf5Reader::element(std::string_view name) const {
   const Lock lock;
-  const std::string where = state_->where(name);
-  const Handle set = state_->open(name);
-  const Handle type = check(H5Dget_type(set), H5Tclose, where);
-  return dtype_of(plan_for(set, type, where).element, where);
+  return element_in(state_->open(name), state_->where(name));
 }
 
-Tensor Hdf5Reader::read(std::string_view name) const {
+DType Hdf5Reader::dtype(std::string_view name) const { return dtype_of(element(name), state_->where(name)); }
+
+ElementView Hdf5Reader::view(std::string_view name) const {
   const Lock lock;
-  return state_->read(name);
+  return state_->view(name);
 }
+
+Tensor Hdf5Reader::read(std::string_view name) const { return read_elements(view(name), state_->where(name)); }
 
 std::optional<std::string> Hdf5Reader::text(std::string_view object, const std::string& attribute) const {
   const Lock lock;

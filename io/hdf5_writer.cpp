@@ -7,6 +7,7 @@
 #include "io/hdf5_attribute.h"
 #include "io/hdf5_handle.h"
 #include "io/hdf5_image.h"
+#include "io/hdf5_types.h"
 
 namespace costate {
 namespace {
@@ -18,24 +19,6 @@ using hdf5::Lock;
 constexpr std::int64_t chunk_elements = 1 << 18;  // 1 MiB of f32: a few chunks per weight, cheap to unpack
 constexpr std::int64_t compress_from = 257;       // below, headers cost more than is saved
 constexpr unsigned gzip_level = 6;
-
-struct Types {
-  hid_t file, memory;  // predefined: not owned
-};
-
-Types types_of(DType t) {
-  switch (t) {
-    case DType::f64:
-      return {H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE};
-    case DType::bf16:
-      return {H5T_STD_U16LE, H5T_NATIVE_UINT16};
-    case DType::i32:
-      return {H5T_STD_I32LE, H5T_NATIVE_INT32};
-    case DType::f32:
-      break;
-  }
-  return {H5T_IEEE_F32LE, H5T_NATIVE_FLOAT};
-}
 
 // Halves the largest extent until the chunk is small: squarish chunks, and no short slivers.
 std::vector<hsize_t> chunk_of(const Shape& shape) {
@@ -52,13 +35,13 @@ std::vector<hsize_t> chunk_of(const Shape& shape) {
   return chunk;
 }
 
-Handle creation_list(const Tensor& value, bool compress, const std::string& where) {
+Handle creation_list(const Shape& shape, bool compress, const std::string& where) {
   Handle list = check(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, where);
   check(H5Pset_obj_track_times(list, false) >= 0, where);
   check(H5Pset_fill_time(list, H5D_FILL_TIME_NEVER) >= 0, where);
-  if (!compress || value.rank() == 0 || value.size() < compress_from) return list;
-  const auto chunk = chunk_of(value.shape());
-  check(H5Pset_chunk(list, value.rank(), chunk.data()) >= 0 && H5Pset_shuffle(list) >= 0 &&
+  if (!compress || shape.rank() == 0 || shape.size() < compress_from) return list;
+  const auto chunk = chunk_of(shape);
+  check(H5Pset_chunk(list, shape.rank(), chunk.data()) >= 0 && H5Pset_shuffle(list) >= 0 &&
             H5Pset_deflate(list, gzip_level) >= 0,
         where);
   return list;
@@ -128,23 +111,26 @@ Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
 Hdf5Writer& Hdf5Writer::operator=(Hdf5Writer&&) noexcept = default;
 Hdf5Writer::~Hdf5Writer() = default;
 
-void Hdf5Writer::write(const std::string& name, const Tensor& value, bool compress) {
+void Hdf5Writer::write(const std::string& name, const ElementView& value, bool compress) {
   const Lock lock;
   const std::string where = fmt::format("{}: dataset '{}'", state_->where(), name);
   require(state_->file.valid(), "{}: written to after finish", where);
   check_name(name, where);
-  const Types types = types_of(value.dtype());
-  const std::vector<hsize_t> dims(value.shape().begin(), value.shape().end());
-  const Handle space = check(
-      dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.rank(), dims.data(), nullptr), H5Sclose, where);
+  std::string room;
+  const std::string_view bytes = dense_bytes(value, room, where);
+  const Handle type = hdf5::file_type(value.element, where);
+  const std::vector<hsize_t> dims(value.shape.begin(), value.shape.end());
+  const Handle space =
+      check(dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(value.shape.rank(), dims.data(), nullptr), H5Sclose,
+            where);
   create_groups(state_->file, name, where);
-  const Handle list = creation_list(value, compress, where);
-  Handle set = check(H5Dcreate2(state_->file, name.c_str(), types.file, space, H5P_DEFAULT, list, H5P_DEFAULT),
-                     H5Dclose, where + ": cannot be created (is the name taken?)");
-  const bool written =
-      value.size() == 0 || H5Dwrite(set, types.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.bytes_data()) >= 0;
+  const Handle list = creation_list(value.shape, compress, where);
+  Handle set = check(H5Dcreate2(state_->file, name.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), H5Dclose,
+                     where + ": cannot be created (is the name taken?)");
+  // the same type on both sides: libhdf5 converts nothing
+  const bool written = bytes.empty() || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) >= 0;
   check(written, where + ": writing failed; nothing was kept");
-  if (value.dtype() == DType::bf16) hdf5::write_text(set, "dtype", "bf16", where);
+  if (value.element == Element::bf16) hdf5::write_text(set, "dtype", "bf16", where);
   check(set.close(), where + ": writing failed; nothing was kept");
 }
 

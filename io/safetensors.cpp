@@ -217,38 +217,55 @@ const Safetensors::Entry& Safetensors::at(std::string_view name) const {
   return *e;
 }
 
-DType Safetensors::dtype(std::string_view name) const {
-  const Entry& e = at(name);
-  return dtype_of(find_name(e.dtype)->element,
-                  fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), name, e.dtype));
+std::string Safetensors::where(const Entry& e) const {
+  return fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), e.name, e.dtype);
 }
 
-Tensor Safetensors::read(std::string_view name) const {
+Element Safetensors::element(std::string_view name) const { return find_name(at(name).dtype)->element; }
+
+DType Safetensors::dtype(std::string_view name) const { return dtype_of(element(name), where(at(name))); }
+
+ElementView Safetensors::view(std::string_view name) const {
   const Entry& e = at(name);
   const Part& part = parts_[e.file];
-  return read_elements(
-      {find_name(e.dtype)->element, e.shape, part.file->bytes().substr(part.data + e.begin, e.end - e.begin)},
-      fmt::format("safetensors '{}': tensor '{}' ({})", path_.string(), name, e.dtype));
+  return {find_name(e.dtype)->element,
+          e.shape,
+          part.file->bytes().substr(part.data + e.begin, e.end - e.begin),
+          {},
+          part.file};
 }
+
+Tensor Safetensors::read(std::string_view name) const { return read_elements(view(name), where(at(name))); }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, Tensor>>& entries,
                        const std::map<std::string, std::string>& metadata) {
-  auto sorted = entries;
-  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-    return std::pair(-static_cast<int>(size_of(a.second.dtype())), std::string_view(a.first)) <
-           std::pair(-static_cast<int>(size_of(b.second.dtype())), std::string_view(b.first));
-  });
+  std::vector<std::pair<std::string, ElementView>> views;
+  for (const auto& [name, tensor] : entries) views.emplace_back(name, view_of(tensor));
+  write_safetensors_bits(path, views, metadata);
+}
+
+namespace {
+
+using Views = std::vector<std::pair<std::string, ElementView>>;
+
+// The header of tensors that follow one another in this order, padded to 8 bytes.
+std::string header_for(const Views& sorted, const std::map<std::string, std::string>& metadata,
+                       const std::filesystem::path& path) {
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::size_t at = 0;
-  for (const auto& [name, tensor] : sorted) {
-    constexpr std::string_view dtypes[] = {"F32", "F64", "BF16", "I32"};  // in the order of DType
+  for (const auto& [name, view] : sorted) {
+    const auto* type = std::find_if(std::begin(names), std::end(names),
+                                    [e = view.element](const Name& n) { return n.element == e && size_of(e) != 0; });
+    require(type != std::end(names), "safetensors '{}': {} elements ('{}') cannot be written", path.string(),
+            name_of(view.element), name);
     require(!header.contains(name) && name != "__metadata__",
             "safetensors '{}': the name '{}' is given twice or reserved", path.string(), name);
-    header[name] = {{"dtype", dtypes[static_cast<std::size_t>(tensor.dtype())]},
-                    {"shape", std::vector<std::int64_t>(tensor.shape().begin(), tensor.shape().end())},
-                    {"data_offsets", {at, at + tensor.bytes()}}};
-    at += tensor.bytes();
+    const std::size_t bytes = static_cast<std::size_t>(view.shape.size()) * type->size;
+    header[name] = {{"dtype", type->name},
+                    {"shape", std::vector<std::int64_t>(view.shape.begin(), view.shape.end())},
+                    {"data_offsets", {at, at + bytes}}};
+    at += bytes;
   }
   std::string text;
   try {
@@ -259,11 +276,27 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<std:
   text.resize((text.size() + 7) / 8 * 8, ' ');
   require(text.size() <= max_header, "safetensors '{}': the header would be longer than the format allows",
           path.string());
+  return text;
+}
+
+}  // namespace
+
+void write_safetensors_bits(const std::filesystem::path& path, const Views& entries,
+                            const std::map<std::string, std::string>& metadata) {
+  Views sorted = entries;
+  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return std::pair(-static_cast<int>(size_of(a.second.element)), std::string_view(a.first)) <
+           std::pair(-static_cast<int>(size_of(b.second.element)), std::string_view(b.first));
+  });
+  const std::string text = header_for(sorted, metadata, path);
   const std::uint64_t length = text.size();
   OutputFile file(path);
   file.write(&length, 8);
   file.write(text);
-  for (const auto& [name, tensor] : sorted) file.write(tensor.bytes_data(), tensor.bytes());
+  for (const auto& [name, view] : sorted) {
+    std::string room;
+    file.write(dense_bytes(view, room, fmt::format("safetensors '{}': tensor '{}'", path.string(), name)));
+  }
   file.commit();
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/element.h"
 
 namespace costate {
 
@@ -38,7 +39,10 @@ class Safetensors {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }  ///< sorted by name
   [[nodiscard]] const Entry* find(std::string_view name) const;                 ///< nullptr when absent
-  [[nodiscard]] DType dtype(std::string_view name) const;                       ///< of what read() gives
+  [[nodiscard]] Element element(std::string_view name) const;
+  [[nodiscard]] DType dtype(std::string_view name) const;  ///< of what read() gives
+  /// The tensor in the mapped file, which the view keeps.
+  [[nodiscard]] ElementView view(std::string_view name) const;
   /// F64 F32 BF16 as they are, F16 as f32 (exact), integers and BOOL as i32 with range check; 8-bit floats are refused
   /// by name.
   [[nodiscard]] Tensor read(std::string_view name) const;
@@ -50,6 +54,7 @@ class Safetensors {
     std::size_t data = 0;  // first byte after the header
   };
   const Entry& at(std::string_view name) const;
+  [[nodiscard]] std::string where(const Entry& e) const;
   void add_file(const std::filesystem::path& path);
   void add_shards(const std::string& index_text);
 
@@ -59,8 +64,12 @@ class Safetensors {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes atomically. Wider elements first and then by name, so that every tensor is aligned to its width and the same
-/// input gives the same bytes. Error for a name given twice.
+/// Writes atomically, bit for bit. Wider elements first and then by name, so that every tensor is aligned to its width and
+/// the same input gives the same bytes. Error for a name given twice.
+void write_safetensors_bits(const std::filesystem::path& path,
+                            const std::vector<std::pair<std::string, ElementView>>& entries,
+                            const std::map<std::string, std::string>& metadata = {});
+/// The same for tensors of costate.
 void write_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, Tensor>>& entries,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -15,8 +15,8 @@ std::string use_shadow_params(const std::vector<CheckpointEntry>& all, std::vect
   std::size_t used = 0;
   for (auto& e : averaged) {
     if (used == shadow.size() || e.shape() != shadow[used]->shape()) continue;
-    e.dtype = shadow[used]->dtype;
-    e.read = shadow[used++]->read;
+    e.element = shadow[used]->element;
+    e.view = shadow[used++]->view;
   }
   const std::string name = shadow.front()->key.substr(0, shadow.front()->key.rfind('.'));
   if (used < shadow.size())

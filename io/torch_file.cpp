@@ -107,14 +107,14 @@ std::string_view TorchFile::storage_bytes(const PickleStorage& storage, const st
   return it->second;
 }
 
-Tensor TorchFile::read(const PickleTensor& tensor, std::string_view key) const {
-  const std::string where = fmt::format("PyTorch file '{}': tensor '{}'", path().string(), key);
+ElementView TorchFile::view(const PickleTensor& tensor, std::string_view key) const {
+  const std::string where = TorchFile::where(key);
   const Shape shape = checked_shape(tensor.dims, where);
   static_cast<void>(dtype_of(tensor.storage.element, where));  // refuse what cannot be read before looking for it
   std::string_view bytes = storage_bytes(tensor.storage, where);
   const std::size_t width = size_of(tensor.storage.element), offset = static_cast<std::size_t>(tensor.offset);
   require(offset <= bytes.size() / width, "{}: begins outside its storage; the file is damaged", where);
-  return read_elements({tensor.storage.element, shape, bytes.substr(offset * width), tensor.strides}, where);
+  return {tensor.storage.element, shape, bytes.substr(offset * width), tensor.strides, file_};
 }
 
 }  // namespace costate

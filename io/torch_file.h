@@ -23,10 +23,17 @@ class TorchFile {
   [[nodiscard]] std::string format() const { return zip_ ? "pytorch zip" : "pytorch legacy"; }
   /// The saved object; valid as long as this file or a copy of it lives.
   [[nodiscard]] PickleItem root() const { return pickle_->root; }
-  /// A dense tensor, strides undone. Conversions as in io/element.h. `key` names it in errors.
-  [[nodiscard]] Tensor read(const PickleTensor& tensor, std::string_view key) const;
+  /// The tensor in the mapped file, which the view keeps. `key` names it in errors.
+  [[nodiscard]] ElementView view(const PickleTensor& tensor, std::string_view key) const;
+  /// A dense tensor, strides undone. Conversions as in io/element.h.
+  [[nodiscard]] Tensor read(const PickleTensor& tensor, std::string_view key) const {
+    return read_elements(view(tensor, key), where(key));
+  }
 
  private:
+  [[nodiscard]] std::string where(std::string_view key) const {
+    return fmt::format("PyTorch file '{}': tensor '{}'", path().string(), key);
+  }
   void open_zip();
   void open_legacy();
   void read_legacy_storages(const Pickle& keys, std::string_view rest, const std::string& where);

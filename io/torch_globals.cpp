@@ -21,12 +21,15 @@ constexpr std::string_view accepted[] = {
     "torch.storage._UntypedStorage",
     "torch.storage.TypedStorage",
     "torch.storage._TypedStorage",
-    "collections.OrderedDict",
-    "collections.defaultdict",
-    "collections.Counter",
     "argparse.Namespace",
+    "types.SimpleNamespace",
+    "pathlib.Path",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "torch._tensor._rebuild_from_type_v2",
+    "torch.Tensor",
+    "torch.nn.parameter.Parameter",
     // types as defaults of a defaultdict, and what protocol 2 needs for sets and bytes
-    "builtins.dict",
     "builtins.list",
     "builtins.set",
     "builtins.frozenset",
@@ -34,7 +37,17 @@ constexpr std::string_view accepted[] = {
     "builtins.float",
     "builtins.bytearray",
     "builtins.complex",
-    "__builtin__.dict",
+    "builtins.str",
+    "builtins.bool",
+    "builtins.bytes",
+    "builtins.tuple",
+    "builtins.object",
+    "builtins.slice",
+    "__builtin__.str",
+    "__builtin__.unicode",
+    "__builtin__.bool",
+    "__builtin__.tuple",
+    "__builtin__.object",
     "__builtin__.list",
     "__builtin__.set",
     "__builtin__.frozenset",
@@ -52,6 +65,33 @@ constexpr std::string_view accepted[] = {
     "numpy._core.numeric._frombuffer",
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
+    // typing's names with arguments, Dict[str, Any], as omegaconf keeps them
+    "_operator.getitem",
+    "operator.getitem",
+};
+
+// Modules whose classes are settings, read as plain data: everything in them may occur.
+constexpr std::string_view accepted_modules[] = {
+    "omegaconf.",
+    "typing.",
+    "ml_collections.config_dict.",
+    "pytorch_lightning.callbacks.",
+    "lightning.pytorch.callbacks.",
+};
+
+// Dictionaries by other names.
+constexpr std::string_view dictionaries[] = {
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "collections.Counter",
+    "builtins.dict",
+    "__builtin__.dict",
+    "easydict.EasyDict",
+    "dnnlib.util.EasyDict",
+    "addict.addict.Dict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
 };
 
 struct TypeName {
@@ -124,11 +164,17 @@ bool element_of_global(std::string_view global, Element& element, std::size_t& w
   return false;
 }
 
+bool is_dictionary(std::string_view global) {
+  return std::find(std::begin(dictionaries), std::end(dictionaries), global) != std::end(dictionaries);
+}
+
 bool is_accepted_global(std::string_view global) {
   Element element{};
   std::size_t width = 0;
-  return element_of_global(global, element, width) ||
-         std::find(std::begin(accepted), std::end(accepted), global) != std::end(accepted);
+  return element_of_global(global, element, width) || is_dictionary(global) ||
+         std::find(std::begin(accepted), std::end(accepted), global) != std::end(accepted) ||
+         std::any_of(std::begin(accepted_modules), std::end(accepted_modules),
+                     [&](std::string_view module) { return global.starts_with(module); });
 }
 
 }  // namespace costate

@@ -84,6 +84,8 @@ struct Pickle {
 
 /// Is `global` ("module.name") on the list of names that may occur?
 [[nodiscard]] bool is_accepted_global(std::string_view global);
+/// Is it a dictionary, or a class that is nothing else?
+[[nodiscard]] bool is_dictionary(std::string_view global);
 /// The element type of "torch.FloatStorage" or "torch.float32" and its bytes; false when it names none.
 [[nodiscard]] bool element_of_global(std::string_view global, Element& element, std::size_t& width);
 

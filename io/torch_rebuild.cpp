@@ -90,11 +90,6 @@ PickleVariant latin1_bytes(const PickleItems& args, const std::string& where) {
   return PickleBytes{std::move(bytes)};
 }
 
-bool is_dictionary(std::string_view name) {
-  return name == "collections.OrderedDict" || name == "collections.defaultdict" || name == "collections.Counter" ||
-         name == "builtins.dict" || name == "__builtin__.dict";
-}
-
 bool is_sequence(std::string_view name) {
   return name == "torch.Size" || name == "builtins.set" || name == "__builtin__.set" || name == "builtins.frozenset" ||
          name == "__builtin__.frozenset";
@@ -115,6 +110,12 @@ PickleVariant rebuild(const PickleValue& callable, PickleItem args, const std::s
     const auto* data = tuple->items.empty() ? nullptr : tuple->items[0]->as<PickleTensor>();
     require(data != nullptr, "{}: a parameter holds no tensor; the file is damaged", where);
     return *data;  // _rebuild_parameter: whether it is trained is not ours to keep
+  }
+  if (name ==
+      "torch._tensor._rebuild_from_type_v2") {  // (function, class, arguments, attributes) of a tensor's subclass
+    const auto* function = tuple->items.size() >= 3 ? tuple->items[0]->as<PickleGlobal>() : nullptr;
+    require(function != nullptr && function->name.starts_with(utils), "{}: a tensor's subclass is damaged", where);
+    return rebuild(*tuple->items[0], tuple->items[2], where);
   }
   if (is_dictionary(name)) return dictionary(tuple->items, where);
   if (is_sequence(name)) {

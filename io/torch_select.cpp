@@ -44,7 +44,9 @@ Children children(PickleItem v) {
     const auto& items = list != nullptr ? list->items : tuple->items;
     for (std::size_t i = 0; i < items.size(); ++i) c.emplace_back(std::to_string(i), items[i]);
   }
-  if (const auto* o = v->as<PickleObject>(); o != nullptr && o->state != nullptr) return children(o->state);
+  // (a configuration of omegaconf holds no tensors, but each of its nodes its parent: a cycle)
+  if (const auto* o = v->as<PickleObject>(); o != nullptr && o->state != nullptr && !o->name.starts_with("omegaconf."))
+    return children(o->state);
   return c;
 }
 
@@ -74,13 +76,14 @@ void walk(PickleItem root, bool skip_optimisers, const std::string& where, Visit
   }
 }
 
-// Tensors that are the dictionary's own values, and so have names.
+// Tensors that are the own values of a dictionary, or an object's, and so have names.
 std::size_t named_tensors(PickleItem v) {
-  const auto* d = v->as<PickleDict>();
-  return d == nullptr ? 0
-                      : static_cast<std::size_t>(std::count_if(d->items.begin(), d->items.end(), [](const auto& item) {
-                          return item.second->template as<PickleTensor>() != nullptr;
-                        }));
+  const auto* object = v->as<PickleObject>();
+  const auto* d = object != nullptr && object->state != nullptr ? object->state->as<PickleDict>() : v->as<PickleDict>();
+  if (d == nullptr) return 0;
+  return static_cast<std::size_t>(std::count_if(d->items.begin(), d->items.end(), [](const auto& item) {
+    return item.second->template as<PickleTensor>() != nullptr;
+  }));
 }
 
 struct Candidate {

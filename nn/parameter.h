@@ -7,7 +7,7 @@
 namespace costate {
 
 /// A parameter of this shape without values: a network is built of these, Network::with puts tensors in their place.
-[[nodiscard]] inline Tensor parameter(const Shape& shape) { return Tensor::empty(shape, DType::f32).ghost(); }
+[[nodiscard]] inline Tensor parameter(const Shape& shape) { return Tensor::ghost_of(shape, DType::f32); }
 
 /// v (c) as (1, ..., 1, c), to meet a tensor of this rank along its last axis.
 [[nodiscard]] inline Tensor along_last_axis(const Tensor& v, int rank) {

@@ -55,8 +55,8 @@ void Common::apply(const std::vector<std::string>& extensions) const {
   }
 }
 
-Model Common::load() const {
-  return load_model(model, {.dtype = type(), .config = config, .scheduler = scheduler, .key = key});
+Model Common::load(bool weights) const {
+  return load_model(model, {.dtype = type(), .config = config, .scheduler = scheduler, .key = key, .weights = weights});
 }
 
 Model Common::load_to_sample() const {

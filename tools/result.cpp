@@ -45,13 +45,6 @@ Tensor to_rgb(const Tensor& picture) {
   return Tensor::from(rgb, picture.shape().with(3, 3));
 }
 
-void require_finite(const Tensor& t, const std::string& what) {
-  const std::int64_t at = first_non_finite(t);
-  require(at < 0,
-          "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try --dtype f64",
-          what, at, t.shape());
-}
-
 void require_images(const Model& model, const std::string& file) {
   const Shape s = model.sample_shape();
   require(s.rank() == 3 && (s[2] == 1 || s[2] == 3),

@@ -5,6 +5,7 @@
 
 #include "io/hdf5.h"
 #include "tools/common.h"
+#include "tools/model/evaluation.h"
 
 namespace costate {
 
@@ -17,9 +18,6 @@ Tensor to_picture(const Tensor& x, const Model& model);
 Tensor to_signed_colours(const Tensor& g);
 /// Grey images as RGB.
 Tensor to_rgb(const Tensor& picture);
-
-/// Throws, naming `what`, the first non-finite value and the remedy.
-void require_finite(const Tensor& t, const std::string& what);
 
 /// Throws unless the model's samples are images of 1 or 3 channels.
 void require_images(const Model& model, const std::string& file);

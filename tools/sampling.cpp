@@ -7,18 +7,13 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "autodiff/ops/add.h"
 #include "autodiff/ops/cast.h"
-#include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
-#include "core/random.h"
 #include "solvers/brownian_tree.h"
+#include "tools/model/start.h"
 
 namespace costate {
 namespace {
-
-// x_T is drawn as this step's noise, which fresh_noise leaves free.
-constexpr std::uint32_t start_step = 0;
 
 Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
   return file.contains(name) ? file.read(name) : Tensor();
@@ -149,17 +144,7 @@ Tensor Run::from_start(const std::string& name) const {
 }
 
 Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
-  if (start_x_T_.defined()) return rows_of(start_x_T_, first, rows);
-  const Shape shape = model_.sample_shape();
-  require(shape.size() > 0, "{}: its files do not say how large samples are, {}; give x_T in --start", model_.name,
-          shape);
-  require(model_.sample_shape().size() > 0,
-          "{}: nothing says how large its samples are; give x_T in --start, or the size in the configuration",
-          model_.name);
-  const Tensor noise = normal_noise(seed_, static_cast<std::uint64_t>(first), rows, start_step, shape);
-  // The first level's own scale: sqrt(alpha^2 var + sigma^2) is the prior's where alpha is small, sigma where alpha is 1.
-  const double std = model_.schedule->prior_std() == 1 ? 1 : grid_.front().sigma;
-  return model_.prior_mean == 0 ? scale(noise, std) : add_scalar(scale(noise, std), model_.prior_mean);
+  return start_x_T_.defined() ? rows_of(start_x_T_, first, rows) : draw_start(model_, grid_, seed_, first, rows);
 }
 
 Tensors Run::memory(std::int64_t first, std::int64_t rows) const {

@@ -107,6 +107,12 @@ void cpu::cast(const Tensor& from, Tensor& to) {
   });
 }
 
+Tensor copy_of(const Tensor& t) {
+  Tensor y = Tensor::empty(t.shape(), t.dtype(), t.device());
+  std::memcpy(y.mutable_bytes(), t.bytes_data(), t.bytes());
+  return y;
+}
+
 Tensor to_stored(const Tensor& t, DType dtype) {
   if (t.dtype() == dtype) return t;
   Tensor y = Tensor::empty(t.shape(), dtype, t.device());
@@ -118,6 +124,7 @@ Tensor to_compute(const Tensor& t) { return to_stored(t, t.dtype() == DType::bf1
 
 Tensor to_compute_weight(const Tensor& w) {
   if (w.dtype() != DType::bf16) return w;
+  if (DryRun::active()) return to_compute(w);
   const auto key = fmt::format("f32 copy {} {}", w.offset(), w.shape());
   return *w.storage().derived<Tensor>(key, [&] { return to_compute(w); });
 }

@@ -28,6 +28,8 @@ inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kerne
 /// Converts every element, rounding to nearest.
 inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast};
 
+/// The same elements in memory of their own.
+Tensor copy_of(const Tensor& t);
 /// bf16 is a storage type: heavy kernels run on an f32 copy and round their result once. Other dtypes pass through.
 Tensor to_compute(const Tensor& t);
 /// As to_compute for weights: the copy stays with the weight's storage.

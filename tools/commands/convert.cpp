@@ -11,7 +11,7 @@ namespace {
 void run_convert(const Common& o) {
   o.apply({".h5", ".safetensors"});
   if (o.out.empty()) throw UsageError("convert: give --out FILE.h5 or --out FILE.safetensors");
-  const Model model = o.load();
+  const Model model = o.load(false);  // tensors go from file to file
   for (const auto& file : o.out) save_model(model, file);
   if (o.json) {
     std::cout << nlohmann::ordered_json{{"model", model.name},

@@ -25,75 +25,34 @@ struct Options {
   bool vjp = false, raw = false, profile = false;
 };
 
-/// The problem of one evaluation: leaves are the inputs in `names`, then the weights.
 struct Problem {
-  Inputs in;
-  std::vector<std::string> names;
-  Tensors leaves;
-  Wanted wanted;
+  Evaluation at;
   Tensor g;
 
-  [[nodiscard]] Tensor evaluate(const Network& network, const Tensors& at) const {
-    Inputs now = in;
-    for (std::size_t i = 0; i < names.size(); ++i) input(now, names[i]) = at[i];
-    return (*network.with(Tensors(at.begin() + static_cast<std::ptrdiff_t>(names.size()), at.end())))(now);
+  [[nodiscard]] Evaluation::Outcome run(const Network& network, bool with_vjp) const {
+    return at.run(network, with_vjp ? g : Tensor());
   }
 };
-
-/// What --wrt asks for; everything where it is left out.
-Wanted wanted_leaves(const std::string& wrt, const std::vector<std::string>& names,
-                     const std::vector<Parameter>& parameters) {
-  std::vector<std::string> words = word_list(wrt);
-  for (const auto& word : words)
-    if (word != "theta" && word != "z" && std::find(names.begin(), names.end(), word) == names.end())
-      throw UsageError(fmt::format("--wrt {}: there are {}, theta", word, fmt::join(names, ", ")));
-  const auto asked = [&](const std::string& name) {
-    return words.empty() || std::find(words.begin(), words.end(), name) != words.end();
-  };
-  Wanted wanted;
-  for (const auto& name : names) wanted.push_back(asked(name));
-  for (const auto& p : parameters) wanted.push_back(asked("theta") && !p.buffer);
-  return wanted;
-}
 
 /// From --in; without it (timing) seeded noise of the model's usual size at a middle time.
 Problem make_problem(const Options& o, const Model& model) {
-  Problem p;
+  Inputs in;
+  Tensor g;
   if (o.in.empty()) {
-    p.in = noise_inputs(model, o.common.seed, o.batch);
+    in = noise_inputs(model, o.common.seed, o.batch);
     if (o.vjp) {
-      const Tensor y = (*model.network)(p.in);
-      p.g = normal_noise(o.common.seed, 0, o.batch, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()));
+      const Tensor y = (*model.network)(in);
+      g = normal_noise(o.common.seed, 0, o.batch, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()));
     }
   } else {
     const Hdf5Reader file(o.in);
-    p.in = read_inputs(file, model);
-    if (file.contains("g")) p.g = file.read("g");
-    require(!o.vjp || p.g.defined(), "{}: --vjp needs the cotangent g in the input", o.in);
+    in = read_inputs(file, model);
+    if (file.contains("g")) g = file.read("g");
+    require(!o.vjp || g.defined(), "{}: --vjp needs the cotangent g in the input", o.in);
   }
-  p.names = differentiable_inputs(p.in, model.network->signature());
-  for (const auto& name : p.names) {
-    require_finite(input(p.in, name), "eval, " + name);
-    p.leaves.push_back(input(p.in, name));
-  }
-  const auto parameters = model.network->parameters();
-  for (const auto& parameter : parameters) p.leaves.push_back(parameter.value);
-  p.wanted = wanted_leaves(o.wrt, p.names, parameters);
-  if (p.g.defined()) p.g = cast(p.g, model.dtype);
-  return p;
-}
-
-struct Outcome {
-  Tensor y;
-  Tensors g;  ///< of the leaves
-};
-
-Outcome compute(const Problem& p, const Network& network, bool with_vjp) {
-  const auto f = [&](const Tensors& at) { return Tensors{p.evaluate(network, at)}; };
-  if (!with_vjp) return {f(p.leaves)[0], {}};
-  const Vjp at = vjp(f, p.leaves, p.wanted);
-  require_same("eval (g against y)", p.g, at.value[0]);
-  return {at.value[0], at.pull_once({p.g})};
+  const auto words = word_list(o.wrt);
+  as_usage([&] { check_wrt(words, differentiable_inputs(in, model.network->signature())); });
+  return {Evaluation(in, model, words), g.defined() ? cast(g, model.dtype) : g};
 }
 
 /// Writing gradients needs shapes only: the weights of a large network, and what kernels hung on them, make room for the file.
@@ -101,17 +60,17 @@ void drop_weights(Model& model, Problem& p) {
   Tensors ghosts;
   for (const auto& parameter : model.network->parameters()) ghosts.push_back(parameter.value.ghost());
   model.network = model.network->with(ghosts);
-  p.leaves.clear();
+  p.at.leaves.clear();
 }
 
-void write_result(const Options& o, const Problem& p, const Model& model, const Outcome& r) {
+void write_result(const Options& o, const Problem& p, const Model& model, const Evaluation::Outcome& r) {
   for (const auto& file : o.common.outputs(".h5")) {
     Hdf5Writer out = result_file(file, o.common);
     out.write("y", r.y);
     if (o.vjp) {
-      const auto inputs = static_cast<std::ptrdiff_t>(p.names.size());
-      for (std::size_t i = 0; i < p.names.size(); ++i)
-        if (r.g[i].defined()) out.write("g_" + p.names[i], r.g[i]);
+      const auto inputs = static_cast<std::ptrdiff_t>(p.at.names.size());
+      for (std::size_t i = 0; i < p.at.names.size(); ++i)
+        if (r.g[i].defined()) out.write("g_" + p.at.names[i], r.g[i]);
       write_theta_gradients(out, model, Tensors(r.g.begin() + inputs, r.g.end()));
     }
     out.finish();
@@ -160,8 +119,8 @@ void print_profile(const char* what, std::int64_t repeat, const Work& work) {
 void run_timing(const Options& o, const Problem& p, const Network& network) {
   std::int64_t forward_peak = 0, vjp_peak = 0;
   nlohmann::ordered_json j;
-  const auto forward = [&] { static_cast<void>(compute(p, network, false)); };
-  const auto with_vjp = [&] { static_cast<void>(compute(p, network, true)); };
+  const auto forward = [&] { static_cast<void>(p.run(network, false)); };
+  const auto with_vjp = [&] { static_cast<void>(p.run(network, true)); };
   j["forward_ms"] = time_it(o.repeat, forward_peak, forward);
   if (o.vjp) j["vjp_ms"] = time_it(o.repeat, vjp_peak, with_vjp);
   j["peak_bytes"] = {{"forward", forward_peak}};
@@ -200,7 +159,7 @@ void run_eval(const Options& o) {
   Problem p = make_problem(o, model);
   if (o.repeat > 0) run_timing(o, p, *model.network);
   if (o.common.out.empty() && o.repeat > 0) return;
-  const Outcome r = compute(p, *model.network, o.vjp);
+  const Evaluation::Outcome r = p.run(*model.network, o.vjp);
   require_finite(r.y, "eval, y");
   if (o.vjp && r.g[0].defined()) require_finite(r.g[0], "eval, g_x");
   drop_weights(model, p);

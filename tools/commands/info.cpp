@@ -1,75 +1,40 @@
-// costate info: what a model is.
+// costate info: what a model is, and on request the memory it takes.
+#include <sys/resource.h>
+
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "core/flops.h"
+#include "core/memory.h"
 #include "io/atomic_file.h"
 #include "tools/common.h"
+#include "tools/model/describe.h"
 #include "tools/model/inputs.h"
 
 namespace costate {
 namespace {
 
-struct Facts {
-  std::int64_t parameters = 0, tensors = 0, buffers = 0;
+struct Options {
+  Common common;
+  bool memory = false;
 };
 
-Facts facts_of(const Model& m) {
-  Facts f;
-  if (m.is_exact()) return f;
-  for (const auto& p : m.network->parameters()) {
-    ++f.tensors;
-    (p.buffer ? f.buffers : f.parameters) += p.value.size();
+/// Loads the model and evaluates it once: bytes of its file, of the weights, of what kernels hang on them (packed and
+/// transformed copies), and the most the process had in real memory. The last also counts pages of the mapped file, which the
+/// system may take back.
+nlohmann::ordered_json memory_of(const Common& o) {
+  const std::int64_t before = memory_use().live;
+  const Model m = o.load();
+  require(!m.is_exact(), "info --memory: {} is an exact problem, not a network", m.name);
+  const std::int64_t loaded = memory_use().live - before;
+  nlohmann::ordered_json j{{"file", std::filesystem::file_size(m.file)}, {"weights", loaded}};
+  if (m.network->signature().whole) {
+    static_cast<void>((*m.network)(noise_inputs(m, o.seed, 1)));
+    j["packed"] = memory_use().live - before - loaded;
   }
-  return f;
-}
-
-/// Floating-point operations of one evaluation of one sample of the usual size: counted by running it.
-std::int64_t flops_of(const Model& m) {
-  const Inputs in = noise_inputs(m, 0, 1);
-  const std::int64_t before = flop_counter().load();
-  static_cast<void>((*m.network)(in));
-  return flop_counter().load() - before;
-}
-
-std::vector<std::int64_t> list_of(const Shape& s) { return {s.begin(), s.end()}; }
-
-nlohmann::ordered_json describe(const Model& m) {
-  const Facts f = facts_of(m);
-  const Signature s = m.is_exact() ? Signature{.input = m.sample_shape(),
-                                               .out_channels = m.exact.dimension,
-                                               .z = {},
-                                               .summary = "closed-form denoiser"}
-                                   : m.network->signature();
-  nlohmann::ordered_json j{{"model", m.name},        {"family", m.family},      {"recognised", m.reason},
-                           {"structure", s.summary}, {"file", m.file.string()}, {"format", m.format}};
-  if (!m.note.empty()) j["note"] = m.note;
-  j["parameters"] = f.parameters;
-  j["tensors"] = f.tensors;
-  if (f.buffers > 0) j["buffers"] = f.buffers;
-  const auto parts = m.is_exact() ? std::vector<std::string>() : m.network->parts();
-  for (const auto& name : parts) {
-    Model part = m;
-    part.network = m.network->part(name);
-    const Signature of_part = part.network->signature();
-    j[name] = {{"flops", flops_of(part)}, {"input", list_of(of_part.input)}, {"output_channels", of_part.out_channels}};
-  }
-  if (s.whole) {
-    if (!m.is_exact()) j["flops"] = flops_of(m);
-    j["input"] = list_of(s.input);
-    j["output_channels"] = s.out_channels;
-  }
-  j["takes_time"] = s.takes_time;
-  if (s.classes > 0) j["classes"] = s.classes;
-  if (s.z.rank() > 0) j["z"] = list_of(s.z);
-  for (const auto& each : s.extra)
-    j["further_inputs"][each.name + (each.required ? "" : " (optional)")] = list_of(each.shape);
-  j["prediction"] = name_of(m.prediction);
-  j["schedule"] = nlohmann::ordered_json::parse(m.config.object("schedule").dump());
-  j["grid"] = m.grid;
-  j["levels"] = {{"s_max", m.schedule->level(m.schedule->t_max).s()},
-                 {"s_min", m.schedule->level(m.schedule->t_min).s()}};
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  j["resident_peak"] = std::int64_t{use.ru_maxrss} * 1024;
   return j;
 }
 
@@ -83,11 +48,12 @@ nlohmann::ordered_json abridged(nlohmann::ordered_json value) {
   return value;
 }
 
-void run_info(const Common& o) {
-  o.apply({".json"});
-  const auto j = describe(o.load());
-  for (const auto& file : o.outputs(".json")) write_file(file, j.dump(2) + "\n");
-  if (o.json) {
+void run_info(const Options& o) {
+  o.common.apply({".json"});
+  auto j = describe(o.common.load(false));
+  if (o.memory) j["memory"] = memory_of(o.common);
+  for (const auto& file : o.common.outputs(".json")) write_file(file, j.dump(2) + "\n");
+  if (o.common.json) {
     std::cout << j.dump(2) << "\n";
     return;
   }
@@ -98,13 +64,15 @@ void run_info(const Common& o) {
 }  // namespace
 
 Command info_command() {
-  return {"info", "what a model is: family, parameters, shapes, prediction, schedule",
+  return {"info", "what a model is: family, parameters, shapes, prediction, schedule; reads no weights",
           "  costate info fashion-unet\n"
+          "  costate info fashion-unet --memory\n"
           "  costate info path/to/pipeline-folder --json\n"
           "  costate info checkpoint.pt --config config.json",
           [](Arguments& a) {
-            const auto o = std::make_shared<Common>();
-            o->declare(a);
+            const auto o = std::make_shared<Options>();
+            o->common.declare(a);
+            a.flag("--memory", o->memory, "also load and evaluate it: bytes of the file, the weights, packed copies");
             return [o] { run_info(*o); };
           }};
 }

@@ -16,23 +16,32 @@ namespace fs = std::filesystem;
 
 Config read_config(const fs::path& file) { return Config::parse(read_text(file), file.string()); }
 
-/// The first of diffusers' weight files in a folder, full precision before half, safetensors before pickles.
+/// Names that weights have in diffusers' folders: whole or in shards, in full precision before half, safetensors before pickles.
+std::vector<std::string> weight_names() {
+  std::vector<std::string> names;
+  for (const std::string variant : {"", ".fp16", ".bf16"})
+    for (const std::string base : {"diffusion_pytorch_model", "model"})
+      for (const auto& end :
+           {variant + ".safetensors", ".safetensors.index" + variant + ".json", variant + ".safetensors.index.json"})
+        if (const std::string name = base + end; std::find(names.begin(), names.end(), name) == names.end())
+          names.push_back(name);
+  for (const char* name : {"diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin", "pytorch_model.bin",
+                           "model.pt", "model.pth", "model.ckpt", "model.h5"})
+    names.emplace_back(name);
+  return names;
+}
+
 fs::path weights_in(const fs::path& folder) {
-  static const std::vector<std::string> names = {"diffusion_pytorch_model.safetensors",
-                                                 "diffusion_pytorch_model.safetensors.index.json",
-                                                 "diffusion_pytorch_model.fp16.safetensors",
-                                                 "diffusion_pytorch_model.bf16.safetensors",
-                                                 "model.safetensors",
-                                                 "model.safetensors.index.json",
-                                                 "diffusion_pytorch_model.bin",
-                                                 "diffusion_pytorch_model.fp16.bin",
-                                                 "pytorch_model.bin",
-                                                 "model.pt",
-                                                 "model.pth"};
+  const auto names = weight_names();
   for (const auto& name : names) {
     if (fs::exists(folder / name)) return folder / name;
   }
   fail("{}: holds no weights; looked for {}", folder.string(), fmt::join(names, ", "));
+}
+
+/// An index of shards, "model.safetensors.index.json", and no configuration.
+bool is_index(const fs::path& file) {
+  return file.extension() == ".json" && file.filename().string().find(".safetensors.index") != std::string::npos;
 }
 
 Config scheduler_near(const fs::path& folder) {
@@ -90,7 +99,7 @@ ModelFiles find_model_files(const std::string& name, const fs::path& config) {
   if (fs::is_directory(path)) {
     files = from_folder(path);
   } else if (fs::exists(path)) {
-    if (path.extension() == ".json" && path.string().find(".safetensors.index.json") == std::string::npos) {
+    if (path.extension() == ".json" && !is_index(path)) {
       files.config = read_config(path);
       return files;
     }

@@ -13,12 +13,12 @@ namespace {
 /// Floating tensors in the network's dtype; indices as they are.
 Tensor in_dtype(const Tensor& t, DType dtype) { return is_floating(t.dtype()) ? cast(t, dtype) : t; }
 
-void refuse_unknown(const Hdf5Reader& file, const Signature& s) {
+void refuse_unknown(const NamedTensors& given, const Signature& s, const std::string& where) {
   std::vector<std::string> known = {"x", "t", "z", "class", "g", "alpha", "sigma"};
   for (const auto& each : s.extra) known.push_back(each.name);
-  for (const auto& name : file.datasets())
+  for (const auto& [name, value] : given)
     if (std::find(known.begin(), known.end(), name) == known.end())
-      fail_unknown("input of this network in " + file.path().string() + ":", name, known);
+      fail_unknown("input of this network in " + where + ":", name, known);
 }
 
 void check(const Inputs& in, const Model& model, const std::string& where) {
@@ -60,23 +60,35 @@ Shape usual(Shape shape) {
 
 }  // namespace
 
-Inputs read_inputs(const Hdf5Reader& file, const Model& model) {
-  const std::string where = file.path().string();
+Inputs make_inputs(const NamedTensors& given, const Model& model, const std::string& where) {
   const Signature s = model.network->signature();
-  require(file.contains("x"), "{}: holds no x (n, ...)", where);
-  refuse_unknown(file, s);
+  const auto find = [&](const std::string& name) {
+    const auto at = given.find(name);
+    return at == given.end() ? Tensor() : at->second;
+  };
+  const auto numbers = [&](const std::string& name) {
+    return find(name).defined() ? find(name).to_vector() : std::vector<double>();
+  };
+  refuse_unknown(given, s, where);
+  require(find("x").defined(), "{}: holds no x (n, ...)", where);
   Inputs in;
-  in.x = cast(file.read("x"), model.dtype);
-  if (file.contains("t")) in.t = file.read("t").to_vector();
-  if (file.contains("alpha")) in.alpha = file.read("alpha").to_vector();
-  if (file.contains("sigma")) in.sigma = file.read("sigma").to_vector();
-  if (file.contains("class")) in.classes = file.read("class");
-  if (file.contains("z")) in.z = cast(file.read("z"), model.dtype);
+  in.x = cast(find("x"), model.dtype);
+  in.t = numbers("t");
+  in.alpha = numbers("alpha");
+  in.sigma = numbers("sigma");
+  in.classes = find("class");
+  if (find("z").defined()) in.z = cast(find("z"), model.dtype);
   for (const auto& each : s.extra)
-    if (file.contains(each.name)) in.extra[each.name] = in_dtype(file.read(each.name), model.dtype);
+    if (find(each.name).defined()) in.extra[each.name] = in_dtype(find(each.name), model.dtype);
   check(in, model, where);
   derive_level(in, model);
   return in;
+}
+
+Inputs read_inputs(const Hdf5Reader& file, const Model& model) {
+  NamedTensors given;
+  for (const auto& name : file.datasets()) given[name] = name == "g" ? Tensor() : file.read(name);
+  return make_inputs(given, model, file.path().string());
 }
 
 Inputs noise_inputs(const Model& model, std::uint64_t seed, std::int64_t rows) {

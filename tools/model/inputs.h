@@ -1,6 +1,7 @@
 // What a network is evaluated on: read from an HDF5 file, or noise of the usual size for timing.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,14 @@
 
 namespace costate {
 
-/// x, and as the file has them t, class, z, alpha, sigma and the network's further inputs under their own names; g is left to
-/// the caller. Throws for x of another kind, a missing time or further input, and a dataset the network does not know.
+/// What a network is evaluated on, by the names that files use.
+using NamedTensors = std::map<std::string, Tensor>;
+
+/// x, and as they are there t, class, z, alpha, sigma and the network's further inputs under their own names; g is left to
+/// the caller. Throws, beginning with `where`, for x of another kind, a missing time or further input, and a name the network does not know.
+Inputs make_inputs(const NamedTensors& given, const Model& model, const std::string& where);
+
+/// The same from the datasets of a file.
 Inputs read_inputs(const Hdf5Reader& file, const Model& model);
 
 /// Seeded noise for everything the network cannot do without, at the middle of its schedule.

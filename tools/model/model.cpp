@@ -8,8 +8,6 @@
 
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
-#include "io/hdf5.h"
-#include "io/safetensors.h"
 #include "nn/family.h"
 #include "tools/model/files.h"
 #include "tools/model/parameters.h"
@@ -28,26 +26,19 @@ void fill_missing(json& base, const json& over) {
   }
 }
 
-bool is_own_file(const fs::path& file) {
-  return file.extension() == ".h5" &&
-         Hdf5Reader(file).text("", "format") == std::optional<std::string>("costate model");
-}
-
-Config own_config(const fs::path& file) {
-  const Hdf5Reader reader(file);
-  const auto written = reader.integer("", "format_version");
-  require(written == 1, "{}: format_version {} is not 1; this costate ({}) is too old for it", file.string(),
+/// What costate wrote into a file of its own: attributes of HDF5, metadata of safetensors. Empty if there is nothing.
+Config own_config(const Checkpoint& file, bool own) {
+  const std::string where = file.path().string();
+  if (!own) {
+    const auto text = file.format() == "safetensors" ? file.text("costate_config") : std::nullopt;
+    return text ? Config::parse(*text, where + ", costate_config") : Config();
+  }
+  const auto written = file.integer("format_version");
+  require(written == 1, "{}: format_version {} is not 1; this costate ({}) is too old for it", where,
           written.value_or(0), version());
-  const auto text = reader.text("", "config");
-  require(text.has_value(), "{}: is a costate model without its `config`; the file is damaged", file.string());
-  return Config::parse(*text, file.string() + ", config");
-}
-
-/// What `convert` left in a safetensors file's metadata; empty if there is nothing.
-Config metadata_config(const fs::path& file) {
-  const auto metadata = Safetensors::open(file).metadata();
-  const auto it = metadata.find("costate_config");
-  return it == metadata.end() ? Config() : Config::parse(it->second, file.string() + ", costate_config");
+  const auto text = file.text("config");
+  require(text.has_value(), "{}: is a costate model without its `config`; the file is damaged", where);
+  return Config::parse(*text, where + ", config");
 }
 
 void settle_sampling(Model& m) {
@@ -104,17 +95,20 @@ Model load_model(const std::string& name, const LoadOptions& options) {
           fmt::join(exact, ", "), m.config.text("family", ""));
 
   const Checkpoint checkpoint = Checkpoint::open(files.weights, options.key);
-  const bool own = is_own_file(files.weights);
-  if (own && options.config.empty()) m.config = own_config(files.weights);
-  if (checkpoint.format() == "safetensors" && m.config.keys().empty()) m.config = metadata_config(files.weights);
+  const bool own = checkpoint.is_own();
+  if (own ? options.config.empty() : m.config.keys().empty()) m.config = own_config(checkpoint, own);
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
   const CheckpointKeys keys(checkpoint);
   if (!keys.note().empty()) m.note += (m.note.empty() ? "" : "; ") + keys.note();
   const Family& family = find_family(m.config, keys.shapes(), m.reason);
   m.family = family.name;
-  m.network =
-      load_parameters(family.make(m.config, keys.shapes()), checkpoint, keys, options.dtype, m.keys, m.file_shapes);
+  m.key = options.key;
+  const auto network = family.make(m.config, keys.shapes());
+  const Placement place = place_parameters(*network, checkpoint, keys);
+  m.network = load_parameters(*network, checkpoint, place, options.dtype, options.weights);
+  m.keys = place.keys;
+  m.file_shapes = place.shapes;
 
   json c = json::parse(m.config.dump());
   c["family"] = m.family;

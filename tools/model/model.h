@@ -21,6 +21,7 @@ struct LoadOptions {
   std::filesystem::path config = {};     ///< configuration, where the model does not bring its own
   std::filesystem::path scheduler = {};  ///< a diffusers scheduler_config.json instead of the model's own schedule
   std::string key = {};                  ///< which dictionary of a nested checkpoint
+  bool weights = true;  ///< false: shapes alone, for what is known without evaluating (see core/kernel.h, DryRun)
 };
 
 /// A network (or exact problem) with its schedule and what its files said.
@@ -29,6 +30,7 @@ struct Model {
   std::filesystem::path file;  ///< where the weights came from
   std::string format;          ///< "safetensors", "pytorch zip", "hdf5 (costate)" ..., "json" for exact problems
   std::string family, reason;  ///< and why it was taken for one
+  std::string key;             ///< which dictionary of the file was asked for
   std::string note;            ///< what was chosen inside the file, if there was a choice
   /// {"family", the network's own keys ..., "prediction", "schedule": {...}, "sampling": {...}}: what costate's own file holds.
   Config config;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "autodiff/ops/cast.h"
+#include "core/kernels/copy.h"
 
 namespace costate {
 namespace {
@@ -94,26 +95,24 @@ CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint) {
   for (const auto& key : keys) shapes_[key.substr(prefix_.size())] = checkpoint.shape(key);
 }
 
-std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network,
-                                               const Checkpoint& checkpoint, const CheckpointKeys& names, DType dtype,
-                                               std::vector<std::string>& keys, std::vector<Shape>& shapes) {
-  const auto parameters = network->parameters();
-  const auto spellings = network->spellings();
+Placement place_parameters(const Network& network, const Checkpoint& checkpoint, const CheckpointKeys& names) {
+  const auto spellings = network.spellings();
+  Placement place;
   Misfits misfits;
   std::set<std::string> used;
-  for (const auto& p : parameters) {
+  for (const auto& p : network.parameters()) {
     const std::string key = find_key(p.key, spellings, names.shapes());
-    keys.push_back(names.in_file(key));
+    place.keys.push_back(names.in_file(key));
     if (key.empty()) {
       misfits.missing.push_back(fmt::format("{} {}", p.key, file_shape(p.value.shape(), p.layout)));
       continue;
     }
     used.insert(key);
     const Shape& found = names.shapes().at(key);
-    shapes.push_back(found);
+    place.shapes.push_back(found);
     if (!fits(found, p))
       misfits.shaped.push_back(
-          fmt::format("{} (expected {}, found {})", keys.back(), file_shape(p.value.shape(), p.layout), found));
+          fmt::format("{} (expected {}, found {})", place.keys.back(), file_shape(p.value.shape(), p.layout), found));
   }
   for (const auto& [key, shape] : names.shapes()) {
     if (used.count(key) != 0) continue;
@@ -126,16 +125,33 @@ std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Netwo
               names.in_file(key), names.in_file(other));
   }
   misfits.report(checkpoint.path().string());
+  return place;
+}
 
+namespace {
+
+/// One parameter in this library's layout, in memory of its own: the file may go.
+Tensor load_parameter(const Checkpoint& checkpoint, const std::string& key, const Parameter& p, DType dtype) {
+  const Tensor value = checkpoint.read(key);
+  const std::int64_t bad = first_non_finite(value);
+  require(bad < 0, "{}: {} holds a NaN or infinity, first at flat index {}; the weights are damaged",
+          checkpoint.path().string(), key, bad);
+  const Tensor here = cast(from_file_layout(value, p.layout), dtype);
+  return here.storage().borrowed() ? copy_of(here) : here;
+}
+
+}  // namespace
+
+std::shared_ptr<const Network> load_parameters(const Network& network, const Checkpoint& checkpoint,
+                                               const Placement& placement, DType dtype, bool weights) {
+  const auto parameters = network.parameters();
   Tensors values;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const Tensor value = checkpoint.read(keys[i]);
-    const std::int64_t bad = first_non_finite(value);
-    require(bad < 0, "{}: {} holds a NaN or infinity, first at flat index {}; the weights are damaged",
-            checkpoint.path().string(), keys[i], bad);
-    values.push_back(cast(from_file_layout(value, parameters[i].layout), dtype));
+    const Parameter& p = parameters[i];
+    values.push_back(weights || p.buffer ? load_parameter(checkpoint, placement.keys[i], p, dtype)
+                                         : Tensor::ghost_of(p.value.shape(), dtype));
   }
-  return network->with(values);
+  return network.with(values);
 }
 
 }  // namespace costate

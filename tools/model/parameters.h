@@ -25,11 +25,18 @@ class CheckpointKeys {
   KeyShapes shapes_;
 };
 
-/// The network with its parameters read, in this library's layout and `dtype`. `keys` and `shapes` receive each parameter's key and
-/// shape in the file. Missing, surplus and wrongly shaped keys throw together: at most five of each by name, then a count. So do
-/// NaN and infinity among the weights.
-std::shared_ptr<const Network> load_parameters(const std::shared_ptr<const Network>& network,
-                                               const Checkpoint& checkpoint, const CheckpointKeys& names, DType dtype,
-                                               std::vector<std::string>& keys, std::vector<Shape>& shapes);
+/// Where each parameter of a network lies in a file.
+struct Placement {
+  std::vector<std::string> keys;  ///< as in the file
+  std::vector<Shape> shapes;      ///< as in the file
+};
+
+/// Missing, surplus and wrongly shaped keys throw together: at most five of each by name, then a count.
+Placement place_parameters(const Network& network, const Checkpoint& checkpoint, const CheckpointKeys& names);
+
+/// The network with its parameters read, in this library's layout and `dtype`. NaN and infinity among them throw. Without
+/// `weights` only buffers are read, and the others are ghosts: for what can be said from shapes.
+std::shared_ptr<const Network> load_parameters(const Network& network, const Checkpoint& checkpoint,
+                                               const Placement& placement, DType dtype, bool weights);
 
 }  // namespace costate

@@ -10,17 +10,17 @@ namespace costate {
 
 void save_model(const Model& model, const std::filesystem::path& file) {
   require(!model.is_exact(), "convert: {} is an exact problem; it has no weights to convert", model.name);
-  const Checkpoint source = Checkpoint::open(model.file);
+  const Checkpoint source = Checkpoint::open(model.file, model.key);
   const std::string config = model.config.dump();
   if (file.extension() == ".safetensors") {
-    std::vector<std::pair<std::string, Tensor>> entries;
-    for (const auto& key : model.keys) entries.emplace_back(key, source.read(key));
-    write_safetensors(file, entries, {{"format", "pt"}, {"costate_config", config}});
+    std::vector<std::pair<std::string, ElementView>> entries;
+    for (const auto& key : model.keys) entries.emplace_back(key, source.view(key));
+    write_safetensors_bits(file, entries, {{"format", "pt"}, {"costate_config", config}});
     return;
   }
   require(file.extension() == ".h5", "convert: {} should end in .h5 or .safetensors", file.string());
   Hdf5Writer out(file);
-  for (const auto& key : model.keys) out.write("weights/" + key, source.read(key));
+  for (const auto& key : model.keys) out.write("weights/" + key, source.view(key));
   out.attribute("", "format", "costate model");
   out.attribute("", "format_version", 1);
   out.attribute("", "config", config);

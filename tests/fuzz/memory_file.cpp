@@ -1,0 +1,20 @@
+// One anonymous file, written again for each input.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/fuzz/target.h"
+
+namespace costate::fuzz {
+
+std::string file_with(std::string_view bytes) {
+  static const int fd = ::memfd_create("fuzz", 0);
+  require(fd >= 0 && ::ftruncate(fd, 0) == 0, "fuzz: no file in memory");
+  for (std::size_t at = 0; at < bytes.size();) {
+    const ssize_t n = ::pwrite(fd, bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
+    require(n > 0, "fuzz: the file in memory cannot be written");
+    at += static_cast<std::size_t>(n);
+  }
+  return "/proc/self/fd/" + std::to_string(fd);
+}
+
+}  // namespace costate::fuzz

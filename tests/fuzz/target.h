@@ -1,0 +1,35 @@
+// What a fuzz target is: bytes in, a value or a costate::Error out, and never anything else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+/// The entry that libFuzzer and tests/fuzz/driver.cpp call.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+namespace costate::fuzz {
+
+/// A file in memory that holds `bytes`, under a path that readers can open.
+std::string file_with(std::string_view bytes);
+
+/// Runs `read`; an Error is an answer, any other exception ends the program.
+template <class Read>
+int attempt(Read&& read) {
+  try {
+    read();
+  } catch (const Error&) {
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "not an Error but: %s\n", e.what());
+    std::abort();
+  }
+  return 0;
+}
+
+}  // namespace costate::fuzz

@@ -1,0 +1,80 @@
+// convert: every tensor keeps its key, layout, element type and bits, there and back, whichever dictionary was asked for.
+#include <boost/test/unit_test.hpp>
+
+#include "autodiff/ops/cast.h"
+#include "io/checkpoint.h"
+#include "io/hdf5.h"
+#include "io/safetensors.h"
+#include "tests/support/paths.h"
+#include "tests/tools/command.h"
+#include "tools/model/model.h"
+
+using namespace costate;
+using costate::test::Folder;
+using costate::test::run;
+using costate::test::spill;
+
+namespace {
+
+void same_files(const Checkpoint& a, const Checkpoint& b) {
+  auto keys = a.keys();
+  std::sort(keys.begin(), keys.end());
+  BOOST_REQUIRE(!keys.empty());
+  BOOST_TEST((keys == b.keys()));
+  for (const auto& key : keys) {
+    const ElementView x = a.view(key), y = b.view(key);
+    std::string room_x, room_y;
+    BOOST_TEST((x.element == y.element && x.shape == y.shape), key);
+    BOOST_TEST((dense_bytes(x, room_x, key) == dense_bytes(y, room_y, key)), key);
+  }
+}
+
+/// MODEL to .h5, to .safetensors and from one to the other; all hold the bits of `source`.
+void there_and_back(const Folder& folder, const Checkpoint& source, std::vector<std::string> words) {
+  const std::string h5 = (folder / "a.h5").string(), safe = (folder / "b.safetensors").string(),
+                    again = (folder / "c.h5").string();
+  words.insert(words.end(), {"--out", h5, "--out", safe});
+  const auto o = run(words);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  same_files(source, Checkpoint::open(h5));
+  same_files(source, Checkpoint::open(safe));
+  BOOST_TEST(run({"convert", safe, "--out", again}).code == 0);
+  same_files(source, Checkpoint::open(again));
+  BOOST_TEST(test::slurp(h5) == test::slurp(again));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(convert)
+
+BOOST_AUTO_TEST_CASE(half_precision_and_chosen_groups_stay_as_they_are) {
+  const Folder folder;
+  const auto bundled = Checkpoint::open(source_dir() / "nn/models/fashion-unet.h5");
+  spill(folder / "config.json", load_model("fashion-unet").config.dump());
+  const std::string config = (folder / "config.json").string();
+  Hdf5Writer out(folder / "training.h5");
+  for (const auto& key : bundled.keys()) {
+    out.write("model/" + key, cast(bundled.read(key), DType::bf16));
+    out.write("ema/" + key, bundled.view(key));
+  }
+  out.finish();
+  const std::string file = (folder / "training.h5").string();
+  there_and_back(folder, bundled, {"convert", file, "--config", config});
+  there_and_back(folder, Checkpoint::open(file, "model"), {"convert", file, "--config", config, "--key", "model"});
+  BOOST_TEST((Checkpoint::open(folder / "a.h5").view("conv_in.weight").element == Element::bf16));
+}
+
+BOOST_AUTO_TEST_CASE(published_files) {
+  for (const std::string name : {"diffusers-f16", "diffusers-bf16", "diffusers-sharded", "diffusers-ddpm-oldkeys"}) {
+    const auto path = shared_dir() / "fixtures/networks" / name;
+    if (!std::filesystem::exists(path)) {
+      std::cerr << "SKIPPED: " << path.string() << " is not there; set COSTATE_SHARED\n";
+      continue;
+    }
+    const Folder folder;
+    const Model model = load_model(path.string(), {.weights = false});
+    there_and_back(folder, Checkpoint::open(model.file), {"convert", path.string()});
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

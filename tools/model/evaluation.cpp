@@ -1,0 +1,66 @@
+// Leaves, flags and the pull back.
+#include "tools/model/evaluation.h"
+
+#include <algorithm>
+
+#include "autodiff/transform.h"
+#include "core/config.h"
+
+namespace costate {
+
+void check_wrt(const std::vector<std::string>& wrt, std::vector<std::string> names) {
+  names.insert(names.end(), {"z", "theta"});
+  for (const auto& word : wrt)
+    if (std::find(names.begin(), names.end(), word) == names.end()) fail_unknown("gradient in", word, names);
+}
+
+Evaluation::Evaluation(const Inputs& inputs, const Model& model, const std::vector<std::string>& wrt) : in(inputs) {
+  names = differentiable_inputs(in, model.network->signature());
+  check_wrt(wrt, names);
+  const auto asked = [&](const std::string& name) {
+    return wrt.empty() || std::find(wrt.begin(), wrt.end(), name) != wrt.end();
+  };
+  for (const auto& name : names) {
+    require_finite(input(in, name), name);
+    leaves.push_back(input(in, name));
+    wanted.push_back(asked(name));
+  }
+  for (const auto& p : model.network->parameters()) {
+    leaves.push_back(p.value);
+    wanted.push_back(asked("theta") && !p.buffer);
+  }
+}
+
+Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) const {
+  const auto f = [&](const Tensors& at) {
+    Inputs now = in;
+    for (std::size_t i = 0; i < names.size(); ++i) input(now, names[i]) = at[i];
+    return Tensors{(*network.with(Tensors(at.begin() + static_cast<std::ptrdiff_t>(names.size()), at.end())))(now)};
+  };
+  if (!g.defined()) return {f(leaves)[0], {}};
+  const Vjp at = vjp(f, leaves, wanted);
+  require_same("eval (g against y)", g, at.value[0]);
+  return {at.value[0], at.pull_once({g})};
+}
+
+std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, const Tensors& gradients) {
+  std::vector<std::pair<std::string, Tensor>> all;
+  const auto parameters = model.is_exact() ? std::vector<Parameter>() : model.network->parameters();
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    if (model.is_exact())
+      all.emplace_back(model.exact.p_names[i], gradients[i]);
+    else
+      all.emplace_back(model.keys[i], to_file_layout(gradients[i], parameters[i].layout, model.file_shapes[i]));
+  }
+  return all;
+}
+
+void require_finite(const Tensor& t, const std::string& what) {
+  const std::int64_t at = first_non_finite(t);
+  require(at < 0,
+          "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try --dtype f64",
+          what, at, t.shape());
+}
+
+}  // namespace costate

@@ -1,0 +1,40 @@
+// One evaluation of a network with its vector-Jacobian product in whichever inputs and weights are asked for.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autodiff/tape.h"
+#include "tools/model/inputs.h"
+
+namespace costate {
+
+/// Throws for a word of --wrt that is neither one of these inputs nor z nor theta.
+void check_wrt(const std::vector<std::string>& wrt, std::vector<std::string> names);
+
+struct Evaluation {
+  Inputs in;
+  std::vector<std::string> names;  ///< of the inputs that have a derivative
+  Tensors leaves;                  ///< their values, then the weights
+  Wanted wanted;                   ///< one flag a leaf
+
+  /// `wrt`: names of inputs and theta; everything where it is empty. Throws for a name that is neither, and for an input that
+  /// is not finite.
+  Evaluation(const Inputs& in, const Model& model, const std::vector<std::string>& wrt);
+
+  struct Outcome {
+    Tensor y;
+    Tensors g;  ///< of the leaves
+  };
+  /// y, and for a defined cotangent g the gradients of <g, y>.
+  [[nodiscard]] Outcome run(const Network& network, const Tensor& g) const;
+};
+
+/// Gradients in the parameters, in order, by the keys and in the layouts of the checkpoint.
+std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, const Tensors& gradients);
+
+/// Throws, naming `what`, the first non-finite value and the remedy.
+void require_finite(const Tensor& t, const std::string& what);
+
+}  // namespace costate
