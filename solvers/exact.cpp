@@ -109,6 +109,40 @@ Net mixture_net(std::vector<Component> components, const char* family, bool has_
   };
 }
 
+/// The same where all components have one covariance C: x P x drops out of the logits, and the mixture of means is all
+/// that is left, m = sum_k r_k mean_k. With u = x - alpha z,
+///   eps = sigma P (u - alpha m),   x_0 = m + z + alpha C P (u - alpha m).
+Net one_covariance_net(std::vector<Component> components, const char* family, bool of_x_0) {
+  const auto d = static_cast<std::int64_t>(components[0].mean.size()), k = static_cast<std::int64_t>(components.size());
+  Values means, first(components.size(), 0);
+  for (const auto& c : components) means.insert(means.end(), c.mean.begin(), c.mean.end());
+  first[0] = 1;
+  return [=](const Tensor& x, const Level& at, const Tensors& p) {
+    check_call(family, x, d, p, 2);
+    const DType dtype = x.dtype();
+    const Values precision = noisy_precision(components[0], at).matrix;
+    Values slopes(means.size()), bias;  // of the logits: alpha P mean_k, and ln w_k - alpha^2 mean_k P mean_k / 2
+    const auto n = static_cast<std::size_t>(d), count = components.size();
+    for (std::size_t c = 0; c < count; ++c) {
+      double square = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        double pulled = 0;
+        for (std::size_t j = 0; j < n; ++j) pulled += precision[i * n + j] * means[c * n + j];
+        slopes[i * count + c] = at.alpha * pulled;
+        square += means[c * n + i] * pulled;
+      }
+      bias.push_back(components[c].log_weight - at.alpha * at.alpha * square / 2);
+    }
+    const Tensor z = cast(p[0], dtype), u = lincomb(1, x, -at.alpha, z);
+    const Tensor theta = reshape(cast(p[1], dtype), {1, 1}) * row(first, dtype);
+    const Tensor r = softmax(matmul_weight(u, Tensor::from(slopes, {d, k}, dtype)) + (row(bias, dtype) + theta));
+    const Tensor mean = matmul_weight(r, Tensor::from(means, {k, d}, dtype));
+    const Tensor towards = matmul_weight(lincomb(1, u, -at.alpha, mean), Tensor::from(precision, {d, d}, dtype));
+    if (!of_x_0) return at.sigma * towards;
+    return mean + z + at.alpha * matmul_weight(towards, Tensor::from(components[0].covariance, {d, d}, dtype));
+  };
+}
+
 /// x_0 = sum_k r_k y_k over points y_k; |x|^2 drops out of the logits, which keeps this two matrix products.
 Net dirac_mean(std::vector<Component> points) {
   const std::size_t d = points[0].mean.size();
@@ -198,8 +232,15 @@ ExactProblem exact_problem(const Config& config) {
     problem.p_names = {"z"};
   } else if (family == "gaussian_mixture") {
     components = with_covariances(weighted(config, "means"), config, "covariances");
-    problem.net = mixture_net(components, "gaussian_mixture", true, false);
-    problem.mean = mixture_net(components, "gaussian_mixture", true, true);
+    const bool one_covariance = std::all_of(components.begin(), components.end(), [&](const Component& c) {
+      return c.covariance == components[0].covariance;
+    });
+    const auto net = [&](bool of_x_0) {
+      return one_covariance ? one_covariance_net(components, "gaussian_mixture", of_x_0)
+                            : mixture_net(components, "gaussian_mixture", true, of_x_0);
+    };
+    problem.net = net(false);
+    problem.mean = net(true);
     problem.p_names = {"z", "theta"};
   } else if (family == "dirac_set") {
     components = weighted(config, "points");

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <set>
 #include <sstream>
 
 #include "core/error.h"
@@ -126,13 +127,32 @@ class Script {
     std::size_t longest = 0;
     for (const auto& s : all) longest = std::max(longest, s.label.size());
     triangles_ = 0;
-    line("unset label; unset arrow; unset object; unset logscale; set format '%g'; set lmargin 10; set bmargin 4");
+    line(
+        "unset label; unset arrow; unset object; unset logscale; set xtics autofreq; set format '%g'; set lmargin 10; "
+        "set bmargin 4");
     line("set rmargin {}", 3 + longest);
     line("set title {} font ',15'; set xlabel {}; set ylabel {}", quoted(panel.title), quoted(panel.x_label),
          quoted(panel.y_label));
-    if (x.log) line("set logscale x");
+    if (x.log) line("set logscale x; set xtics {}", ticks(x, all));
     if (y.log) line("set logscale y; set format y '%.0e'");
     line("set xrange [{:.17g}:{:.17g}]; set yrange [{:.17g}:{:.17g}]", x.low, x.high, y.low, y.high);
+  }
+
+  /// Ticks of a logarithmic axis that spans few decades: the abscissae themselves where they are few, else 1, 2, 5, 10 ...
+  static std::string ticks(const Axis& x, const std::vector<Series>& all) {
+    constexpr std::size_t most = 8;
+    std::set<double> at;
+    for (const auto& s : all) at.insert(s.x.begin(), s.x.end());
+    if (at.size() > most) {
+      at.clear();
+      for (double decade = std::pow(10, std::floor(std::log10(x.low))); decade <= x.high; decade *= 10)
+        for (const double digit : {1, 2, 5})
+          if (digit * decade >= x.low && digit * decade <= x.high) at.insert(digit * decade);
+    }
+    if (at.empty() || at.size() > most) return "autofreq";
+    std::string list;
+    for (const double v : at) list += fmt::format("{}{:.17g}", list.empty() ? "(" : ", ", v);
+    return list + ")";
   }
 
   /// In the lower left corner, where errors of high order do not go; steeper ones stand further right.

@@ -1,6 +1,7 @@
 // Schedules against published and computed values, their inverses and their derived coefficients.
 #include <fmt/core.h>
 
+#include "solvers/forward.h"
 #include "tests/solvers/problems.h"
 
 namespace costate {
@@ -114,6 +115,27 @@ BOOST_AUTO_TEST_CASE(the_same_sigma_over_alpha) {
   BOOST_TEST(vp->g2(0.4) == 8.06, boost::test_tools::tolerance(1e-14));
   BOOST_TEST(std::abs(sub->sigma(1) - 0.99996) < 5.1e-6);
   BOOST_TEST(edm->prior_std() == 152.16697, boost::test_tools::tolerance(1e-7));
+}
+
+BOOST_AUTO_TEST_CASE(between_variance_preserving_and_exploding) {
+  const auto vp = vp_linear(), edm = schedule_of(R"({"type": "edm"})"), flow = schedule_of(R"({"type": "flow"})");
+  const Tensor x_0 = row_of({0.3, -1.2}), eps = row_of({0.7, 0.1});
+  for (const double t : {1e-3, 0.4, 1.0}) {
+    const Level at = vp->level(t), exploding = variance_exploding(at);
+    BOOST_TEST((exploding.alpha == 1 && exploding.sigma == at.s()));
+    const Tensor x = noised(x_0, eps, at), x_ve = noised(x_0, eps, exploding);
+    check_near(x, {at.alpha * 0.3 + at.sigma * 0.7, at.alpha * -1.2 + at.sigma * 0.1}, 1e-15);
+    check_near(change_level(x, at, exploding), x_ve.to_vector(), 1e-12 * at.s());
+    check_near(change_level(x_ve, exploding, at), (x_ve / std::sqrt(1 + at.s() * at.s())).to_vector(), 1e-14);
+    const Level back = variance_preserving(exploding);
+    BOOST_TEST(back.alpha == at.alpha, boost::test_tools::tolerance(1e-13));
+    BOOST_TEST(back.sigma == at.sigma, boost::test_tools::tolerance(1e-13));
+  }
+  BOOST_TEST(variance_preserving(flow->level(0.25)).alpha == 0.75 / std::sqrt(0.625),
+             boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(variance_preserving(flow->level(1)).alpha == 0);
+  check_throws([&] { variance_exploding(flow->level(1)); }, {"t = 1", "pure noise"});
+  check_throws([&] { return change_level(x_0, vp->level(0.4), edm->level(0.4)); }, {"sigma / alpha", "0.4"});
 }
 
 BOOST_AUTO_TEST_CASE(flow_matching_begins_at_pure_noise) {

@@ -1,12 +1,16 @@
-// costate study order: the observed order of every sampler on an exact problem.
+// costate study order: the observed order of every sampler, schedule and prediction on an exact problem.
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "autodiff/ops/scale.h"
+#include "core/parallel.h"
 #include "core/random.h"
-#include "tools/order.h"
+#include "core/spec.h"
+#include "solvers/convergence.h"
+#include "tools/sampling.h"
 #include "tools/table.h"
 
 namespace costate {
@@ -14,24 +18,63 @@ namespace {
 
 constexpr double slack = 0.15;  // one-sided: observed >= nominal - slack passes
 constexpr double lambda_far = -5, lambda_curved = -1, lambda_end = 3;
-constexpr std::int64_t rows = 3;  // trajectories of each run
+constexpr int first_steps = 40;
+constexpr std::int64_t rows = 3;    // trajectories of each run
+constexpr Moments line{0.3, 0.25};  // what stochastic samplers are measured on: N(0.3, 0.25)
 
 struct Options {
   Common common;
   std::string samplers, schedules, predictions;
-  std::int64_t most_steps = 640;
+  std::int64_t most_steps = 1280;
 };
 
 /// Three components with standard deviation 0.15 in the plane, where no MODEL is given.
 constexpr const char* mixture = R"({"family": "gaussian_mixture", "weights": [0.5, 0.3, 0.2],
   "means": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]],
   "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]]})";
+constexpr const char* normal = R"({"family": "gaussian", "mean": [0.3], "covariance": [[0.25]]})";
+
+/// A sampler with options, as asked for: NAME or NAME:KEY=VALUE:KEY=VALUE.
+struct Method {
+  std::string label, name;
+  Config options;
+  Stepper stepper;
+};
+
+Method method_from(const std::string& label) {
+  const Spec spec = parse_spec("sampler", label);
+  return {label, spec.name, spec.options, make_stepper(spec.name, spec.options)};
+}
+
+/// Every sampler that has an order; those that start with lower orders also with a starter, those that take noise or leave it also the
+/// other way.
+std::vector<std::string> all_methods() {
+  std::vector<std::string> labels;
+  for (const auto& name : sampler_names()) {
+    if (stepper_type(name).name == "langevin" || stepper_type(name).name == "pc") continue;  // solve no equation
+    labels.push_back(name);
+    const auto& keys = stepper_type(name).options;
+    const auto takes = [&](const char* key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
+    const Stepper plain = make_stepper(name);
+    const std::string started = name + ":starter=rk4";
+    if (takes("starter") && method_from(started).stepper.order > plain.order) labels.push_back(started);
+    if (takes("eta")) labels.push_back(name + (plain.eta == 0 ? ":eta=1" : ":eta=0"));
+  }
+  return labels;
+}
+
+/// What is measured: the path from pure noise or from where the flow is curved, or the moments and the path under noise.
+enum class Kind { noise, curved, weak, strong };
+constexpr const char* kind_names[] = {"noise", "curved", "weak", "strong"};
 
 struct Case {
-  std::string sampler, schedule, prediction, start;
-  Convergence found;
-  int nominal = 0;
-  [[nodiscard]] bool passed() const { return found.used < 2 || found.slope >= nominal - slack; }
+  const Method* method;
+  std::string schedule, prediction;
+  Kind kind;
+  int nominal;
+  Convergence found = {};
+  std::string refused = {};                                                     ///< why it could not be measured
+  [[nodiscard]] bool passed() const { return found.slope >= nominal - slack; }  // false for NaN: not measured
 };
 
 /// The names asked for, or all; an unknown one is a wrong command line.
@@ -43,13 +86,6 @@ std::vector<std::string> chosen(const std::string& kind, const std::string& aske
   return names.empty() ? all : names;
 }
 
-std::vector<std::string> deterministic_samplers() {
-  std::vector<std::string> names;
-  for (const auto& name : sampler_names())
-    if (make_stepper(name).eta == 0) names.push_back(name);
-  return names;
-}
-
 ExactProblem problem_of(const Common& o) {
   if (o.model.empty()) return exact_problem(Config::parse(mixture, "study order"));
   const Model model = o.load_to_sample();
@@ -58,95 +94,191 @@ ExactProblem problem_of(const Common& o) {
   return model.exact;
 }
 
-std::vector<Case> measure(const Options& o, const ExactProblem& problem) {
-  std::vector<std::string> schedule_names,
-      prediction_names{"epsilon", "sample", "v_prediction", "noise", "score", "flow", "edm"};
-  for (const auto& type : schedules()) schedule_names.push_back(type.name);
-  const Tensor y = normal_noise(o.common.seed, 0, rows, 0, {problem.dimension});
-  const double far = std::exp(-lambda_far), curved = std::exp(-lambda_curved), end = std::exp(-lambda_end);
-  const Flow to_curved = solve_flow(problem, scale(y, far), far, curved);
-  const Flow from_curved = solve_flow(problem, to_curved.to, curved, end);
-  const std::map<std::string, Flow> flows = {{"noise", {far, end, to_curved.from, from_curved.to}},
-                                             {"curved", from_curved}};
-  std::vector<Case> cases;
-  for (const auto& schedule : chosen("schedule", o.schedules, schedule_names))
-    for (const auto& prediction : chosen("prediction", o.predictions, prediction_names))
-      for (const auto& sampler : chosen("sampler", o.samplers, deterministic_samplers()))
-        for (const auto& [start, flow] : flows) cases.push_back({sampler, schedule, prediction, start, {}, 0});
-  const Progress progress = o.common.progress("orders");
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    Case& c = cases[i];
-    const SchedulePtr schedule =
-        schedule_from(Config::parse(fmt::format(R"({{"type": "{}"}})", c.schedule), "study order"));
-    const Stepper stepper = make_stepper(c.sampler);
-    c.nominal = stepper.order;
-    c.found = converge(problem, flows.at(c.start), schedule, prediction_from(c.prediction), stepper, 40,
-                       static_cast<int>(o.most_steps));
-    report(progress, static_cast<std::int64_t>(i) + 1, static_cast<std::int64_t>(cases.size()));
+class Study {
+ public:
+  explicit Study(const Options& o) : o_(o), problem_(problem_of(o.common)) {
+    const auto asked = word_list(o.samplers);
+    for (const auto& label : asked.empty() ? all_methods() : asked)
+      methods_.push_back(as_usage([&] { return method_from(label); }));
+    std::vector<std::string> schedule_names;
+    for (const auto& type : schedules()) schedule_names.push_back(type.name);
+    const auto predictions =
+        chosen("prediction", o.predictions, {"epsilon", "sample", "v_prediction", "noise", "score", "flow", "edm"});
+    for (const auto& schedule : chosen("schedule", o.schedules, schedule_names))
+      for (const auto& prediction : predictions)
+        for (const auto& m : methods_) add(m, schedule, prediction, prediction == predictions.front());
+    const Tensor y = normal_noise(o.common.seed, 0, rows, 0, {problem_.dimension});
+    const double far = std::exp(-lambda_far), curved = std::exp(-lambda_curved);
+    const Flow to_curved = solve_flow(problem_, scale(y, far), far, curved);
+    from_curved_ = solve_flow(problem_, to_curved.to, curved, std::exp(-lambda_end));
+    from_noise_ = {far, from_curved_.s_to, to_curved.from, from_curved_.to};
   }
-  return cases;
-}
 
-/// Panels of at most eight lines: samplers of one order, error against steps and against evaluations.
+  void compute() {
+    const Progress progress = o_.common.progress("orders");
+    const auto all = static_cast<std::int64_t>(cases_.size());
+    constexpr std::int64_t at_once = 24;  // cases run in parallel, one a thread
+    for (std::int64_t first = 0; first < all; first += at_once) {
+      const std::int64_t count = std::min(at_once, all - first);
+      parallel_for(count, [&](std::int64_t i) { measure(cases_[static_cast<std::size_t>(first + i)]); });
+      report(progress, first + count, all);
+    }
+  }
+
+  [[nodiscard]] const std::vector<Case>& cases() const { return cases_; }
+
+ private:
+  /// Strong orders are those of methods whose steps follow one Brownian path.
+  /// Paths from pure noise and strong orders are measured for the first prediction of every schedule alone.
+  void add(const Method& m, const std::string& schedule, const std::string& prediction, bool all_kinds) {
+    const Stepper& s = m.stepper;
+    cases_.push_back({&m, schedule, prediction, s.eta > 0 ? Kind::weak : Kind::curved, s.order});
+    if (all_kinds && s.eta == 0) cases_.push_back({&m, schedule, prediction, Kind::noise, s.order});
+    if (all_kinds && s.eta > 0 && has_path(s)) cases_.push_back({&m, schedule, prediction, Kind::strong, 1});
+  }
+
+  [[nodiscard]] bool has_path(const Stepper& stepper) const {
+    const SchedulePtr schedule = schedule_from(Config(nlohmann::json{{"type", "vp_linear"}}, "study order"));
+    const Sampler sampler{.denoiser = {.net = line_.net, .dtype = DType::f64},
+                          .grid = make_grid("lambda", *schedule, 4),
+                          .stepper = stepper,
+                          .schedule = schedule};
+    try {
+      return follows_one_path(sampler, line_.p);
+    } catch (const Error&) {  // not affine on Gaussian data: measure() says so
+      return false;
+    }
+  }
+
+  void measure(Case& c) const {
+    const Setting setting{.problem = c.kind < Kind::weak ? problem_ : line_,
+                          .schedule = schedule_from(Config(nlohmann::json{{"type", c.schedule}}, "study order")),
+                          .prediction = prediction_from(c.prediction)};
+    const Stepper& stepper = c.method->stepper;
+    const Flow& flow = c.kind == Kind::noise ? from_noise_ : from_curved_;
+    const int last = static_cast<int>(o_.most_steps);
+    try {
+      if (c.kind == Kind::weak)
+        c.found = converge_weakly(setting, line, from_noise_.s_from, from_noise_.s_to, stepper, first_steps, last);
+      else if (c.kind == Kind::strong)
+        c.found = converge_strongly(setting, line, from_noise_.s_from, from_noise_.s_to, stepper, first_steps, last);
+      else if (stepper.evaluations == 0)
+        c.found = converge_adaptive(setting, flow, c.method->name, c.method->options);
+      else
+        c.found = converge(setting, flow, stepper, first_steps, last);
+    } catch (const Error& e) {
+      c.found = {.runs = {}, .slope = NAN};
+      c.refused = e.what();
+    }
+  }
+
+  Options o_;
+  ExactProblem problem_, line_ = exact_problem(Config::parse(normal, "study order"));
+  std::vector<Method> methods_;
+  std::vector<Case> cases_;
+  Flow from_noise_, from_curved_;
+};
+
+/// Panels of at most eight lines: methods of one order and kind, error against steps and against evaluations. One
+/// schedule and prediction is drawn; the table has all.
 std::vector<Panel> panels_of(const std::vector<Case>& cases) {
-  std::map<int, std::vector<const Case*>> by_order;
-  const Case& shown = cases.front();  // one schedule, prediction and start is drawn; the table has all
+  std::map<std::pair<Kind, int>, std::vector<const Case*>> groups;
   for (const auto& c : cases)
-    if (c.schedule == shown.schedule && c.prediction == shown.prediction && c.start == shown.start)
-      by_order[c.nominal].push_back(&c);
+    if (c.schedule == cases.front().schedule && c.prediction == cases.front().prediction && c.kind != Kind::noise)
+      groups[{c.kind, c.nominal}].push_back(&c);
+  constexpr std::size_t lines = 8;
   std::vector<Panel> panels;
-  for (const auto& [order, members] : by_order) {
-    for (std::size_t first = 0; first < members.size(); first += 8) {
-      const std::string title =
-          fmt::format("order {}: {}, {}, from {}", order, shown.schedule, shown.prediction, shown.start);
-      Panel steps{title, "steps", "largest error"}, evaluations{title, "evaluations", "largest error"};
+  for (const auto& [group, members] : groups) {
+    const auto [kind, order] = group;
+    const std::string title = fmt::format(
+        "{}order {}: {}, {}", kind < Kind::weak ? "" : std::string(kind_names[static_cast<int>(kind)]) + " ", order,
+        cases.front().schedule, cases.front().prediction);
+    const char* error = kind == Kind::weak     ? "error of mean and variance"
+                        : kind == Kind::strong ? "distance of N and 2N steps"
+                                               : "largest error";
+    for (std::size_t first = 0; first < members.size(); first += lines) {
+      Panel steps{title, "steps", error}, evaluations{title, "evaluations", error};
       steps.triangles = evaluations.triangles = {{order}, {order + 1}};
-      for (std::size_t i = first; i < std::min(first + 8, members.size()); ++i) {
-        const Convergence& f = members[i]->found;
-        steps.series.push_back({members[i]->sampler, f.steps, f.errors});
-        evaluations.series.push_back({members[i]->sampler, f.evaluations, f.errors});
+      for (std::size_t i = first; i < std::min(first + lines, members.size()); ++i) {
+        Series by_steps{members[i]->method->label, {}, {}}, by_evaluations = by_steps;
+        for (const auto& run : members[i]->found.runs) {
+          by_steps.x.push_back(run.steps), by_evaluations.x.push_back(run.evaluations);
+          by_steps.y.push_back(run.error), by_evaluations.y.push_back(run.error);
+        }
+        if (members[i]->method->stepper.evaluations > 0) steps.series.push_back(by_steps);
+        evaluations.series.push_back(by_evaluations);
       }
-      panels.push_back(steps), panels.push_back(evaluations);
+      if (!steps.series.empty()) panels.push_back(steps);
+      panels.push_back(evaluations);
     }
   }
   return panels;
 }
 
+/// "40-1280": the runs that the slope was fitted to.
+std::string fitted_range(const Convergence& c) {
+  std::string first = "-", last = "-";
+  for (const auto& run : c.runs) {
+    if (!run.used) continue;
+    last = fmt::format("{:.0f}", run.steps > 1 ? run.steps : run.evaluations);
+    if (first == "-") first = last;
+  }
+  return first + ".." + last;
+}
+
 Findings findings_of(const std::vector<Case>& cases, const std::string& model) {
   Findings f{.study = "order",
              .model = model,
-             .summary = {{"sampler", "order", "lowest", "highest", "runs", "passed"}},
-             .details = {{"sampler", "schedule", "prediction", "start", "order", "observed", "passed", "steps",
-                          "evaluations", "error"}},
+             .summary = {{"sampler", "measured", "order", "lowest", "highest", "fitted over", "cases", "passed"}},
+             .details = {{"sampler", "schedule", "prediction", "measured", "order", "observed", "passed", "steps",
+                          "evaluations", "error", "fitted", "refused"}},
              .panels = panels_of(cases)};
-  std::map<std::string, std::vector<const Case*>> by_sampler;
-  std::size_t passed = 0;
+  std::map<std::pair<std::string, Kind>, std::vector<const Case*>> groups;
+  std::size_t passed = 0, unmeasured = 0;
   for (const auto& c : cases) {
-    by_sampler[c.sampler].push_back(&c);
-    passed += c.passed() ? 1 : 0;
-    for (std::size_t i = 0; i < c.found.steps.size(); ++i)
-      f.details.rows.push_back({c.sampler, c.schedule, c.prediction, c.start, std::to_string(c.nominal),
-                                cell(c.found.slope), c.passed() ? "yes" : "no", cell(c.found.steps[i]),
-                                cell(c.found.evaluations[i], "{:.0f}"), cell(c.found.errors[i], "{:.3e}")});
+    groups[{c.method->label, c.kind}].push_back(&c);
+    passed += c.passed() ? 1 : 0, unmeasured += std::isnan(c.found.slope) ? 1 : 0;
+    const std::vector<std::string> head{c.method->label,
+                                        c.schedule,
+                                        c.prediction,
+                                        kind_names[static_cast<int>(c.kind)],
+                                        std::to_string(c.nominal),
+                                        cell(c.found.slope),
+                                        c.passed() ? "yes" : "no"};
+    const auto row = [&](std::vector<std::string> rest) {
+      rest.insert(rest.begin(), head.begin(), head.end());
+      f.details.rows.push_back(rest);
+    };
+    for (const auto& run : c.found.runs)
+      row({cell(run.steps), cell(run.evaluations, "{:.0f}"), cell(run.error, "{:.3e}"), run.used ? "yes" : "no", ""});
+    if (c.found.runs.empty()) row({"-", "-", "-", "no", c.refused});
   }
-  for (const auto& [sampler, members] : by_sampler) {
-    const auto [low, high] = std::minmax_element(
-        members.begin(), members.end(), [](const Case* a, const Case* b) { return a->found.slope < b->found.slope; });
+  for (const auto& [group, members] : groups) {
+    // NaN, not measured, counts as the lowest.
+    const auto less = [](const Case* a, const Case* b) {
+      return (std::isnan(a->found.slope) ? -1 : a->found.slope) < (std::isnan(b->found.slope) ? -1 : b->found.slope);
+    };
+    const auto [low, high] = std::minmax_element(members.begin(), members.end(), less);
     const auto good = std::count_if(members.begin(), members.end(), [](const Case* c) { return c->passed(); });
-    f.summary.rows.push_back({sampler, std::to_string(members[0]->nominal), cell((*low)->found.slope),
-                              cell((*high)->found.slope), std::to_string(members.size()), std::to_string(good)});
+    f.summary.rows.push_back({group.first, kind_names[static_cast<int>(group.second)],
+                              std::to_string(members[0]->nominal), cell((*low)->found.slope, "{:.2f}"),
+                              cell((*high)->found.slope, "{:.2f}"), fitted_range((*low)->found),
+                              std::to_string(members.size()), std::to_string(good)});
   }
-  f.verdict = fmt::format("{} of {} runs reach their order less {}", passed, cases.size(), slack);
+  f.verdict = fmt::format("{} of {} measurements reach their order less {}; {} could not be made", passed, cases.size(),
+                          slack, unmeasured);
   return f;
 }
 
 void run_order(const Options& o) {
   o.common.apply(study_extensions);
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
-  if (o.most_steps < 80)
-    throw UsageError(fmt::format("--steps {}: an order needs runs of 40 and 80 steps at least", o.most_steps));
-  const std::vector<Case> cases = measure(o, problem_of(o.common));
-  deliver(o.common, findings_of(cases, o.common.model.empty() ? "mixture" : o.common.model));
+  if (o.most_steps < 4 * first_steps)
+    throw UsageError(fmt::format("--steps {}: an order needs runs of {}, {} and {} steps at least", o.most_steps,
+                                 first_steps, 2 * first_steps, 4 * first_steps));
+  Study study(o);
+  study.compute();
+  deliver(o.common, findings_of(study.cases(), o.common.model.empty() ? "mixture" : o.common.model));
 }
 
 }  // namespace
@@ -154,16 +286,17 @@ void run_order(const Options& o) {
 Command order_study() {
   return {"order", "observed order of every sampler, schedule and prediction on an exact problem",
           "  costate study order --schedule vp_linear --prediction epsilon --out order.svg --out order.csv\n"
+          "  costate study order --sampler heun,deis-2:starter=rk4,ddim:eta=1\n"
           "  costate study order problem.json --sampler ddim,heun --steps 2560",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
             o->common.declare(a, false);
             a.positional("MODEL", o->common.model, "exact problem .json [a mixture of three Gaussians in the plane]",
                          false);
-            a.option("--sampler", o->samplers, "samplers [all that draw no noise]", "LIST");
+            a.option("--sampler", o->samplers, "samplers, NAME or NAME:KEY=VALUE:KEY=VALUE [all]", "LIST");
             a.option("--schedule", o->schedules, "schedule types [all]", "LIST");
             a.option("--prediction", o->predictions, "predictions [all]", "LIST");
-            a.option("--steps", o->most_steps, "most steps; runs have 40, 80, 160 ... [640]");
+            a.option("--steps", o->most_steps, "most steps; runs have 40, 80, 160 ... [1280]");
             return [o] { run_order(*o); };
           }};
 }

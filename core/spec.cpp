@@ -1,0 +1,29 @@
+// Names with options in one word.
+#include "core/spec.h"
+
+#include <nlohmann/json.hpp>
+
+namespace costate {
+
+bool set_key_value(nlohmann::json& object, const std::string& pair) {
+  const auto equals = pair.find('=');
+  if (equals == std::string::npos) return false;
+  const std::string value = pair.substr(equals + 1);
+  const auto parsed = nlohmann::json::parse(value, nullptr, false);
+  object[pair.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+  return true;
+}
+
+Spec parse_spec(const std::string& kind, const std::string& text) {
+  const std::string name = text.substr(0, text.find(':'));
+  nlohmann::json options = nlohmann::json::object();
+  for (std::size_t at = name.size(); at < text.size();) {
+    const std::size_t next = std::min(text.find(':', at + 1), text.size());
+    const std::string pair = text.substr(at + 1, next - at - 1);
+    require(set_key_value(options, pair), "{} {}: '{}' should be KEY=VALUE", kind, name, pair);
+    at = next;
+  }
+  return {name, Config(options, kind + " " + name)};
+}
+
+}  // namespace costate

@@ -1,0 +1,99 @@
+// costate study: what the tables say, on exact problems.
+#include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/random.h"
+#include "io/hdf5.h"
+#include "tests/tools/command.h"
+
+using costate::Hdf5Writer;
+using costate::normal_noise;
+using costate::Tensor;
+using costate::test::Folder;
+using costate::test::Outcome;
+using costate::test::run;
+using costate::test::spill;
+using nlohmann::json;
+
+namespace {
+
+json study(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "study");
+  arguments.emplace_back("--json");
+  const Outcome o = run(arguments);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  return json::parse(o.out);
+}
+
+void write_data(const std::filesystem::path& file, const Tensor& x) {
+  Hdf5Writer out(file.string());
+  out.write("x", x);
+  out.finish();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(studies)
+
+BOOST_AUTO_TEST_CASE(orders_of_paths_and_of_moments) {
+  const json j = study({"order", "--sampler", "heun,ddim:eta=1,lms-3:starter=rk4,tsit5", "--schedule", "vp_linear,flow",
+                        "--prediction", "v_prediction,sample", "--steps", "1280"});
+  BOOST_TEST(j["summary"].size() == 8U);  // curved and noise of three, weak and strong of one
+  for (const auto& row : j["summary"])
+    BOOST_TEST(row["cases"] == row["passed"], row["sampler"].get<std::string>() << ": " << row.dump());
+  for (const auto& row : j["rows"]) {
+    BOOST_TEST(row["error"].get<double>() > 0);
+    if (row["sampler"] == "heun" && row["fitted"] == "yes") BOOST_TEST(row["steps"].get<int>() >= 40);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_is_not_measured_does_not_pass) {
+  // A step to lambda = 3 from 100 levels of 1/N cannot be had from a sampler whose tolerance it never meets.
+  const json j = study({"order", "--sampler", "dpm-adaptive-3:h_init=1e-13", "--schedule", "edm", "--prediction",
+                        "epsilon", "--steps", "160"});
+  for (const auto& row : j["rows"]) {
+    BOOST_TEST(row["passed"] == "no");
+    BOOST_TEST(row["refused"].get<std::string>().find("underflows") != std::string::npos);
+  }
+  BOOST_TEST(run({"study", "order", "--steps", "80"}).code == 2);
+  BOOST_TEST(run({"study", "order", "--sampler", "heun:alhpa=1"}).err.find("alpha") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(quality_improves_with_the_steps) {
+  const Folder folder;
+  spill(folder / "normal.json", R"({"family": "gaussian", "mean": [1, -1], "covariance": [[0.25, 0.1], [0.1, 0.09]]})");
+  // The same law: x = mean + L z, L L^T = covariance.
+  const auto z = normal_noise(7, 0, 700, 0, {2}).to_vector();
+  std::vector<double> x;
+  for (std::size_t i = 0; i < z.size(); i += 2) {
+    x.push_back(1 + 0.5 * z[i]);
+    x.push_back(-1 + 0.2 * z[i] + std::sqrt(0.05) * z[i + 1]);
+  }
+  write_data(folder / "data.h5", Tensor::from(x, {700, 2}));
+  const json j = study({"quality", (folder / "normal.json").string(), "--data", (folder / "data.h5").string(),
+                        "--sampler", "ddim,heun", "--steps", "2,30", "-n", "300", "--references", "400"});
+  BOOST_REQUIRE(j["rows"].size() == 5U);
+  const auto row = [&](std::size_t i, const char* key) { return j["rows"][i][key].get<double>(); };
+  BOOST_TEST(j["rows"][0]["sampler"] == "(data)");
+  for (const char* measure : {"sliced_wasserstein", "energy", "covariance"})
+    BOOST_TEST(row(2, measure) < row(1, measure), measure << " of ddim");
+  BOOST_TEST(row(4, "evaluations") == 60);
+  BOOST_TEST(row(4, "sliced_wasserstein") < 0.1);  // both are drawn: of the order of 0.5 / sqrt(300)
+  BOOST_TEST(row(0, "sliced_wasserstein") < 0.1);
+  BOOST_TEST(run({"study", "quality", (folder / "normal.json").string()}).err.find("--data") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_ideal_denoiser_has_no_error) {
+  const Folder folder;
+  spill(folder / "points.json", R"({"family": "dirac_set", "points": [[0, 0.5], [0, 0], [0.5, 0], [1, 1]],
+    "schedule": {"type": "ve", "sigma_min": 0.01, "sigma_max": 10}})");
+  write_data(folder / "data.h5", Tensor::from({0, 0.5, 0, 0, 0.5, 0, 1, 1}, {4, 2}));
+  const json j = study({"error-model", (folder / "points.json").string(), "--data", (folder / "data.h5").string(),
+                        "--steps", "12", "-n", "5"});
+  BOOST_REQUIRE(j["rows"].size() == 12U);
+  for (const auto& row : j["rows"]) BOOST_TEST(row["to_ideal_50"].get<double>() < 1e-9);
+  BOOST_TEST(j["rows"][11]["eta_50"].get<double>() < 1e-6);  // near the data: the nearest point is the mean
+  BOOST_TEST(j["rows"][0]["radius"].get<double>() == std::sqrt(2) * 10, boost::test_tools::tolerance(1e-5));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
