@@ -2,14 +2,12 @@
 #include <nlohmann/json.hpp>
 
 #include "nn/family.h"
+#include "nn/ho_plan.h"
 #include "nn/sizes.h"
 #include "nn/unet_model.h"
 
 namespace costate {
 namespace {
-
-constexpr std::int64_t norm_groups = 32;
-constexpr double norm_eps = 1e-6;
 
 std::string key(UNetPart part, std::int64_t level, std::int64_t i) {
   switch (part) {
@@ -39,32 +37,18 @@ std::string key(UNetPart part, std::int64_t level, std::int64_t i) {
 }
 
 UNetPlan plan_of(const Config& model, std::int64_t size) {
-  UNetPlan p;
+  const std::int64_t first = size_from(model, "ch", 128);
+  UNetPlan p = ho_plan(first, sizes_from(model, "ch_mult", {1, 2, 4, 8}), size_from(model, "num_res_blocks", 2),
+                       4 * first, {.time = "temb_proj", .shortcut = "nin_shortcut"});
   p.in_channels = size_from(model, "in_channels", 3);
   p.out_channels = size_from(model, "out_ch", 3);
-  p.first = size_from(model, "ch", 128);
-  for (const auto m : sizes_from(model, "ch_mult", {1, 2, 4, 8})) p.channels.push_back(p.first * m);
-  p.blocks = size_from(model, "num_res_blocks", 2);
-  p.up_blocks = p.blocks + 1;
   p.attention = UNetPlan::at_resolutions(model.integers("attn_resolutions"), size, p.channels.size());
   p.change = model.flag("resamp_with_conv", true) ? UNetPlan::Change::conv : UNetPlan::Change::resampling;
-  p.padded_down = false;
-  p.eps = norm_eps;
-  p.groups = [](std::int64_t) { return norm_groups; };
-  p.block = [time = 4 * p.first](std::int64_t in, std::int64_t out) {
-    return ResBlockPlan{.in = in,
-                        .out = out,
-                        .time = time,
-                        .groups = norm_groups,
-                        .groups_out = norm_groups,
-                        .eps = norm_eps,
-                        .names = {.time = "temb_proj", .shortcut = "nin_shortcut"}};
-  };
   p.attend = [](std::int64_t c, bool) {
     return AttentionPlan{.channels = c,
                          .heads = 1,
                          .head_width = c,
-                         .norm = GroupNorm(c, norm_groups, norm_eps),
+                         .norm = GroupNorm(c, HoNorm::groups, HoNorm::eps),
                          .names = {.norm = "norm", .qkv = {"q", "k", "v"}, .out = "proj_out"}};
   };
   p.key = key;

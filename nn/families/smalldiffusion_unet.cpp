@@ -1,14 +1,12 @@
 // Family smalldiffusion-unet: the Unet of yuanchenyang/smalldiffusion: Ho's blocks under other keys, told sigma.
 #include "nn/family.h"
+#include "nn/ho_plan.h"
 #include "nn/sizes.h"
 #include "nn/smalldiffusion.h"
 #include "nn/unet_model.h"
 
 namespace costate {
 namespace {
-
-constexpr std::int64_t norm_groups = 32;
-constexpr double norm_eps = 1e-6;
 
 /// `ups` counts in the order of execution, lowest level first.
 std::string key(UNetPart part, std::int64_t level, std::int64_t i, std::int64_t levels) {
@@ -42,36 +40,22 @@ UNetModel make(const Config& config) {
   refuse_unknown(config,
                  {"in_dim", "in_ch", "out_ch", "ch", "ch_mult", "embed_ch_mult", "num_res_blocks", "attn_resolutions",
                   "dropout", "resamp_with_conv", "cond_embed", "Scaled", "PredX0", "PredV", "PredFlow"});
-  UNetPlan p;
+  const std::int64_t first = size_from(config, "ch", 128), time = first * size_from(config, "embed_ch_mult", 4),
+                     size = size_from(config, "in_dim", 32);
+  const auto mult = sizes_from(config, "ch_mult", {1, 2, 2, 2});
+  UNetPlan p = ho_plan(first, mult, size_from(config, "num_res_blocks", 2), time,
+                       {"layer1.0", "layer1.2", "temb_proj.1", "", "layer2.0", "layer2.3", "shortcut"});
   p.in_channels = size_from(config, "in_ch", 3);
   p.out_channels = size_from(config, "out_ch", 3);
-  p.first = size_from(config, "ch", 128);
-  const auto mult = sizes_from(config, "ch_mult", {1, 2, 2, 2});
-  for (const auto m : mult) p.channels.push_back(p.first * m);
-  p.blocks = size_from(config, "num_res_blocks", 2);
-  p.up_blocks = p.blocks + 1;
-  const std::int64_t size = size_from(config, "in_dim", 32), time = p.first * size_from(config, "embed_ch_mult", 4);
   p.attention = UNetPlan::at_resolutions(
       config.has("attn_resolutions") ? config.integers("attn_resolutions") : std::vector<std::int64_t>{16}, size,
       mult.size());
-  p.padded_down = false;
-  p.eps = norm_eps;
-  p.groups = [](std::int64_t) { return norm_groups; };
-  p.block = [time](std::int64_t in, std::int64_t out) {
-    return ResBlockPlan{.in = in,
-                        .out = out,
-                        .time = time,
-                        .groups = norm_groups,
-                        .groups_out = norm_groups,
-                        .eps = norm_eps,
-                        .names = {"layer1.0", "layer1.2", "temb_proj.1", "", "layer2.0", "layer2.3", "shortcut"}};
-  };
   p.attend = [](std::int64_t c, bool) {
     return AttentionPlan{
         .channels = c,
         .heads = 1,
         .head_width = c,
-        .norm = GroupNorm(c, norm_groups, norm_eps),
+        .norm = GroupNorm(c, HoNorm::groups, HoNorm::eps),
         .order = AttentionPlan::Order::qkv_head_channel,
         .qkv_bias = false,
         .two_out = true,

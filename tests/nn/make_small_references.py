@@ -11,20 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from make_flag_references import reference
-
-
-def waves(t, f):
-    a = t[:, None] * f
-    return torch.cat([a.sin(), a.cos()], 1)
+from small_networks import Alone, CifarResNet, DilatedUNet, FlatClassifier, Three, TimeClassifier, TinyAutoencoder, TinyBlock, diffusers_tiny, pixels, waves
 
 
 def sinusoids(t, width):
     half = width // 2
     return F.pad(waves(t, torch.exp(-math.log(1e4) * torch.arange(half, dtype=t.dtype) / (half - 1))), (0, width % 2))
-
-
-def pixels(v):
-    return v[:, :, None, None]
 
 
 class CondVit(nn.Module):
@@ -238,7 +230,23 @@ def specs():
     film = dict(n_layers_pre=3, n_layers_post=2, n_layers_time=3, ch_init_time=9, kernel_size=[3, 5], batch_norm=True, mode='2D', data_shape=[3, 6, 7])
     toy = dict(embedding_size=10, hidden_size=12, hidden_layers=3)
     step = [7, 21]
+    C = lambda i, o, **how: nn.Conv2d(i, o, 3, padding=1, **how)
+    halving = lambda i, o: C(i, o, stride=2, bias=False)
+    tiny = dict(in_channels=1, out_channels=2, latent_channels=3, act_fn='silu', encoder_block_out_channels=[8, 8, 8], decoder_block_out_channels=[8, 8, 8],
+                num_encoder_blocks=[1, 2, 1], num_decoder_blocks=[2, 1, 1])
+    coder = lambda: (nn.Sequential(C(3, 8), TinyBlock(8, 8), halving(8, 8), TinyBlock(8, 8, True), C(8, 5)),
+                     nn.Sequential(Three(), C(5, 12), nn.ReLU(), TinyBlock(12, 12, True), nn.Upsample(scale_factor=2), C(12, 8, bias=False), TinyBlock(8, 6), C(6, 3)))
     return {
+        'flat-oblong': (FlatClassifier([2, 4, 6], 3, 15, 7, 5), S('flat_classifier', dict(sample_size=[7, 9]), (7, 9, 2), step)),
+        'resnet-a': (CifarResNet(3, [4, 6, 8], 2, [1, 2, 2], 'A', 5), S('cifar_resnet', {}, (9, 8, 3), step)),
+        'resnet-b': (CifarResNet(1, [4, 6, 6, 4], 1, [2, 1, 2, 1], 'B', 3), S('cifar_resnet', dict(strides=[2, 1, 2, 1]), (8, 8, 1), step)),
+        'time-classifier-groups': (TimeClassifier([2, 6, 6, 4, 4], [2, 3, 1, 4], 10, 7, 4), S('time_classifier', dict(groups=[2, 3, 1, 4]), (9, 8, 2), [.05, .7])),
+        'dilated-residual': (DilatedUNet(2, 4, 6, True, 6, True), S('dilated_unet', dict(residual=True), (9, 11, 2), step)),
+        'tiny-encoder-f32': (Alone(C(3, 4, stride=2), nn.ReLU(), C(4, 8, stride=2), nn.ReLU(), TinyBlock(8, 8), halving(8, 8), TinyBlock(8, 8), C(8, 5)), S('tiny_autoencoder', {}, (16, 8, 3), step)),
+        'tiny-encode': (TinyAutoencoder(*coder(), 'encode'), S('tiny_autoencoder', {}, (6, 4, 3), step, run='_encode')),
+        'tiny-decode': (TinyAutoencoder(*coder(), 'decode'), S('tiny_autoencoder', {}, (3, 4, 5), step, run='_decode')),
+        'tiny-diffusers-encode': (diffusers_tiny('encode', **tiny), S('tiny_autoencoder', tiny, (8, 4, 1), step, run='_encode')),
+        'tiny-diffusers-decode': (diffusers_tiny('decode', **tiny), S('tiny_autoencoder', tiny, (2, 3, 3), step, run='_decode')),
         'vit-oblong': (CondVit(**vit), S('cond_vit', vit, (8, 12, 3), [.3, .9], classes=[3, 4])),
         'vit-rows': (CondVit(**small), S('cond_vit', {k: v for k, v in small.items() if k != 'image_size'}, (6, 6, 1), [0, .5], z=(32,))),
         'dit-adaln': (DitAdaln(**dit), S('dit_adaln', dit, (9, 9, 2), step, classes=[4, 0])),
@@ -258,7 +266,7 @@ def main(path):
     with open(path) as f:
         result = json.load(f)
     for name, (net, spec) in specs().items():
-        M = SimpleNamespace(build=lambda config: (net, {'': net}))
+        M = SimpleNamespace(build=lambda config: (net, {spec.get('run', ''): net}))
         keys = {k: list(v.shape) for k, v in sorted(net.state_dict().items())}
         result[name] = {**spec, 'config': {'family': spec['family'], **spec['config']}, 'keys': keys, **reference(M, spec)}
         print(name, result[name]['y'], flush=True)

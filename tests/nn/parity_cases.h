@@ -26,8 +26,14 @@ struct Case {
 
 inline std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
 
-/// Folders without a network to evaluate: raw data, and containers that tests/tools compares with their originals.
-inline const std::set<std::string> without_reference = {"data", "hdf5-conversions"};
+/// Folders without a network to evaluate.
+inline const std::set<std::string> without_reference = {"data"};
+
+/// Weights of other folders in another container, and whose references ([NAME.]in.h5 ...) they are held to.
+inline const std::map<std::string, std::string> conversions = {
+    {"celeba-low40_grouped_chunked.h5", "celeba-multiscale/low40."},
+    {"mnist-cond-vit_grouped_gzip_shuffle.h5", "mnist-cond-vit/"},
+    {"mnist-unet-ln_flat_contiguous.h5", "mnist-unet-ln/"}};
 
 /// Where a folder has several networks: the weights of each name.
 inline const std::map<std::string, std::string> weights_of = {
@@ -60,10 +66,30 @@ inline fs::path model_of(const fs::path& folder) {
   return checkpoints.front();
 }
 
+inline std::vector<Case> conversions_of(const fs::path& folder) {
+  std::vector<Case> all;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".h5") continue;
+    const auto known = conversions.find(entry.path().filename().string());
+    require(known != conversions.end(), "{}: say in tests/nn/parity_cases.h what it was made from",
+            entry.path().string());
+    const std::string references = (folder.parent_path() / known->second).string();
+    all.push_back({.name = "hdf5-conversions/" + entry.path().stem().string(),
+                   .part = "",
+                   .model = entry.path(),
+                   .in = references + "in.h5",
+                   .ref = references + "ref.h5",
+                   .config = {}});
+  }
+  std::sort(all.begin(), all.end(), [](const Case& a, const Case& b) { return a.name < b.name; });
+  return all;
+}
+
 /// The cases of one folder; throws for a folder it can make nothing of.
 inline std::vector<Case> cases_of(const fs::path& folder) {
   const std::string name = folder.filename().string();
   if (without_reference.count(name) != 0) return {};
+  if (name == "hdf5-conversions") return conversions_of(folder);
   std::vector<Case> all;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string file = entry.path().filename().string();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,6 +33,18 @@ inline std::shared_ptr<const Network> from_config(const std::string& json) {
   const Config config = Config::parse(json, "config.json");
   return find_family(config, {}, reason).make(config, {});
 }
+
+/// What is thrown, as text.
+inline std::string message(const std::function<void()>& what) {
+  try {
+    what();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+inline bool holds(const std::string& text, const std::string& piece) { return text.find(piece) != std::string::npos; }
 
 /// A UNet2D of two levels with further settings, e.g. R"("act_fn": "mish")"; later keys win over earlier ones.
 inline std::string unet2d_json(const std::string& settings) {

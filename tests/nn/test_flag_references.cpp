@@ -120,7 +120,7 @@ BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::
   std::string reason;
   const Config config(r["config"], name);
   auto network = find_family(config, keys, reason).make(config, keys);
-  if (r.contains("run")) network = network->part("encode");
+  if (r.contains("run")) network = network->part(r["run"].get<std::string>().substr(1));
 
   const auto parameters = network->parameters();
   std::map<std::string, std::size_t> by_key;

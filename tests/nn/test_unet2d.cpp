@@ -11,6 +11,8 @@ namespace {
 
 using namespace costate;
 using small::from_config;
+using small::holds;
+using small::message;
 using small::unet2d_json;
 using small::waves;
 
@@ -32,17 +34,6 @@ std::set<std::string> keys(const Network& network) {
   for (const auto& p : network.parameters()) all.insert(p.key);
   return all;
 }
-
-std::string message(const std::function<void()>& what) {
-  try {
-    what();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
-
-bool holds(const std::string& text, const std::string& piece) { return text.find(piece) != std::string::npos; }
 
 /// The function of x, z (if given) and all parameters.
 struct Point {

@@ -10,6 +10,8 @@ namespace {
 
 using namespace costate;
 using small::from_config;
+using small::holds;
+using small::message;
 using small::waves;
 
 constexpr auto f64 = DType::f64;
@@ -23,17 +25,6 @@ std::string condition_json(const std::string& settings) {
 
 const std::string simple = R"("down_block_types": ["SimpleCrossAttnDownBlock2D", "ResnetDownsampleBlock2D"],
   "up_block_types": ["ResnetUpsampleBlock2D", "SimpleCrossAttnUpBlock2D"], "mid_block_type": "UNetMidBlock2DSimpleCrossAttn")";
-
-std::string message(const std::function<void()>& what) {
-  try {
-    what();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
-
-bool holds(const std::string& text, const std::string& piece) { return text.find(piece) != std::string::npos; }
 
 /// Everything the network asks for, of the shapes its signature says; three tokens.
 Inputs inputs(const Network& network, std::int64_t h = 4, std::int64_t w = 6) {
