@@ -18,12 +18,12 @@ enum class DType : std::uint8_t { f32, f64, bf16, i32 };
 struct bf16 {
   std::uint16_t bits = 0;
   bf16() = default;
-  explicit bf16(float v) {
+  constexpr explicit bf16(float v) {
     const auto u = std::bit_cast<std::uint32_t>(v);
     const bool nan = (u & 0x7fffffffU) > 0x7f800000U;
     bits = static_cast<std::uint16_t>(nan ? (u >> 16) | 0x40U : (u + 0x7fffU + ((u >> 16) & 1U)) >> 16);
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  constexpr explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
 
 constexpr std::size_t size_of(DType t) { return t == DType::f64 ? 8 : t == DType::bf16 ? 2 : 4; }

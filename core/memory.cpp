@@ -1,13 +1,14 @@
 // Size-keyed free lists over aligned system blocks, one mutex; a free block is kept for the next equal request.
 #include "core/memory.h"
 
-#include <cstdlib>
+#include <array>
 #include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "core/kernels/memory.h"
 
 namespace costate {
 namespace {
@@ -18,6 +19,8 @@ constexpr std::size_t cache_floor = std::size_t{64} << 20;
 
 class Pool {
  public:
+  explicit Pool(Device device) : device_(device) {}
+
   void* take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     void* p = nullptr;
@@ -26,13 +29,15 @@ class Pool {
       it->second.pop_back();
       cached_ -= bytes;
     } else {
-      p = std::aligned_alloc(alignment, bytes);
+      allocate_kernel.always(device_, bytes, p);
       if (p == nullptr) {
         drop_cached();
-        p = std::aligned_alloc(alignment, bytes);
+        allocate_kernel.always(device_, bytes, p);
       }
-      require(p != nullptr, "memory: cannot allocate {} ({} in use); use a smaller batch, image or network",
-              format_bytes(static_cast<std::int64_t>(bytes)), format_bytes(use_.live));
+      require(p != nullptr,
+              "memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
+              format_bytes(static_cast<std::int64_t>(bytes)), name_of(device_), format_bytes(use_.live),
+              format_bytes(use_.peak));
     }
     use_.live += static_cast<std::int64_t>(bytes);
     use_.peak = std::max(use_.peak, use_.live);
@@ -43,14 +48,14 @@ class Pool {
     const std::lock_guard lock(mutex_);
     use_.live -= static_cast<std::int64_t>(bytes);
     if (cached_ + bytes > std::max(cache_floor, static_cast<std::size_t>(use_.peak) / 4)) {
-      std::free(p);
+      release_kernel.always(device_, p);
       return;
     }
     try {
       free_[bytes].push_back(p);
       cached_ += bytes;
     } catch (...) {
-      std::free(p);
+      release_kernel.always(device_, p);
     }
   }
 
@@ -70,11 +75,12 @@ class Pool {
  private:
   void drop_cached() {
     for (auto& [bytes, blocks] : free_)
-      for (void* p : blocks) std::free(p);
+      for (void* p : blocks) release_kernel.always(device_, p);
     free_.clear();
     cached_ = 0;
   }
 
+  Device device_;
   std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;
   std::size_t cached_ = 0;
@@ -82,24 +88,19 @@ class Pool {
 };
 
 // Never destroyed: tensors of static lifetime may be freed after it otherwise.
-Pool& cpu_pool() {
-  static Pool& pool = *new Pool;
-  return pool;
+Pool& pool(Device d) {
+  static std::array<Pool, device_count>& pools =
+      *new std::array<Pool, device_count>{Pool(Device::cpu), Pool(Device::cuda)};
+  return pools[static_cast<std::size_t>(d)];
 }
 
 }  // namespace
 
-void require_device(Device d) {
-  require(d == Device::cpu, "device {}: this costate is built without CUDA; use --device cpu", name_of(d));
-}
+void require_device(Device d) { open_kernel.always(d); }
 
-MemoryUse memory_use(Device d) { return d == Device::cpu ? cpu_pool().use() : MemoryUse{}; }
-void reset_peak(Device d) {
-  if (d == Device::cpu) cpu_pool().reset();
-}
-void release_cached(Device d) {
-  if (d == Device::cpu) cpu_pool().release();
-}
+MemoryUse memory_use(Device d) { return pool(d).use(); }
+void reset_peak(Device d) { pool(d).reset(); }
+void release_cached(Device d) { pool(d).release(); }
 
 std::string format_bytes(std::int64_t bytes) {
   constexpr const char* unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -112,7 +113,7 @@ std::string format_bytes(std::int64_t bytes) {
 Block::Block(std::size_t bytes, Device device)
     : bytes_((std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment), device_(device) {
   require_device(device);
-  data_ = cpu_pool().take(bytes_);
+  data_ = pool(device_).take(bytes_);
 }
 
 Block::Block(Block&& o) noexcept
@@ -126,7 +127,7 @@ Block& Block::operator=(Block&& o) noexcept {
 }
 
 Block::~Block() {
-  if (data_ != nullptr) cpu_pool().give(data_, bytes_);
+  if (data_ != nullptr) pool(device_).give(data_, bytes_);
 }
 
 }  // namespace costate

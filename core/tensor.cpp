@@ -6,6 +6,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/kernels/memory.h"
+
 namespace costate {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
@@ -37,13 +39,7 @@ Tensor Tensor::borrow(const void* data, const Shape& shape, DType dtype, std::sh
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor t = empty(shape, dtype, device);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (std::is_same_v<T, bf16>)
-      std::fill_n(t.mutable_data<T>(), t.size(), bf16(static_cast<float>(value)));
-    else
-      std::fill_n(t.mutable_data<T>(), t.size(), static_cast<T>(value));
-  });
+  fill_kernel.always(device, value, t);
   return t;
 }
 
@@ -78,12 +74,29 @@ void* Tensor::mutable_raw(DType want) {
   return const_cast<void*>(p);
 }
 
+const void* Tensor::on_host(const void* p) const {
+  require(device_ == Device::cpu, "tensor: its numbers are on {}; copy it with to(Device::cpu) first",
+          name_of(device_));
+  return p;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == device_) return *this;
+  Tensor t = empty(shape_, dtype_, device);
+  if (device == Device::cpu)
+    to_host_kernel.always(device_, raw(dtype_), t.mutable_bytes(), bytes());
+  else
+    from_host_kernel.always(device, bytes_data(), t.mutable_raw(dtype_), bytes());
+  return t;
+}
+
 const Storage& Tensor::storage() const {
   static_cast<void>(raw(dtype_));
   return *storage_;
 }
 
 std::vector<double> Tensor::to_vector() const {
+  if (device_ != Device::cpu) return to(Device::cpu).to_vector();
   std::vector<double> v(static_cast<std::size_t>(size()));
   visit_dtype(dtype_, [&](auto tag) {
     using T = decltype(tag);
@@ -148,6 +161,7 @@ void require_same(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 std::int64_t first_non_finite(const Tensor& t) {
+  if (t.device() != Device::cpu) return first_non_finite(t.to(Device::cpu));
   return visit_dtype(t.dtype(), [&](auto tag) -> std::int64_t {
     using T = decltype(tag);
     if constexpr (!std::is_same_v<T, std::int32_t>) {
@@ -168,6 +182,7 @@ std::int64_t first_non_finite(const Tensor& t) {
 }
 
 bool is_all_zero(const Tensor& t) {
+  if (t.device() != Device::cpu) return is_all_zero(t.to(Device::cpu));
   return visit_dtype(t.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* p = t.data<T>();

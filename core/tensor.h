@@ -40,20 +40,31 @@ class Tensor {
   [[nodiscard]] DType dtype() const { return dtype_; }
   [[nodiscard]] Device device() const { return device_; }
 
-  /// Elements in row-major order. T must be the host type of dtype().
+  /// Elements in row-major order. T must be the host type of dtype(); throws on another device than the CPU.
   template <class T>
   [[nodiscard]] const T* data() const {
-    return static_cast<const T*>(raw(dtype_of<T>()));
+    return static_cast<const T*>(on_host(raw(dtype_of<T>())));
   }
   /// For the maker only: throws once another handle shares the storage.
   template <class T>
   [[nodiscard]] T* mutable_data() {
+    return const_cast<T*>(static_cast<const T*>(on_host(mutable_raw(dtype_of<T>()))));
+  }
+  [[nodiscard]] const void* bytes_data() const { return on_host(raw(dtype_)); }
+  [[nodiscard]] void* mutable_bytes() { return const_cast<void*>(on_host(mutable_raw(dtype_))); }
+
+  /// The same for kernels of the tensor's device: an address there.
+  template <class T>
+  [[nodiscard]] const T* device_data() const {
+    return static_cast<const T*>(raw(dtype_of<T>()));
+  }
+  template <class T>
+  [[nodiscard]] T* mutable_device_data() {
     return static_cast<T*>(mutable_raw(dtype_of<T>()));
   }
-  [[nodiscard]] const void* bytes_data() const { return raw(dtype_); }
-  [[nodiscard]] void* mutable_bytes() { return mutable_raw(dtype_); }
 
-  [[nodiscard]] std::vector<double> to_vector() const;  ///< all elements, as f64
+  [[nodiscard]] Tensor to(Device device) const;         ///< itself if it is there, else a copy
+  [[nodiscard]] std::vector<double> to_vector() const;  ///< all elements, as f64, from any device
   [[nodiscard]] double item() const;                    ///< the only element
 
   /// Same storage under another shape of equal size.
@@ -74,6 +85,7 @@ class Tensor {
  private:
   [[nodiscard]] const void* raw(DType want) const;
   [[nodiscard]] void* mutable_raw(DType want);
+  [[nodiscard]] const void* on_host(const void* p) const;
 
   std::shared_ptr<Storage> storage_;
   std::int64_t offset_ = 0;

@@ -19,17 +19,9 @@ Shape stretched(const char* op, const Shape& a, const Shape& b) {
   return s;
 }
 
-namespace {
-
-/// Loops of y with the steps of both operands (0 where an operand is stretched), neighbours joined where all three allow.
-struct Loops {
-  int rank = 0;
-  std::array<std::int64_t, Shape::max_rank> extent{}, a{}, b{};
-};
-
-Loops loops_of(const Shape& y, const Shape& a, const Shape& b) {
+StretchLoops stretch_loops(const Shape& y, const Shape& a, const Shape& b) {
   const auto sa = row_major_steps(a), sb = row_major_steps(b);
-  Loops l;
+  StretchLoops l;
   for (int axis = 0; axis < y.rank(); ++axis) {
     const auto i = static_cast<std::size_t>(axis);
     if (y[axis] == 1) continue;
@@ -50,8 +42,10 @@ Loops loops_of(const Shape& y, const Shape& a, const Shape& b) {
   return l;
 }
 
+namespace {
+
 template <class T, class F>
-void run_loops(const Loops& l, const T* a, const T* b, T* y, const F& f) {
+void run_loops(const StretchLoops& l, const T* a, const T* b, T* y, const F& f) {
   const auto inner = static_cast<std::size_t>(l.rank) - 1;
   std::int64_t outer = 1;
   for (std::size_t i = 0; i < inner; ++i) outer *= l.extent[i];
@@ -83,7 +77,7 @@ void run_loops(const Loops& l, const T* a, const T* b, T* y, const F& f) {
 template <class F>
 void binary(const Tensor& a, const Tensor& b, Tensor& y, const F& f) {
   if (y.size() == 0) return;
-  const Loops l = loops_of(y.shape(), a.shape(), b.shape());
+  const StretchLoops l = stretch_loops(y.shape(), a.shape(), b.shape());
   visit_dtype(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     run_loops(l, a.data<T>(), b.data<T>(), y.mutable_data<T>(),

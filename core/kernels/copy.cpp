@@ -17,9 +17,6 @@ std::array<std::int64_t, Shape::max_rank> row_major_steps(const Shape& shape) {
   return step;
 }
 
-namespace {
-
-/// Drops axes of extent 1 and joins neighbours that are contiguous on both sides.
 CopyBox merged(const CopyBox& box) {
   CopyBox m;
   m.from = box.from;
@@ -46,6 +43,8 @@ CopyBox merged(const CopyBox& box) {
   }
   return m;
 }
+
+namespace {
 
 template <class T>
 void copy_box(const CopyBox& b, const T* from, T* to) {

@@ -15,6 +15,9 @@ struct CopyBox {
   std::int64_t from = 0, to = 0;  ///< first elements
 };
 
+/// Drops axes of extent 1 and joins neighbours that are contiguous on both sides.
+CopyBox merged(const CopyBox& box);
+
 /// Row-major steps of a shape, in elements.
 std::array<std::int64_t, Shape::max_rank> row_major_steps(const Shape& shape);
 
@@ -22,11 +25,16 @@ namespace cpu {
 void copy(const CopyBox& box, const Tensor& from, Tensor& to);
 void cast(const Tensor& from, Tensor& to);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::copy) copy;
+decltype(cpu::cast) cast;
+}  // namespace cuda
 
 /// Elements of `to` outside the box are left alone. Any dtype, the same on both sides.
-inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kernel{"copy", cpu::copy};
+inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kernel{"copy", cpu::copy,
+                                                                                  in_cuda_build(cuda::copy)};
 /// Converts every element, rounding to nearest.
-inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast};
+inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast, in_cuda_build(cuda::cast)};
 
 /// The same elements in memory of their own.
 Tensor copy_of(const Tensor& t);

@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void erf(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::erf) erf;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel erf_kernel{"erf", cpu::erf};
+inline constexpr PointwiseKernel erf_kernel{"erf", cpu::erf, in_cuda_build(cuda::erf)};
 
 }  // namespace costate

@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void exp(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::exp) exp;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel exp_kernel{"exp", cpu::exp};
+inline constexpr PointwiseKernel exp_kernel{"exp", cpu::exp, in_cuda_build(cuda::exp)};
 
 }  // namespace costate

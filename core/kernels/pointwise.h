@@ -9,14 +9,14 @@
 
 namespace costate {
 
-/// The type an element is computed in.
-inline float widen(bf16 v) { return static_cast<float>(v); }
+/// The type an element is computed in. (constexpr: nvcc compiles such functions for the device as well.)
+constexpr float widen(bf16 v) { return static_cast<float>(v); }
 template <class T>
-T widen(T v) {
+constexpr T widen(T v) {
   return v;
 }
 template <class T, class C>
-T narrow(C v) {
+constexpr T narrow(C v) {
   if constexpr (std::is_same_v<T, bf16>)
     return bf16(static_cast<float>(v));
   else

@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void reciprocal(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::reciprocal) reciprocal;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel reciprocal_kernel{"reciprocal", cpu::reciprocal};
+inline constexpr PointwiseKernel reciprocal_kernel{"reciprocal", cpu::reciprocal, in_cuda_build(cuda::reciprocal)};
 
 }  // namespace costate

@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void relu(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::relu) relu;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel relu_kernel{"relu", cpu::relu};
+inline constexpr PointwiseKernel relu_kernel{"relu", cpu::relu, in_cuda_build(cuda::relu)};
 
 }  // namespace costate

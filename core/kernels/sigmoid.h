@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void sigmoid(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::sigmoid) sigmoid;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel sigmoid_kernel{"sigmoid", cpu::sigmoid};
+inline constexpr PointwiseKernel sigmoid_kernel{"sigmoid", cpu::sigmoid, in_cuda_build(cuda::sigmoid)};
 
 }  // namespace costate

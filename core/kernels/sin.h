@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void sin(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::sin) sin;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel sin_kernel{"sin", cpu::sin};
+inline constexpr PointwiseKernel sin_kernel{"sin", cpu::sin, in_cuda_build(cuda::sin)};
 
 }  // namespace costate

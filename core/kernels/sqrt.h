@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void sqrt(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::sqrt) sqrt;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel sqrt_kernel{"sqrt", cpu::sqrt};
+inline constexpr PointwiseKernel sqrt_kernel{"sqrt", cpu::sqrt, in_cuda_build(cuda::sqrt)};
 
 }  // namespace costate

@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void step(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::step) step;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel step_kernel{"step", cpu::step};
+inline constexpr PointwiseKernel step_kernel{"step", cpu::step, in_cuda_build(cuda::step)};
 
 }  // namespace costate

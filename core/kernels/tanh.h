@@ -8,7 +8,10 @@ namespace costate {
 namespace cpu {
 void tanh(const Tensor& x, Tensor& y);
 }  // namespace cpu
+namespace cuda {
+decltype(cpu::tanh) tanh;
+}  // namespace cuda
 
-inline constexpr PointwiseKernel tanh_kernel{"tanh", cpu::tanh};
+inline constexpr PointwiseKernel tanh_kernel{"tanh", cpu::tanh, in_cuda_build(cuda::tanh)};
 
 }  // namespace costate
