@@ -42,7 +42,10 @@ DType Common::type() const {
 void Common::apply(const std::vector<std::string>& extensions) const {
   static_cast<void>(type());
   if (device != "cpu" && device != "cuda") throw UsageError("--device " + device + ": there are cpu and cuda");
-  if (device == "cuda") require_device(Device::cuda);
+  if (device == "cuda") {
+    require_device(Device::cuda);
+    fail("--device cuda: the kernels of gpu/ are in this build, but the command does not run on them yet; use --device cpu");
+  }
   if (conv != "auto" && conv != "direct") throw UsageError("--conv " + conv + ": there are auto and direct");
   set_conv_algorithm(conv == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::fastest);
   if (threads < 0) throw UsageError("--threads wants a positive number");

@@ -1,0 +1,60 @@
+// Elementwise kernels: y[i] = f(a[i], b[i] ...), 16 bytes a load where addresses and count allow it.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "core/kernels/pointwise.h"
+#include "gpu/launch.h"
+
+namespace costate::cuda {
+
+/// N neighbours, moved as one word.
+template <class T, int n>
+struct alignas(n * sizeof(T)) Pack {
+  T v[n];
+};
+
+template <class F, class T, int n, class... In>
+__global__ void map_packs(F f, std::int64_t packs, T* y, const In*... in) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < packs; i += stride) {
+    Pack<T, n> out;
+    const auto apply = [&](const auto&... a) {
+      for (int k = 0; k < n; ++k) out.v[k] = narrow<T>(f(widen(a.v[k])...));
+    };
+    apply(reinterpret_cast<const Pack<In, n>*>(in)[i]...);
+    reinterpret_cast<Pack<T, n>*>(y)[i] = out;
+  }
+}
+
+/// Blocks of 256 threads for `count` items; enough to fill any chip, the rest by striding.
+inline dim3 blocks_for(std::int64_t count, std::int64_t threads = 256) {
+  constexpr std::int64_t most = 1 << 16;
+  const std::int64_t blocks = (count + threads - 1) / threads;
+  return dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks < most ? blocks : most));
+}
+
+template <class F, class T, class... In>
+void map_elements(const char* op, const F& f, std::int64_t count, T* y, const In*... in) {
+  if (count == 0) return;
+  constexpr int n = 16 / sizeof(T);
+  const auto aligned = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
+  if (count % n == 0 && aligned(y) && (aligned(in) && ...))
+    launch(op, blocks_for(count / n), dim3(256), map_packs<F, T, n, In...>, f, count / n, y, in...);
+  else
+    launch(op, blocks_for(count), dim3(256), map_packs<F, T, 1, In...>, f, count, y, in...);
+}
+
+/// y[i] = f(x[i] ...) for the three floating types, computed in f64 or f32.
+template <class F, class... X>
+void map(const char* op, const F& f, Tensor& y, const X&... x) {
+  require(is_floating(y.dtype()), "{}: wants a floating dtype, got {}", op, name_of(y.dtype()));
+  visit_dtype(y.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (!std::is_same_v<T, std::int32_t>)
+      map_elements(op, f, y.size(), y.template mutable_device_data<T>(), x.template device_data<T>()...);
+  });
+}
+
+}  // namespace costate::cuda

@@ -1,0 +1,133 @@
+// Sums and maxima. Summed elements are cut into pieces of a fixed length; a piece's partial sum has a fixed order, and the pieces
+// are added in order, so the bits depend on the shape of what is summed alone.
+#include "core/kernels/reduce.h"
+
+#include <algorithm>
+
+#include "core/kernels/copy.h"
+#include "gpu/block_sum.h"
+#include "gpu/elementwise.h"
+
+namespace costate::cuda {
+namespace {
+
+constexpr int threads = 256;
+constexpr std::int64_t piece_length = 4096;
+
+/// Some axes of a tensor, as loops.
+struct Axes {
+  int rank = 0;
+  std::int64_t extent[Shape::max_rank] = {}, step[Shape::max_rank] = {};
+  std::int64_t count = 1;
+
+  void push(std::int64_t n, std::int64_t s) {
+    extent[rank] = n;
+    step[rank++] = s;
+    count *= n;
+  }
+  __device__ std::int64_t offset(std::int64_t i) const {
+    std::int64_t at = 0;
+    for (int axis = rank - 1; axis >= 0; --axis) {
+      at += i % extent[axis] * step[axis];
+      i /= extent[axis];
+    }
+    return at;
+  }
+};
+
+/// partial[piece, output]: a thread an output. For sums whose outputs lie side by side.
+template <class T, class Out>
+__global__ void column_sums(Axes kept, Axes summed, const T* x, Out* partial) {
+  const std::int64_t output = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (output >= kept.count) return;
+  const std::int64_t first = blockIdx.y * piece_length, end = first + piece_length;
+  const T* from = x + kept.offset(output);
+  double sum = 0;
+  for (std::int64_t r = first; r < end && r < summed.count; ++r) sum += widen(from[summed.offset(r)]);
+  partial[blockIdx.y * kept.count + output] = narrow<Out>(sum);
+}
+
+/// partial[piece, output]: a block an output. For sums whose terms lie side by side.
+template <class T, class Out>
+__global__ void run_sums(Axes kept, Axes summed, const T* x, Out* partial) {
+  __shared__ double shared[threads];
+  const std::int64_t first = blockIdx.y * piece_length, end = first + piece_length;
+  for (std::int64_t output = blockIdx.x; output < kept.count; output += gridDim.x) {
+    const T* from = x + kept.offset(output);
+    double sum = 0;
+    for (std::int64_t r = first + threadIdx.x; r < end && r < summed.count; r += threads)
+      sum += widen(from[summed.offset(r)]);
+    sum = block_combine<threads>(sum, shared, Add{});
+    if (threadIdx.x == 0) partial[blockIdx.y * kept.count + output] = narrow<Out>(sum);
+  }
+}
+
+template <class T>
+__global__ void add_pieces(std::int64_t outputs, std::int64_t pieces, const double* partial, T* y) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < outputs; i += stride) {
+    double sum = 0;
+    for (std::int64_t piece = 0; piece < pieces; ++piece) sum += partial[piece * outputs + i];
+    y[i] = narrow<T>(sum);
+  }
+}
+
+template <class T, class Out>
+void sum_pieces(bool columns, const Axes& kept, const Axes& summed, std::int64_t pieces, const T* x, Out* partial) {
+  const auto y = static_cast<unsigned>(pieces);
+  const std::int64_t blocks =
+      columns ? (kept.count + threads - 1) / threads : std::min<std::int64_t>(kept.count, 1 << 20);
+  launch("sum_to", dim3(static_cast<unsigned>(blocks), y), dim3(threads),
+         columns ? column_sums<T, Out> : run_sums<T, Out>, kept, summed, x, partial);
+}
+
+template <class T>
+__global__ void max_last_kernel(std::int64_t rows, std::int64_t width, const T* x, T* y) {
+  __shared__ T shared[threads];
+  for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+    const T* from = x + row * width;
+    T best = from[threadIdx.x < width ? threadIdx.x : 0];
+    for (std::int64_t i = threadIdx.x + threads; i < width; i += threads) best = Larger{}(best, from[i]);
+    best = block_combine<threads>(best, shared, Larger{});
+    if (threadIdx.x == 0) y[row] = best;
+  }
+}
+
+}  // namespace
+
+void sum_to(const Tensor& x, Tensor& y) {
+  if (y.size() == 0) return;
+  const auto steps = row_major_steps(x.shape());
+  Axes kept, summed;
+  bool columns = false;  // the last axis that matters decides which kernel runs
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.dim(i) == 1) continue;
+    columns = y.dim(i) != 1;
+    (columns ? kept : summed).push(x.dim(i), steps[static_cast<std::size_t>(i)]);
+  }
+  const std::int64_t pieces = std::max<std::int64_t>(1, (summed.count + piece_length - 1) / piece_length);
+  require(pieces <= 65535, "sum_to: {} terms an element are more than one launch can sum; use a smaller batch",
+          summed.count);
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* from = x.device_data<T>();
+    if (pieces == 1) return sum_pieces(columns, kept, summed, pieces, from, y.mutable_device_data<T>());
+    Tensor partial = Tensor::empty({pieces, kept.count}, DType::f64, x.device());
+    sum_pieces(columns, kept, summed, pieces, from, partial.mutable_device_data<double>());
+    launch("sum_to", blocks_for(y.size()), dim3(256), add_pieces<T>, y.size(), pieces, partial.device_data<double>(),
+           y.mutable_device_data<T>());
+  });
+}
+
+void max_last(const Tensor& x, Tensor& y) {
+  const std::int64_t width = x.dim(-1);
+  require(width > 0, "max_last: the last axis of {} is empty", x.shape());
+  if (y.size() == 0) return;
+  visit_compute(x.dtype(), "max_last", [&](auto tag) {
+    using T = decltype(tag);
+    launch("max_last", dim3(static_cast<unsigned>(std::min<std::int64_t>(y.size(), 1 << 20))), dim3(threads),
+           max_last_kernel<T>, y.size(), width, x.device_data<T>(), y.mutable_device_data<T>());
+  });
+}
+
+}  // namespace costate::cuda

@@ -1,0 +1,142 @@
+// The threads of a block as fibers that take turns at barriers and shuffles.
+#include <boost/context/fiber.hpp>
+#include <boost/context/pooled_fixedsize_stack.hpp>
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace {
+
+namespace context = boost::context;
+
+constexpr unsigned warp_size = 32;
+shim::Order order = shim::Order::forward;
+
+enum class Waits { no, for_warp, for_block };
+
+struct Thread {
+  context::fiber fiber;
+  context::fiber back;  ///< to the scheduler
+  dim3 index;
+  Waits waits = Waits::no;
+  bool done = false;
+  unsigned number = 0;  ///< in its block
+};
+
+struct Warp {
+  std::array<std::array<char, 16>, warp_size> slot{};
+};
+
+thread_local Thread* running = nullptr;
+thread_local std::vector<Warp>* warps = nullptr;
+
+void give_way(Waits waits) {
+  running->waits = waits;
+  running->back = std::move(running->back).resume();
+}
+
+class Block {
+ public:
+  Block(dim3 shape, const std::function<void()>& body, context::pooled_fixedsize_stack& stacks)
+      : threads_(shape.x * shape.y * shape.z), warps_((threads_.size() + warp_size - 1) / warp_size) {
+    for (unsigned i = 0; i < threads_.size(); ++i) {
+      Thread& t = threads_[i];
+      t.number = i;
+      t.index = dim3(i % shape.x, i / shape.x % shape.y, i / shape.x / shape.y);
+      t.fiber = context::fiber(std::allocator_arg, stacks, [&t, &body](context::fiber&& back) {
+        t.back = std::move(back);
+        body();
+        t.done = true;
+        return std::move(t.back);
+      });
+    }
+  }
+
+  void run() {
+    warps = &warps_;
+    while (step()) {
+    }
+  }
+
+ private:
+  /// Runs every thread that can to its next wait, then opens the barriers that all have reached. False once all are done.
+  bool step() {
+    bool moved = false;
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+      Thread& t = threads_[order == shim::Order::forward ? i : threads_.size() - 1 - i];
+      if (t.done || t.waits != Waits::no) continue;
+      moved = true;
+      running = &t;
+      threadIdx = t.index;
+      t.fiber = std::move(t.fiber).resume();
+    }
+    const bool opened = open_barriers();
+    const bool done = std::all_of(threads_.begin(), threads_.end(), [](const Thread& t) { return t.done; });
+    if (!done && !moved && !opened) throw std::logic_error("shim: threads of a block wait at different barriers");
+    return !done;
+  }
+
+  bool open_barriers() {
+    bool opened = open(0, threads_.size(), Waits::for_block);
+    for (std::size_t i = 0; i < threads_.size(); i += warp_size)
+      opened |= open(i, std::min(threads_.size(), i + warp_size), Waits::for_warp);
+    return opened;
+  }
+
+  bool open(std::size_t first, std::size_t last, Waits kind) {
+    bool any = false;
+    for (std::size_t i = first; i < last; ++i) {
+      if (threads_[i].done) continue;
+      if (threads_[i].waits != kind) return false;
+      any = true;
+    }
+    for (std::size_t i = first; i < last; ++i) threads_[i].waits = Waits::no;
+    return any;
+  }
+
+  std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
+};
+
+}  // namespace
+
+void __syncthreads() { give_way(Waits::for_block); }  // NOLINT(bugprone-reserved-identifier)
+
+namespace shim {
+
+void set_order(Order o) { order = o; }
+
+unsigned lane_id() { return running->number % warp_size; }
+
+void exchange(void* value, std::size_t bytes, unsigned lane) {
+  auto& slots = (*warps)[running->number / warp_size].slot;
+  std::memcpy(slots[lane_id()].data(), value, bytes);
+  give_way(Waits::for_warp);
+  std::memcpy(value, slots[lane % warp_size].data(), bytes);
+  give_way(Waits::for_warp);
+}
+
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread) {
+  if (threads.x * threads.y * threads.z > 1024) throw std::logic_error("shim: more than 1024 threads in a block");
+  if (blocks.y > 65535 || blocks.z > 65535) throw std::logic_error("shim: more than 65535 blocks along y or z");
+  gridDim = blocks;
+  blockDim = threads;
+  context::pooled_fixedsize_stack stacks(std::size_t{64} << 10);
+  for (unsigned z = 0; z < blocks.z; ++z) {
+    for (unsigned y = 0; y < blocks.y; ++y) {
+      for (unsigned x = 0; x < blocks.x; ++x) {
+        blockIdx = dim3(x, y, z);
+        Block(threads, thread, stacks).run();
+      }
+    }
+  }
+}
+
+}  // namespace shim

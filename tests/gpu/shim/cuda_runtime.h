@@ -1,0 +1,89 @@
+// Stands in for CUDA's header of this name when gpu/ is compiled for the host: kernels run as fibers, device memory is the host's.
+//
+// Only what gpu/ uses is here. A block's threads take turns at barriers and shuffles only, in an order that a test chooses
+// (shim::set_order): a missing barrier shows as a result that depends on the order.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+// Keywords. A block runs on one host thread, so what its threads share is that thread's.
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static thread_local
+#define __launch_bounds__(...)
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  constexpr dim3(unsigned i = 1, unsigned j = 1, unsigned k = 1) : x(i), y(j), z(k) {}
+};
+extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+void __syncthreads();  // NOLINT(bugprone-reserved-identifier): CUDA's name
+
+namespace shim {
+
+enum class Order { forward, backward };
+/// In which order the threads of a block run between two barriers.
+void set_order(Order order);
+
+/// Writes past the end or before the start of device blocks, found when they were released.
+int guard_violations();
+
+/// Runs `thread` once for every thread of the grid. Throws std::logic_error where threads wait at barriers that others never
+/// reach.
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread);
+
+/// `value`, 16 bytes at most, as lane `lane` of this thread's warp has it; every thread of the warp must call.
+void exchange(void* value, std::size_t bytes, unsigned lane);
+unsigned lane_id();
+
+}  // namespace shim
+
+template <class T>
+T __shfl_xor_sync(unsigned, T value, unsigned mask) {  // NOLINT(bugprone-reserved-identifier)
+  shim::exchange(&value, sizeof(T), shim::lane_id() ^ mask);
+  return value;
+}
+
+// The runtime calls that gpu/ makes.
+enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorLaunchFailure = 719 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+using cudaStream_t = void*;
+inline constexpr unsigned cudaStreamNonBlocking = 1;
+struct cudaDeviceProp {
+  char name[16] = "shim";
+  int major = 0, minor = 0;
+};
+struct cudaFuncAttributes {};
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+
+cudaError_t cudaMalloc(void** p, std::size_t bytes);  ///< filled with NaN, between two guard zones
+cudaError_t cudaFree(void* p);
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t) { return "as the shim was told"; }
+inline const char* cudaGetErrorName(cudaError_t) { return "shim"; }
+
+template <class... P, class... A>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(P...), A&&... args) {
+  shim::run(how->gridDim, how->blockDim, [&] { kernel(args...); });
+  return cudaSuccess;
+}

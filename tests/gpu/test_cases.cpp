@@ -1,0 +1,102 @@
+// Every op case with its gradients by the kernels of gpu/: against the CPU in f64, and bit for bit whatever the order of threads.
+#include <boost/test/unit_test.hpp>
+
+#include <cuda_runtime.h>
+
+#include "autodiff/transform.h"
+#include "core/memory.h"
+#include "core/random.h"
+#include "tests/support/inputs.h"
+#include "tests/tolerances.h"
+
+namespace costate {
+namespace {
+
+struct Outcome {
+  Tensor value;
+  Tensors gradients;  ///< one an input; undefined for indices
+};
+
+Tensors moved(const Tensors& in, Device device) {
+  Tensors out;
+  for (const auto& t : in) out.push_back(t.defined() ? t.to(device) : t);
+  return out;
+}
+
+/// Runs on `device`; the result lies on the host. The cotangent's numbers are those that `rounded_to` holds.
+Outcome outcome(const Case& c, const Tensors& in, Device device, DType rounded_to) {
+  const Vjp back = vjp([&](const Tensors& x) { return Tensors{c.run(x)}; }, moved(in, device), differentiable(c));
+  const Shape shape = back.value[0].shape();
+  const Tensor noise = Tensor::from(normal_noise(7, 0, 1, 0, shape).to_vector(), shape, rounded_to);
+  const Tensor g = Tensor::from(noise.to_vector(), shape, back.value[0].dtype());
+  return {back.value[0].to(Device::cpu), moved(back.pull({g.to(device)}), Device::cpu)};
+}
+
+/// Largest difference of values and gradients, each in units of its largest entry.
+double deviation(const Outcome& a, const Outcome& b) {
+  double worst = relative_difference(a.value, b.value);
+  for (std::size_t i = 0; i < a.gradients.size(); ++i) {
+    if (a.gradients[i].defined()) worst = std::max(worst, relative_difference(a.gradients[i], b.gradients[i]));
+  }
+  return worst;
+}
+
+bool same(const Outcome& a, const Outcome& b) {
+  bool all = same_bits(a.value, b.value);
+  for (std::size_t i = 0; i < a.gradients.size(); ++i) all = all && same_bits(a.gradients[i], b.gradients[i]);
+  return all;
+}
+
+void check_numbers(const Case& c, DType dtype) {
+  const DType coarsest = epsilon_of(dtype) > epsilon_of(c.through) ? dtype : c.through;
+  const double bound =
+      dtype == DType::f64 ? tolerance::rounding(coarsest, c.reduction) : tolerance::ladder(coarsest, c.reduction);
+  const Outcome here = outcome(c, case_inputs(c, DType::f64, dtype), Device::cpu, dtype);
+  const Tensors in = case_inputs(c, dtype);
+  const Outcome there = outcome(c, in, Device::cuda, dtype);
+  BOOST_TEST(deviation(there, here) <= bound, name_of(dtype)
+                                                  << " is " << deviation(there, here) << " off, bound " << bound);
+  shim::set_order(shim::Order::backward);
+  BOOST_TEST(same(outcome(c, in, Device::cuda, dtype), there), name_of(dtype) << " depends on the order of threads");
+  shim::set_order(shim::Order::forward);
+}
+
+void check_rows(const Case& c) {
+  const Tensors in = case_inputs(c, DType::f32);
+  const Tensor whole = c.run(moved(in, Device::cuda)).to(Device::cpu);
+  for (std::int64_t row = 0; row < whole.dim(0); ++row) {
+    Tensors alone = in;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      if (c.inputs[i].batched) alone[i] = in[i].rows(row, 1);
+    }
+    BOOST_TEST(same_bits(c.run(moved(alone, Device::cuda)).to(Device::cpu), whole.rows(row, 1)), "row " << row);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gpu)
+
+BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
+  int seen = 0;
+  for (const auto& file : cases()) {
+    for (const auto& c : file.cases) {
+      if (c.bench) continue;  // of a network's size: too long for threads that take turns
+      BOOST_TEST_CONTEXT(c.op << " " << c.variant) {
+        for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) check_numbers(c, dtype);
+        bool batched = false;
+        for (const auto& input : c.inputs) batched = batched || input.batched;
+        if (batched) check_rows(c);
+      }
+      ++seen;
+    }
+  }
+  BOOST_TEST(seen > 60);
+  release_cached(Device::cuda);
+  BOOST_TEST(shim::guard_violations() == 0);
+  BOOST_TEST(memory_use(Device::cuda).live == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate
