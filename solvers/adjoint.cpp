@@ -1,11 +1,14 @@
 // What all adjoints share from outside: making one, checks and counting, the gradient of a loss, sample() with an adjoint.
 #include "solvers/adjoint.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "autodiff/ops/add.h"
 #include "autodiff/transform.h"
+#include "solvers/norm.h"
 
 namespace costate {
 namespace {
@@ -34,6 +37,19 @@ Tensor scalar_loss(const Loss& loss, const Tensor& x_0) {
   return value;
 }
 
+/// No gradient leaves an adjoint with a NaN in it; those of states were looked at step by step.
+void require_finite(const std::string& name, const GradientProblem& problem, const Tensor& x_0, const Pulled& back) {
+  const auto check = [&](const Tensor& g, const std::string& what) {
+    if (!g.defined() || first_non_finite(g) < 0) return;
+    fail(
+        "{}: the gradient in {} holds a NaN or an infinity after {} steps back (t = {:.6g} to {:.6g}); the norm of the "
+        "state x_0 is {:.3e}. Take more and shorter steps, or a smaller loss",
+        name, what, problem.sampler.steps(), problem.sampler.grid.back().t, problem.sampler.grid.front().t, norm(x_0));
+  };
+  check(back.x_T, "x_T");
+  for (std::size_t i = 0; i < back.p.size(); ++i) check(back.p[i], fmt::format("parameter {}", i));
+}
+
 Tensor or_zero(const Tensor& t, const Tensor& like) {
   return t.defined() ? t : Tensor::zeros(like.shape(), like.dtype(), like.device());
 }
@@ -48,6 +64,15 @@ Adjoint make_adjoint(const std::string& name, const Config& options) {
     check_options("adjoint " + name, options, type.options);
     Adjoint adjoint = type.make(options);
     adjoint.name = name;
+    adjoint.forward = [name, forward = adjoint.forward](const GradientProblem& problem) {
+      Forward run = forward(problem);
+      run.pull = [name, problem, x_0 = stop_gradient(run.x_0), pull = run.pull](const Tensor& a_0) {
+        Pulled back = pull(a_0);
+        require_finite(name, problem, x_0, back);
+        return back;
+      };
+      return run;
+    };
     return adjoint;
   }
   fail_unknown("adjoint", name, names);

@@ -19,12 +19,6 @@ bool same_levels(const Grid& a, const Grid& b) {
          std::equal(a.begin(), a.end(), b.begin(), [](const Level& u, const Level& v) { return same_s(u.s(), v.s()); });
 }
 
-double norm(const Tensor& t) {
-  double squares = 0;
-  for (const double v : t.to_vector()) squares += v * v;
-  return std::sqrt(squares);
-}
-
 }  // namespace
 
 Cotangent pull_field(const GradientProblem& problem, Reading reading, int index, const Level& at, const Tensor& y,
@@ -81,7 +75,16 @@ Grid adjoint_levels(const GradientProblem& problem, const std::string& name) {
   return problem.adjoint_grid;
 }
 
+void require_ode_or_sde(const GradientProblem& problem, const std::string& name) {
+  require(problem.sampler.stepper.solves_sde,
+          "{}: the steps of {} are not those of the ODE or of a reverse SDE (churn, Langevin steps), whose adjoint "
+          "this is; "
+          "take checkpointed, or sampler ddim with eta",
+          name, problem.sampler.stepper.name);
+}
+
 void require_ode(const GradientProblem& problem, const std::string& name) {
+  require_ode_or_sde(problem, name);
   require(problem.sampler.stepper.eta == 0,
           "{}: is for the probability-flow ODE, and {} with eta = {} adds noise; take adjointdeis-1, adjointdeis-2m or "
           "checkpointed",
@@ -107,15 +110,6 @@ std::string stiffness_warning(const std::string& name, const Grid& grid) {
       "{:.2g}. Take checkpointed, or a grid uniform in lambda with {:.0f} steps or more",
       name, count, grid.size() - 1, longest, grid[worst].t, grid[worst - 1].t, 2 - std::exp(longest),
       std::exp(-longest), enough);
-}
-
-void require_finite_step(const std::string& name, int done, int steps, const Level& from, const Level& to,
-                         const Tensor& y, const Tensor& a) {
-  require(
-      first_non_finite(a) < 0,
-      "{}: step {} of {} back (t = {:.6g} to {:.6g}) gave a NaN or an infinity; the norm of the state is {:.3e}. Take "
-      "checkpointed, or more and shorter steps of the adjoint",
-      name, done, steps, from.t, to.t, norm(y));
 }
 
 void add_running(const GradientProblem& problem, int index, const Tensor& y, Cotangent& a) {

@@ -28,12 +28,10 @@ Level level_at(const Sampler& sampler, double s);
 Grid adjoint_levels(const GradientProblem& problem, const std::string& name);
 /// Throws, naming the method and what would fit, unless the sampler solves the probability-flow ODE.
 void require_ode(const GradientProblem& problem, const std::string& name);
+/// The same, unless it solves that or the reverse SDE with a share of noise.
+void require_ode_or_sde(const GradientProblem& problem, const std::string& name);
 /// Says, if steps of the grid are longer than ln 2 in lambda, what an explicit Euler step of the adjoint does there, and the remedy.
 std::string stiffness_warning(const std::string& name, const Grid& grid);
-/// Throws for a NaN or an infinity in the cotangent after a step back, with the step, its times and the norm of the state.
-void require_finite_step(const std::string& name, int done, int steps, const Level& from, const Level& to,
-                         const Tensor& y, const Tensor& a);
-
 /// The states at which a continuous adjoint is linearised: at(i), i = levels - 1 ... 0 in turn, of a grid.
 using StatesBack = std::function<Tensor(int index)>;
 /// The sampler's own states, interpolated by a cubic in s where the grid's levels are not the sampler's.
@@ -42,6 +40,10 @@ StatesBack cached_states(const GradientProblem& problem, const Grid& grid, std::
 /// of the run forward.
 StatesBack resolved_states(const GradientProblem& problem, const Grid& grid, const Tensor& y_0,
                            const std::string& stepper);
+
+/// A noise that throws, naming the sampler, for steps that need more than the increment of their whole interval: states with
+/// noise are solved again by steps of one such draw.
+Noise one_draw_a_step(const Sampler& sampler);
 
 /// Cubic Hermite interpolation of states over the clock s; slopes by parabolas through three neighbours unless given.
 class DenseStates {

@@ -69,6 +69,18 @@ Tensor step_up_with_noise(const GradientProblem& problem, int index, const Tenso
 
 }  // namespace
 
+Noise one_draw_a_step(const Sampler& sampler) {
+  return
+      [noise = sampler.noise, grid = sampler.grid, name = sampler.stepper.name](const Draw& draw, const Tensor& like) {
+        const bool whole = draw.to == grid[static_cast<std::size_t>(draw.step) + 1].s();
+        require(draw.part == 0 && !draw.area && whole,
+                "adjoint: states = resolved goes back on one draw a step, and {} takes more; take states = cached, or "
+                "sampler ddim with eta",
+                name);
+        return noise(draw, like);
+      };
+}
+
 StatesBack resolved_states(const GradientProblem& problem, const Grid& grid, const Tensor& y_0,
                            const std::string& stepper) {
   const bool noisy = problem.sampler.stepper.eta > 0;

@@ -23,9 +23,11 @@ class Marching {
  public:
   Marching(std::string name, March march, Options options, GradientProblem problem)
       : name_(std::move(name)), march_(std::move(march)), options_(std::move(options)), problem_(std::move(problem)) {
+    require_ode_or_sde(problem_, name_);
     grid_ = adjoint_levels(problem_, name_);
     const double eta = problem_.sampler.stepper.eta;
     drift_ = 1 + eta * eta;
+    if (options_.resolved) problem_.sampler.noise = one_draw_a_step(problem_.sampler);
   }
 
   Forward run() {

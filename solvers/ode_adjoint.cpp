@@ -87,10 +87,15 @@ class OdeBack {
     const int index = step_at(problem_.sampler.grid, (t.s() + s.s()) / 2);
     const OdeField field = [this, index](double at, const Tensors& z) { return slope(index, at, z); };
     if (options_.source == StateSource::restarted && from == static_cast<int>(grid_.size()) - 1) stored_(from);
-    Tensors next = method_->error.empty()
-                       ? rk_step(*method_, field, t.s(), s.s(), state)
-                       : rk_adaptive(*method_, field, t.s(), s.s(), state, options_.tolerance, carries_y() ? 2 : 1);
     const int steps = static_cast<int>(grid_.size()) - 1;
+    Tensors next;
+    try {
+      next = method_->error.empty()
+                 ? rk_step(*method_, field, t.s(), s.s(), state)
+                 : rk_adaptive(*method_, field, t.s(), s.s(), state, options_.tolerance, carries_y() ? 2 : 1);
+    } catch (const Error& e) {
+      fail("{}: step {} of {} back (t = {:.6g} to {:.6g}): {}", options_.name, steps - to, steps, t.t, s.t, e.what());
+    }
     for (std::size_t k = 0; k < (carries_y() ? 2U : 1U); ++k)
       require_finite_step(options_.name, steps - to, steps, t, s, state[0], next[k]);
     return next;

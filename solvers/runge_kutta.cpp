@@ -7,6 +7,7 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "core/config.h"
+#include "solvers/norm.h"
 #include "solvers/step_loop.h"
 
 namespace costate {
@@ -56,14 +57,6 @@ double scaled_error(const Tensor& error, const Tensor& before, const Tensor& aft
     if (!std::isfinite(e[i])) return INFINITY;
   }
   return std::sqrt(worst);
-}
-
-double norm(const Tensors& y, std::size_t count) {
-  double squares = 0;
-  for (std::size_t k = 0; k < count; ++k) {
-    for (const double v : y[k].to_vector()) squares += v * v;
-  }
-  return std::sqrt(squares);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 // The sampling loop.
 #include "solvers/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/transform.h"
+#include "solvers/norm.h"
 
 namespace costate {
 namespace {
@@ -34,20 +36,24 @@ Step Sampler::at(int index, const Tensors& own) const {
   return {.denoiser = denoiser, .p = own, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
 }
 
-void Sampler::check(const State& found, const Step& step, const char* direction) const {
+void Sampler::check(const State& found, const Step& step, const State& before, const char* direction) const {
   const auto bad = first_non_finite(found.y);
-  require(bad < 0, "sampler {}: step {} of {}{} (t = {} to {}) gave a NaN or an infinity at element {} of {}",
-          stepper.name, step.index + 1, steps(), direction, step.from().t, step.to().t, bad, found.y.shape());
+  if (bad < 0) return;
+  fail(
+      "sampler {}: step {} of {}{} (t = {} to {}) gave a NaN or an infinity at element {} of {}; the norm of the state "
+      "before it is {:.3e}",
+      stepper.name, step.index + 1, steps(), direction, step.from().t, step.to().t, bad, found.y.shape(),
+      norm(before.y));
 }
 
 State Sampler::step(int index, const State& state, const Tensors& p) const {
   const Tensors own = parameters(index, p);
   const Step step = at(index, own);
-  State next = step.from().alpha == 0   ? leave_pure_noise(step, stepper.eta, state)
+  State next = step.from().alpha == 0   ? leave_pure_noise(step, std::min(stepper.eta, 1.0), state)
                : step.from().sigma == 0 ? leave_clean_end(step, state)
                : step.to().alpha == 0   ? enter_pure_noise(step, step.from(), state)
                                         : stepper.advance(step, state);
-  check(next, step, "");
+  check(next, step, state, "");
   return next;
 }
 
@@ -57,7 +63,7 @@ State Sampler::invert(int index, const State& next, const Tensors& p) const {
   const Tensors own = parameters(index, p);
   const Step step = at(index, own);
   State before = step.from().alpha == 0 ? enter_pure_noise(step, step.to(), next) : stepper.invert(step, next);
-  check(before, step, ", inverted,");
+  check(before, step, next, ", inverted,");
   return before;
 }
 

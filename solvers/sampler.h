@@ -34,7 +34,7 @@ struct Sampler {
 
  private:
   [[nodiscard]] Step at(int index, const Tensors& own) const;  ///< own: parameters(index, p), which must outlive it
-  void check(const State& found, const Step& step, const char* direction) const;
+  void check(const State& found, const Step& step, const State& before, const char* direction) const;
 };
 
 /// Runs the sampler and shows every state, the first included, to visit(level index, state).

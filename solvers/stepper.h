@@ -63,6 +63,9 @@ struct Stepper {
   int order = 1;
   int evaluations = 1;  ///< of the network, per step; 0: as many as a tolerance asks for
   double eta = 0;       ///< share of fresh noise: 0 solves the probability-flow ODE, 1 the reverse SDE
+  /// Short steps tend to dy/ds = (1 + eta^2) eps + noise of variance eta^2 d(s^2), which continuous adjoints rely on. Churn
+  /// and Langevin steps do not.
+  bool solves_sde = true;
   Batching batching = Batching::any;
   std::function<State(const Step& step, const State& state)> advance = {};
   /// Where the method has an algebraic inverse: the state before a step from the one after it, memory included. Advancing

@@ -41,4 +41,11 @@ Stepper with_eta(const Config& options, Stepper like,
   return like;
 }
 
+Stepper with_squared_eta(const Config& options, Stepper like,
+                         std::function<State(double eta, const Step& step, const State& state)> advance) {
+  Stepper stepper = with_eta(options, std::move(like), std::move(advance));
+  stepper.eta = std::sqrt(stepper.eta);
+  return stepper;
+}
+
 }  // namespace costate

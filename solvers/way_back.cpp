@@ -6,6 +6,7 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/transform.h"
+#include "solvers/norm.h"
 
 namespace costate {
 namespace {
@@ -50,7 +51,7 @@ Tensors end_cotangents(const GradientProblem& problem, const State& last, const 
 
 // The step returns p as well, so that the tape itself adds this step's share to the sum of the later ones, in the order
 // in which one long tape would.
-void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a) {
+void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a, const std::string& name) {
   const std::size_t states = 1 + state.memory.size();
   const bool first = index == 0;  // its y depends on x_T alone
   const bool any_p = std::find(problem.wrt_p.begin(), problem.wrt_p.end(), true) != problem.wrt_p.end();
@@ -81,6 +82,18 @@ void pull_step(const GradientProblem& problem, int index, const State& state, Te
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (wanted[i]) a[i] = undefined_if_zero(a[i]);
   }
+  if (a[0].defined())
+    require_finite_step(name, sampler.steps() - index, sampler.steps(),
+                        sampler.grid[static_cast<std::size_t>(index) + 1],
+                        sampler.grid[static_cast<std::size_t>(index)], state.y, a[0],
+                        "This is the sampler's own gradient: take more and shorter steps, or a smaller loss");
+}
+
+void require_finite_step(const std::string& name, int done, int steps, const Level& from, const Level& to,
+                         const Tensor& y, const Tensor& a, const char* remedy) {
+  if (first_non_finite(a) < 0) return;
+  fail("{}: step {} of {} back (t = {:.6g} to {:.6g}) gave a NaN or an infinity; the norm of the state is {:.3e}. {}",
+       name, done, steps, from.t, to.t, norm(y), remedy);
 }
 
 Pulled pulled_from(const GradientProblem& problem, const Tensors& a) {

@@ -17,11 +17,11 @@ namespace {
 
 /// The classifier (or its part) on images x (n, h, w, c) in the model's range, in its own dtype; f64 comes out.
 std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, const Model& model, const Common& common,
-                                                     const std::string& part) {
+                                                     const Shape& have, const std::string& part) {
   const Model c = load_model(name, {.dtype = common.type()});
   require(!c.is_exact() && !c.network->signature().takes_time,
           "classifier {}: should be a network of images without a time, such as fashion-classifier", name);
-  const Shape want = c.network->signature().input, have = model.sample_shape();
+  const Shape want = c.network->signature().input;
   require(want == have, "classifier {}: takes images {}, and {} makes {}", name, want, model.name, have);
   const auto network = part.empty() ? c.network : c.network->part(part);
   return [network, dtype = c.dtype](const Tensor& x) {
@@ -31,40 +31,53 @@ std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, co
   };
 }
 
+/// The shape of a picture: a sample, or what the samples of a latent pipeline are decoded to.
+Shape picture_shape(const Model& model, const std::optional<LatentSpace>& space) {
+  const Shape latents = model.sample_shape();
+  if (!space) return latents;
+  const Tensor pixels = space->decode(Tensor::zeros(latents.with_front(1), DType::f64));
+  return {pixels.dim(1), pixels.dim(2), pixels.dim(3)};
+}
+
 /// A picture as the model's samples lie: (1, h, w, c) in its range.
-Tensor target_of(const std::string& file, const Model& model) {
+Tensor target_of(const std::string& file, const Model& model, const Shape& shape) {
   const Tensor picture = read_png(file);
-  const Shape shape = model.sample_shape();
   require(picture.shape() == shape, "{}: is {}, and {} makes {}", file, picture.shape(), model.name, shape);
   const Tensor x = picture * (model.range[1] - model.range[0]) + model.range[0];
   return x.reshaped({1, shape[0], shape[1], shape[2]});
 }
 
-Loss image_loss(const std::string& file, const Model& model) {
-  return
-      [target = target_of(file, model)](const Tensor& x) { return mean(square(x - broadcast_to(target, x.shape()))); };
+Loss image_loss(const std::string& file, const Model& model, const Shape& shape) {
+  return [target = target_of(file, model, shape)](const Tensor& x) {
+    return mean(square(x - broadcast_to(target, x.shape())));
+  };
 }
 
-Loss class_loss(const std::string& text, const Model& model, const Common& common, const std::string& classifier) {
+Loss class_loss(const std::string& text, const Model& model, const Common& common, const std::string& classifier,
+                const Shape& shape) {
   const auto labels = integer_list("--loss class", text);
-  const auto logits = classifier_of(classifier, model, common, "");
+  const auto logits = classifier_of(classifier, model, common, shape, "");
   return [labels, logits](const Tensor& x) {
     const Tensor l = logits(x);
     return cross_entropy(l, repeat_labels(labels, 0, l.dim(0)));
   };
 }
 
-/// 1 - cosine between the features of each sample and those of the target, as losses of identity are built; the mean.
-Loss feature_loss(const std::string& file, const Model& model, const Common& common, const std::string& classifier) {
-  const auto features = classifier_of(classifier, model, common, "features");
-  const Tensor target = features(target_of(file, model));
-  return [features, target](const Tensor& x) {
-    const Tensor f = features(x);
+using Distance = std::function<Tensor(const Tensor& x, const Tensor& targets)>;
+
+Distance distance_in(const std::function<Tensor(const Tensor&)>& features) {
+  return [features](const Tensor& x, const Tensor& targets) {
+    const Tensor f = features(x), t = broadcast_to(features(targets), f.shape());
     const Shape rows{f.dim(0), 1};
-    const Tensor t = broadcast_to(target, f.shape());
     const Tensor lengths = sqrt(sum_to(f * f, rows) * sum_to(t * t, rows));
-    return add_scalar(-mean(sum_to(f * t, rows) / lengths), 1);
+    return add_scalar(-(sum_to(f * t, rows) / lengths), 1);
   };
+}
+
+Loss feature_loss(const std::string& file, const Model& model, const Common& common, const std::string& classifier,
+                  const Shape& shape) {
+  return [distance = distance_in(classifier_of(classifier, model, common, shape, "features")),
+          target = target_of(file, model, shape)](const Tensor& x) { return mean(distance(x, target)); };
 }
 
 }  // namespace
@@ -81,18 +94,30 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
   return mean(log_sum_exp(logits) - sum_to(logits * one_hot, {n, 1}));
 }
 
+Distance feature_distance(const Model& model, const Common& common, const std::string& classifier) {
+  return distance_in(classifier_of(classifier, model, common, model.sample_shape(), "features"));
+}
+
+Loss of_pixels(const Loss& loss, const LatentSpace& space) {
+  return [loss, space](const Tensor& x_0) { return loss(space.decode(x_0)); };
+}
+
 Loss make_loss(const std::string& name, const Model& model, const Common& common, const std::string& classifier) {
-  if (name == "norm") return [](const Tensor& x) { return 0.5 * sum(square(x)); };
-  if (name == "mean") return [](const Tensor& x) { return mean(x); };
-  if (name == "sum") return [](const Tensor& x) { return sum(x); };
+  const auto space = latent_space(model);
+  const auto seen = [&](const Loss& loss) { return space ? of_pixels(loss, *space) : loss; };
+  if (name == "norm") return seen([](const Tensor& x) { return 0.5 * sum(square(x)); });
+  if (name == "mean") return seen([](const Tensor& x) { return mean(x); });
+  if (name == "sum") return seen([](const Tensor& x) { return sum(x); });
   const auto colon = name.find(':');
   const std::string kind = name.substr(0, colon), of = colon == std::string::npos ? "" : name.substr(colon + 1);
-  if (!of.empty() && kind == "class") return class_loss(of, model, common, classifier);
-  if (!of.empty() && kind == "image") return image_loss(of, model);
-  if (!of.empty() && kind == "features") return feature_loss(of, model, common, classifier);
+  const auto shape = [&] { return picture_shape(model, space); };
+  if (!of.empty() && kind == "class") return seen(class_loss(of, model, common, classifier, shape()));
+  if (!of.empty() && kind == "image") return seen(image_loss(of, model, shape()));
+  if (!of.empty() && kind == "features") return seen(feature_loss(of, model, common, classifier, shape()));
   if (!of.empty() && kind == "dot") {
     const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64);
-    return [w](const Tensor& x) { return inner(x, w); };
+    const Loss loss = [w](const Tensor& x) { return inner(x, w); };
+    return space && w.dim(-1) == space->gain.dim(0) ? loss : seen(loss);
   }
   as_usage([&] {
     fail_unknown("loss", name,

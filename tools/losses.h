@@ -1,11 +1,13 @@
 // Losses of samples by name: for `grad` and `guide`.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "solvers/adjoint.h"
 #include "tools/common.h"
 #include "tools/model/conditioned.h"
+#include "tools/model/latent.h"
 
 namespace costate {
 
@@ -18,8 +20,16 @@ inline constexpr const char* loss_names =
     "class:K "
     "(-ln p of the classifier), features:FILE.png (1 - cosine of the classifier's features)";
 
-/// A loss of x_0 (n, ...) of a model. `classifier` is a MODEL for class and features. Unknown names and files that do not fit
-/// the model throw.
+/// 1 - cosine between the classifier's features of samples (n, ...) and of targets, (n, ...) or (1, ...): a column (n, 1), as
+/// losses of identity are built.
+std::function<Tensor(const Tensor& x, const Tensor& targets)> feature_distance(const Model& model, const Common& common,
+                                                                               const std::string& classifier);
+
+/// A loss of pixels as one of the latents that they are decoded from.
+Loss of_pixels(const Loss& loss, const LatentSpace& space);
+
+/// A loss of x_0 (n, ...) of a model; of a latent pipeline, of the pixels (dot: of whichever w has the channels of).
+/// `classifier` is a MODEL for class and features. Unknown names and files that do not fit the model throw.
 Loss make_loss(const std::string& name, const Model& model, const Common& common, const std::string& classifier);
 
 }  // namespace costate

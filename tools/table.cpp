@@ -67,7 +67,7 @@ void deliver(const Common& common, const Findings& f) {
                                         {"rows", rows_of(f.details)}};
   for (const auto& file : common.outputs(".csv")) write_file(file, f.details.csv());
   for (const auto& file : common.outputs(".json")) write_file(file, document.dump(2) + "\n");
-  for (const auto& file : common.outputs(".svg")) write_plot(file, f.panels);
+  for (const auto& file : common.outputs(".svg")) write_plot(file, f.panels, f.columns);
   if (common.json) {
     std::cout << document.dump(2) << "\n";
     return;

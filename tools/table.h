@@ -33,6 +33,7 @@ struct Findings {
   std::string study, model;
   Table summary, details;
   std::vector<Panel> panels;
+  int columns = 2;  ///< panels side by side
   std::string verdict = {};  ///< a last line for people
 };
 void deliver(const Common& common, const Findings& findings);

@@ -103,7 +103,7 @@ class WayBack {
       end = first + cut;
     }
     for (int i = end - 1; i >= first; --i) {
-      pull_step(problem_, i, advanced(first, i, state), a_);
+      pull_step(problem_, i, advanced(first, i, state), a_, "checkpointed");
       report_back(problem_, problem_.sampler.steps() - i, problem_.sampler.steps());
     }
   }

@@ -8,6 +8,14 @@
 namespace costate {
 namespace {
 
+/// One long tape does not say where it overflowed: the same way back step by step does, and throws.
+void locate_overflow(const GradientProblem& problem, const Tensor& a_0) {
+  const auto states = trajectory(problem.sampler, problem.x_T, problem.p);
+  Tensors a = end_cotangents(problem, states.back(), a_0);
+  for (int i = problem.sampler.steps() - 1; i >= 0; --i)
+    pull_step(problem, i, states[static_cast<std::size_t>(i)], a, "direct");
+}
+
 Forward through_the_loop(const GradientProblem& problem) {
   refuse_adjoint_grid(problem, "direct");
   Tensors in{problem.x_T};
@@ -30,10 +38,11 @@ Forward through_the_loop(const GradientProblem& problem) {
   problem.effort->vjps = problem.effort->nfe;
   Forward run{.x_0 = taped->value[0], .pull = {}};
   if (problem.running) run.running = taped->value[1];
-  run.pull = [taped, running = run.running](const Tensor& a_0) {
+  run.pull = [problem, taped, running = run.running](const Tensor& a_0) {
     Tensors g{a_0};
     if (running.defined()) g.push_back(Tensor::full(running.shape(), 1, running.dtype(), running.device()));
     Tensors back = taped->pull_once(g);
+    if (back[0].defined() && first_non_finite(back[0]) >= 0) locate_overflow(problem, a_0);
     return Pulled{.x_T = back[0], .p = Tensors(back.begin() + 1, back.end())};
   };
   return run;

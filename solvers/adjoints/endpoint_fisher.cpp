@@ -2,33 +2,14 @@
 #include <memory>
 
 #include "autodiff/ops/add.h"
-#include "autodiff/ops/mul.h"
-#include "autodiff/ops/scale.h"
-#include "autodiff/ops/sum.h"
 #include "solvers/adjoint_equation.h"
+#include "solvers/endpoint_fisher.h"
 
 namespace costate {
 namespace {
 
-/// <a, b> of every sample, times v.
-Tensor project(const Tensor& a, const Tensor& b, const Tensor& v) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(a.rank()), 1);
-  rows[0] = a.dim(0);
-  return mul(sum_to(mul(a, b), Shape(rows)), v);
-}
-
-/// Published (Wang et al. 2025, "Diffusion Fisher", (20)): with y0 the end of the trajectory and ybar the predicted x_0,
-///   F v = v / sigma^2 - alpha^2 / sigma^4 (<y0, v> y0 - <ybar, v> ybar),
-/// and sigma F a in place of J^T a. Here alpha sigma F, since (d eps/dy)^T = alpha J^T.
-Tensor fisher(const GradientProblem& problem, int index, const Level& at, const Tensor& y, const Tensor& y0,
-              const Tensor& v) {
-  const Sampler& sampler = problem.sampler;
-  const Tensor ybar = sampler.denoiser.x0(y, at, sampler.parameters(index, problem.p));
-  const double c = at.alpha * at.alpha * at.alpha / (at.sigma * at.sigma * at.sigma);
-  return lincomb(at.alpha / at.sigma, v, -c, sub(project(y0, v, y0), project(ybar, v, ybar)));
-}
-
-/// The text leaves the discretisation open; ours are Euler in s with F at the clean end of each step (as AdjointDEIS-1) or
+/// Published (Wang et al. 2025, "Diffusion Fisher", (20)): sigma F a in place of J^T a; here alpha sigma F a_y, since
+/// (d eps/dy)^T = alpha J^T. The text leaves the discretisation open; ours are Euler in s with F at the clean end of each step (as AdjointDEIS-1) or
 /// at the noisy one (as the sampler's own gradient).
 Pulled pull(const GradientProblem& problem, const std::vector<Tensor>& states, bool clean, const Tensor& a_0) {
   const Grid& grid = problem.sampler.grid;
@@ -38,8 +19,10 @@ Pulled pull(const GradientProblem& problem, const std::vector<Tensor>& states, b
   for (int i = steps; i > 0; --i) {
     const Level &t = grid[static_cast<std::size_t>(i)], &s = grid[static_cast<std::size_t>(i) - 1];
     const auto at = static_cast<std::size_t>(clean ? i : i - 1);
-    const Tensor f = fisher(problem, i - 1, clean ? t : s, states[at], y0, a.y);
-    a.y = lincomb(1, a.y, t.s() - s.s(), f);
+    const Level& where = clean ? t : s;
+    const Tensor f = endpoint_fisher(problem.sampler.denoiser, where, states[at], y0,
+                                     problem.sampler.parameters(i - 1, problem.p), a.y);
+    a.y = lincomb(1, a.y, (t.s() - s.s()) * where.alpha * where.sigma, f);
     require_finite_step("endpoint-fisher", steps - i + 1, steps, t, s, states[at], a.y);
     add_running(problem, i - 1, states[static_cast<std::size_t>(i) - 1], a);
     report_back(problem, steps - i + 1, steps);

@@ -16,7 +16,7 @@ Pulled pull(const GradientProblem& problem, const State& last, const Tensor& a_0
   for (int i = steps - 1; i >= 0; --i) {
     state = i == 0 ? sampler.start(problem.x_T) : sampler.invert(i, state, problem.p);
     if (i == 1 && sampler.grid.front().alpha == 0) state.memory.clear();  // behind pure noise, as at the start
-    pull_step(problem, i, state, a);
+    pull_step(problem, i, state, a, "reversible");
     report_back(problem, steps - i, steps);
   }
   return pulled_from(problem, a);

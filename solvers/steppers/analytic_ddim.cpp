@@ -26,6 +26,7 @@ StepperType analytic_ddim_stepper() {
           .make = [](const Config& options) {
             const double eta = eta_from(options, 0);
             return Stepper{.eta = 1,
+                           .solves_sde = false,  // the optimal variance is of second order in the step
                            .advance = [c = covariance_from(options), eta](const Step& step, const State& state) {
                              return advance(c, eta, step, state);
                            }};

@@ -52,6 +52,7 @@ StepperType edm_stepper() {
             return Stepper{.order = c.churn > 0 || kind == "euler" ? 1 : 2,
                            .evaluations = kind == "euler" ? 1 : 2,
                            .eta = c.churn > 0 ? 1.0 : 0.0,
+                           .solves_sde = c.churn == 0,
                            .advance = [c](const Step& step, const State& state) { return advance(c, step, state); }};
           }};
 }

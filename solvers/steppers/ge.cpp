@@ -9,7 +9,7 @@ namespace {
 
 /// Published: y' = y + (s_down - s) (gamma eps + (1 - gamma) eps_before) + sqrt(s'^2 - s_down^2) z with
 /// s_down = (s' / s^mu)^(1 / (1 - mu)); the first step has eps alone. mu = 0 is deterministic, gamma = 1 and mu = 1/2 is
-/// DDPM. gamma = 2 is of first order; second order wants 1 + (ratio of successive steps in s) / 2.
+/// DDPM; in all, eta^2 = mu / (1 - mu). gamma = 2 is of first order; second order wants 1 + (ratio of successive steps in s) / 2.
 State advance(double gamma, double mu, const Step& step, const State& state) {
   const double from = step.from().s(), to = step.to().s();
   const double down = mu == 0 ? to : std::pow(to / std::pow(from, mu), 1 / (1 - mu));
@@ -30,10 +30,11 @@ StepperType ge_stepper() {
           .make = [](const Config& options) {
             const double gamma = options.number("gamma", 2), mu = options.number("mu", 0);
             require(mu >= 0 && mu < 1, "ge: mu = {} should be in [0, 1)", mu);
-            return Stepper{
-                .order = 1, .eta = mu == 0 ? 0.0 : 1.0, .advance = [gamma, mu](const Step& step, const State& state) {
-                  return advance(gamma, mu, step, state);
-                }};
+            return Stepper{.order = 1,
+                           .eta = std::sqrt(mu / (1 - mu)),
+                           .advance = [gamma, mu](const Step& step, const State& state) {
+                             return advance(gamma, mu, step, state);
+                           }};
           }};
 }
 

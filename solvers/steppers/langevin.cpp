@@ -32,6 +32,7 @@ StepperType langevin_stepper() {
                 .order = 1,
                 .evaluations = method.times,
                 .eta = method.flow == Particles::none ? 1.0 : 0.0,
+                .solves_sde = false,
                 .batching = batching_of(method),
                 .advance = [method](const Step& step, const State& state) { return advance(method, step, state); }};
           }};

@@ -37,6 +37,7 @@ Stepper make(const Config& options) {
           name);
   return {.evaluations = predictor->evaluations > 0 ? predictor->evaluations + corrector.times : 0,
           .eta = 1,
+          .solves_sde = false,
           .batching = predictor->batching == Batching::any ? batching_of(corrector) : predictor->batching,
           .advance = [=](const Step& step, const State& state) { return advance(corrector, *predictor, step, state); }};
 }

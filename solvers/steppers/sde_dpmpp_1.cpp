@@ -14,11 +14,12 @@ State advance(double eta, const Step& step, const State& state) {
 }  // namespace
 
 StepperType sde_dpmpp_1_stepper() {
-  return {.name = "sde-dpmpp-1",
-          .summary = "SDE-DPM-Solver++(1): data form, first order",
-          .reference = "Lu et al. 2022, \"DPM-Solver++\", (18)",
-          .options = {"eta"},
-          .make = [](const Config& options) { return with_eta(options, {.order = 1, .evaluations = 1}, advance); }};
+  return {
+      .name = "sde-dpmpp-1",
+      .summary = "SDE-DPM-Solver++(1): data form, first order",
+      .reference = "Lu et al. 2022, \"DPM-Solver++\", (18)",
+      .options = {"eta"},
+      .make = [](const Config& options) { return with_squared_eta(options, {.order = 1, .evaluations = 1}, advance); }};
 }
 
 }  // namespace costate

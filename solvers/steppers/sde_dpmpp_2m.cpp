@@ -30,7 +30,7 @@ StepperType sde_dpmpp_2m_stepper() {
           .options = {"eta", "kind"},
           .make = [](const Config& options) {
             const bool heun = options.choice("kind", "midpoint", {"midpoint", "heun"}) == "heun";
-            return with_eta(options, {.order = 2}, [heun](double eta, const Step& step, const State& state) {
+            return with_squared_eta(options, {.order = 2}, [heun](double eta, const Step& step, const State& state) {
               return advance(eta, heun, step, state);
             });
           }};

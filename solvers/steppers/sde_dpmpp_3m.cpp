@@ -38,11 +38,12 @@ State advance(double eta, const Step& step, const State& state) {
 }  // namespace
 
 StepperType sde_dpmpp_3m_stepper() {
-  return {.name = "sde-dpmpp-3m",
-          .summary = "SDE-DPM-Solver++(3M): three-step, data form",
-          .reference = "k-diffusion, sample_dpmpp_3m_sde",
-          .options = {"eta"},
-          .make = [](const Config& options) { return with_eta(options, {.order = 2, .evaluations = 1}, advance); }};
+  return {
+      .name = "sde-dpmpp-3m",
+      .summary = "SDE-DPM-Solver++(3M): three-step, data form",
+      .reference = "k-diffusion, sample_dpmpp_3m_sde",
+      .options = {"eta"},
+      .make = [](const Config& options) { return with_squared_eta(options, {.order = 2, .evaluations = 1}, advance); }};
 }
 
 }  // namespace costate

@@ -1,9 +1,11 @@
 // Every case of shared/fixtures/gradients: an independent implementation (PyTorch, f64) of the sampler's own gradients, of
 // the published adjoints, and of the packages they came with.
-#include <nlohmann/json.hpp>
+#include <filesystem>
+#include <map>
 
 #include "autodiff/ops/cast.h"
 #include "io/hdf5.h"
+#include "solvers/endpoint_fisher.h"
 #include "tests/solvers/tiny_net.h"
 #include "tests/support/paths.h"
 
@@ -11,33 +13,6 @@ namespace costate {
 namespace {
 
 constexpr double bound = 1e-10;
-
-/// dx = -2 ... in the canonical state: y' = y + 2 (s' - s) eps + sqrt(s^2 - s'^2) z, of which the noise form of
-/// SDE-DPM-Solver-1 is the same map.
-Stepper sde_dpm_1() {
-  return {.name = "sde-dpm-1 of the test", .eta = 1, .advance = [](const Step& step, const State& state) {
-            const double s = step.from().s(), to = step.to().s();
-            const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
-            return State{state.y + (2 * (to - s)) * eps + std::sqrt((s - to) * (s + to)) * step.normal(state.y), {}};
-          }};
-}
-
-Stepper runge_kutta(const std::string& name) {
-  const Tableau& tableau = find_tableau(name);
-  return {.name = name,
-          .order = tableau.order,
-          .advance =
-              [&tableau](const Step& step, const State& state) {
-                const auto field = [&](double s, const Tensors& y) {
-                  const Level at = s == step.from().s() ? step.from()
-                                   : s == step.to().s() ? step.to()
-                                                        : step.at_lambda(-std::log(s));
-                  return Tensors{step.denoiser.eps(y[0], at, step.p)};
-                };
-                return State{rk_step(tableau, field, step.from().s(), step.to().s(), {state.y})[0], {}};
-              },
-          .tableau = &tableau};
-}
 
 /// Visits stored states (levels, n, ...) of x, whatever the network says.
 Stepper replay(const Tensor& x) {
@@ -57,8 +32,24 @@ class Fixtures {
   [[nodiscard]] Tensor read(const std::string& name, const std::string& key) const {
     return cases_.read(name + "/" + key);
   }
-  /// Whether the file holds the case.
-  [[nodiscard]] bool has(const std::string& name) const { return cases_.contains(name + "/g_x"); }
+  [[nodiscard]] std::string settings(const std::string& name) const { return cases_.text(name, "settings").value(); }
+  /// The names of all cases of the file.
+  [[nodiscard]] std::vector<std::string> cases() const {
+    std::vector<std::string> names;
+    for (const auto& path : cases_.datasets())
+      if (path.size() > 4 && path.compare(path.size() - 4, 4, "/g_x") == 0)
+        names.push_back(path.substr(0, path.size() - 4));
+    return names;
+  }
+  [[nodiscard]] Tensor input(const std::string& clock, const std::string& key) const {
+    return inputs_.read(clock + "/" + key);
+  }
+  /// {z, theta}
+  [[nodiscard]] Tensors parameters(const std::string& clock) const {
+    Tensors p{input(clock, "z")};
+    p.insert(p.end(), theta_.begin(), theta_.end());
+    return p;
+  }
 
   [[nodiscard]] Sampler sampler(const std::string& clock, const std::string& name, const Stepper& stepper) const {
     const auto t = read(name, "grid_t").to_vector(), a = read(name, "grid_alpha").to_vector(),
@@ -75,12 +66,11 @@ class Fixtures {
   }
   [[nodiscard]] Gradient gradient(const std::string& clock, const Sampler& sampler, const std::string& adjoint,
                                   const std::string& options, bool wrt_p = true) const {
-    const Tensor w = inputs_.read(clock + "/w");
-    Tensors p{inputs_.read(clock + "/z")};
-    p.insert(p.end(), theta_.begin(), theta_.end());
+    const Tensor w = input(clock, "w");
+    const Tensors p = parameters(clock);
     return make_adjoint(adjoint, Config::parse(options, "test"))
         .gradient({.sampler = sampler,
-                   .x_T = inputs_.read(clock + "/x_T"),
+                   .x_T = input(clock, "x_T"),
                    .p = p,
                    .wrt_p = Wanted(p.size(), wrt_p),
                    .loss = [w](const Tensor& x_0) { return inner(w, x_0); }});
@@ -104,16 +94,125 @@ class Fixtures {
   Tensors theta_;
 };
 
-constexpr const char* clocks[] = {"vp-t", "vp-lambda", "ve", "edm"};
-constexpr int counts[] = {5, 10, 20, 50, 100};
-
-/// Runs body(clock, steps) over all clocks and step counts of the files.
-template <class Body>
-void for_all(const Body& body) {
-  for (const std::string clock : clocks) {
-    for (const int n : counts) body(clock, std::to_string(n));
+/// CLOCK-WHAT-nSTEPS, or -mSTEPS.
+struct Name {
+  std::string clock, what;
+};
+Name parse(const std::string& name) {
+  for (const std::string clock : {"vp-t", "vp-lambda", "ve", "edm"}) {
+    if (name == clock) return {clock, ""};
+    if (name.rfind(clock + "-", 0) == 0)
+      return {clock, name.substr(clock.size() + 1, name.rfind('-') - clock.size() - 1)};
   }
+  return {};
 }
+
+bool starts_with(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
+
+// One function a file: checks a case, or returns false for one that it does not know.
+
+bool check_direct(const Fixtures& f, const std::string& name) {
+  const auto [clock, what] = parse(name);
+  const std::map<std::string, Stepper> steppers = {{"ddim", make_stepper("ddim")},
+                                                   {"dpmpp-2m", make_stepper("dpmpp-2m")},
+                                                   {"heun", make_stepper("heun")},
+                                                   {"sde-ddim-eta1", stepper_of("ddim", R"({"eta": 1})")},
+                                                   {"sde-dpm-1", make_stepper("sde-dpm-1")}};
+  if (steppers.count(what) == 0) return false;
+  const Sampler sampler = f.sampler(clock, name, steppers.at(what));
+  f.check(name, f.gradient(clock, sampler, "checkpointed", "{}"));
+  f.check(name, f.gradient(clock, sampler, "direct", "{}"));
+  if (sampler.stepper.tableau != nullptr) f.check(name, f.gradient(clock, sampler, "symplectic", "{}"));
+  return true;
+}
+
+bool check_adjointdeis(const Fixtures& f, const std::string& name) {
+  const auto [clock, what] = parse(name);
+  if (what.size() < 3) return false;
+  const std::string order = what.substr(what.size() - 2), kind = what.substr(0, what.size() - 3);
+  const bool sde = kind == "sde-cached-sde-dpm-1" || kind == "sde-released";
+  if (!sde && kind != "ode-cached-ddim" && kind != "ode-exact" && kind != "ode-resolved-ddim" && kind != "ode-released")
+    return false;
+  const Stepper stepper = sde                   ? make_stepper("sde-dpm-1")
+                          : kind == "ode-exact" ? replay(f.read(name, "x"))
+                                                : make_stepper("ddim");
+  const std::string options = kind == "ode-resolved-ddim"                  ? R"({"states": "resolved"})"
+                              : kind.find("released") != std::string::npos ? R"({"skip_last": true})"
+                                                                           : "{}";
+  f.check(name, f.gradient(clock, f.sampler(clock, name, stepper), order == "o1" ? "adjointdeis-1" : "adjointdeis-2m",
+                           options));
+  return order == "o1" || order == "o2";
+}
+
+/// The package's rk4 is the 3/8 rule.
+bool check_adjointdpm(const Fixtures& f, const std::string& name) {
+  const auto [clock, what] = parse(name);
+  if (what != "euler" && what != "midpoint" && what != "rk4") return false;
+  const Stepper stepper = what == "rk4" ? stepper_of("rk4", R"({"rule": "3/8"})") : make_stepper(what);
+  f.check(name, f.gradient(clock, f.sampler(clock, name, stepper), "adjointdpm", "{}"));
+  return true;
+}
+
+/// SAG's estimate from level `start` by Euler steps over `points` entries of linspace: type 1 in s, type 2 in 1 / s on
+/// x / sigma, which is the same map. The guess is y of type 1 and x of type 2.
+void check_sag(const Fixtures& f, const std::string& clock, const std::string& name) {
+  const auto settings = Config::parse(f.settings(name), name);
+  const auto start = settings.integer("start", 0), points = settings.integer("points", 0);
+  const bool in_y = settings.integer("type", 0) == 1;
+  Sampler sampler = f.sampler(clock, name, make_stepper("ddim"));
+  const auto steps = sampler.steps();
+  Grid own;
+  for (std::int64_t k = 0; k < points; ++k)
+    own.push_back(sampler.grid[static_cast<std::size_t>(start + (steps - start) * k / (points - 1))]);
+  sampler.grid = own;
+  const double unit = in_y ? own.back().alpha : 1;
+  const Tensor w = f.input(clock, "w");
+  const Gradient g = make_adjoint("symplectic")
+                         .gradient({.sampler = sampler,
+                                    .x_T = f.read(name, "x_start"),
+                                    .p = f.parameters(clock),
+                                    .loss = [&](auto& x) { return inner(w, x / unit); }});
+  check_close(g.x_0 / unit, f.read(name, "guess"), name + "/guess", bound);
+  check_close(g.x_T, f.read(name, "g_x"), name + "/g_x", bound);
+}
+
+bool check_symplectic(const Fixtures& f, const std::string& name) {
+  const auto [clock, what] = parse(name);
+  if (starts_with(what, "sag-type")) {
+    check_sag(f, clock, name);
+    return true;
+  }
+  if (what != "euler" && what != "midpoint" && what != "rk4") return false;
+  f.check(name, f.gradient(clock, f.sampler(clock, name, make_stepper(what)), "symplectic", "{}"));
+  return true;
+}
+
+bool check_endpoint_fisher(const Fixtures& f, const std::string& name) {
+  const auto [clock, what] = parse(name);
+  if (what != "clean" && what != "noisy") return false;
+  const Sampler sampler = f.sampler(clock, name, make_stepper("ddim"));
+  f.check(name, f.gradient(clock, sampler, "endpoint-fisher", R"({"end": ")" + what + "\"}", false));
+  const Tensor x = f.read(name, "x"), expected = f.read(name, "fisher_w"), w = f.input(clock, "w");
+  for (std::int64_t i = 0; i < x.dim(0); ++i) {
+    const Level& at = sampler.grid[static_cast<std::size_t>(i)];
+    const Tensor y = x.rows(i, 1).reshaped(w.shape()) / at.alpha;
+    check_close(endpoint_fisher(sampler.denoiser, at, y, f.read(name, "x_0"), f.parameters(clock), w),
+                expected.rows(i, 1).reshaped(w.shape()), name + "/fisher_w", bound);
+  }
+  return true;
+}
+
+/// The gradient of the exact ODE, from states and adjoint solved to tolerance.
+bool check_truth(const Fixtures& f, const std::string& name) {
+  Sampler sampler = f.sampler(name, name, stepper_of("tsit5", R"({"rtol": 1e-10, "atol": 1e-10})"));
+  const Gradient g = f.gradient(name, sampler, "backsolve", R"({"method": "tsit5", "rtol": 1e-10, "atol": 1e-10})");
+  f.check(name, g, 1e-6);
+  return true;
+}
+
+const std::map<std::string, bool (*)(const Fixtures&, const std::string&)> checks = {
+    {"direct", check_direct},         {"adjoint-deis", check_adjointdeis}, {"adjoint-dpm", check_adjointdpm},
+    {"symplectic", check_symplectic}, {"df-ea", check_endpoint_fisher},    {"truth", check_truth}};
 
 /// With the files of shared/, which a checkout of this repository alone has not.
 bool skipped() {
@@ -124,77 +223,17 @@ bool skipped() {
 
 BOOST_AUTO_TEST_SUITE(gradient_fixtures)
 
-BOOST_AUTO_TEST_CASE(samplers_own_gradient) {
+BOOST_AUTO_TEST_CASE(every_case_of_every_file) {
   if (skipped()) return;
-  const Fixtures f("direct");
-  for_all([&](const std::string& clock, const std::string& n) {
-    for (const std::string method : {"ddim", "dpmpp-2m", "heun", "sde-ddim-eta1", "sde-dpm-1"}) {
-      const std::string name = clock + "-" + method + "-n" + n;
-      if (!f.has(name)) continue;
-      const Stepper stepper = method == "sde-dpm-1"       ? sde_dpm_1()
-                              : method == "sde-ddim-eta1" ? stepper_of("ddim", R"({"eta": 1})")
-                                                          : make_stepper(method);
-      const Sampler sampler = f.sampler(clock, name, stepper);
-      f.check(name, f.gradient(clock, sampler, "checkpointed", "{}"));
-      f.check(name, f.gradient(clock, sampler, "direct", "{}"));
-      if (stepper.tableau != nullptr) f.check(name, f.gradient(clock, sampler, "symplectic", "{}"));
-    }
-  });
-}
-
-BOOST_AUTO_TEST_CASE(adjointdeis_as_published) {
-  if (skipped()) return;
-  const Fixtures f("adjoint-deis");
-  int checked = 0;
-  for_all([&](const std::string& clock, const std::string& m) {
-    for (const std::string kind : {"ode-cached-ddim", "ode-exact", "ode-resolved-ddim", "sde-cached-sde-dpm-1",
-                                   "ode-released", "sde-released"}) {
-      for (const std::string order : {"1", "2"}) {
-        const std::string name = clock + "-" + kind + "-o" + order + "-m" + m;
-        if (!f.has(name)) continue;
-        const bool sde = kind.rfind("sde", 0) == 0;
-        const Stepper stepper = sde                   ? sde_dpm_1()
-                                : kind == "ode-exact" ? replay(f.read(name, "x"))
-                                                      : make_stepper("ddim");
-        const std::string options = kind == "ode-resolved-ddim"                  ? R"({"states": "resolved"})"
-                                    : kind.find("released") != std::string::npos ? R"({"skip_last": true})"
-                                                                                 : "{}";
-        const Gradient g = f.gradient(clock, f.sampler(clock, name, stepper),
-                                      order == "1" ? "adjointdeis-1" : "adjointdeis-2m", options);
-        f.check(name, g);
-        ++checked;
-      }
-    }
-  });
-  BOOST_TEST(checked == 200);
-}
-
-BOOST_AUTO_TEST_CASE(adjointdpm_and_symplectic_as_released) {
-  if (skipped()) return;
-  const Fixtures dpm("adjoint-dpm"), symplectic("symplectic");
-  for_all([&](const std::string& clock, const std::string& n) {
-    for (const std::string method : {"euler", "midpoint", "rk4"}) {
-      const std::string name = clock + "-" + method + "-n" + n;
-      if (!dpm.has(name)) continue;
-      dpm.check(name, dpm.gradient(clock, dpm.sampler(clock, name, runge_kutta(method == "rk4" ? "rk4-38" : method)),
-                                   "adjointdpm", "{}"));
-      symplectic.check(
-          name, symplectic.gradient(clock, symplectic.sampler(clock, name, runge_kutta(method)), "symplectic", "{}"));
-    }
-  });
-}
-
-BOOST_AUTO_TEST_CASE(endpoint_fisher) {
-  if (skipped()) return;
-  const Fixtures f("df-ea");
-  for_all([&](const std::string& clock, const std::string& n) {
-    for (const std::string end : {"clean", "noisy"}) {
-      const std::string name = clock + "-" + end + "-n" + n;
-      if (!f.has(name)) continue;
-      f.check(name, f.gradient(clock, f.sampler(clock, name, make_stepper("ddim")), "endpoint-fisher",
-                               R"({"end": ")" + end + "\"}", false));
-    }
-  });
+  for (const auto& entry : std::filesystem::directory_iterator(shared_dir() / "fixtures/gradients")) {
+    const std::string kind = entry.path().stem().string();
+    if (entry.path().extension() != ".h5" || kind == "inputs") continue;
+    BOOST_REQUIRE_MESSAGE(checks.count(kind) != 0, entry.path() << " is not covered");
+    const Fixtures f(kind);
+    BOOST_TEST(!f.cases().empty());
+    for (const auto& name : f.cases()) BOOST_TEST(checks.at(kind)(f, name), kind << "/" << name << " is not covered");
+    BOOST_TEST_MESSAGE(kind << ": " << f.cases().size() << " cases");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(continuous_truth_at_the_stated_order) {

@@ -6,9 +6,9 @@
 #include "io/checkpoint.h"
 #include "io/hdf5.h"
 #include "io/safetensors.h"
+#include "tests/support/paths.h"
 #include "tests/tools/command.h"
 #include "tools/model/model.h"
-#include "tests/support/paths.h"
 
 using namespace costate;
 using costate::test::Folder;

@@ -8,6 +8,7 @@
 #include "autodiff/ops/sum.h"
 #include "core/random.h"
 #include "io/hdf5.h"
+#include "io/png.h"
 #include "tests/tools/command.h"
 #include "tools/model/latent.h"
 
@@ -126,6 +127,35 @@ BOOST_AUTO_TEST_CASE(a_network_with_an_encoder_finds_its_condition) {
                          "--out", (folder / "again.h5").string()});
   BOOST_REQUIRE_MESSAGE(back.code == 0, back.err);
   BOOST_TEST(largest_difference(Hdf5Reader(folder / "again.h5").read("x"), x) <= 1e-9);
+}
+
+BOOST_AUTO_TEST_CASE(guide_optimises_latents_under_losses_of_pixels) {
+  if (!available()) return;
+  const Folder folder;
+  make_pipeline(folder, "unet", networks / "diffusers-cond-sd1/unet");
+  const std::string pipeline = (folder / "").string(), start = (folder / "start.h5").string(),
+                    target = (folder / "target.png").string(), png = (folder / "path.png").string();
+  write(start, {{"x_T", noise(1, {2, 8, 8, 4})}, {"z", noise(2, {2, 3, 24})}});
+  write_png(target, Tensor::full({16, 16, 3}, 0.25, DType::f64));
+  const auto guide = [&](const std::string& loss) {
+    return run({"guide",  pipeline, "--start",    start, "--steps", "2",   "--iterations", "3",
+                "--rate", "0.02",   "--loss",     loss,  "--dtype", "f64", "--out",        (folder / "out.h5").string(),
+                "--out",  png,      "--pictures", "2"});
+  };
+  const auto o = guide("image:" + target);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const Hdf5Reader found(folder / "out.h5");
+  BOOST_TEST((found.shape("x_0") == Shape{2, 8, 8, 4}));
+  BOOST_TEST((found.shape("pixels") == Shape{2, 16, 16, 3}));
+  const auto losses = found.read("losses").to_vector();
+  const Tensor off = found.read("pixels") + 0.5;  // 0.25 in [0, 1] is -0.5 in the range of the pixels
+  BOOST_TEST(std::abs(found.number("", "loss").value() - inner(off, off).item() / static_cast<double>(off.size())) <
+             1e-4);
+  BOOST_TEST(found.number("", "loss").value() < losses.front());
+  BOOST_TEST(read_png(png).dim(2) == 3);
+  write_png(target, Tensor::full({8, 8, 3}, 0.25, DType::f64));
+  const auto wrong = guide("image:" + target);
+  BOOST_TEST((wrong.code == 1 && wrong.err.find("(16, 16, 3)") != std::string::npos), wrong.err);
 }
 
 BOOST_AUTO_TEST_CASE(labels_without_rows_guide_and_the_learned_variance_is_left_out) {

@@ -46,12 +46,6 @@ Asked parse_wrt(const std::string& text) {
   return a;
 }
 
-/// A loss of the samples as one of what they decode to, where that is what w weighs.
-Loss of_pixels(const Loss& loss, const std::optional<LatentSpace>& space, const Tensor& w) {
-  if (!space || (w.defined() && w.dim(-1) == space->gain.dim(0))) return loss;
-  return [loss, space](const Tensor& x_0) { return loss(space->decode(x_0)); };
-}
-
 struct Entry {
   std::string adjoint;
   Gradient gradient;
@@ -86,9 +80,11 @@ class Job {
     const Tensor w = run_.from_start("w");
     has_w_ = w.defined();
     space_ = latent_space(model_);
-    Loss loss = [w](const Tensor& x_0) { return inner(x_0, w); };
-    if (!o.loss.empty() || !has_w_) loss = make_loss(o.loss.empty() ? "norm" : o.loss, model_, o.common, o.classifier);
-    loss_ = of_pixels(loss, space_, w);
+    loss_ = [w](const Tensor& x_0) { return inner(x_0, w); };
+    if (!o.loss.empty() || !has_w_)
+      loss_ = make_loss(o.loss.empty() ? "norm" : o.loss, model_, o.common, o.classifier);
+    else if (space_ && w.dim(-1) != space_->gain.dim(0))
+      loss_ = of_pixels(loss_, *space_);
     for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
   }
 

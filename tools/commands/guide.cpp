@@ -28,12 +28,17 @@ struct Options {
 class Guide {
  public:
   explicit Guide(const Options& o)
-      : o_(o), free_(free_from(o.wrt)), model_(o.common.load_to_sample()), run_(o.sampling, o.common, model_) {
+      : o_(o),
+        free_(free_from(o.wrt)),
+        model_(o.common.load_to_sample()),
+        space_(latent_space(model_)),
+        run_(o.sampling, o.common, model_) {
     if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
     if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
     const auto adjoints = o.adjoint.make();
     if (adjoints.size() != 1) throw UsageError("--adjoint: guide takes one");
-    for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
+    for (const auto& file : o.common.outputs(".png"))
+      if (!space_) require_images(model_, file);
     const auto steps = static_cast<std::int64_t>(run_.grid().size()) - 1;
     Condition condition = run_.condition(0, run_.count());
     if (free_.z_scheduled) condition = scheduled(model_, condition, run_.count(), steps);
@@ -70,6 +75,7 @@ class Guide {
     for (const auto& file : o_.common.outputs(".h5")) {
       Hdf5Writer out = result_file(file, o_.common);
       out.write("x_0", last_);
+      if (space_) out.write("pixels", space_->decode(last_));
       out.write("x_T", work_->x_T());
       work_->save([&](const std::string& name, const Tensor& value) { out.write(name, value); });
       out.attribute("", "loss", loss_);
@@ -77,8 +83,9 @@ class Guide {
       out.finish();
     }
     for (const auto& file : o_.common.outputs(".png")) {
-      const auto width = model_.sample_shape()[1];
-      write_png(file, tile(to_picture(concat(path_, 0), model_), static_cast<int>(run_.count()), 2,
+      const Tensor path = concat(path_, 0), pixels = space_ ? space_->decode(path) : path;
+      const auto width = pixels.dim(2);
+      write_png(file, tile(to_picture(pixels, model_), static_cast<int>(run_.count()), 2,
                            static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
     }
     for (const auto& file : o_.common.outputs(".json")) write_file(file, report_json().dump(2) + "\n");
@@ -109,6 +116,7 @@ class Guide {
   const Options& o_;
   Free free_;
   Model model_;
+  std::optional<LatentSpace> space_;  // of a latent pipeline: losses and pictures are of the pixels
   Run run_;
   std::unique_ptr<LatentOptimisation> work_;
   Tensors path_;

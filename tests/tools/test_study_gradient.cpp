@@ -1,0 +1,140 @@
+// `costate study gradient` and `study optimisation`: the numbers of their tables and the files they write.
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "tests/tools/command.h"
+
+using costate::test::Folder;
+using costate::test::run;
+using costate::test::slurp;
+using costate::test::spill;
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* mixture = R"({"family": "gaussian_mixture", "weights": [0.5, 0.3, 0.2],
+  "means": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]],
+  "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]],
+  "schedule": {"type": "vp_linear", "beta_min": 0.1, "beta_max": 20, "t_min": 1e-2, "t_max": 1}})";
+
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+/// The row of a grid, a number of steps and an adjoint.
+json row(const json& document, const std::string& grid, int steps, const std::string& adjoint, int own = 0) {
+  for (const auto& r : document["rows"]) {
+    if (r["grid"] == grid && r["steps"] == steps && r["adjoint"] == adjoint && (own == 0 || r["adjoint_steps"] == own))
+      return r;
+  }
+  BOOST_FAIL("no row for " << grid << " " << steps << " " << adjoint);
+  return {};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gradient_studies)
+
+BOOST_AUTO_TEST_CASE(gradients_on_an_exact_problem) {
+  const Folder folder;
+  spill(folder / "mixture.json", mixture);
+  const std::string svg = (folder / "g.svg").string(), csv = (folder / "g.csv").string();
+  const auto o = run({"study", "gradient", (folder / "mixture.json").string(), "--steps", "80,160", "--adjoint",
+                      "direct,checkpointed,symplectic,adjointdeis-1,adjointdeis-2m,backsolve", "--out", svg, "--out",
+                      csv, "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json found = json::parse(o.out);
+  BOOST_TEST(found["rows"].size() == 24U);  // two grids, two N, six adjoints
+  BOOST_TEST(lines(slurp(folder / "g.csv")) == 25U);
+  for (const std::string grid : {"lambda", "t"}) {
+    for (const int n : {80, 160}) {
+      BOOST_TEST(row(found, grid, n, "direct")["own_x_T"] == 0.0);
+      BOOST_TEST(row(found, grid, n, "checkpointed")["own_theta"] == 0.0);
+      BOOST_TEST(row(found, grid, n, "symplectic")["own_x_T"].get<double>() < 1e-13);
+      BOOST_TEST(row(found, grid, n, "direct")["nfe"] == n);
+      BOOST_TEST(row(found, grid, n, "checkpointed")["nfe"] == 2 * n);
+    }
+    // The continuous adjoint of first order is far off in x_T, not in z.
+    BOOST_TEST(row(found, grid, 80, "adjointdeis-1")["own_x_T"].get<double>() > 0.2);
+    BOOST_TEST(row(found, grid, 80, "adjointdeis-1")["own_z"].get<double>() < 0.01);
+    const auto order = [&](const std::string& adjoint) {
+      return std::log2(row(found, grid, 80, adjoint)["truth_x_T"].get<double>() /
+                       row(found, grid, 160, adjoint)["truth_x_T"].get<double>());
+    };
+    if (grid == "lambda") BOOST_TEST(std::abs(order("direct") - 1) < 0.15);
+  }
+  BOOST_TEST(row(found, "lambda", 160, "direct")["peak_bytes"].get<double>() >
+             8 * row(found, "lambda", 160, "checkpointed")["peak_bytes"].get<double>());
+  const std::string picture = slurp(folder / "g.svg");
+  for (const char* part : {"</svg>", "adjointdeis-2m", "checkpointed", "relative error", "milliseconds", "peak bytes"})
+    BOOST_TEST(picture.find(part) != std::string::npos, part);
+}
+
+BOOST_AUTO_TEST_CASE(the_page_says_how_to_read_it) {
+  const Folder folder;
+  spill(folder / "mixture.json", mixture);
+  const auto o = run({"study", "gradient", (folder / "mixture.json").string(), "--steps", "5,10", "--adjoint",
+                      "checkpointed,adjointdeis-1,reversible", "--grid", "t"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  for (const char* part : {"How to read this", "of truth", "Stiffness: adjointdeis-1", "2 - e^|h|", "Order in x_T",
+                           "Left out: reversible", "o-belm"})
+    BOOST_TEST(o.out.find(part) != std::string::npos, part << " is not in\n" << o.out);
+}
+
+BOOST_AUTO_TEST_CASE(gradients_of_a_network_against_double_precision) {
+  const auto o = run({"study", "gradient", "fashion-unet", "--steps", "3", "--adjoint", "direct,adjointdeis-1",
+                      "--adjoint-steps", "3,6", "--grid", "t", "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json found = json::parse(o.out);
+  BOOST_TEST(found["rows"].size() == 3U);
+  const json direct = row(found, "t", 3, "direct");
+  for (const char* of : {"own_x_T", "own_z", "own_theta"}) {
+    BOOST_TEST(direct[of].get<double>() > 0);  // single precision
+    BOOST_TEST(direct[of].get<double>() < 1e-3);
+  }
+  BOOST_TEST(row(found, "t", 3, "adjointdeis-1", 6)["own_x_T"].get<double>() > 1e-2);
+}
+
+BOOST_AUTO_TEST_CASE(morphs_by_latent_optimisation) {
+  const Folder folder;
+  const std::string csv = (folder / "m.csv").string();
+  const auto o =
+      run({"study", "optimisation", "fashion-unet", "-n", "1", "--steps", "4", "--adjoint-steps", "4,2", "--iterations",
+           "2", "--rate", "0.01", "--adjoint", "checkpointed,adjointdeis-1", "--out", csv, "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json found = json::parse(o.out);
+  BOOST_TEST(found["rows"].size() == 18U);  // ODE and SDE; checkpointed, M = 4 and 2; before, after 1, after 2
+  std::map<std::string, double> first, last;
+  for (const auto& r : found["rows"]) {
+    const std::string name = r["equation"].get<std::string>() + r["adjoint"].get<std::string>();
+    if (r["adjoint_steps"] != 4) continue;
+    (r["iteration"] == 0 ? first : last)[name] = r["loss"].get<double>();
+  }
+  BOOST_TEST(first.at("ODEcheckpointed") == first.at("ODEadjointdeis-1"));
+  for (const std::string equation : {"ODE", "SDE"})
+    BOOST_TEST(last.at(equation + "checkpointed") < first.at(equation + "checkpointed"));
+  BOOST_TEST(lines(slurp(folder / "m.csv")) == 19U);
+}
+
+BOOST_AUTO_TEST_CASE(every_adjoint_states_what_it_is) {
+  const auto o = run({"list", "adjoints", "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json all = json::parse(o.out);
+  BOOST_TEST(all.size() >= 12U);
+  for (const auto& adjoint : all) {
+    for (const char* column : {"consistent with", "order", "memory", "reference"})
+      BOOST_TEST(!adjoint[column].get<std::string>().empty(), adjoint["adjoint"] << ": " << column);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(wrong_studies) {
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--equation", "PDE"}).code == 2);
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--rate", "-1"}).code == 2);
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--iterations", "0"}).code == 2);
+  BOOST_TEST(run({"study", "gradient", "fashion-unet", "--adjoint", "nonsense"}).code == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
