@@ -15,7 +15,7 @@ namespace {
 constexpr std::pair<const char*, Prediction> predictions[] = {
     {"epsilon", Prediction::epsilon}, {"sample", Prediction::sample}, {"v_prediction", Prediction::v},
     {"noise", Prediction::noise},     {"score", Prediction::score},   {"flow", Prediction::flow},
-    {"edm", Prediction::edm}};
+    {"edm", Prediction::edm},         {"edm_v", Prediction::edm_v}};
 
 /// A combination of the canonical state y and the network's output.
 struct Mix {
@@ -43,10 +43,12 @@ Mixes mixes(const Denoiser& d, const Level& at) {
       return {{c / a, g * s}, {0, -g}};
     case Prediction::flow:
       return {{c / (a + g), -g / (a + g)}, {c / (a + g), a / (a + g)}};
-    case Prediction::edm: {
+    case Prediction::edm:
+    case Prediction::edm_v: {
       const double m = std::hypot(s, d.sigma_data);
-      const double skip = d.sigma_data * d.sigma_data / (m * m), out = s * d.sigma_data / m;
-      return {{skip, out}, {s / (m * m), -d.sigma_data / m}};
+      const double skip = d.sigma_data * d.sigma_data / (m * m);
+      const double f = (d.prediction == Prediction::edm ? 1 : -1) * d.sigma_data / m;
+      return {{skip, s * f}, {s / (m * m), -f}};
     }
   }
   fail("denoiser: unknown prediction {}", static_cast<int>(d.prediction));
@@ -56,7 +58,8 @@ Mixes mixes(const Denoiser& d, const Level& at) {
 Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tensors& p) {
   require(at.scale() > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}", at.t, at.alpha,
           at.sigma);
-  const double input = d.prediction == Prediction::edm ? 1 / std::hypot(at.s(), d.sigma_data) : at.scale();
+  const bool edm = d.prediction == Prediction::edm || d.prediction == Prediction::edm_v;
+  const double input = edm ? 1 / std::hypot(at.s(), d.sigma_data) : at.scale();
   const Tensor out = halves(d.net(cast(scale(y, input), d.dtype), at, p), y).prediction;
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
   require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()),
@@ -98,7 +101,7 @@ std::string name_of(Prediction p) {
 }
 
 Tensor Denoiser::eps(const Tensor& y, const Level& at, const Tensors& p) const {
-  if (correct) return eps_of(x0(y, at, p), y, at);
+  if (correct && eps_follows) return eps_of(x0(y, at, p), y, at);
   return apply_mix(mixes(*this, at).eps, "eps", at, y, evaluate(*this, y, at, p));
 }
 
@@ -111,9 +114,8 @@ Denoiser::Both Denoiser::both(const Tensor& y, const Level& at, const Tensors& p
   const Tensor out = evaluate(*this, y, at, p);
   const Mixes m = mixes(*this, at);
   const Tensor x_0 = apply_mix(m.x_0, "x_0", at, y, out);
-  if (!correct) return {x_0, apply_mix(m.eps, "eps", at, y, out)};
-  const Tensor corrected = correct(x_0, at);
-  return {corrected, eps_of(corrected, y, at)};
+  const Tensor corrected = correct ? correct(x_0, at) : x_0;
+  return {corrected, correct && eps_follows ? eps_of(corrected, y, at) : apply_mix(m.eps, "eps", at, y, out)};
 }
 
 }  // namespace costate

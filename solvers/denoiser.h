@@ -21,8 +21,9 @@ enum class Prediction {
   score,  ///< grad ln q_t(x) = -eps / sigma
   flow,   ///< eps - x_0, the velocity of x = (1 - t) x_0 + t eps
   edm,    ///< F of x_0 = c_skip y + c_out F(c_in y), y = x / alpha at noise level s (Karras et al. 2022, table 1)
+  edm_v,  ///< -F
 };
-/// epsilon, sample, v_prediction, noise, score, flow, edm
+/// epsilon, sample, v_prediction, noise, score, flow, edm, edm_v
 Prediction prediction_from(const std::string& name);
 std::string name_of(Prediction p);
 
@@ -37,6 +38,7 @@ struct Denoiser {
   double sigma_data = 0.5;   ///< standard deviation of the data, for predictions `edm`
   /// Applied to every x_0, if given: clipping, dynamic thresholding ... eps follows from the x_0 that comes out.
   std::function<Tensor(const Tensor& x_0, const Level& at)> correct = {};
+  bool eps_follows = true;  ///< false: eps stays the network's own, which then contradicts x_0 (diffusers' DDIM)
 
   struct Both {
     Tensor x_0, eps;

@@ -258,7 +258,8 @@ ExactProblem exact_problem(const Config& config) {
 Net ExactProblem::predicting(Prediction what, double sigma_data) const {
   return [eps_of = net, x_0_of = mean, what, sigma_data](const Tensor& input, const Level& at, const Tensors& p) {
     const double s = at.s(), m = std::hypot(s, sigma_data);
-    const Tensor x = what == Prediction::edm ? input * (m * at.alpha) : input;
+    const bool edm = what == Prediction::edm || what == Prediction::edm_v;
+    const Tensor x = edm ? input * (m * at.alpha) : input;
     const auto eps = [&] { return eps_of(x, at, p); };
     switch (what) {
       case Prediction::epsilon:
@@ -275,6 +276,8 @@ Net ExactProblem::predicting(Prediction what, double sigma_data) const {
         return eps() - x_0_of(x, at, p);
       case Prediction::edm:  // F of x_0 = c_skip y + c_out F
         return (m / (s * sigma_data)) * x_0_of(x, at, p) - (sigma_data / (s * m * at.alpha)) * x;
+      case Prediction::edm_v:
+        return (sigma_data / (s * m * at.alpha)) * x - (m / (s * sigma_data)) * x_0_of(x, at, p);
     }
     fail("exact problem: unknown prediction {}", static_cast<int>(what));
   };

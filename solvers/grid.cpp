@@ -202,7 +202,7 @@ Grid make_grid(const std::string& spec, const Schedule& schedule, int steps, Fin
   return grid;
 }
 
-void check_grid(const Grid& grid, const std::string& what) {
+void check_grid(const Grid& grid, const std::string& what, bool repeats) {
   require(grid.size() >= 2, "{}: {} levels; wants 2 or more", what, grid.size());
   for (std::size_t i = 0; i < grid.size(); ++i) {
     const Level &at = grid[i], &before = grid[i == 0 ? 0 : i - 1];
@@ -211,7 +211,7 @@ void check_grid(const Grid& grid, const std::string& what) {
     require(at.alpha > 0 || (i == 0 && at.alpha == 0 && at.sigma > 0),
             "{}: level {} (t = {}) has alpha = {}; only the first level may be pure noise", what, i, at.t, at.alpha);
     require(at.sigma >= 0, "{}: level {} (t = {}) has sigma = {}", what, i, at.t, at.sigma);
-    require(i == 0 || at.s() < before.s(),
+    require(i == 0 || at.s() < before.s() || (repeats && at.s() == before.s()),
             "{}: sigma / alpha must fall, but goes from {} to {} between levels {} (t = {}) and {} (t = {})", what,
             before.s(), at.s(), i - 1, before.t, i, at.t);
   }

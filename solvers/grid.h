@@ -28,7 +28,7 @@ Grid make_grid(const std::string& name, const Schedule& schedule, int steps, Fin
 std::vector<std::string> grid_names();
 
 /// Throws, naming `what`, unless there are two levels or more, all finite, alpha > 0 (0 at the first level
-/// is pure noise), and s falls strictly.
-void check_grid(const Grid& grid, const std::string& what);
+/// is pure noise), and s falls strictly (with `repeats`: does not rise).
+void check_grid(const Grid& grid, const std::string& what, bool repeats = false);
 
 }  // namespace costate

@@ -25,9 +25,19 @@ Denoiser answering_once(const Denoiser& d, const Level& at) {
 }  // namespace
 
 std::vector<std::string> multistep_options(const std::vector<std::string>& more) {
-  std::vector<std::string> all = {"starter", "lower_order_final"};
+  std::vector<std::string> all = {"starter", "starter_steps", "lower_order_final", "euler_at_final"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
+}
+
+Ending Ending::from(const Config& options) {
+  return {options.flag("lower_order_final", false), options.flag("euler_at_final", false)};
+}
+
+std::size_t Ending::values(const Step& step, std::size_t known) const {
+  const std::size_t left = step.grid.size() - 1 - static_cast<std::size_t>(step.index);
+  if ((euler && left == 1) || step.to().s() == step.from().s()) return 1;
+  return lower_order ? std::min(known, left) : known;
 }
 
 Tensors remember(const Tensor& newest, const Tensors& before, std::size_t count) {
@@ -64,15 +74,17 @@ Weights pseudo_adams(const Step& step, std::size_t count) {
 Stepper multistep(const Multistep& method, const Config& options) {
   std::optional<Stepper> starter = method.starter;
   if (const auto name = options.text("starter", ""); !name.empty()) starter = make_stepper(name);
-  const bool lower_order_final = options.flag("lower_order_final", false);
+  const auto starter_steps = options.integer("starter_steps", static_cast<std::int64_t>(method.points) - 1);
+  require(starter_steps >= 0, "sampler: starter_steps = {} should not be negative", starter_steps);
+  const Ending ending = Ending::from(options);
   const auto advance = [=](const Step& given, const State& state) -> State {
-    const bool starting = starter && state.memory.size() + 1 < method.points && given.to().s() > 0;
+    const bool missing = state.memory.size() + 1 < method.points;
+    const bool starting = starter && missing && given.index < starter_steps && given.to().s() > 0;
     const Denoiser denoiser = starting ? answering_once(given.denoiser, given.from()) : given.denoiser;
     const Step step = given.with(denoiser);
     const Tensors values = remember(field(method.form, step, state.y, step.from()), state.memory, method.points);
     if (starting) return {starter->advance(step, {state.y, {}}).y, values};
-    std::size_t count = values.size();
-    if (lower_order_final) count = std::min(count, step.grid.size() - 1 - static_cast<std::size_t>(step.index));
+    std::size_t count = ending.values(step, values.size());
     if (method.polynomial_in_lambda && step.to().s() == 0) count = 1;
     return {combine(method.weights(step, count), state.y, values), values};
   };

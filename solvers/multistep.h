@@ -23,9 +23,19 @@ struct Multistep {
 /// Options that every multistep method takes:
 ///   starter             sampler of the first steps, while values are missing; without it they are of lower order, which
 ///                       limits the order of the whole to 2
+///   starter_steps       ... of so many first steps only; the next ones use the values there are
 ///   lower_order_final   the last steps use 2 values, then 1 (DPM-Solver's choice for few steps)
+///   euler_at_final      the last step uses 1
 std::vector<std::string> multistep_options(const std::vector<std::string>& more = {});
 Stepper multistep(const Multistep& method, const Config& options);
+
+/// What the last steps are allowed of the values there are: options lower_order_final and euler_at_final.
+struct Ending {
+  bool lower_order = false, euler = false;
+
+  static Ending from(const Config& options);
+  [[nodiscard]] std::size_t values(const Step& step, std::size_t known) const;
+};
 
 /// The newest value and those before it, at most `count`.
 Tensors remember(const Tensor& newest, const Tensors& before, std::size_t count);

@@ -20,6 +20,12 @@ State leave_pure_noise(const Step& step, double eta, const State& state) {
   return {eta > 0 ? lincomb(1, y, eta * s, step.normal(y)) : y, {}};
 }
 
+/// The grid as step `index` sees it.
+Grid with_target(Grid grid, const Grid& targets, int index) {
+  grid[static_cast<std::size_t>(index) + 1] = targets[static_cast<std::size_t>(index)];
+  return grid;
+}
+
 /// Upwards from sigma = 0, where not every network says what eps is.
 State leave_clean_end(const Step& step, const State& state) {
   return {lincomb(1, state.y, step.to().s(), step.denoiser.eps(state.y, step.to(), step.p)), {}};
@@ -32,8 +38,8 @@ State enter_pure_noise(const Step& step, const Level& from, const State& state) 
 
 }  // namespace
 
-Step Sampler::at(int index, const Tensors& own) const {
-  return {.denoiser = denoiser, .p = own, .grid = grid, .index = index, .noise = noise, .schedule = schedule.get()};
+Step Sampler::at(int index, const Tensors& own, const Grid& levels) const {
+  return {.denoiser = denoiser, .p = own, .grid = levels, .index = index, .noise = noise, .schedule = schedule.get()};
 }
 
 void Sampler::check(const State& found, const Step& step, const State& before, const char* direction) const {
@@ -48,12 +54,15 @@ void Sampler::check(const State& found, const Step& step, const State& before, c
 
 State Sampler::step(int index, const State& state, const Tensors& p) const {
   const Tensors own = parameters(index, p);
-  const Step step = at(index, own);
-  State next = step.from().alpha == 0   ? leave_pure_noise(step, std::min(stepper.eta, 1.0), state)
+  const Grid levels = targets.empty() ? grid : with_target(grid, targets, index);
+  const Step step = at(index, own, levels);
+  State next = step.from().alpha == 0 && !stepper.leaves_pure_noise
+                   ? leave_pure_noise(step, std::min(stepper.eta, 1.0), state)
                : step.from().sigma == 0 ? leave_clean_end(step, state)
                : step.to().alpha == 0   ? enter_pure_noise(step, step.from(), state)
                                         : stepper.advance(step, state);
   check(next, step, state, "");
+  if (!targets.empty()) next.y = scale(next.y, step.to().scale() / grid[static_cast<std::size_t>(index) + 1].scale());
   return next;
 }
 
@@ -61,7 +70,7 @@ State Sampler::invert(int index, const State& next, const Tensors& p) const {
   require(stepper.invert != nullptr, "sampler {}: its steps have no exact inverse; o-belm, bdia, edict and rex have",
           stepper.name);
   const Tensors own = parameters(index, p);
-  const Step step = at(index, own);
+  const Step step = at(index, own, grid);
   State before = step.from().alpha == 0 ? enter_pure_noise(step, step.to(), next) : stepper.invert(step, next);
   check(before, step, next, ", inverted,");
   return before;
@@ -71,7 +80,7 @@ State Sampler::arrive(const Tensor& y, const Tensors& p) const {
   require(stepper.arrive != nullptr, "sampler {}: its steps have no exact inverse; o-belm, bdia, edict and rex have",
           stepper.name);
   const Tensors own = parameters(steps() - 1, p);
-  return stepper.arrive(at(steps() - 1, own), y);
+  return stepper.arrive(at(steps() - 1, own, grid), y);
 }
 
 State Sampler::start(const Tensor& x_T) const { return {scale(x_T, 1 / grid.front().scale()), {}}; }
@@ -83,7 +92,9 @@ Tensor Sampler::x_at(int index, const State& state) const {
 void walk(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,
           const std::function<void(int, const State&)>& visit) {
   const std::string what = "sampler " + sampler.stepper.name;
-  check_grid(sampler.grid, what);
+  check_grid(sampler.grid, what, sampler.repeats);
+  require(sampler.targets.empty() || sampler.targets.size() + 1 == sampler.grid.size(), "{}: {} targets for {} steps",
+          what, sampler.targets.size(), sampler.steps());
   require(x_T.defined() && x_T.rank() >= 1 && (x_T.dtype() == DType::f64 || x_T.dtype() == DType::f32),
           "{}: x_T should be (n, ...) in f64 or f32", what);
   require(first_non_finite(x_T) < 0, "{}: x_T holds a NaN or an infinity", what);

@@ -15,6 +15,11 @@ struct Sampler {
   /// The parameters as step `index` sees them, where they change along the way (a condition scheduled over the steps);
   /// written with ops. Null: p itself.
   std::function<Tensors(int index, const Tensors& p)> p_of_step = nullptr;
+  /// Where step i ends, if not at grid[i + 1]: x there is then taken for x at that level. Right for no method; for
+  /// libraries that step by T / N whatever their grid. Empty: steps end on the grid.
+  Grid targets = {};
+  /// Levels may repeat: a step between them changes nothing.
+  bool repeats = false;
 
   [[nodiscard]] int steps() const { return static_cast<int>(grid.size()) - 1; }
   [[nodiscard]] Tensors parameters(int index, const Tensors& p) const { return p_of_step ? p_of_step(index, p) : p; }
@@ -33,7 +38,8 @@ struct Sampler {
   [[nodiscard]] Tensor x_at(int index, const State& state) const;
 
  private:
-  [[nodiscard]] Step at(int index, const Tensors& own) const;  ///< own: parameters(index, p), which must outlive it
+  /// own: parameters(index, p), which must outlive it; levels: the grid, or what stands for it
+  [[nodiscard]] Step at(int index, const Tensors& own, const Grid& levels) const;
   void check(const State& found, const Step& step, const State& before, const char* direction) const;
 };
 

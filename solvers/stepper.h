@@ -67,6 +67,7 @@ struct Stepper {
   /// and Langevin steps do not.
   bool solves_sde = true;
   Batching batching = Batching::any;
+  bool leaves_pure_noise = false;  ///< takes the step from alpha = 0 itself, where others are given their limit
   std::function<State(const Step& step, const State& state)> advance = {};
   /// Where the method has an algebraic inverse: the state before a step from the one after it, memory included. Advancing
   /// what comes out gives back what went in, at every index.

@@ -19,7 +19,9 @@ void Common::declare(Arguments& a, bool takes_model) {
   if (takes_model) {
     a.positional("MODEL", model, "bundled name, diffusers folder, checkpoint, costate .h5, or exact problem .json");
     a.option("--config", config, "configuration of a checkpoint that brings none", "FILE");
-    a.option("--scheduler", scheduler, "diffusers scheduler_config.json: its schedule, prediction and spacing", "FILE");
+    a.option("--scheduler", scheduler, "diffusers scheduler_config.json: its schedule, prediction, grid and sampler",
+             "FILE");
+    a.flag("--compat", compat, "follow the scheduler's library where it departs from the right formula");
     a.option("--key", key, "which dictionary of a nested checkpoint holds the weights", "NAME");
     a.option("--dtype", dtype, "what the network computes in: f32, f64 or bf16 [f32]", "TYPE");
   }
@@ -59,7 +61,12 @@ void Common::apply(const std::vector<std::string>& extensions) const {
 }
 
 Model Common::load(bool weights) const {
-  return load_model(model, {.dtype = type(), .config = config, .scheduler = scheduler, .key = key, .weights = weights});
+  return load_model(model, {.dtype = type(),
+                            .config = config,
+                            .scheduler = scheduler,
+                            .compat = compat,
+                            .key = key,
+                            .weights = weights});
 }
 
 Model Common::load_to_sample() const {

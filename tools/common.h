@@ -20,7 +20,7 @@ struct Common {
   std::uint64_t seed = 0;
   std::vector<std::string> out;
   std::string config, key, scheduler;
-  bool json = false, quiet = false;
+  bool compat = false, json = false, quiet = false;
 
   void declare(Arguments& a, bool takes_model = true);
   /// Checks dtype and device, sets the thread count and the convolutions' algorithm, and checks that every --out ends in one of `extensions`.

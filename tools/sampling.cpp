@@ -20,11 +20,11 @@ Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
 }
 
 /// --eta, --order and --set as one configuration.
-Config stepper_options(const SamplingOptions& o) {
+nlohmann::json stepper_options(const SamplingOptions& o) {
   nlohmann::json all = key_values("--set", o.set);
   if (!std::isnan(o.eta)) all["eta"] = o.eta;
   if (o.order != 0) all["order"] = o.order;
-  return {all, "sampler " + o.sampler};
+  return all;
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   count = default_count;
   steps = default_steps;
   if (!encodes) a.option("-n,--count", count, fmt::format("number of samples [{}]", default_count));
-  a.option("--sampler", sampler, "see `costate list samplers` [ddim]", "NAME");
+  a.option("--sampler", sampler, "see `costate list samplers` [the model's scheduler's, or ddim]", "NAME");
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
   a.option("--grid", grid, "see `costate list grids`, or an .h5 file with the levels [the model's own]", "NAME|FILE");
   a.option("--eta", eta, "share of stochasticity, for samplers that have one [0]", "E");
@@ -99,15 +99,10 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
     : options_(options), model_(model), seed_(common.seed) {
   if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
   if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
-  stepper_ = as_usage([&] { return make_stepper(options.sampler, stepper_options(options)); });
   if (options.noise != "fresh" && options.noise != "tree")
     throw UsageError("--noise " + options.noise + ": there are fresh and tree");
   count_ = options.count;
-  const bool grid_file = std::filesystem::path(options.grid).extension() == ".h5";
-  grid_ = grid_file ? read_grid(options.grid) : as_usage([&] {
-    return make_grid(options.grid.empty() ? model.grid : options.grid, *model.schedule, static_cast<int>(options.steps),
-                     model.end, model.offset);
-  });
+  as_usage([&] { settle(); });
   if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
   if (options.start.empty()) return;
   const Hdf5Reader start(options.start);
@@ -132,6 +127,36 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
       for (const std::string& name : {each.name, each.name + "_null"})
         if (start.contains(name)) start_extra_[name] = start.read(name);
   start_guidance_ = optional_dataset(start, "guidance");
+}
+
+void Run::settle() {
+  const nlohmann::json options = stepper_options(options_);
+  const int steps = static_cast<int>(options_.steps);
+  SchedulerPlan plan;
+  if (const Config own = model_.scheduler(); !own.keys().empty()) {
+    auto all = nlohmann::json::parse(own.dump());
+    if (options_.sampler.empty()) all.update(options);  // what diffusers takes in its calls
+    const Scheduler scheduler = read_scheduler(Config(all, own.where()), model_.compat);
+    correct_ = scheduler.correct;
+    eps_follows_ = scheduler.eps_follows;
+    if (options_.sampler.empty() || options_.grid.empty()) plan = scheduler.plan(*model_.schedule, steps);
+  }
+  if (plan.inverse && !options_.encodes && options_.sampler.empty())
+    throw UsageError(fmt::format("--scheduler: {} goes from data to noise: costate encode takes it",
+                                 model_.scheduler().text("_class_name", "")));
+  const bool planned = !plan.sampler.empty() && options_.sampler.empty();
+  const std::string name = planned ? plan.sampler : options_.sampler.empty() ? "ddim" : options_.sampler;
+  stepper_ = make_stepper(name, planned ? plan.options : Config(options, "sampler " + name));
+  if (options_.grid.empty() && !plan.grid.empty()) {
+    grid_ = plan.grid;
+    targets_ = plan.targets;
+    repeats_ = plan.repeats;
+  } else if (std::filesystem::path(options_.grid).extension() == ".h5") {
+    grid_ = read_grid(options_.grid);
+  } else {
+    grid_ = make_grid(options_.grid.empty() ? model_.grid : options_.grid, *model_.schedule, steps, model_.end,
+                      model_.offset);
+  }
 }
 
 Tensor Run::rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const {
@@ -210,13 +235,17 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
     noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
   }
   Denoiser denoiser = c.denoiser;
+  denoiser.correct = correct_;
+  denoiser.eps_follows = eps_follows_;
   if (classifier_) denoiser.net = classifier_->guide(c.denoiser, labels(classifier_->classes(), first, rows));
   return {.denoiser = denoiser,
           .grid = grid_,
           .stepper = stepper_,
           .noise = noise,
           .schedule = model_.schedule,
-          .p_of_step = c.p_of_step};
+          .p_of_step = c.p_of_step,
+          .targets = targets_,
+          .repeats = repeats_};
 }
 
 }  // namespace costate

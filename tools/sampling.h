@@ -15,7 +15,8 @@
 namespace costate {
 
 struct SamplingOptions {
-  std::string sampler = "ddim", noise = "fresh", grid, classes, start;
+  std::string sampler, grid, classes, start;  ///< empty: the model's own
+  std::string noise = "fresh";
   std::int64_t steps = 0, count = 0;
   double eta = std::numeric_limits<double>::quiet_NaN();       ///< NaN: not given
   std::int64_t order = 0;                                      ///< 0: not given
@@ -48,6 +49,8 @@ class Run {
   [[nodiscard]] Tensor from_start(const std::string& name) const;
 
  private:
+  /// Grid and stepper: of the model's scheduler, as far as neither was asked for.
+  void settle();
   Tensor rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const;
   /// The labels of a network or classifier with so many classes of its own; undefined if it has none and none are given.
   [[nodiscard]] Tensor labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const;
@@ -56,8 +59,11 @@ class Run {
   const Model& model_;
   std::uint64_t seed_;
   std::int64_t count_ = 0;
-  Grid grid_;
+  Grid grid_, targets_;
+  bool repeats_ = false;
   Stepper stepper_;
+  Correction correct_;  ///< the model's scheduler's
+  bool eps_follows_ = true;
   std::optional<Classifier> classifier_;
   Tensor start_x_T_, start_noise_, start_memory_, start_class_, start_z_, start_z_null_, start_guidance_;
   std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null

@@ -13,11 +13,15 @@ namespace {
 ///   y' = y + (sqrt(s'^2 - w^2) - s) eps + w z.
 State advance(double eta, const Step& step, const State& state) {
   const double from = step.from().s(), to = step.to().s();
-  const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
   const double w = eta == 0 ? 0 : eta * to * std::sqrt((1 - to / from) * (1 + to / from));  // upwards only eta = 0
-  if (w == 0) return {lincomb(1, state.y, to - from, eps), {}};
-  const Tensor mean = lincomb(1, state.y, std::sqrt((to - w) * (to + w)) - from, eps);
-  return {lincomb(1, mean, w, step.normal(state.y)), {}};
+  const double down = w == 0 ? to : std::sqrt((to - w) * (to + w));
+  const auto mean = [&] {
+    if (step.denoiser.eps_follows)
+      return lincomb(1, state.y, down - from, step.denoiser.eps(state.y, step.from(), step.p));
+    const auto [x_0, eps] = step.denoiser.both(state.y, step.from(), step.p);
+    return lincomb(1, x_0, down, eps);
+  };
+  return {w == 0 ? mean() : lincomb(1, mean(), w, step.normal(state.y)), {}};
 }
 
 }  // namespace

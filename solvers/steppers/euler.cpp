@@ -9,13 +9,14 @@ StepperType euler_stepper() {
           .reference = "Karras et al. 2022, algorithm 1 without the correction",
           .options = {"clock"},
           .make = [](const Config& options) {
-            const Heun method{.in_t = clock_is_t(options), .correct = false};
+            const Heun method{.clock = clock_from(options), .correct = false};
             return Stepper{.order = 1,
                            .evaluations = 1,
+                           .leaves_pure_noise = method.clock == Clock::flow,
                            .advance = [method](const Step& step, const State& state) -> State {
                              return {heun_step(method, step, state.y, step.from(), step.to()), {}};
                            },
-                           .tableau = method.in_t ? nullptr : &find_tableau("euler")};
+                           .tableau = method.clock == Clock::s ? &find_tableau("euler") : nullptr};
           }};
 }
 

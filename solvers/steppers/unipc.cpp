@@ -17,6 +17,7 @@ struct UniPc {
   std::size_t order;
   enum { bh1, bh2, vary_coeff, vary_coeff_released } variant;
   enum { every, but_last, none } corrector;
+  std::vector<std::int64_t> disabled;  // steps without corrector
   bool lower_order_final;
   std::optional<Stepper> starter;  ///< of the first steps, while values are missing
 
@@ -48,29 +49,61 @@ struct UniPc {
     return w;
   }
 
+  /// How many values the step combines.
+  [[nodiscard]] std::size_t count(const Step& step, std::size_t known) const {
+    const std::size_t left = step.grid.size() - 1 - static_cast<std::size_t>(step.index), all = std::min(known, order);
+    return lower_order_final && known >= order ? std::min(all, left) : all;
+  }
+  [[nodiscard]] bool corrects(const Step& step) const {
+    const bool last = static_cast<std::size_t>(step.index) + 2 == step.grid.size();
+    return corrector != none && !(last && corrector == but_last) && step.to().s() > 0 &&
+           std::find(disabled.begin(), disabled.end(), step.index) == disabled.end();
+  }
+  [[nodiscard]] Tensor predict(const Step& step, const Tensor& y, const Tensors& values) const {
+    if (step.to().s() == step.from().s()) return y;
+    if (step.to().s() == 0) return combine(moments(form, step.from(), step.to(), 1), y, values);
+    return combine(weights(step, nodes_in_lambda(step, count(step, values.size()))), y, values);
+  }
+  [[nodiscard]] Tensor correct(const Step& step, const Tensor& y, Tensors values, const Tensor& newest) const {
+    values.resize(count(step, values.size()));
+    std::vector<double> nodes = nodes_in_lambda(step, values.size());
+    nodes.push_back(1);
+    values.push_back(newest);
+    const bool released = variant == vary_coeff_released && values.size() > 2;
+    return combine(released ? released_corrector(step, nodes) : weights(step, nodes), y, values);
+  }
+
+  /// A step ends with the corrector, which evaluates where the next step begins.
   [[nodiscard]] State advance(const Step& step, const State& state) const {
     Tensors values = state.memory;
     if (values.empty()) values.push_back(field(form, step, state.y, step.from()));
-    const std::size_t left = step.grid.size() - 1 - static_cast<std::size_t>(step.index);
-    std::size_t count = std::min(values.size(), order);
-    if (lower_order_final && values.size() >= order) count = std::min(count, left);
-    if (step.to().s() == 0) return {combine(moments(form, step.from(), step.to(), 1), state.y, values), {}};
-    if (starter && values.size() < order) {
+    const bool last = static_cast<std::size_t>(step.index) + 2 == step.grid.size();
+    if (starter && values.size() < order && step.to().s() > 0) {
       const Tensor y = starter->advance(step, {state.y, {}}).y;
-      return {y, left == 1 ? Tensors() : remember(field(form, step, y, step.to()), values, order)};
+      return {y, last ? Tensors() : remember(field(form, step, y, step.to()), values, order)};
     }
-
-    std::vector<double> nodes = nodes_in_lambda(step, count);
-    const Tensor predicted = combine(weights(step, nodes), state.y, values);
-    if (left == 1 && corrector != every) return {predicted, {}};
+    const Tensor predicted = predict(step, state.y, values);
+    if (step.to().s() == 0 || (last && !corrects(step))) return {predicted, {}};
     const Tensor newest = field(form, step, predicted, step.to());
-    Tensors next = remember(newest, values, order);
-    if (corrector == none) return {predicted, next};
-    values.resize(count);
-    nodes.push_back(1);
-    values.push_back(newest);
-    const bool released = variant == vary_coeff_released && count > 1;
-    return {combine(released ? released_corrector(step, nodes) : weights(step, nodes), state.y, values), next};
+    return {corrects(step) ? correct(step, state.y, values, newest) : predicted, remember(newest, values, order)};
+  }
+
+  /// A step begins with the corrector of the one before, so that states are what the predictor says. Memory: the corrected
+  /// state at the level before, then values.
+  [[nodiscard]] State advance_late(const Step& step, const State& state) const {
+    const Tensor newest = field(form, step, state.y, step.from());
+    Tensors values = state.memory;
+    Tensor y = state.y;
+    if (!values.empty()) {
+      const Step before{step.denoiser, step.p, step.grid, step.index - 1, step.noise, step.schedule};
+      const Tensor y_before = values.front();
+      values.erase(values.begin());
+      if (corrects(before)) y = correct(before, y_before, values, newest);
+    }
+    values = remember(newest, values, order);
+    Tensors memory{y};
+    memory.insert(memory.end(), values.begin(), values.end());
+    return {predict(step, y, values), memory};
   }
 };
 
@@ -87,13 +120,18 @@ Stepper make(const Config& options) {
       .variant = static_cast<decltype(UniPc::variant)>(
           choose("variant", "bh2", {"bh1", "bh2", "vary_coeff", "vary_coeff_released"})),
       .corrector = static_cast<decltype(UniPc::corrector)>(choose("corrector", "every", {"every", "but_last", "none"})),
+      .disabled = options.integers("disable_corrector"),
       .lower_order_final = options.flag("lower_order_final", false),
       .starter = starter.empty() ? std::nullopt : std::optional(make_stepper(starter))};
+  const bool late = options.choice("states", "corrected", {"corrected", "predicted"}) == "predicted";
+  require(!late || !method.starter, "unipc: starter goes with states = corrected");
   // The order 4 of the corrected third does not show above round-off, whatever the start: 3.8.
   const int start = method.starter ? method.starter->order + 1 : 2;
   return {.order = method.corrector == UniPc::every ? std::min(order + 1, 3) : std::min(order, start),
           .evaluations = 1,
-          .advance = [method](const Step& step, const State& state) { return method.advance(step, state); }};
+          .advance = [method, late](const Step& step, const State& state) {
+            return late ? method.advance_late(step, state) : method.advance(step, state);
+          }};
 }
 
 }  // namespace
@@ -102,7 +140,7 @@ StepperType unipc_stepper() {
   return {.name = "unipc",
           .summary = "UniPC-p; corrector = none is UniP, but_last and lower_order_final are the authors' defaults",
           .reference = "Zhao et al. 2023, \"UniPC\", algorithms 5 to 8",
-          .options = {"form", "variant", "corrector", "lower_order_final", "starter"},
+          .options = {"form", "variant", "corrector", "disable_corrector", "lower_order_final", "starter", "states"},
           .orders = {1, 2, 3},
           .make = make};
 }

@@ -33,33 +33,9 @@ inline ExactProblem normal(double variance) {
       R"({"family": "gaussian", "mean": [0], "covariance": [[)" + std::to_string(variance) + "]]}", "normal"));
 }
 
-/// The exact net of a problem, turned into one of another prediction.
+/// A problem's denoiser, with its net turned into one of another prediction.
 inline Denoiser as(const ExactProblem& problem, Prediction p) {
-  const Net eps_net = problem.net;
-  const Net net = [eps_net, p](const Tensor& input, const Level& at, const Tensors& theta) {
-    const double m = std::hypot(at.s(), 0.5);  // a network of EDM's is given y / m
-    const Tensor x = p == Prediction::edm ? input * (m * at.alpha) : input;
-    const Tensor eps = eps_net(x, at, theta);
-    const Tensor x_0 = (x - at.sigma * eps) / at.alpha;
-    switch (p) {
-      case Prediction::epsilon:
-        return eps;
-      case Prediction::sample:
-        return x_0;
-      case Prediction::v:
-        return (at.alpha * eps - at.sigma * x_0) / std::hypot(at.alpha, at.sigma);
-      case Prediction::noise:
-        return at.sigma * eps;
-      case Prediction::score:
-        return eps / -at.sigma;
-      case Prediction::flow:
-        return eps - x_0;
-      case Prediction::edm:
-        return (x_0 - (0.25 / (m * m * at.alpha)) * x) * (m / (0.5 * at.s()));
-    }
-    fail("no such prediction");
-  };
-  return {.net = net, .prediction = p, .dtype = DType::f64};
+  return {.net = problem.predicting(p), .prediction = p, .dtype = DType::f64};
 }
 
 /// A stepper with its options as JSON.

@@ -28,8 +28,8 @@ BOOST_AUTO_TEST_CASE(all_predictions_are_the_same_field) {
   for (const Level& at : {vp_linear()->level(0.3), schedule_of(R"({"type": "ve"})")->level(0.6)}) {
     const Tensor eps = as(problem, Prediction::epsilon).eps(y, at, problem.p);
     const Tensor x_0 = as(problem, Prediction::epsilon).x0(y, at, problem.p);
-    for (const Prediction p :
-         {Prediction::sample, Prediction::v, Prediction::noise, Prediction::score, Prediction::flow, Prediction::edm}) {
+    for (const Prediction p : {Prediction::sample, Prediction::v, Prediction::noise, Prediction::score,
+                               Prediction::flow, Prediction::edm, Prediction::edm_v}) {
       check_near(as(problem, p).eps(y, at, problem.p), eps.to_vector(), 1e-12);
       check_near(as(problem, p).x0(y, at, problem.p), x_0.to_vector(), 1e-12);
       BOOST_TEST((prediction_from(name_of(p)) == p));

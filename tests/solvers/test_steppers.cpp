@@ -25,10 +25,11 @@ double observed_order(const std::string& stepper, const std::string& options = "
       .slope;
 }
 
-/// Has tests of its own: Langevin dynamics at a level is no solution of an equation, and analytic variances are not linear.
+/// Has tests of its own: Langevin dynamics at a level and jumps to x_0 are no solutions of an equation, and analytic variances
+/// are not linear.
 bool stands_apart(const std::string& name) {
   const std::string type = stepper_type(name).name;
-  return type == "langevin" || type == "pc" || type.rfind("analytic", 0) == 0;
+  return type == "langevin" || type == "pc" || type == "consistency" || type.rfind("analytic", 0) == 0;
 }
 
 BOOST_AUTO_TEST_SUITE(steppers_and_sampler)

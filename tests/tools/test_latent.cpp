@@ -35,7 +35,8 @@ void make_pipeline(const Folder& folder, const std::string& part, const fs::path
   fs::copy(networks / "diffusers-vae-kl", folder / "vae");
   fs::create_directory(folder / "scheduler");
   test::spill(folder / "scheduler" / "scheduler_config.json",
-              R"({"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1})");
+              R"({"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085,
+                  "beta_end": 0.012, "clip_sample": false, "steps_offset": 1})");
 }
 
 Tensor noise(std::uint64_t seed, const Shape& shape) { return normal_noise(seed, 0, 1, 0, shape).reshaped(shape); }

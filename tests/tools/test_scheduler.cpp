@@ -1,7 +1,8 @@
-// diffusers' DDIM through the command: configuration, start and noise in, every state of the library's trajectory out.
+// diffusers' schedulers through the command: configuration, start and noise in, every state of the library's trajectory out.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "io/hdf5.h"
 #include "tests/support/paths.h"
@@ -36,11 +37,13 @@ json problem_of(const Hdf5Reader& file, const std::string& denoiser) {
 
 /// The case's worst state, relative to the largest entry of its trajectory.
 double deviation(const Folder& folder, const Hdf5Reader& file, const std::string& name) {
-  const json settings = json::parse(file.text(name, "settings").value());
-  json config = json::parse(file.text(name, "schedule").value());
-  config["_class_name"] = "DDIMScheduler";
-  for (const auto& [key, value] : settings.items())
-    if (key != "eta" && key != "steps" && key != "next_on_grid") config[key] = value;
+  json config = json::parse(file.text(name, "settings").value());
+  const int steps = config["steps"].get<int>();
+  const bool on_grid = config.value("next_on_grid", false);
+  for (const char* key : {"steps", "next_on_grid"}) config.erase(key);
+  if (const json schedule = json::parse(file.text(name, "schedule").value()); !schedule.contains("type"))
+    config.update(schedule);
+  config["_class_name"] = file.text(name, "sampler").value();
   const auto path = [&](const char* leaf) { return (folder / leaf).string(); };
   costate::test::spill(path("scheduler_config.json"), config.dump());
   costate::test::spill(path("problem.json"), problem_of(file, file.text(name, "denoiser").value()).dump());
@@ -48,15 +51,19 @@ double deviation(const Folder& folder, const Hdf5Reader& file, const std::string
   start.write("x_T", file.read(name + "/x_T"));
   if (file.contains(name + "/noise")) start.write("noise", file.read(name + "/noise"));
   start.finish();
-  const auto o =
-      costate::test::run({"sample", path("problem.json"), "--scheduler", path("scheduler_config.json"), "--start",
-                          path("start.h5"), "--steps", std::to_string(settings["steps"].get<int>()), "--eta",
-                          std::to_string(settings.value("eta", 0.0)), "--trajectory", "--out", path("out.h5")});
+  std::vector<std::string> words{"sample",       path("problem.json"),
+                                 "--scheduler",  path("scheduler_config.json"),
+                                 "--start",      path("start.h5"),
+                                 "--steps",      std::to_string(steps),
+                                 "--trajectory", "--out",
+                                 path("out.h5")};
+  if (!on_grid) words.emplace_back("--compat");
+  const auto o = costate::test::run(words);
   BOOST_REQUIRE_MESSAGE(o.code == 0, name << ": " << o.err);
   const Hdf5Reader out(path("out.h5"));
   const auto found = out.read("x").to_vector(), expected = file.read(name + "/x").to_vector();
   BOOST_REQUIRE_EQUAL(found.size(), expected.size());
-  BOOST_TEST(out.integer("", "nfe").value() == file.integer(name, "nfe").value());
+  BOOST_TEST(out.integer("", "nfe").value() == file.integer(name, "nfe").value(), name);
   double worst = 0, largest = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {
     worst = std::max(worst, std::abs(found[i] - expected[i]));
@@ -65,35 +72,76 @@ double deviation(const Folder& folder, const Hdf5Reader& file, const std::string
   return worst / largest;
 }
 
+/// A scheduler's configuration on a problem of one dimension.
+costate::test::Outcome sample_with(const Folder& folder, const std::string& scheduler,
+                                   const std::vector<std::string>& more = {}) {
+  costate::test::spill(folder / "problem.json", R"({"family": "gaussian", "mean": [0], "covariance": [[1]]})");
+  costate::test::spill(folder / "scheduler.json", scheduler);
+  std::vector<std::string> words{"sample", (folder / "problem.json").string(), "--scheduler",
+                                 (folder / "scheduler.json").string()};
+  words.insert(words.end(), more.begin(), more.end());
+  return costate::test::run(words);
+}
+
 BOOST_AUTO_TEST_SUITE(schedulers)
 
-BOOST_AUTO_TEST_CASE(ddim_as_diffusers) {
-  const auto path = costate::shared_dir() / "fixtures/samplers/diffusers-ddim.h5";
-  if (!std::filesystem::exists(path)) {
-    BOOST_TEST_MESSAGE("SKIPPED: " << path << " is not there");
+// The mixture in 10 steps of every setting; tests/solvers/test_libraries.cpp runs the other cases.
+BOOST_AUTO_TEST_CASE(as_diffusers) {
+  const auto fixtures = costate::shared_dir() / "fixtures/samplers";
+  if (!std::filesystem::exists(fixtures)) {
+    BOOST_TEST_MESSAGE("SKIPPED: " << fixtures << " is not there");
     return;
   }
   const Folder folder;
-  const Hdf5Reader file(path);
-  std::vector<std::string> settings{"sd-eta0", "sd-v-eta1", "sd-x0-eta0"};
-  for (const char* spacing : {"leading", "trailing-ongrid", "linspace-ongrid"})
-    for (const char* eta : {"0", "0.5", "1"}) settings.push_back(std::string(spacing) + "-eta" + eta);
-  for (const auto& setting : settings) {
-    for (const char* run : {"-mixture-n10", "-mixture-n25", "-dirac-n10", "-gauss-n10"}) {
-      const double off = deviation(folder, file, setting + run);
-      BOOST_TEST(off < 1e-9, setting << run << " is off by " << off);
+  int run = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(fixtures)) {
+    if (entry.path().stem().string().rfind("diffusers-", 0) != 0) continue;
+    const Hdf5Reader file(entry.path());
+    std::set<std::string> names;
+    for (const auto& dataset : file.datasets()) names.insert(dataset.substr(0, dataset.find('/')));
+    for (const auto& name : names) {
+      if (name.find("-mixture-n10") == std::string::npos) continue;
+      const double off = deviation(folder, file, name);
+      BOOST_TEST(off < 1e-9, entry.path().stem() << ", " << name << " is off by " << off);
+      ++run;
     }
+  }
+  BOOST_TEST(run > 100);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_known_is_refused_by_name) {
+  struct Case {
+    const char* config;
+    std::vector<const char*> named;
+  };
+  const Folder folder;
+  for (const Case& c :
+       {Case{R"({"beta_start": 1e-4})", {"_class_name"}},
+        Case{R"({"_class_name": "DDIMSchedular"})", {"DDIMSchedular", "DDIMScheduler"}},
+        Case{R"({"_class_name": "DDIMScheduler", "timestep_spacin": "leading"})",
+             {"timestep_spacin", "timestep_spacing"}},
+        Case{R"({"_class_name": "DDIMScheduler", "use_karras_sigmas": true})", {"use_karras_sigmas"}},
+        Case{R"({"_class_name": "DDIMScheduler", "prediction_type": "flow"})", {"prediction_type", "flow"}},
+        Case{R"({"_class_name": "DPMSolverMultistepScheduler", "solver_order": 4})", {"solver_order", "4"}},
+        Case{R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"})", {"final_sigmas_type"}},
+        Case{R"({"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": true, "use_beta_sigmas": true})",
+             {"use_karras_sigmas", "use_beta_sigmas"}},
+        Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true})", {"invert_sigmas", "true"}},
+        Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true})", {"mu"}}}) {
+    const auto o = sample_with(folder, c.config);
+    BOOST_TEST(o.code != 0, c.config);
+    for (const char* word : c.named) BOOST_TEST(o.err.find(word) != std::string::npos, c.config << ": " << o.err);
   }
 }
 
-BOOST_AUTO_TEST_CASE(spacings_that_are_not_read_are_refused) {
+BOOST_AUTO_TEST_CASE(arguments_of_its_calls_come_from_the_command_line) {
   const Folder folder;
-  costate::test::spill(folder / "problem.json", R"({"family": "gaussian", "mean": [0], "covariance": [[1]]})");
-  costate::test::spill(folder / "scheduler.json", R"({"use_karras_sigmas": true})");
-  const auto o = costate::test::run(
-      {"sample", (folder / "problem.json").string(), "--scheduler", (folder / "scheduler.json").string()});
-  BOOST_TEST(o.code == 1);
-  BOOST_TEST(o.err.find("use_karras_sigmas") != std::string::npos, o.err);
+  const auto euler = R"({"_class_name": "EulerDiscreteScheduler", "_note": "ignored"})";
+  BOOST_TEST(sample_with(folder, euler, {"--set", "s_churn=4", "--set", "s_tmax=10"}).code == 0);
+  const auto o = sample_with(folder, euler, {"--set", "s_chrun=4"});
+  BOOST_TEST(o.code == 2);
+  BOOST_TEST(o.err.find("s_churn") != std::string::npos, o.err);
+  BOOST_TEST(sample_with(folder, euler, {"--sampler", "heun", "--grid", "lambda"}).code == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

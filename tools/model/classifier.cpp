@@ -30,6 +30,8 @@ double slope(const Denoiser& d, const Level& at) {
       return 1 + s;
     case Prediction::edm:
       return -std::hypot(s, d.sigma_data) / d.sigma_data;
+    case Prediction::edm_v:
+      return std::hypot(s, d.sigma_data) / d.sigma_data;
   }
   fail("classifier guidance: unknown prediction {}", static_cast<int>(d.prediction));
 }
@@ -48,7 +50,7 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
 }  // namespace
 
 Classifier::Classifier(const std::string& file, double strength, const Model& guided)
-    : model(load_model(file, {.dtype = guided.dtype})), scale(strength) {
+    : model(load_model(file, {.dtype = guided.dtype})), scale(strength), unit_input(guided.unit_input) {
   require(!model.is_exact(), "{}: an exact problem is no classifier", file);
   const Signature s = model.network->signature();
   const Shape x = guided.sample_shape();
@@ -58,13 +60,13 @@ Classifier::Classifier(const std::string& file, double strength, const Model& gu
 
 Net Classifier::guide(const Denoiser& denoiser, const Tensor& labels) const {
   const Tensor chosen = one_hot(labels, classes(), model.dtype);
-  return [=, network = model.network, time_scale = model.time_scale, strength = scale](const Tensor& x, const Level& at,
-                                                                                       const Tensors& p) {
+  return [=, network = model.network, time_scale = model.time_scale, strength = scale, unit = unit_input](
+             const Tensor& x, const Level& at, const Tensors& p) {
     Inputs in;
     in.t.assign(static_cast<std::size_t>(x.dim(0)), time_scale * at.t);
     const auto log_p = [&](const Tensors& point) {
       Inputs now = in;
-      now.x = point[0];
+      now.x = unit ? point[0] * (1 / std::hypot(at.alpha, at.sigma)) : point[0];
       const Tensor logits = (*network)(now);
       require(logits.shape() == chosen.shape(), "classifier guidance: the classifier returned {}, not logits {}",
               logits.shape(), chosen.shape());

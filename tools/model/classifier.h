@@ -11,6 +11,7 @@ namespace costate {
 struct Classifier {
   Model model;
   double scale = 1;
+  bool unit_input = false;  ///< of the guided model: the classifier is given what its network is
 
   /// From a checkpoint; throws unless it takes the images of `guided` and returns a row of logits a sample.
   Classifier(const std::string& file, double strength, const Model& guided);

@@ -7,6 +7,7 @@
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/reshape.h"
+#include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
@@ -32,14 +33,21 @@ struct Told {
   }
 };
 
+/// How x and t reach the network, see Model.
+struct Telling {
+  double time_scale;
+  bool unit_input;
+};
+
 /// One evaluation of the network on x (n, ...).
-Tensor evaluate(const Network& network, double time_scale, const Tensor& x, const Level& at, const Told& told) {
+Tensor evaluate(const Network& network, const Telling& telling, const Tensor& x, const Level& at, const Told& told) {
   const auto n = static_cast<std::size_t>(x.dim(0));
+  const double norm = telling.unit_input ? std::hypot(at.alpha, at.sigma) : 1;
   Inputs in;
-  in.x = x;
-  in.t.assign(n, time_scale * at.t);
-  in.alpha.assign(n, at.alpha);
-  in.sigma.assign(n, at.sigma);
+  in.x = norm == 1 ? x : scale(x, 1 / norm);
+  in.t.assign(n, telling.time_scale * at.t);
+  in.alpha.assign(n, at.alpha / norm);
+  in.sigma.assign(n, at.sigma / norm);
   in.classes = told.classes;
   for (std::size_t i = 0; i < told.names.size(); ++i) input(in, told.names[i]) = told.values[i];
   return network(in);
@@ -76,17 +84,17 @@ Told both_halves(const Told& told, const Told& null, std::int64_t n) {
 
 /// p = {told, null, weights ...}
 Net network_net(const Model& model, const Told& told, const Told& null, std::function<double(const Level&)> guidance) {
-  return [base = model.network, scale = model.time_scale, told, null, guidance](const Tensor& x, const Level& at,
-                                                                                const Tensors& p) {
+  return [base = model.network, how = Telling{model.time_scale, model.unit_input}, told, null, guidance](
+             const Tensor& x, const Level& at, const Tensors& p) {
     Told with = told, without = null;
     const auto middle = p.begin() + static_cast<std::ptrdiff_t>(with.values.size()),
                rest = middle + static_cast<std::ptrdiff_t>(without.values.size());
     with.values.assign(p.begin(), middle);
     without.values.assign(middle, rest);
     const auto network = base->with(Tensors(rest, p.end()));
-    if (without.names.empty() && !without.classes.defined()) return evaluate(*network, scale, x, at, with);
+    if (without.names.empty() && !without.classes.defined()) return evaluate(*network, how, x, at, with);
     const std::int64_t n = x.dim(0);
-    const Tensor y = evaluate(*network, scale, concat({x, x}, 0), at, both_halves(with, without, n));
+    const Tensor y = evaluate(*network, how, concat({x, x}, 0), at, both_halves(with, without, n));
     const double w = guidance(at);
     const Halves given = halves(slice(y, 0, 0, n), x), absent = halves(slice(y, 0, n, n), x);
     return joined({lincomb(w, given.prediction, 1 - w, absent.prediction), given.variance});
@@ -181,6 +189,7 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   Conditioned out;
   out.denoiser.prediction = model.prediction;
   out.denoiser.dtype = model.dtype;
+  out.denoiser.sigma_data = model.sigma_data;
   if (model.is_exact()) {
     require(!c.classes.defined() && !c.z.defined() && !is_guided(c),
             "{}: an exact problem takes no class, z or guidance", model.name);

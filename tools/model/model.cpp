@@ -50,17 +50,26 @@ void settle_sampling(Model& m) {
   m.offset = static_cast<int>(s.integer("offset", 0));
   m.prior_mean = s.number("prior_mean", 0);
   m.time_scale = s.number("time_scale", 1);
+  m.unit_input = s.flag("unit_input", false);
+  m.sigma_data = s.number("sigma_data", 0.5);
   const auto range = s.numbers("range");
   if (range.size() == 2) m.range = {range[0], range[1]};
 }
 
-/// What a scheduler's file says, under what is said nearer to the model; one that was asked for overrules that, too.
-void take_scheduler(json& c, const fs::path& asked, const Config& found) {
-  const Config scheduler = asked.empty() ? found : Config::parse(read_text(asked), asked.string());
+/// What a scheduler's file says, unless the model has a schedule of its own; one that was asked for overrules that, too.
+void take_scheduler(json& c, const LoadOptions& options, const Config& found) {
+  const fs::path& asked = options.scheduler;
+  const Config file = asked.empty() ? found : Config::parse(read_text(asked), asked.string());
   if (!asked.empty()) {
-    for (const char* key : {"schedule", "prediction", "sampling"}) c.erase(key);
+    for (const char* key : {"schedule", "prediction", "scheduler"}) c.erase(key);
   }
-  if (!scheduler.keys().empty()) fill_missing(c, json::parse(from_diffusers_scheduler(scheduler)));
+  if (file.keys().empty() || c.contains("schedule")) return;
+  const Scheduler s = read_scheduler(file, options.compat);
+  c["scheduler"] = json::parse(file.dump());
+  fill_missing(c, {{"schedule", json::parse(s.schedule.dump())}, {"prediction", name_of(s.prediction)}});
+  if (!c.contains("sampling")) c["sampling"] = json::object();
+  c["sampling"].update({{"unit_input", s.unit_input}, {"sigma_data", s.sigma_data}});
+  if (s.time_scale != 1) c["sampling"]["time_scale"] = s.time_scale;  // 1 leaves the network its own
 }
 
 Model load_exact(const ModelFiles& files, const LoadOptions& options, Model m) {
@@ -70,7 +79,7 @@ Model load_exact(const ModelFiles& files, const LoadOptions& options, Model m) {
   m.exact = exact_problem(m.config);
   m.dtype = DType::f64;  // closed forms are for trusting digits
   json c = json::parse(m.config.dump());
-  take_scheduler(c, options.scheduler, {});
+  take_scheduler(c, options, {});
   fill_missing(c, {{"schedule", {{"type", "vp_linear"}}}, {"sampling", {{"final", "first"}}}});
   m.config = Config(c, files.config.where());
   settle_sampling(m);
@@ -85,6 +94,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   const ModelFiles files = find_model_files(name, options.config);
   Model m;
   m.name = name;
+  m.compat = options.compat;
   m.dtype = options.dtype;
   m.config = files.config;
   m.file = files.weights;
@@ -112,7 +122,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
 
   json c = json::parse(m.config.dump());
   c["family"] = m.family;
-  take_scheduler(c, options.scheduler, files.scheduler);
+  take_scheduler(c, options, files.scheduler);
   fill_missing(c, json::parse(m.network->signature().defaults));
   fill_missing(c, {{"schedule", {{"type", "ddpm"}}}, {"prediction", "epsilon"}});
   m.config = Config(c, name);

@@ -13,6 +13,7 @@
 #include "solvers/exact.h"
 #include "solvers/grid.h"
 #include "solvers/schedule.h"
+#include "tools/model/scheduler.h"
 
 namespace costate {
 
@@ -20,6 +21,7 @@ struct LoadOptions {
   DType dtype = DType::f32;              ///< what the network computes in
   std::filesystem::path config = {};     ///< configuration, where the model does not bring its own
   std::filesystem::path scheduler = {};  ///< a diffusers scheduler_config.json instead of the model's own schedule
+  bool compat = false;                   ///< follow the scheduler's library where it departs from the right formula
   std::string key = {};                  ///< which dictionary of a nested checkpoint
   bool weights = true;  ///< false: shapes alone, for what is known without evaluating (see core/kernel.h, DryRun)
 };
@@ -32,7 +34,8 @@ struct Model {
   std::string family, reason;  ///< and why it was taken for one
   std::string key;             ///< which dictionary of the file was asked for
   std::string note;            ///< what was chosen inside the file, if there was a choice
-  /// {"family", the network's own keys ..., "prediction", "schedule": {...}, "sampling": {...}}: what costate's own file holds.
+  /// {"family", the network's own keys ..., "prediction", "schedule": {...}, "sampling": {...}, "scheduler": {...}}: what
+  /// costate's own file holds.
   Config config;
 
   std::shared_ptr<const Network> network;  ///< null for an exact problem
@@ -49,8 +52,13 @@ struct Model {
   int offset = 0;                      ///< steps_offset of a discrete schedule
   double prior_mean = 0;               ///< x_T = prior_mean + prior_std * noise
   double time_scale = 1;               ///< the network is told this times the schedule's t
+  bool unit_input = false;             ///< the network is given x / sqrt(alpha^2 + sigma^2)
+  double sigma_data = 0.5;             ///< see Denoiser
   std::array<double, 2> range{-1, 1};  ///< of the data, for pictures
 
+  bool compat = false;  ///< as asked for
+  /// A diffusers scheduler's configuration, where it says how to sample; empty: `sampling` does.
+  [[nodiscard]] Config scheduler() const { return config.object("scheduler"); }
   [[nodiscard]] bool is_exact() const { return network == nullptr; }
   /// One sample's shape: (h, w, c), or (d) for an exact problem.
   [[nodiscard]] Shape sample_shape() const;

@@ -1,0 +1,21 @@
+// DPMSolverSDEScheduler: k-diffusion's dpmpp_sde, with noise at the stage as well.
+#include "tools/model/ve_scheduler.h"
+
+namespace costate {
+
+/// noise_sampler_seed is the seed of the library's Brownian tree; noise here follows --seed.
+SchedulerClass dpmsolver_sde_scheduler() {
+  using namespace diffusers;
+  const VeClass sde{
+      .betas = {0.00085, 0.012}, .predictions = {"epsilon", "v_prediction"}, .method = [](const Config&, bool) {
+        return Method{"sde-dpmpp-2s", {{"eta", 1}}};
+      }};
+  return {.name = "DPMSolverSDE",
+          .keys = ve_keys() + Keys{"noise_sampler_seed"},
+          .read = [sde](const Config& c, bool compat) {
+            refuse_set(c, "noise_sampler_seed", "supported: null; give --seed");
+            return ve_scheduler(sde, c, compat);
+          }};
+}
+
+}  // namespace costate

@@ -1,0 +1,17 @@
+// KDPM2AncestralDiscreteScheduler: the same with ancestral noise.
+#include "tools/model/ve_scheduler.h"
+
+namespace costate {
+
+SchedulerClass kdpm2_ancestral_discrete_scheduler() {
+  using namespace diffusers;
+  const VeClass dpm2{.betas = {0.00085, 0.012},
+                     .predictions = {"epsilon", "v_prediction"},
+                     .whole_karras_times = true,
+                     .method = [](const Config&, bool) { return Method{"dpm-2-ancestral"}; }};
+  return {.name = "KDPM2AncestralDiscrete", .keys = ve_keys(), .read = [dpm2](const Config& c, bool compat) {
+            return ve_scheduler(dpm2, c, compat);
+          }};
+}
+
+}  // namespace costate
