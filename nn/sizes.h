@@ -36,7 +36,7 @@ constexpr std::size_t most_levels = 16;
 /// Throws, naming the nearest, for a key that is neither in `known` nor costate's own. `known` has what changes nothing
 /// here, too: dropout, precision, training.
 inline void refuse_unknown(const Config& config, std::vector<std::string> known) {
-  const std::vector<std::string> own = {"family", "prediction", "schedule", "sampling"};
+  const std::vector<std::string> own = {"family", "prediction", "schedule", "sampling", "scheduler"};
   known.insert(known.end(), own.begin(), own.end());
   for (const auto& key : config.keys())
     if (key.rfind('_', 0) != 0 && std::find(known.begin(), known.end(), key) == known.end())

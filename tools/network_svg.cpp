@@ -38,7 +38,10 @@ std::string short_number(std::int64_t n) {
 }
 
 std::string place_of(const Stage& stage) {
-  const Shape& s = stage.blocks.back().out;
+  // A block of attention ends in tokens; the level is still that of its image.
+  Shape s = stage.blocks.back().out;
+  for (const auto& b : stage.blocks)
+    if (b.out.rank() == 3) s = b.out;
   if (s.rank() == 3) return fmt::format("{} × {}", s[0], s[1]);
   return s.rank() == 2 ? fmt::format("{} tokens", s[0]) : "vectors";
 }

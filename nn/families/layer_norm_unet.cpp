@@ -102,6 +102,7 @@ struct LayerNormUNet {
     Signature s;
     s.input = encoders[0][0].ln.weight.shape();
     s.out_channels = conv_out.weight.dim(3);
+    s.time_rows = times.dim(0);
     s.summary = fmt::format("U-Net with layer norms, {} levels, {} to {} channels", encoders.size(),
                             encoders[0][0].conv1.weight.dim(3), mid[0].conv1.weight.dim(3));
     s.defaults = fmt::format(R"({{"prediction": "epsilon", "schedule": {{"type": "ddpm", "num_train_timesteps": {}}},

@@ -31,9 +31,11 @@ Stepper make(const Config& options) {
   const double gamma = options.number("gamma", 1), boundary = options.number("boundary", 0);
   require(gamma >= 0 && gamma <= 1, "consistency: gamma = {} should be between 0 and 1", gamma);
   require(boundary >= 0, "consistency: boundary = {} should not be negative", boundary);
-  return {.order = 1, .eta = gamma, .leaves_pure_noise = true, .advance = [=](const Step& step, const State& state) {
-            return advance(gamma, boundary, step, state);
-          }};
+  return {.order = 1,
+          .eta = gamma,
+          .solves_sde = false,
+          .leaves_pure_noise = true,
+          .advance = [=](const Step& step, const State& state) { return advance(gamma, boundary, step, state); }};
 }
 
 }  // namespace

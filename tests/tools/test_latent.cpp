@@ -136,8 +136,8 @@ BOOST_AUTO_TEST_CASE(guide_optimises_latents_under_losses_of_pixels) {
   make_pipeline(folder, "unet", networks / "diffusers-cond-sd1/unet");
   const std::string pipeline = (folder / "").string(), start = (folder / "start.h5").string(),
                     target = (folder / "target.png").string(), png = (folder / "path.png").string();
-  write(start, {{"x_T", noise(1, {2, 8, 8, 4})}, {"z", noise(2, {2, 3, 24})}});
-  write_png(target, Tensor::full({16, 16, 3}, 0.25, DType::f64));
+  write(start, {{"x_T", noise(1, {2, 16, 16, 4})}, {"z", noise(2, {2, 3, 24})}});
+  write_png(target, Tensor::full({32, 32, 3}, 0.25, DType::f64));
   const auto guide = [&](const std::string& loss) {
     return run({"guide",  pipeline, "--start",    start, "--steps", "2",   "--iterations", "3",
                 "--rate", "0.02",   "--loss",     loss,  "--dtype", "f64", "--out",        (folder / "out.h5").string(),
@@ -146,8 +146,8 @@ BOOST_AUTO_TEST_CASE(guide_optimises_latents_under_losses_of_pixels) {
   const auto o = guide("image:" + target);
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
   const Hdf5Reader found(folder / "out.h5");
-  BOOST_TEST((found.shape("x_0") == Shape{2, 8, 8, 4}));
-  BOOST_TEST((found.shape("pixels") == Shape{2, 16, 16, 3}));
+  BOOST_TEST((found.shape("x_0") == Shape{2, 16, 16, 4}));
+  BOOST_TEST((found.shape("pixels") == Shape{2, 32, 32, 3}));
   const auto losses = found.read("losses").to_vector();
   const Tensor off = found.read("pixels") + 0.5;  // 0.25 in [0, 1] is -0.5 in the range of the pixels
   BOOST_TEST(std::abs(found.number("", "loss").value() - inner(off, off).item() / static_cast<double>(off.size())) <

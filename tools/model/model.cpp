@@ -123,7 +123,9 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   json c = json::parse(m.config.dump());
   c["family"] = m.family;
   take_scheduler(c, options, files.scheduler);
-  fill_missing(c, json::parse(m.network->signature().defaults));
+  const json brings = json::parse(m.network->signature().defaults);
+  if (c.contains("sampling") && brings.contains("sampling")) fill_missing(c["sampling"], brings["sampling"]);
+  fill_missing(c, brings);
   fill_missing(c, {{"schedule", {{"type", "ddpm"}}}, {"prediction", "epsilon"}});
   m.config = Config(c, name);
   settle_sampling(m);
