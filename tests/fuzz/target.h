@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <string>
 #include <string_view>
 
 #include "core/error.h"
@@ -15,9 +14,6 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace costate::fuzz {
-
-/// A file in memory that holds `bytes`, under a path that readers can open.
-std::string file_with(std::string_view bytes);
 
 /// Runs `read`; an Error is an answer, any other exception ends the program.
 template <class Read>
@@ -31,5 +27,8 @@ int attempt(Read&& read) {
   }
   return 0;
 }
+
+/// Opens the bytes as a checkpoint, whichever of its forms they are, and reads all of it.
+int read_checkpoint(std::string_view bytes);
 
 }  // namespace costate::fuzz
