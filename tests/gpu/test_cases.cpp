@@ -1,11 +1,11 @@
-// Every op case with its gradients by the kernels of gpu/: against the CPU in f64, and bit for bit whatever the order of threads.
+// Every op case with its gradients by the kernels of gpu/, on the shim or on a device: against the CPU in f64, and twice, bit for
+// bit.
 #include <boost/test/unit_test.hpp>
-
-#include <cuda_runtime.h>
 
 #include "autodiff/transform.h"
 #include "core/memory.h"
 #include "core/random.h"
+#include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
 
@@ -56,9 +56,8 @@ void check_numbers(const Case& c, DType dtype) {
   const Outcome there = outcome(c, in, Device::cuda, dtype);
   BOOST_TEST(deviation(there, here) <= bound, name_of(dtype)
                                                   << " is " << deviation(there, here) << " off, bound " << bound);
-  shim::set_order(shim::Order::backward);
+  const SecondRun turned;
   BOOST_TEST(same(outcome(c, in, Device::cuda, dtype), there), name_of(dtype) << " depends on the order of threads");
-  shim::set_order(shim::Order::forward);
 }
 
 void check_rows(const Case& c) {
@@ -93,7 +92,7 @@ BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
   }
   BOOST_TEST(seen > 60);
   release_cached(Device::cuda);
-  BOOST_TEST(shim::guard_violations() == 0);
+  BOOST_TEST(fences_broken() == 0);
   BOOST_TEST(memory_use(Device::cuda).live == 0);
 }
 

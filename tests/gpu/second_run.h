@@ -1,0 +1,27 @@
+// What the shim does beyond a device: its second runs turn the order of threads round, its memory is fenced.
+#pragma once
+
+#include <cuda_runtime.h>
+
+namespace costate {
+
+#ifdef COSTATE_SHIM
+/// While it lives, the threads of a block run in the opposite order.
+class SecondRun {
+ public:
+  SecondRun() { shim::set_order(shim::Order::backward); }
+  SecondRun(const SecondRun&) = delete;
+  SecondRun& operator=(const SecondRun&) = delete;
+  ~SecondRun() { shim::set_order(shim::Order::forward); }
+};
+inline int fences_broken() { return shim::guard_violations(); }
+#else
+/// A device has an order of its own each time.
+class SecondRun {
+ public:
+  SecondRun() {}  // NOLINT(modernize-use-equals-default): an object that is only there is no unused variable
+};
+inline int fences_broken() { return 0; }
+#endif
+
+}  // namespace costate
