@@ -1,6 +1,8 @@
 // Convolution and its two gradients as implicit matrix products: the matrices of taps are read in place, never built.
 #include "core/kernels/conv2d.h"
 
+#include <algorithm>
+
 #include "core/kernels/reduce.h"
 #include "gpu/gemm.h"
 
@@ -83,26 +85,26 @@ struct Channels {
   }
 };
 
-// The weight gradient sums over all pixels of the batch: too long for one block. Pieces of a fixed length are problems of
-// their own, (piece, group), and are added in order.
-constexpr std::int64_t piece_length = 2048;
+// The weight gradient sums over all pixels of the batch: too long for one block. Pieces are problems of their own, (piece,
+// group), and are added in order; at most 64, since each has a sum of its own.
+std::int64_t piece_length(std::int64_t pixels) { return std::max<std::int64_t>(256, (pixels + 63) / 64); }
 
 template <class T>
 struct PiecePatches {
   Patches<T> patches;
-  std::int64_t pixels;  ///< of the batch
+  std::int64_t pixels, length;  ///< of the batch, of a piece
   __device__ T operator()(std::int64_t problem, std::int64_t m, std::int64_t k) const {
-    const std::int64_t pixel = problem / patches.g.groups * piece_length + k;
+    const std::int64_t pixel = problem / patches.g.groups * length + k;
     return pixel < pixels ? patches(problem % patches.g.groups, pixel, m) : T{0};
   }
 };
 
 template <class T>
 struct PieceGradient {
-  std::int64_t groups, cout, pixels;
+  std::int64_t groups, cout, pixels, length;
   const T* gradient;
   __device__ T operator()(std::int64_t problem, std::int64_t k, std::int64_t n) const {
-    const std::int64_t pixel = problem / groups * piece_length + k;
+    const std::int64_t pixel = problem / groups * length + k;
     return pixel < pixels ? gradient[(pixel * groups + problem % groups) * cout + n] : T{0};
   }
 };
@@ -145,12 +147,13 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
     using T = decltype(tag);
     const Sizes s = sizes_of(geometry, x, dw, g);
     const std::int64_t pixels = g.dim(0) * s.oh * s.ow;
-    const std::int64_t pieces = pixels <= piece_length ? 1 : (pixels + piece_length - 1) / piece_length;
+    const std::int64_t length = piece_length(pixels),
+                       pieces = std::max<std::int64_t>(1, (pixels + length - 1) / length);
     Tensor partial = Tensor::empty({pieces, dw.size()}, x.dtype(), x.device());
-    gemm<T>("conv2d_dw", PiecePatches<T>{{geometry, s, x.device_data<T>()}, pixels},
-            PieceGradient<T>{geometry.groups, s.cout, pixels, g.device_data<T>()},
+    gemm<T>("conv2d_dw", PiecePatches<T>{{geometry, s, x.device_data<T>()}, pixels, length},
+            PieceGradient<T>{geometry.groups, s.cout, pixels, length, g.device_data<T>()},
             PieceStore<T>{geometry.groups, s.cout, dw.size(), partial.mutable_device_data<T>()},
-            pieces * geometry.groups, s.kh * s.kw * s.cin, s.cout, piece_length < pixels ? piece_length : pixels);
+            pieces * geometry.groups, s.kh * s.kw * s.cin, s.cout, std::min(length, pixels));
     Tensor sum = Tensor::empty({1, dw.size()}, x.dtype(), x.device());
     sum_to(partial, sum);
     dw = sum.reshaped(dw.shape());

@@ -1,5 +1,5 @@
-// Sums and maxima. Summed elements are cut into pieces of a fixed length; a piece's partial sum has a fixed order, and the pieces
-// are added in order, so the bits depend on the shape of what is summed alone.
+// Sums and maxima. Summed elements are cut into pieces, whose length follows from their number; a piece's partial sum has a fixed
+// order, and the pieces are added in order, so the bits depend on the shape of what is summed alone.
 #include "core/kernels/reduce.h"
 
 #include <algorithm>
@@ -12,7 +12,12 @@ namespace costate::cuda {
 namespace {
 
 constexpr int threads = 256;
-constexpr std::int64_t piece_length = 4096;
+constexpr std::int64_t most_pieces = 65535;  // blocks along y
+
+/// A thread goes through a piece of a column alone, a block through one of a run.
+std::int64_t piece_length(bool columns, std::int64_t count) {
+  return std::max<std::int64_t>(columns ? 128 : 4096, (count + most_pieces - 1) / most_pieces);
+}
 
 /// Some axes of a tensor, as loops.
 struct Axes {
@@ -37,10 +42,10 @@ struct Axes {
 
 /// partial[piece, output]: a thread an output. For sums whose outputs lie side by side.
 template <class T, class Out>
-__global__ void column_sums(Axes kept, Axes summed, const T* x, Out* partial) {
+__global__ void column_sums(Axes kept, Axes summed, std::int64_t length, const T* x, Out* partial) {
   const std::int64_t output = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (output >= kept.count) return;
-  const std::int64_t first = blockIdx.y * piece_length, end = first + piece_length;
+  const std::int64_t first = blockIdx.y * length, end = first + length;
   const T* from = x + kept.offset(output);
   double sum = 0;
   for (std::int64_t r = first; r < end && r < summed.count; ++r) sum += widen(from[summed.offset(r)]);
@@ -49,9 +54,9 @@ __global__ void column_sums(Axes kept, Axes summed, const T* x, Out* partial) {
 
 /// partial[piece, output]: a block an output. For sums whose terms lie side by side.
 template <class T, class Out>
-__global__ void run_sums(Axes kept, Axes summed, const T* x, Out* partial) {
+__global__ void run_sums(Axes kept, Axes summed, std::int64_t length, const T* x, Out* partial) {
   __shared__ double shared[threads];
-  const std::int64_t first = blockIdx.y * piece_length, end = first + piece_length;
+  const std::int64_t first = blockIdx.y * length, end = first + length;
   for (std::int64_t output = blockIdx.x; output < kept.count; output += gridDim.x) {
     const T* from = x + kept.offset(output);
     double sum = 0;
@@ -73,12 +78,12 @@ __global__ void add_pieces(std::int64_t outputs, std::int64_t pieces, const doub
 }
 
 template <class T, class Out>
-void sum_pieces(bool columns, const Axes& kept, const Axes& summed, std::int64_t pieces, const T* x, Out* partial) {
-  const auto y = static_cast<unsigned>(pieces);
+void sum_pieces(bool columns, const Axes& kept, const Axes& summed, std::int64_t length, std::int64_t pieces,
+                const T* x, Out* partial) {
   const std::int64_t blocks =
       columns ? (kept.count + threads - 1) / threads : std::min<std::int64_t>(kept.count, 1 << 20);
-  launch("sum_to", dim3(static_cast<unsigned>(blocks), y), dim3(threads),
-         columns ? column_sums<T, Out> : run_sums<T, Out>, kept, summed, x, partial);
+  launch("sum_to", dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces)), dim3(threads),
+         columns ? column_sums<T, Out> : run_sums<T, Out>, kept, summed, length, x, partial);
 }
 
 template <class T>
@@ -105,15 +110,14 @@ void sum_to(const Tensor& x, Tensor& y) {
     columns = y.dim(i) != 1;
     (columns ? kept : summed).push(x.dim(i), steps[static_cast<std::size_t>(i)]);
   }
-  const std::int64_t pieces = std::max<std::int64_t>(1, (summed.count + piece_length - 1) / piece_length);
-  require(pieces <= 65535, "sum_to: {} terms an element are more than one launch can sum; use a smaller batch",
-          summed.count);
+  const std::int64_t length = piece_length(columns, summed.count),
+                     pieces = std::max<std::int64_t>(1, (summed.count + length - 1) / length);
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = x.device_data<T>();
-    if (pieces == 1) return sum_pieces(columns, kept, summed, pieces, from, y.mutable_device_data<T>());
+    if (pieces == 1) return sum_pieces(columns, kept, summed, length, pieces, from, y.mutable_device_data<T>());
     Tensor partial = Tensor::empty({pieces, kept.count}, DType::f64, x.device());
-    sum_pieces(columns, kept, summed, pieces, from, partial.mutable_device_data<double>());
+    sum_pieces(columns, kept, summed, length, pieces, from, partial.mutable_device_data<double>());
     launch("sum_to", blocks_for(y.size()), dim3(256), add_pieces<T>, y.size(), pieces, partial.device_data<double>(),
            y.mutable_device_data<T>());
   });
