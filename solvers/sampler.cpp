@@ -54,8 +54,8 @@ void Sampler::check(const State& found, const Step& step, const State& before, c
 
 State Sampler::step(int index, const State& state, const Tensors& p) const {
   const Tensors own = parameters(index, p);
-  const Grid levels = targets.empty() ? grid : with_target(grid, targets, index);
-  const Step step = at(index, own, levels);
+  const Grid moved = targets.empty() ? Grid() : with_target(grid, targets, index);
+  const Step step = at(index, own, targets.empty() ? grid : moved);
   State next = step.from().alpha == 0 && !stepper.leaves_pure_noise
                    ? leave_pure_noise(step, std::min(stepper.eta, 1.0), state)
                : step.from().sigma == 0 ? leave_clean_end(step, state)
