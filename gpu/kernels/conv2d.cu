@@ -11,77 +11,104 @@ namespace {
 
 /// All extents; channels are those of one group.
 struct Sizes {
-  std::int64_t h, w, cin, oh, ow, cout, kh, kw;
+  int h, w, cin, oh, ow, cout, kh, kw;
 };
 
 Sizes sizes_of(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& y) {
-  return {x.dim(1), x.dim(2), w.dim(2), y.dim(1), y.dim(2), w.dim(3) / geometry.groups, w.dim(0), w.dim(1)};
+  const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
+  return {n(x.dim(1)), n(x.dim(2)), n(w.dim(2)), n(y.dim(1)), n(y.dim(2)), n(w.dim(3) / geometry.groups),
+          n(w.dim(0)), n(w.dim(1))};
 }
 
-/// The pixel of x that output pixel (i, j) meets at tap (a, b), or -1 outside.
-__device__ std::int64_t input_pixel(const ConvGeometry& g, const Sizes& s, std::int64_t i, std::int64_t j,
-                                    std::int64_t a, std::int64_t b) {
-  const std::int64_t r = i * g.stride_h + a * g.dilation_h - g.top, c = j * g.stride_w + b * g.dilation_w - g.left;
-  return r >= 0 && r < s.h && c >= 0 && c < s.w ? r * s.w + c : -1;
+/// Geometry in the integers that kernels count in.
+struct Geometry {
+  int stride_h, stride_w, dilation_h, dilation_w, top, left, groups;
+  explicit Geometry(const ConvGeometry& g)
+      : stride_h(static_cast<int>(g.stride_h)),
+        stride_w(static_cast<int>(g.stride_w)),
+        dilation_h(static_cast<int>(g.dilation_h)),
+        dilation_w(static_cast<int>(g.dilation_w)),
+        top(static_cast<int>(g.top)),
+        left(static_cast<int>(g.left)),
+        groups(static_cast<int>(g.groups)) {}
+};
+
+/// An image of the batch, a group of its channels, and a place that taps count from.
+struct Place {
+  int image, group, i, j;
+};
+
+/// How far a tap is from there, and a channel of the group.
+struct Tap {
+  int i, j, channel;
+};
+
+__device__ inline Tap tap_of(const Geometry& g, const Sizes& s, int k, int channels) {
+  const int tap = k / channels;
+  return {tap / s.kw * g.dilation_h, tap % s.kw * g.dilation_w, k % channels};
 }
 
-/// x by (group, output pixel of the batch, tap and input channel).
+/// x by (output pixel of the batch, tap and input channel).
 template <class T>
 struct Patches {
-  ConvGeometry g;
+  Geometry g;
   Sizes s;
   const T* x;
-  __device__ T operator()(std::int64_t group, std::int64_t m, std::int64_t k) const {
-    const std::int64_t tap = k / s.cin, pixels = s.oh * s.ow, at = m % pixels;
-    const std::int64_t pixel = input_pixel(g, s, at / s.ow, at % s.ow, tap / s.kw, tap % s.kw);
-    return pixel < 0 ? T{0} : x[((m / pixels * s.h * s.w + pixel) * g.groups + group) * s.cin + k % s.cin];
+  __device__ Place row(int group, int m) const {
+    const int pixels = s.oh * s.ow, at = m % pixels;
+    return {m / pixels, group, at / s.ow * g.stride_h - g.top, at % s.ow * g.stride_w - g.left};
+  }
+  __device__ Tap term(int, int k) const { return tap_of(g, s, k, s.cin); }
+  __device__ T operator()(const Place& p, const Tap& tap) const {
+    const int r = p.i + tap.i, c = p.j + tap.j;
+    if (r < 0 || r >= s.h || c < 0 || c >= s.w) return T{0};
+    return x[(((std::int64_t{p.image} * s.h + r) * s.w + c) * g.groups + p.group) * s.cin + tap.channel];
   }
 };
 
-/// g by (group, input pixel of the batch, tap and output channel).
+/// The gradient of y by (input pixel of the batch, tap and output channel).
 template <class T>
 struct GradientPatches {
-  ConvGeometry g;
+  Geometry g;
   Sizes s;
   const T* gradient;
-  __device__ T operator()(std::int64_t group, std::int64_t m, std::int64_t k) const {
-    const std::int64_t tap = k / s.cout, pixels = s.h * s.w, at = m % pixels;
-    const std::int64_t i = at / s.w + g.top - tap / s.kw * g.dilation_h,
-                       j = at % s.w + g.left - tap % s.kw * g.dilation_w;
-    if (i < 0 || j < 0 || i % g.stride_h != 0 || j % g.stride_w != 0) return T{0};
-    const std::int64_t row = i / g.stride_h, column = j / g.stride_w;
-    if (row >= s.oh || column >= s.ow) return T{0};
-    return gradient[(((m / pixels * s.oh + row) * s.ow + column) * g.groups + group) * s.cout + k % s.cout];
+  __device__ Place row(int group, int m) const {
+    const int pixels = s.h * s.w, at = m % pixels;
+    return {m / pixels, group, at / s.w + g.top, at % s.w + g.left};
+  }
+  __device__ Tap term(int, int k) const { return tap_of(g, s, k, s.cout); }
+  __device__ T operator()(const Place& p, const Tap& tap) const {
+    const int i = p.i - tap.i, j = p.j - tap.j, r = i / g.stride_h, c = j / g.stride_w;
+    if (i < 0 || j < 0 || r * g.stride_h != i || c * g.stride_w != j || r >= s.oh || c >= s.ow) return T{0};
+    return gradient[(((std::int64_t{p.image} * s.oh + r) * s.ow + c) * g.groups + p.group) * s.cout + tap.channel];
   }
 };
 
 /// w (tap, cin, groups * cout) by (group, tap and input channel, output channel).
 template <class T>
 struct Weights {
-  std::int64_t groups, cout;
+  int groups, cout;
   const T* w;
-  __device__ T operator()(std::int64_t group, std::int64_t k, std::int64_t n) const {
-    return w[(k * groups + group) * cout + n];
-  }
+  __device__ T operator()(int group, int k, int n) const { return w[(std::int64_t{k} * groups + group) * cout + n]; }
 };
 
 /// w by (group, tap and output channel, input channel).
 template <class T>
 struct TransposedWeights {
-  std::int64_t groups, cin, cout;
+  int groups, cin, cout;
   const T* w;
-  __device__ T operator()(std::int64_t group, std::int64_t k, std::int64_t n) const {
-    return w[((k / cout * cin + n) * groups + group) * cout + k % cout];
+  __device__ T operator()(int group, int k, int n) const {
+    return w[((std::int64_t{k / cout} * cin + n) * groups + group) * cout + k % cout];
   }
 };
 
 /// Rows of `width` channels a group.
 template <class T>
 struct Channels {
-  std::int64_t groups, width;
+  int groups, width;
   T* data;
-  __device__ void operator()(std::int64_t group, std::int64_t m, std::int64_t n, T value) const {
-    data[(m * groups + group) * width + n] = value;
+  __device__ void operator()(int group, int m, int n, T value) const {
+    data[(std::int64_t{m} * groups + group) * width + n] = value;
   }
 };
 
@@ -89,32 +116,39 @@ struct Channels {
 // group), and are added in order; at most 64, since each has a sum of its own.
 std::int64_t piece_length(std::int64_t pixels) { return std::max<std::int64_t>(256, (pixels + 63) / 64); }
 
+/// x by (tap and input channel, output pixel of the piece): Patches turned round.
 template <class T>
 struct PiecePatches {
   Patches<T> patches;
-  std::int64_t pixels, length;  ///< of the batch, of a piece
-  __device__ T operator()(std::int64_t problem, std::int64_t m, std::int64_t k) const {
-    const std::int64_t pixel = problem / patches.g.groups * length + k;
-    return pixel < pixels ? patches(problem % patches.g.groups, pixel, m) : T{0};
+  int pixels, length;  ///< of the batch, of a piece
+  __device__ Tap row(int, int m) const { return patches.term(0, m); }
+  __device__ Place term(int problem, int k) const {
+    const int pixel = problem / patches.g.groups * length + k;
+    if (pixel >= pixels) return {-1, 0, 0, 0};
+    return patches.row(problem % patches.g.groups, pixel);
+  }
+  __device__ T operator()(const Tap& tap, const Place& place) const {
+    return place.image < 0 ? T{0} : patches(place, tap);
   }
 };
 
 template <class T>
 struct PieceGradient {
-  std::int64_t groups, cout, pixels, length;
+  int groups, cout, pixels, length;
   const T* gradient;
-  __device__ T operator()(std::int64_t problem, std::int64_t k, std::int64_t n) const {
-    const std::int64_t pixel = problem / groups * length + k;
-    return pixel < pixels ? gradient[(pixel * groups + problem % groups) * cout + n] : T{0};
+  __device__ T operator()(int problem, int k, int n) const {
+    const int pixel = problem / groups * length + k;
+    return pixel < pixels ? gradient[(std::int64_t{pixel} * groups + problem % groups) * cout + n] : T{0};
   }
 };
 
 template <class T>
 struct PieceStore {
-  std::int64_t groups, cout, size;  ///< of dw
+  int groups, cout;
+  std::int64_t size;  ///< of dw
   T* data;
-  __device__ void operator()(std::int64_t problem, std::int64_t m, std::int64_t n, T value) const {
-    data[problem / groups * size + (m * groups + problem % groups) * cout + n] = value;
+  __device__ void operator()(int problem, int m, int n, T value) const {
+    data[problem / groups * size + (std::int64_t{m} * groups + problem % groups) * cout + n] = value;
   }
 };
 
@@ -124,10 +158,10 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tens
   visit_compute(x.dtype(), "conv2d", [&](auto tag) {
     using T = decltype(tag);
     const Sizes s = sizes_of(geometry, x, w, y);
-    gemm<T>("conv2d", Patches<T>{geometry, s, x.device_data<T>()},
-            Weights<T>{geometry.groups, s.cout, w.device_data<T>()},
-            Channels<T>{geometry.groups, s.cout, y.mutable_device_data<T>()}, geometry.groups, y.dim(0) * s.oh * s.ow,
-            s.cout, s.kh * s.kw * s.cin);
+    const Geometry g(geometry);
+    gemm<T>("conv2d", Patches<T>{g, s, x.device_data<T>()}, Weights<T>{g.groups, s.cout, w.device_data<T>()},
+            Channels<T>{g.groups, s.cout, y.mutable_device_data<T>()}, g.groups, y.dim(0) * s.oh * s.ow, s.cout,
+            s.kh * s.kw * s.cin);
   });
 }
 
@@ -135,10 +169,11 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
   visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {
     using T = decltype(tag);
     const Sizes s = sizes_of(geometry, dx, w, g);
-    gemm<T>("conv2d_dx", GradientPatches<T>{geometry, s, g.device_data<T>()},
-            TransposedWeights<T>{geometry.groups, s.cin, s.cout, w.device_data<T>()},
-            Channels<T>{geometry.groups, s.cin, dx.mutable_device_data<T>()}, geometry.groups, dx.dim(0) * s.h * s.w,
-            s.cin, s.kh * s.kw * s.cout);
+    const Geometry how(geometry);
+    gemm<T>("conv2d_dx", GradientPatches<T>{how, s, g.device_data<T>()},
+            TransposedWeights<T>{how.groups, s.cin, s.cout, w.device_data<T>()},
+            Channels<T>{how.groups, s.cin, dx.mutable_device_data<T>()}, how.groups, dx.dim(0) * s.h * s.w, s.cin,
+            s.kh * s.kw * s.cout);
   });
 }
 
@@ -147,13 +182,17 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
     using T = decltype(tag);
     const Sizes s = sizes_of(geometry, x, dw, g);
     const std::int64_t pixels = g.dim(0) * s.oh * s.ow;
+    require(pixels < std::int64_t{1} << 30, "conv2d_dw: {} pixels are more than one launch counts; use a smaller batch",
+            pixels);
     const std::int64_t length = piece_length(pixels),
                        pieces = std::max<std::int64_t>(1, (pixels + length - 1) / length);
     Tensor partial = Tensor::empty({pieces, dw.size()}, x.dtype(), x.device());
-    gemm<T>("conv2d_dw", PiecePatches<T>{{geometry, s, x.device_data<T>()}, pixels, length},
-            PieceGradient<T>{geometry.groups, s.cout, pixels, length, g.device_data<T>()},
-            PieceStore<T>{geometry.groups, s.cout, dw.size(), partial.mutable_device_data<T>()},
-            pieces * geometry.groups, s.kh * s.kw * s.cin, s.cout, std::min(length, pixels));
+    const Geometry how(geometry);
+    const int all = static_cast<int>(pixels), piece = static_cast<int>(length);
+    gemm<T>("conv2d_dw", PiecePatches<T>{{how, s, x.device_data<T>()}, all, piece},
+            PieceGradient<T>{how.groups, s.cout, all, piece, g.device_data<T>()},
+            PieceStore<T>{how.groups, s.cout, dw.size(), partial.mutable_device_data<T>()}, pieces * how.groups,
+            s.kh * s.kw * s.cin, s.cout, std::min(length, pixels));
     Tensor sum = Tensor::empty({1, dw.size()}, x.dtype(), x.device());
     sum_to(partial, sum);
     dw = sum.reshaped(dw.shape());

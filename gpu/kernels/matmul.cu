@@ -6,21 +6,22 @@
 namespace costate::cuda {
 namespace {
 
-/// An element of a batch of matrices by (matrix, row, column); batch_step 0 shares one matrix.
+/// A batch of matrices as the first or second factor; batch_step 0 shares one matrix.
 template <class T>
 struct Matrix {
   const T* data;
   std::int64_t batch_step, row_step, column_step;
-  __device__ T operator()(std::int64_t i, std::int64_t row, std::int64_t column) const {
-    return data[i * batch_step + row * row_step + column * column_step];
-  }
+  __device__ const T* row(int i, int m) const { return data + i * batch_step + m * row_step; }
+  __device__ std::int64_t term(int, int k) const { return k * column_step; }
+  __device__ T operator()(const T* row, std::int64_t term) const { return row[term]; }
+  __device__ T operator()(int i, int k, int n) const { return row(i, k)[n * column_step]; }
 };
 
 template <class T>
 struct Store {
   T* data;
   std::int64_t batch_step, row_step;
-  __device__ void operator()(std::int64_t i, std::int64_t row, std::int64_t column, T value) const {
+  __device__ void operator()(int i, int row, int column, T value) const {
     data[i * batch_step + row * row_step + column] = value;
   }
 };
