@@ -129,7 +129,7 @@ class OpRule final : public Rule {
     if constexpr (Linear<Op>) {
       Tensors full = v;
       for (std::size_t i = 0; i < in.size(); ++i) {
-        if (!full[i].defined()) full[i] = Tensor::zeros(in[i].shape(), in[i].dtype(), in[i].device());
+        if (!full[i].defined()) full[i] = Tensor::zeros(in[i].shape(), in[i].kind());
       }
       return {apply_again(full)};
     } else if constexpr (Bilinear<Op>) {

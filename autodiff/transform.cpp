@@ -58,7 +58,7 @@ std::pair<Tensors, Tensors> jvp(const Function& f, const Tensors& inputs, const 
   Tensors v;
   for (const auto& t : value) {
     const Tensor found = carry.tangent(t);
-    v.push_back(found.defined() ? found : Tensor::zeros(t.shape(), t.dtype(), t.device()));
+    v.push_back(found.defined() ? found : Tensor::zeros(t.shape(), t.kind()));
   }
   return {value, v};
 }
@@ -67,7 +67,7 @@ std::pair<Tensor, Tensors> value_and_grad(const std::function<Tensor(const Tenso
   const Vjp at = vjp([&](const Tensors& t) { return Tensors{f(t)}; }, inputs);
   const Tensor& y = at.value[0];
   require(y.size() == 1, "grad: the function returned shape {}, not a scalar; reduce it, or use vjp", y.shape());
-  return {y, at.pull_once({Tensor::full(y.shape(), 1, y.dtype(), y.device())})};
+  return {y, at.pull_once({Tensor::full(y.shape(), 1, y.kind())})};
 }
 
 Tensors hvp(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs, const Tensors& v) {
@@ -113,7 +113,7 @@ class CustomRule final : public Rule {
   [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g, const Wanted&) const override {
     Tensors full = g;
     for (std::size_t i = 0; i < g.size(); ++i) {
-      if (!g[i].defined()) full[i] = Tensor::zeros(out[i].shape(), out[i].dtype(), out[i].device());
+      if (!g[i].defined()) full[i] = Tensor::zeros(out[i].shape(), out[i].kind());
     }
     Tensors back = pullback_(in, out, full);
     require(back.size() == in.size(), "{}: the given rule returned {} cotangents for {} inputs", name_, back.size(),

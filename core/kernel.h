@@ -1,7 +1,9 @@
 // The one dispatch point: a kernel is a constexpr slot with a name and a column per device.
 //
-// A kernel's functions share one signature, so its columns cannot drift apart; an empty column throws its own name and the
-// build. Nothing outside this file, core/device.h, the kernels and gpu/ mentions a device by name.
+// A kernel's functions share one signature, so its columns cannot drift apart. The functions of the second column are declared
+// weak: where nothing that is linked defines them, they are null, and calling one throws the kernel's name. Which devices there
+// are is thus decided when a program is linked, and the library is the same for all. Nothing outside this file, core/device.h,
+// the kernels and gpu/ mentions a device by name.
 #pragma once
 
 #include "core/device.h"
@@ -26,18 +28,6 @@ class DryRun {
   }
 };
 
-#ifdef COSTATE_CUDA
-inline constexpr bool built_with_cuda = true;
-#else
-inline constexpr bool built_with_cuda = false;
-#endif
-
-/// The CUDA column of a slot. Without CUDA it is empty, and `f`, which gpu/ defines, is never referred to.
-template <class F>
-consteval F* in_cuda_build(F* f) {
-  return built_with_cuda ? f : nullptr;
-}
-
 template <class Signature>
 struct Kernel;
 
@@ -53,8 +43,8 @@ struct Kernel<void(A...)> {
   /// In a dry run, too: what has to happen there as well, like giving memory back.
   void always(Device device, A... args) const {
     auto* run = device == Device::cpu ? cpu : cuda;
-    require(run != nullptr, "{}: no {} kernel in this build{}", name, name_of(device),
-            built_with_cuda ? "" : " (built without CUDA); use --device cpu");
+    require(run != nullptr, "{}: no {} kernel in this program (built without CUDA); use --device cpu", name,
+            name_of(device));
     run(args...);
   }
 };

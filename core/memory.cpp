@@ -96,6 +96,7 @@ Pool& pool(Device d) {
 
 }  // namespace
 
+bool is_built(Device d) { return d == Device::cpu || open_kernel.cuda != nullptr; }
 void require_device(Device d) { open_kernel.always(d); }
 
 MemoryUse memory_use(Device d) { return pool(d).use(); }

@@ -21,6 +21,8 @@ void reset_peak(Device d = Device::cpu);  ///< peak := live
 /// Returns cached free blocks to the system.
 void release_cached(Device d = Device::cpu);
 
+/// Whether this program has the device's kernels.
+[[nodiscard]] bool is_built(Device d);
 /// Throws Error, naming its build or machine, when the device cannot be used.
 void require_device(Device d);
 

@@ -1,122 +1,14 @@
-// Philox4x32-10 and a Box-Muller transform that every IEEE machine evaluates alike: products, fma and integer operations only.
+// Noise as a tensor.
 #include "core/random.h"
 
-#include <bit>
-#include <cmath>
-
-#include "core/parallel.h"
+#include "core/kernels/noise.h"
 
 namespace costate {
 
-std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0], p1 = std::uint64_t{0xCD9E8D57} * c[2];
-    c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ key[0], static_cast<std::uint32_t>(p1),
-         static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ key[1], static_cast<std::uint32_t>(p0)};
-    key[0] += 0x9E3779B9;
-    key[1] += 0xBB67AE85;
-  }
-  return c;
-}
-
-namespace {
-
-/// ln u for u in (0, 1]: u = 2^e m with m in [sqrt(1/2), sqrt 2), ln m = 2 atanh((m - 1) / (m + 1)).
-double log_unit(double u) {
-  const auto bits = std::bit_cast<std::uint64_t>(u);
-  // Shifting by the bits of sqrt(1/2) makes the exponent field count from there.
-  constexpr std::uint64_t root_half = 0x3FE6A09E667F3BCD;
-  const auto e = static_cast<std::int64_t>(bits - root_half) >> 52;
-  const double m = std::bit_cast<double>(bits - (static_cast<std::uint64_t>(e) << 52));
-  const double d = m + 1;                 // in [1.707, 2.415)
-  double r = std::fma(-0.2353, d, 0.97);  // 1 / d to 3 %, then Newton: 9e-4, 8e-7, 7e-13, 5e-25
-  for (int i = 0; i < 4; ++i) r = std::fma(std::fma(-d, r, 1.0), r, r);
-  const double s = (m - 1) * r, s2 = s * s;  // |s| < 0.172: 12 terms leave 2e-18
-  double p = 1.0 / 23;
-  for (const double c :
-       {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3})
-    p = std::fma(p, s2, c);
-  const double tail = p * s2, twice = s + s;
-  constexpr double ln2 = 0x1.62e42fefa39efp-1;
-  return std::fma(static_cast<double>(e), ln2, std::fma(twice, tail, twice));
-}
-
-/// The square root of x >= 0, as x times Newton's reciprocal square root from the well-known integer guess (3 % off).
-double root(double x) {
-  double y = std::bit_cast<double>(0x5FE6EB50C7B537A9 - (std::bit_cast<std::uint64_t>(x) >> 1));
-  const double half = 0.5 * x;
-  for (int i = 0; i < 5; ++i) {
-    const double hy = half * y;
-    y = y * std::fma(-hy, y, 1.5);
-  }
-  const double r = x * y;
-  return std::fma(0.5 * y, std::fma(-r, r, x), r);  // one corrected step on the root itself
-}
-
-struct SinCos {
-  double sin, cos;
-};
-
-/// sin and cos of a for |a| <= pi / 4, by their series: the first omitted terms are below 1e-18.
-SinCos series(double a) {
-  const double a2 = a * a;
-  double s = 1.0 / 355687428096000, c = 1.0 / 20922789888000;
-  for (const double k :
-       {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6})
-    s = std::fma(s, a2, k);
-  for (const double k :
-       {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -1.0 / 2})
-    c = std::fma(c, a2, k);
-  const double a3 = a2 * a;
-  return {std::fma(s, a3, a), std::fma(c, a2, 1.0)};
-}
-
-std::uint64_t bits53(std::uint32_t low, std::uint32_t high) { return ((std::uint64_t{high} << 32) | low) >> 11; }
-
-}  // namespace
-
-std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& bits) {
-  const double u = static_cast<double>(bits53(bits[0], bits[1]) + 1) * 0x1p-53;  // (0, 1]
-  const double radius = root(-2 * log_unit(u));
-  // The angle in 2^-53 turns, as a quarter turn plus a signed rest of at most an eighth.
-  constexpr std::uint64_t eighth = std::uint64_t{1} << 50;
-  const std::uint64_t turn = bits53(bits[2], bits[3]) + eighth;
-  const auto rest = static_cast<std::int64_t>(turn & (2 * eighth - 1)) - static_cast<std::int64_t>(eighth);
-  constexpr double radians = 0x1.921fb54442d18p2 * 0x1p-53;
-  const SinCos a = series(static_cast<double>(rest) * radians);
-  switch ((turn >> 51) & 3) {
-    case 0:
-      return {radius * a.cos, radius * a.sin};
-    case 1:
-      return {-radius * a.sin, radius * a.cos};
-    case 2:
-      return {-radius * a.cos, -radius * a.sin};
-    default:
-      return {radius * a.sin, -radius * a.cos};
-  }
-}
-
 Tensor normal_noise(std::uint64_t seed, std::uint64_t first_sample, std::int64_t count, std::uint32_t step,
-                    const Shape& sample_shape, DType dtype) {
-  Tensor noise = Tensor::empty(sample_shape.with_front(count), dtype);
-  const std::int64_t size = sample_shape.size(), pairs = (size + 1) / 2;
-  visit_compute(dtype, "normal_noise", [&](auto tag) {
-    using T = decltype(tag);
-    T* out = noise.mutable_data<T>();
-    parallel_ranges(count * pairs, 2048, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i) {
-        const std::uint64_t sample = first_sample + static_cast<std::uint64_t>(i / pairs);
-        const std::int64_t k = i % pairs;
-        const auto z =
-            normal_pair(philox4x32({static_cast<std::uint32_t>(k), step, static_cast<std::uint32_t>(sample),
-                                    static_cast<std::uint32_t>(sample >> 32)},
-                                   {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}));
-        T* at = out + i / pairs * size + 2 * k;
-        at[0] = static_cast<T>(z[0]);
-        if (2 * k + 1 < size) at[1] = static_cast<T>(z[1]);
-      }
-    });
-  });
+                    const Shape& sample_shape, Kind kind) {
+  Tensor noise = Tensor::empty(sample_shape.with_front(count), kind);
+  noise_kernel(kind.device, {seed, first_sample, step}, noise);
   return noise;
 }
 

@@ -10,12 +10,12 @@
 
 namespace costate {
 
-Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+Tensor Tensor::empty(const Shape& shape, Kind kind) {
   Tensor t;
   t.shape_ = shape;
-  t.dtype_ = dtype;
-  t.device_ = device;
-  t.storage_ = std::make_shared<Storage>(t.bytes(), device);
+  t.dtype_ = kind.dtype;
+  t.device_ = kind.device;
+  t.storage_ = std::make_shared<Storage>(t.bytes(), kind.device);
   return t;
 }
 
@@ -37,17 +37,17 @@ Tensor Tensor::borrow(const void* data, const Shape& shape, DType dtype, std::sh
   return t;
 }
 
-Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
-  Tensor t = empty(shape, dtype, device);
-  fill_kernel.always(device, value, t);
+Tensor Tensor::full(const Shape& shape, double value, Kind kind) {
+  Tensor t = empty(shape, kind);
+  fill_kernel.always(kind.device, value, t);
   return t;
 }
 
-Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
+Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, Kind kind) {
   require(static_cast<std::int64_t>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}",
           values.size(), shape);
-  Tensor t = empty(shape, dtype);
-  visit_dtype(dtype, [&](auto tag) {
+  Tensor t = empty(shape, kind.dtype);
+  visit_dtype(kind.dtype, [&](auto tag) {
     using T = decltype(tag);
     auto* out = t.mutable_data<T>();
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -57,7 +57,7 @@ Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType
         out[i] = static_cast<T>(values[i]);
     }
   });
-  return t;
+  return t.to(kind.device);
 }
 
 const void* Tensor::raw(DType want) const {
@@ -82,7 +82,7 @@ const void* Tensor::on_host(const void* p) const {
 
 Tensor Tensor::to(Device device) const {
   if (device == device_) return *this;
-  Tensor t = empty(shape_, dtype_, device);
+  Tensor t = empty(shape_, {dtype_, device});
   if (device == Device::cpu)
     to_host_kernel.always(device_, raw(dtype_), t.mutable_bytes(), bytes());
   else

@@ -14,22 +14,32 @@
 
 namespace costate {
 
+/// What the operands of an op have in common: how elements are stored, and where. A bare dtype means: on the CPU.
+struct Kind {
+  DType dtype = DType::f32;
+  Device device = Device::cpu;
+
+  constexpr Kind(DType of, Device on = Device::cpu) : dtype(of), device(on) {}  // NOLINT: converts
+  [[nodiscard]] constexpr Kind with(DType other) const { return {other, device}; }
+  bool operator==(const Kind&) const = default;
+};
+
 class Tensor {
  public:
   Tensor() = default;  ///< no tensor: defined() is false
 
+  // What is made to meet another tensor takes that one's kind().
+
   /// Uninitialised; fill it through mutable_data before handing it on.
-  static Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);
+  static Tensor empty(const Shape& shape, Kind kind);
   /// Shape and dtype alone.
   static Tensor ghost_of(const Shape& shape, DType dtype);
   /// Elements that lie in host memory of others, aligned to their size, which `owner` keeps. Never written.
   static Tensor borrow(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner);
-  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = Device::cpu);
-  static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu) {
-    return full(shape, 0, dtype, device);
-  }
-  /// From host values, converted to `dtype`. Throws when the count does not fit the shape.
-  static Tensor from(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f64);
+  static Tensor full(const Shape& shape, double value, Kind kind = DType::f32);
+  static Tensor zeros(const Shape& shape, Kind kind = DType::f32) { return full(shape, 0, kind); }
+  /// From host values, converted to the dtype. Throws when the count does not fit the shape.
+  static Tensor from(const std::vector<double>& values, const Shape& shape, Kind kind = DType::f64);
 
   [[nodiscard]] bool defined() const { return storage_ != nullptr || ghost_; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
@@ -39,6 +49,7 @@ class Tensor {
   [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
   [[nodiscard]] DType dtype() const { return dtype_; }
   [[nodiscard]] Device device() const { return device_; }
+  [[nodiscard]] Kind kind() const { return {dtype_, device_}; }
 
   /// Elements in row-major order. T must be the host type of dtype(); throws on another device than the CPU.
   template <class T>

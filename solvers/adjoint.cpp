@@ -51,7 +51,7 @@ void require_finite(const std::string& name, const GradientProblem& problem, con
 }
 
 Tensor or_zero(const Tensor& t, const Tensor& like) {
-  return t.defined() ? t : Tensor::zeros(like.shape(), like.dtype(), like.device());
+  return t.defined() ? t : Tensor::zeros(like.shape(), like.kind());
 }
 
 }  // namespace

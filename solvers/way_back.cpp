@@ -76,7 +76,7 @@ void pull_step(const GradientProblem& problem, int index, const State& state, Te
   problem.effort->vjps += problem.effort->nfe - before;
   if (problem.running) {
     const Tensor& cost = taped.value.back();
-    a.push_back(Tensor::full(cost.shape(), 1, cost.dtype(), cost.device()));
+    a.push_back(Tensor::full(cost.shape(), 1, cost.kind()));
   }
   a = taped.pull_once(a);
   for (std::size_t i = 0; i < a.size(); ++i) {

@@ -8,7 +8,7 @@
 
 #include "core/config.h"
 #include "core/error.h"
-#include "core/kernel.h"
+#include "core/memory.h"
 #include "tools/arguments.h"
 #include "tools/common.h"
 
@@ -17,7 +17,7 @@ namespace {
 constexpr int done = 0, failed = 1, wrong_usage = 2;
 
 std::string version_text() {
-  return "costate " + costate::version() + " (" + costate::instruction_set() + ", built " + (costate::built_with_cuda ? "with" : "without") + " CUDA)";
+  return "costate " + costate::version() + " (" + costate::instruction_set() + ", built " + (costate::is_built(costate::Device::cuda) ? "with" : "without") + " CUDA)";
 }
 
 using Actions = std::vector<std::pair<CLI::App*, std::function<void()>>>;

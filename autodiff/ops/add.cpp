@@ -16,7 +16,7 @@ struct Op {
   [[nodiscard]] Tensor forward(const Tensor& a, const Tensor& b) const {
     require_same_kind(name, a, b);
     require(is_floating(a.dtype()), "{}: wants a floating dtype, got {}", name, name_of(a.dtype()));
-    Tensor y = Tensor::empty(stretched(name, a.shape(), b.shape()), a.dtype(), a.device());
+    Tensor y = Tensor::empty(stretched(name, a.shape(), b.shape()), a.kind());
     lincomb_kernel(a.device(), alpha, beta, a, b, y);
     return y;
   }
@@ -34,8 +34,7 @@ Tensor add(const Tensor& a, const Tensor& b) { return lincomb(1, a, 1, b); }
 Tensor sub(const Tensor& a, const Tensor& b) { return lincomb(1, a, -1, b); }
 
 Tensor add_scalar(const Tensor& x, double c) {
-  return add(x, Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.dtype(),
-                             x.device()));
+  return add(x, Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.kind()));
 }
 
 Tensor detail::sum_of(const Tensor& a, const Tensor& b) { return !a.defined() ? b : !b.defined() ? a : add(a, b); }

@@ -45,7 +45,7 @@ struct Op {
     require(k.dim(1) > 0 && q.dim(2) > 0 && v.dim(2) > 0, "{}: nothing to attend to in q {}, k {}, v {}", name,
             q.shape(), k.shape(), v.shape());
     const Tensor u = to_compute(q);
-    Tensor y = Tensor::empty({q.dim(0), q.dim(1), v.dim(2)}, u.dtype(), u.device());
+    Tensor y = Tensor::empty({q.dim(0), q.dim(1), v.dim(2)}, u.kind());
     count_products(q.size() + y.size(), k.dim(1));
     attention_kernel(u.device(), attributes, u, to_compute(k), to_compute(v), y);
     return to_stored(y, q.dtype());
@@ -53,7 +53,7 @@ struct Op {
 
   [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
     const Tensor q = to_compute(in[0]), k = to_compute(in[1]), v = to_compute(in[2]);
-    const auto like = [](const Tensor& t) { return Tensor::empty(t.shape(), t.dtype(), t.device()); };
+    const auto like = [](const Tensor& t) { return Tensor::empty(t.shape(), t.kind()); };
     const bool keys = wanted[1] || wanted[2];
     AttentionGrads grads{like(q), keys ? like(k) : Tensor(), keys ? like(v) : Tensor()};
     count_products((keys ? 3 : 2) * q.size() + (keys ? 2 : 1) * g.size(), k.dim(1));

@@ -12,7 +12,7 @@ struct Op {
   DType dtype;
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+    Tensor y = Tensor::empty(x.shape(), x.kind().with(dtype));
     cast_kernel(x.device(), x, y);
     return y;
   }

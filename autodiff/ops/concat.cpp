@@ -20,7 +20,7 @@ struct Op {
               "{}: {} and {} differ outside axis {}", name, parts[0].shape(), p.shape(), axis);
       total += p.dim(axis);
     }
-    Tensor y = Tensor::empty(parts[0].shape().with(axis, total), parts[0].dtype(), parts[0].device());
+    Tensor y = Tensor::empty(parts[0].shape().with(axis, total), parts[0].kind());
     const auto to = row_major_steps(y.shape());
     std::int64_t at = 0;
     for (const auto& p : parts) {

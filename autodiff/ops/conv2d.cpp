@@ -17,7 +17,7 @@ struct Op {
     require_same_kind(name, x, w);
     const Shape shape = conv2d_shape(name, geometry, x.shape(), w.shape());
     const Tensor u = to_compute(x), v = to_compute_weight(w);
-    Tensor y = Tensor::empty(shape, u.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, u.kind());
     count_products(shape.size(), w.size() / w.dim(3));
     conv2d_kernel(x.device(), geometry, u, v, y);
     return to_stored(y, x.dtype());

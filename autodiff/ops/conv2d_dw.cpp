@@ -18,7 +18,7 @@ struct Op {
     const Shape y = conv2d_shape(name, geometry, x.shape(), w);
     require(g.shape() == y, "{}: the cotangent has shape {}, the convolution's result {}", name, g.shape(), y);
     const Tensor u = to_compute(x), v = to_compute(g);
-    Tensor dw = Tensor::empty(w, u.dtype(), g.device());
+    Tensor dw = Tensor::empty(w, u.kind());
     count_products(y.size(), w.size() / w[3]);
     conv2d_dw_kernel(g.device(), geometry, u, v, dw);
     return to_stored(dw, g.dtype());

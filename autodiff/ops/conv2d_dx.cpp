@@ -18,7 +18,7 @@ struct Op {
     const Shape y = conv2d_shape(name, geometry, x, w.shape());
     require(g.shape() == y, "{}: the cotangent has shape {}, the convolution's result {}", name, g.shape(), y);
     const Tensor u = to_compute(g), v = to_compute_weight(w);
-    Tensor dx = Tensor::empty(x, u.dtype(), g.device());
+    Tensor dx = Tensor::empty(x, u.kind());
     count_products(y.size(), w.size() / w.dim(3));
     conv2d_dx_kernel(g.device(), geometry, u, v, dx);
     return to_stored(dx, g.dtype());

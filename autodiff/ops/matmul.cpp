@@ -23,7 +23,7 @@ struct Op {
     require(k == (tb ? b.dim(2) : b.dim(1)), "{}: {}{} and {}{} do not chain", name, a.shape(), ta ? "^T" : "",
             b.shape(), tb ? "^T" : "");
     const Tensor u = to_compute(a), v = b.dim(0) == 1 ? to_compute_weight(b) : to_compute(b);
-    Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, u.dtype(), a.device());
+    Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, u.kind());
     count_products(c.size(), k);
     matmul_kernel(a.device(), ta, tb, u, v, c);
     return to_stored(c, a.dtype());

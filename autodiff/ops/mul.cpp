@@ -14,7 +14,7 @@ struct Op {
   [[nodiscard]] Tensor forward(const Tensor& a, const Tensor& b) const {
     require_same_kind(name, a, b);
     require(is_floating(a.dtype()), "{}: wants a floating dtype, got {}", name, name_of(a.dtype()));
-    Tensor y = Tensor::empty(stretched(name, a.shape(), b.shape()), a.dtype(), a.device());
+    Tensor y = Tensor::empty(stretched(name, a.shape(), b.shape()), a.kind());
     mul_kernel(a.device(), a, b, y);
     return y;
   }

@@ -29,7 +29,7 @@ struct Op {
       box.extent[i] = dims.back();
       box.from_step[i] = from[static_cast<std::size_t>(order[i])];
     }
-    Tensor y = Tensor::empty(Shape(dims), x.dtype(), x.device());
+    Tensor y = Tensor::empty(Shape(dims), x.kind());
     box.to_step = row_major_steps(y.shape());
     copy_kernel(x.device(), box, x, y);
     return y;

@@ -13,7 +13,7 @@ struct Op {
   static constexpr const char* name = "reciprocal";
   static constexpr bool slope_reads_output = true;
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape(), x.kind());
     reciprocal_kernel(x.device(), x, y);
     return y;
   }

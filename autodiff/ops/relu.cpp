@@ -12,7 +12,7 @@ struct Op {
   static constexpr const char* name = "relu";
   static constexpr bool slope_reads_output = false;
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape(), x.kind());
     relu_kernel(x.device(), x, y);
     return y;
   }

@@ -19,7 +19,7 @@ struct Gather {
 
   [[nodiscard]] Tensor forward(const Tensor& table) const {
     check(name, table, index);
-    Tensor y = Tensor::empty({index.dim(0), table.dim(1)}, table.dtype(), table.device());
+    Tensor y = Tensor::empty({index.dim(0), table.dim(1)}, table.kind());
     gather_rows_kernel(table.device(), table, index, y);
     return y;
   }
@@ -36,7 +36,7 @@ struct ScatterAdd {
   [[nodiscard]] Tensor forward(const Tensor& g) const {
     check(name, g, index);
     require(g.dim(0) == index.dim(0), "{}: {} rows for {} indices", name, g.dim(0), index.dim(0));
-    Tensor table = Tensor::empty({rows, g.dim(1)}, g.dtype(), g.device());
+    Tensor table = Tensor::empty({rows, g.dim(1)}, g.kind());
     scatter_add_rows_kernel(g.device(), g, index, table);
     return table;
   }

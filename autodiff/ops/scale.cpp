@@ -13,9 +13,9 @@ struct Op {
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     require(is_floating(x.dtype()), "{}: wants a floating dtype, got {}", name, name_of(x.dtype()));
-    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape(), x.kind());
     const Tensor factor =
-        Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.dtype(), x.device());
+        Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.kind());
     mul_kernel(x.device(), x, factor, y);
     return y;
   }

@@ -16,13 +16,13 @@ struct Op {
   [[nodiscard]] Tensor spec(const Tensor& x) const { return mul(x, sigmoid(x)); }
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     const Tensor u = to_compute(x);
-    Tensor y = Tensor::empty(u.shape(), u.dtype(), u.device());
+    Tensor y = Tensor::empty(u.shape(), u.kind());
     silu_kernel(u.device(), u, y);
     return to_stored(y, x.dtype());
   }
   [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted&) const {
     const Tensor x = to_compute(in[0]), h = to_compute(g);
-    Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor dx = Tensor::empty(x.shape(), x.kind());
     silu_vjp_kernel(x.device(), x, h, dx);
     return {to_stored(dx, g.dtype())};
   }

@@ -12,7 +12,7 @@ struct Op {
   static constexpr const char* name = "sin";
   static constexpr bool slope_reads_output = false;
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape(), x.kind());
     sin_kernel(x.device(), x, y);
     return y;
   }

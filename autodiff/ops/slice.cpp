@@ -24,7 +24,7 @@ struct Slice {
             first, first + count, axis, x.shape());
     if (axis == 0) return x.rows(first, count);
     const Shape shape = x.shape().with(axis, count);
-    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.kind());
     CopyBox box = box_between(shape, x.shape(), shape);
     box.from = first * box.from_step[static_cast<std::size_t>(axis)];
     copy_kernel(x.device(), box, x, y);
@@ -42,7 +42,7 @@ struct Pad {
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     require(before >= 0 && after >= 0, "{}: {} before and {} after; neither may be negative", name, before, after);
-    Tensor y = Tensor::zeros(x.shape().with(axis, x.dim(axis) + before + after), x.dtype(), x.device());
+    Tensor y = Tensor::zeros(x.shape().with(axis, x.dim(axis) + before + after), x.kind());
     CopyBox box = box_between(x.shape(), x.shape(), y.shape());
     box.to = before * box.to_step[static_cast<std::size_t>(axis)];
     copy_kernel(x.device(), box, x, y);

@@ -23,7 +23,7 @@ struct MaxLast {
     require(is_floating(x.dtype()), "{}: wants a floating dtype, got {}", name, name_of(x.dtype()));
     require(x.dim(-1) > 0, "{}: the last axis of {} is empty", name, x.shape());
     const Tensor u = to_compute(x);
-    Tensor y = Tensor::empty(u.shape().with(-1, 1), u.dtype(), u.device());
+    Tensor y = Tensor::empty(u.shape().with(-1, 1), u.kind());
     max_last_kernel(u.device(), u, y);
     return to_stored(y, x.dtype());
   }
@@ -39,13 +39,13 @@ struct Softmax {
   }
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     const Tensor u = to_compute(x);
-    Tensor y = Tensor::empty(u.shape(), u.dtype(), u.device());
+    Tensor y = Tensor::empty(u.shape(), u.kind());
     softmax_kernel(u.device(), u, y);
     return to_stored(y, x.dtype());
   }
   [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted&) const {
     const Tensor y = to_compute(forward(in[0])), h = to_compute(g);
-    Tensor dx = Tensor::empty(y.shape(), y.dtype(), y.device());
+    Tensor dx = Tensor::empty(y.shape(), y.kind());
     softmax_vjp_kernel(y.device(), y, h, dx);
     return {to_stored(dx, g.dtype())};
   }

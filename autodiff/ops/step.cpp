@@ -11,7 +11,7 @@ struct Op {
   static constexpr const char* name = "step";
   static constexpr bool flat = true;
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape(), x.kind());
     step_kernel(x.device(), x, y);
     return y;
   }

@@ -26,7 +26,7 @@ struct SumTo {
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     check_stretch(name, shape, x.shape());
-    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.kind());
     sum_to_kernel(x.device(), x, y);
     return y;
   }
@@ -41,7 +41,7 @@ struct BroadcastTo {
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     check_stretch(name, x.shape(), shape);
-    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.kind());
     CopyBox box{.rank = shape.rank(), .from_step = row_major_steps(x.shape()), .to_step = row_major_steps(shape)};
     for (int i = 0; i < shape.rank(); ++i) {
       box.extent[static_cast<std::size_t>(i)] = shape[i];

@@ -24,16 +24,16 @@ void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, 
                    AttentionGrads& grads);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::attention) attention;
-decltype(cpu::attention_vjp) attention_vjp;
+[[gnu::weak]] decltype(cpu::attention) attention;
+[[gnu::weak]] decltype(cpu::attention_vjp) attention_vjp;
 }  // namespace cuda
 
 /// f32 or f64; the caller (autodiff/ops/attention) has checked the shapes.
 inline constexpr Kernel<void(const AttentionSpec&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
-    attention_kernel{"attention", cpu::attention, in_cuda_build(cuda::attention)};
+    attention_kernel{"attention", cpu::attention, cuda::attention};
 /// Gradients of <g, y>; the probabilities are computed again rather than kept.
 inline constexpr Kernel<void(const AttentionSpec&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                              AttentionGrads&)>
-    attention_vjp_kernel{"attention_vjp", cpu::attention_vjp, in_cuda_build(cuda::attention_vjp)};
+    attention_vjp_kernel{"attention_vjp", cpu::attention_vjp, cuda::attention_vjp};
 
 }  // namespace costate

@@ -13,16 +13,15 @@ void lincomb(double alpha, double beta, const Tensor& a, const Tensor& b, Tensor
 void mul(const Tensor& a, const Tensor& b, Tensor& y);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::lincomb) lincomb;
-decltype(cpu::mul) mul;
+[[gnu::weak]] decltype(cpu::lincomb) lincomb;
+[[gnu::weak]] decltype(cpu::mul) mul;
 }  // namespace cuda
 
 /// y = alpha a + beta b
 inline constexpr Kernel<void(double, double, const Tensor&, const Tensor&, Tensor&)> lincomb_kernel{
-    "lincomb", cpu::lincomb, in_cuda_build(cuda::lincomb)};
+    "lincomb", cpu::lincomb, cuda::lincomb};
 /// y = a b
-inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> mul_kernel{"mul", cpu::mul,
-                                                                                in_cuda_build(cuda::mul)};
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> mul_kernel{"mul", cpu::mul, cuda::mul};
 
 /// Loops over y with the step each operand takes (0 where it is stretched); neighbouring axes joined where all three allow it.
 struct StretchLoops {

@@ -34,17 +34,17 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
 void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::conv2d) conv2d;
-decltype(cpu::conv2d_dx) conv2d_dx;
-decltype(cpu::conv2d_dw) conv2d_dw;
+[[gnu::weak]] decltype(cpu::conv2d) conv2d;
+[[gnu::weak]] decltype(cpu::conv2d_dx) conv2d_dx;
+[[gnu::weak]] decltype(cpu::conv2d_dw) conv2d_dw;
 }  // namespace cuda
 
 /// The callers (autodiff/ops/conv2d*) have checked shapes, dtypes (f32 or f64) and allocated the output.
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_kernel{
-    "conv2d", cpu::conv2d, in_cuda_build(cuda::conv2d)};
+    "conv2d", cpu::conv2d, cuda::conv2d};
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dx_kernel{
-    "conv2d_dx", cpu::conv2d_dx, in_cuda_build(cuda::conv2d_dx)};
+    "conv2d_dx", cpu::conv2d_dx, cuda::conv2d_dx};
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dw_kernel{
-    "conv2d_dw", cpu::conv2d_dw, in_cuda_build(cuda::conv2d_dw)};
+    "conv2d_dw", cpu::conv2d_dw, cuda::conv2d_dw};
 
 }  // namespace costate

@@ -107,14 +107,14 @@ void cpu::cast(const Tensor& from, Tensor& to) {
 }
 
 Tensor copy_of(const Tensor& t) {
-  Tensor y = Tensor::empty(t.shape(), t.dtype(), t.device());
+  Tensor y = Tensor::empty(t.shape(), t.kind());
   std::memcpy(y.mutable_bytes(), t.bytes_data(), t.bytes());
   return y;
 }
 
 Tensor to_stored(const Tensor& t, DType dtype) {
   if (t.dtype() == dtype) return t;
-  Tensor y = Tensor::empty(t.shape(), dtype, t.device());
+  Tensor y = Tensor::empty(t.shape(), t.kind().with(dtype));
   cast_kernel(t.device(), t, y);
   return y;
 }

@@ -26,15 +26,14 @@ void copy(const CopyBox& box, const Tensor& from, Tensor& to);
 void cast(const Tensor& from, Tensor& to);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::copy) copy;
-decltype(cpu::cast) cast;
+[[gnu::weak]] decltype(cpu::copy) copy;
+[[gnu::weak]] decltype(cpu::cast) cast;
 }  // namespace cuda
 
 /// Elements of `to` outside the box are left alone. Any dtype, the same on both sides.
-inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kernel{"copy", cpu::copy,
-                                                                                  in_cuda_build(cuda::copy)};
+inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kernel{"copy", cpu::copy, cuda::copy};
 /// Converts every element, rounding to nearest.
-inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast, in_cuda_build(cuda::cast)};
+inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast, cuda::cast};
 
 /// The same elements in memory of their own.
 Tensor copy_of(const Tensor& t);

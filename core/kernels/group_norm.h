@@ -25,16 +25,16 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
                     const Tensor& g, GroupNormGrads& grads);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::group_norm) group_norm;
-decltype(cpu::group_norm_vjp) group_norm_vjp;
+[[gnu::weak]] decltype(cpu::group_norm) group_norm;
+[[gnu::weak]] decltype(cpu::group_norm_vjp) group_norm_vjp;
 }  // namespace cuda
 
 /// gamma, beta (c). Statistics are accumulated in f64, in an order that depends on the image's size only.
 inline constexpr Kernel<void(const GroupNormSpec&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
-    group_norm_kernel{"group_norm", cpu::group_norm, in_cuda_build(cuda::group_norm)};
+    group_norm_kernel{"group_norm", cpu::group_norm, cuda::group_norm};
 /// Gradients of <g, y>; the statistics are computed again rather than kept.
 inline constexpr Kernel<void(const GroupNormSpec&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                              GroupNormGrads&)>
-    group_norm_vjp_kernel{"group_norm_vjp", cpu::group_norm_vjp, in_cuda_build(cuda::group_norm_vjp)};
+    group_norm_vjp_kernel{"group_norm_vjp", cpu::group_norm_vjp, cuda::group_norm_vjp};
 
 }  // namespace costate

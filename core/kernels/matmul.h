@@ -10,13 +10,13 @@ namespace cpu {
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::matmul) matmul;
+[[gnu::weak]] decltype(cpu::matmul) matmul;
 }  // namespace cuda
 
 /// c[i] = op(a[i]) op(b[i]) for each i of the first axis. a (batch,m,k) or (batch,k,m) if transpose_a; b (batch,k,n) or
 /// (batch,n,k) if transpose_b; b's batch may be 1 and is then shared. c (batch,m,n). f32 or f64; the callers have
 /// checked.
-inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, Tensor&)> matmul_kernel{
-    "matmul", cpu::matmul, in_cuda_build(cuda::matmul)};
+inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, Tensor&)> matmul_kernel{"matmul", cpu::matmul,
+                                                                                               cuda::matmul};
 
 }  // namespace costate

@@ -17,26 +17,24 @@ void from_host(const void* from, void* to, std::size_t bytes);
 void fill(double value, Tensor& y);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::open) open;
-decltype(cpu::allocate) allocate;
-decltype(cpu::release) release;
-decltype(cpu::to_host) to_host;
-decltype(cpu::from_host) from_host;
-decltype(cpu::fill) fill;
+[[gnu::weak]] decltype(cpu::open) open;
+[[gnu::weak]] decltype(cpu::allocate) allocate;
+[[gnu::weak]] decltype(cpu::release) release;
+[[gnu::weak]] decltype(cpu::to_host) to_host;
+[[gnu::weak]] decltype(cpu::from_host) from_host;
+[[gnu::weak]] decltype(cpu::fill) fill;
 }  // namespace cuda
 
 /// Throws, saying why, where the device cannot be used: no driver, no device, a chip this build has no code for.
-inline constexpr Kernel<void()> open_kernel{"device", cpu::open, in_cuda_build(cuda::open)};
+inline constexpr Kernel<void()> open_kernel{"device", cpu::open, cuda::open};
 /// Aligned raw memory, or a null pointer where none is left.
-inline constexpr Kernel<void(std::size_t, void*&)> allocate_kernel{"allocate", cpu::allocate,
-                                                                   in_cuda_build(cuda::allocate)};
-inline constexpr Kernel<void(void*)> release_kernel{"release", cpu::release, in_cuda_build(cuda::release)};
+inline constexpr Kernel<void(std::size_t, void*&)> allocate_kernel{"allocate", cpu::allocate, cuda::allocate};
+inline constexpr Kernel<void(void*)> release_kernel{"release", cpu::release, cuda::release};
 /// After the work queued before it. The host's side may be used at once when they return.
-inline constexpr Kernel<void(const void*, void*, std::size_t)> to_host_kernel{"to_host", cpu::to_host,
-                                                                              in_cuda_build(cuda::to_host)};
+inline constexpr Kernel<void(const void*, void*, std::size_t)> to_host_kernel{"to_host", cpu::to_host, cuda::to_host};
 inline constexpr Kernel<void(const void*, void*, std::size_t)> from_host_kernel{"from_host", cpu::from_host,
-                                                                                in_cuda_build(cuda::from_host)};
+                                                                                cuda::from_host};
 /// Every element of y is `value`, rounded to its dtype.
-inline constexpr Kernel<void(double, Tensor&)> fill_kernel{"fill", cpu::fill, in_cuda_build(cuda::fill)};
+inline constexpr Kernel<void(double, Tensor&)> fill_kernel{"fill", cpu::fill, cuda::fill};
 
 }  // namespace costate

@@ -9,9 +9,9 @@ namespace cpu {
 void reciprocal(const Tensor& x, Tensor& y);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::reciprocal) reciprocal;
+[[gnu::weak]] decltype(cpu::reciprocal) reciprocal;
 }  // namespace cuda
 
-inline constexpr PointwiseKernel reciprocal_kernel{"reciprocal", cpu::reciprocal, in_cuda_build(cuda::reciprocal)};
+inline constexpr PointwiseKernel reciprocal_kernel{"reciprocal", cpu::reciprocal, cuda::reciprocal};
 
 }  // namespace costate

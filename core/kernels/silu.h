@@ -11,14 +11,14 @@ void silu(const Tensor& x, Tensor& y);
 void silu_vjp(const Tensor& x, const Tensor& g, Tensor& dx);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::silu) silu;
-decltype(cpu::silu_vjp) silu_vjp;
+[[gnu::weak]] decltype(cpu::silu) silu;
+[[gnu::weak]] decltype(cpu::silu_vjp) silu_vjp;
 }  // namespace cuda
 
 /// y = x / (1 + e^-x)
-inline constexpr Kernel<void(const Tensor&, Tensor&)> silu_kernel{"silu", cpu::silu, in_cuda_build(cuda::silu)};
+inline constexpr Kernel<void(const Tensor&, Tensor&)> silu_kernel{"silu", cpu::silu, cuda::silu};
 /// dx = g s (1 + x (1 - s)), s = 1 / (1 + e^-x)
 inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> silu_vjp_kernel{"silu_vjp", cpu::silu_vjp,
-                                                                                     in_cuda_build(cuda::silu_vjp)};
+                                                                                     cuda::silu_vjp};
 
 }  // namespace costate

@@ -17,15 +17,14 @@ template <class T>
 void softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width);
 }  // namespace cpu
 namespace cuda {
-decltype(cpu::softmax) softmax;
-decltype(cpu::softmax_vjp) softmax_vjp;
+[[gnu::weak]] decltype(cpu::softmax) softmax;
+[[gnu::weak]] decltype(cpu::softmax_vjp) softmax_vjp;
 }  // namespace cuda
 
 /// y = e^(x - max x) / sum e^(x - max x)
-inline constexpr Kernel<void(const Tensor&, Tensor&)> softmax_kernel{"softmax", cpu::softmax,
-                                                                     in_cuda_build(cuda::softmax)};
+inline constexpr Kernel<void(const Tensor&, Tensor&)> softmax_kernel{"softmax", cpu::softmax, cuda::softmax};
 /// dx = y (g - <g, y>), with y the softmax
-inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> softmax_vjp_kernel{
-    "softmax_vjp", cpu::softmax_vjp, in_cuda_build(cuda::softmax_vjp)};
+inline constexpr Kernel<void(const Tensor&, const Tensor&, Tensor&)> softmax_vjp_kernel{"softmax_vjp", cpu::softmax_vjp,
+                                                                                        cuda::softmax_vjp};
 
 }  // namespace costate

@@ -156,8 +156,8 @@ void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, 
   visit_compute(q.dtype(), "attention_vjp", [&](auto tag) {
     using T = decltype(tag);
     const Sizes z = sizes_of(spec, q, k, v);
-    Tensor total = Tensor::empty({q.dim(0), z.t, z.heads}, DType::f64, q.device());
-    Tensor mean = Tensor::empty(total.shape(), DType::f64, q.device());
+    Tensor total = Tensor::empty({q.dim(0), z.t, z.heads}, q.kind().with(DType::f64));
+    Tensor mean = Tensor::empty(total.shape(), q.kind().with(DType::f64));
     launch("attention_vjp", blocks_of(z.t, z, q), dim3(threads), query_kernel<T>, z, q.device_data<T>(),
            k.device_data<T>(), v.device_data<T>(), g.device_data<T>(), grads.q.mutable_device_data<T>(),
            total.mutable_device_data<double>(), mean.mutable_device_data<double>());

@@ -186,14 +186,14 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
             pixels);
     const std::int64_t length = piece_length(pixels),
                        pieces = std::max<std::int64_t>(1, (pixels + length - 1) / length);
-    Tensor partial = Tensor::empty({pieces, dw.size()}, x.dtype(), x.device());
+    Tensor partial = Tensor::empty({pieces, dw.size()}, x.kind());
     const Geometry how(geometry);
     const int all = static_cast<int>(pixels), piece = static_cast<int>(length);
     gemm<T>("conv2d_dw", PiecePatches<T>{{how, s, x.device_data<T>()}, all, piece},
             PieceGradient<T>{how.groups, s.cout, all, piece, g.device_data<T>()},
             PieceStore<T>{how.groups, s.cout, dw.size(), partial.mutable_device_data<T>()}, pieces * how.groups,
             s.kh * s.kw * s.cin, s.cout, std::min(length, pixels));
-    Tensor sum = Tensor::empty({1, dw.size()}, x.dtype(), x.device());
+    Tensor sum = Tensor::empty({1, dw.size()}, x.kind());
     sum_to(partial, sum);
     dw = sum.reshaped(dw.shape());
   });

@@ -111,7 +111,7 @@ dim3 blocks_of(const GroupNormSpec& spec, const Tensor& x) {
 /// The sum of (n, h, w, c) terms over all but the channels.
 void sum_channels(const Tensor& terms, Tensor& out) {
   if (!out.defined()) return;
-  Tensor sum = Tensor::empty({1, 1, 1, terms.dim(3)}, terms.dtype(), terms.device());
+  Tensor sum = Tensor::empty({1, 1, 1, terms.dim(3)}, terms.kind());
   sum_to(terms, sum);
   out = sum.reshaped(out.shape());
 }
@@ -138,8 +138,8 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
     launch("group_norm_vjp", blocks_of(spec, x), dim3(threads), dx_kernel<T>, spec, pixels, channels, from, scale,
            shift, cotangent, grads.x.mutable_device_data<T>());
     if (!grads.gamma.defined() && !grads.beta.defined()) return;
-    Tensor gamma_terms = Tensor::empty(x.shape(), x.dtype(), x.device());
-    Tensor beta_terms = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Tensor gamma_terms = Tensor::empty(x.shape(), x.kind());
+    Tensor beta_terms = Tensor::empty(x.shape(), x.kind());
     launch("group_norm_vjp", blocks_of(spec, x), dim3(threads), parameter_terms<T>, spec, pixels, channels, from, scale,
            shift, cotangent, gamma_terms.mutable_device_data<T>(), beta_terms.mutable_device_data<T>());
     sum_channels(gamma_terms, grads.gamma);

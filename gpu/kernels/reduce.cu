@@ -116,7 +116,7 @@ void sum_to(const Tensor& x, Tensor& y) {
     using T = decltype(tag);
     const T* from = x.device_data<T>();
     if (pieces == 1) return sum_pieces(columns, kept, summed, length, pieces, from, y.mutable_device_data<T>());
-    Tensor partial = Tensor::empty({pieces, kept.count}, DType::f64, x.device());
+    Tensor partial = Tensor::empty({pieces, kept.count}, x.kind().with(DType::f64));
     sum_pieces(columns, kept, summed, length, pieces, from, partial.mutable_device_data<double>());
     launch("sum_to", blocks_for(y.size()), dim3(256), add_pieces<T>, y.size(), pieces, partial.device_data<double>(),
            y.mutable_device_data<T>());

@@ -40,7 +40,7 @@ Forward through_the_loop(const GradientProblem& problem) {
   if (problem.running) run.running = taped->value[1];
   run.pull = [problem, taped, running = run.running](const Tensor& a_0) {
     Tensors g{a_0};
-    if (running.defined()) g.push_back(Tensor::full(running.shape(), 1, running.dtype(), running.device()));
+    if (running.defined()) g.push_back(Tensor::full(running.shape(), 1, running.kind()));
     Tensors back = taped->pull_once(g);
     if (back[0].defined() && first_non_finite(back[0]) >= 0) locate_overflow(problem, a_0);
     return Pulled{.x_T = back[0], .p = Tensors(back.begin() + 1, back.end())};

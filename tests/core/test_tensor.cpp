@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(refuse_what_makes_no_sense) {
 }
 
 BOOST_AUTO_TEST_CASE(devices_and_kernels_that_are_not_built_say_so) {
-  check_throws([] { return Tensor::zeros({2}, DType::f32, Device::cuda); }, {"cuda", "built without CUDA", "cpu"});
+  check_throws([] { return Tensor::zeros({2}, {DType::f32, Device::cuda}); }, {"cuda", "built without CUDA", "cpu"});
   double out = 0;
   half_built(Device::cpu, Tensor::full({}, 1), out);
   BOOST_TEST(out == 2);

@@ -72,8 +72,8 @@ BOOST_AUTO_TEST_CASE(tensors_travel_and_are_not_read_on_the_host) {
   BOOST_TEST((there.to_vector() == t.to_vector()));
   BOOST_CHECK_THROW(static_cast<void>(there.data<float>()), costate::Error);
   BOOST_TEST(costate::memory_use(Device::cuda).live == 64);
-  BOOST_TEST(
-      (costate::Tensor::full({4}, 2.5, costate::DType::bf16, Device::cuda).to_vector() == std::vector<double>(4, 2.5)));
+  BOOST_TEST((costate::Tensor::full({4}, 2.5, {costate::DType::bf16, Device::cuda}).to_vector() ==
+              std::vector<double>(4, 2.5)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

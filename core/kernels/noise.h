@@ -1,0 +1,36 @@
+// Standard normal noise by counters.
+#pragma once
+
+#include <cstdint>
+
+#include "core/kernel.h"
+#include "core/philox.h"
+#include "core/tensor.h"
+
+namespace costate {
+
+/// What noise is a function of, besides the place in the sample.
+struct NoiseStream {
+  std::uint64_t seed, first_sample;
+  std::uint32_t step;
+
+  /// Elements 2k and 2k + 1 of row `row`.
+  [[nodiscard]] constexpr std::array<double, 2> pair(std::int64_t row, std::int64_t k) const {
+    const std::uint64_t sample = first_sample + static_cast<std::uint64_t>(row);
+    return normal_pair(philox4x32({static_cast<std::uint32_t>(k), step, static_cast<std::uint32_t>(sample),
+                                   static_cast<std::uint32_t>(sample >> 32)},
+                                  {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}));
+  }
+};
+
+namespace cpu {
+void noise(const NoiseStream& stream, Tensor& y);
+}  // namespace cpu
+namespace cuda {
+[[gnu::weak]] decltype(cpu::noise) noise;
+}  // namespace cuda
+
+/// y (rows, ...), f32 or f64; the same bits on every device.
+inline constexpr Kernel<void(const NoiseStream&, Tensor&)> noise_kernel{"normal_noise", cpu::noise, cuda::noise};
+
+}  // namespace costate
