@@ -111,6 +111,11 @@ std::vector<double> Tensor::to_vector() const {
   return v;
 }
 
+std::shared_ptr<const std::vector<double>> numbers_of(const Tensor& constant) {
+  return constant.storage().derived<std::vector<double>>(
+      fmt::format("numbers {} {}", constant.offset(), constant.size()), [&] { return constant.to_vector(); });
+}
+
 double Tensor::item() const {
   require(size() == 1, "item: shape {} has not exactly one element", shape_);
   return to_vector()[0];

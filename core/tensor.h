@@ -109,6 +109,9 @@ class Tensor {
 
 using Tensors = std::vector<Tensor>;
 
+/// The elements of a constant that is read as numbers again and again: kept with its storage.
+std::shared_ptr<const std::vector<double>> numbers_of(const Tensor& constant);
+
 /// Throws, naming `op`, unless dtype and device agree.
 void require_same_kind(const char* op, const Tensor& a, const Tensor& b);
 /// Throws, naming `op`, unless shape, dtype and device agree.
