@@ -18,7 +18,7 @@
 namespace costate {
 namespace {
 
-enum class Kind : std::uint8_t { hdf5, safetensors, torch, unknown };
+enum class FileKind : std::uint8_t { hdf5, safetensors, torch, unknown };
 
 // What an unknown file probably is, for the error.
 std::string guess(std::string_view head) {
@@ -31,18 +31,18 @@ std::string guess(std::string_view head) {
   return "its first bytes are none of HDF5, safetensors or PyTorch";
 }
 
-Kind kind_of(std::string_view head) {
+FileKind kind_of(std::string_view head) {
   constexpr std::string_view hdf5 = "\x89HDF\r\n\x1a\n";
-  if (head.starts_with(hdf5)) return Kind::hdf5;
+  if (head.starts_with(hdf5)) return FileKind::hdf5;
   for (std::size_t at = 512; at + 8 <= head.size(); at *= 2)  // behind a user block
-    if (head.substr(at, 8) == hdf5) return Kind::hdf5;
-  if (head.starts_with("PK\x03\x04")) return Kind::torch;
+    if (head.substr(at, 8) == hdf5) return FileKind::hdf5;
+  if (head.starts_with("PK\x03\x04")) return FileKind::torch;
   // a header length and '{'; before pickles, as a length may begin with their first bytes
-  if (head.size() > 8 && head[8] == '{' && head[7] == '\0') return Kind::safetensors;
-  if (head.size() > 1 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return Kind::torch;
+  if (head.size() > 8 && head[8] == '{' && head[7] == '\0') return FileKind::safetensors;
+  if (head.size() > 1 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return FileKind::torch;
   const auto start = head.find_first_not_of(" \t\r\n");
-  if (start != std::string_view::npos && head[start] == '{') return Kind::safetensors;  // an index of shards
-  return head.size() > 8 && head[8] == '{' ? Kind::safetensors : Kind::unknown;
+  if (start != std::string_view::npos && head[start] == '{') return FileKind::safetensors;  // an index of shards
+  return head.size() > 8 && head[8] == '{' ? FileKind::safetensors : FileKind::unknown;
 }
 
 using Entries = std::vector<CheckpointEntry>;
@@ -156,16 +156,16 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string
   Checkpoint c;
   c.path_ = path;
   const std::string where = fmt::format("checkpoint '{}'", path.string());
-  Kind kind = Kind::unknown;
+  FileKind kind = FileKind::unknown;
   {
     const MappedFile file(path);
     kind = kind_of(file.bytes());
-    require(kind != Kind::unknown, "{}: is not a checkpoint costate knows: {}", where,
+    require(kind != FileKind::unknown, "{}: is not a checkpoint costate knows: {}", where,
             guess(file.bytes().substr(0, 512)));
   }
   std::string prefix = key;
   c.note_ = key.empty() ? "all tensors of the file" : fmt::format("tensors of '{}', as asked for", key);
-  if (kind == Kind::safetensors) {
+  if (kind == FileKind::safetensors) {
     c.format_ = "safetensors";
     const auto file = std::make_shared<const Safetensors>(Safetensors::open(path));
     c.text_ = [file](const std::string& name) -> std::optional<std::string> {
@@ -173,7 +173,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string
       return it == file->metadata().end() ? std::nullopt : std::optional(it->second);
     };
     c.select(entries_of(file), prefix);
-  } else if (kind == Kind::hdf5) {
+  } else if (kind == FileKind::hdf5) {
     c.format_ = "hdf5";
     const auto file = std::make_shared<const Hdf5Reader>(path);
     c.text_ = [file](const std::string& name) { return file->text("", name); };
