@@ -7,6 +7,7 @@
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/relu.h"
 #include "autodiff/transform.h"
+#include "core/spec.h"
 
 namespace costate {
 namespace {
@@ -45,6 +46,21 @@ Correction dynamic_thresholding(double ratio, double most) {
     extents[0] = n;
     return clipped(x_0 * Tensor::from(inverse, Shape(extents.data(), extents.data() + extents.size()), x_0.dtype()), 1);
   };
+}
+
+Correction correction_from(const std::string& spec) {
+  const auto [name, options] = parse_spec("correction", spec);
+  if (name == "clip") {
+    check_options("correction clip", options, {"range"});
+    return clipping(options.number("range", 1));
+  }
+  if (name == "threshold") {
+    check_options("correction threshold", options, {"ratio", "most"});
+    return dynamic_thresholding(options.number("ratio", 0.995), options.number("most", 1e300));
+  }
+  if (name != "none") fail_unknown("correction", name, {"clip", "threshold", "none"});
+  check_options("correction none", options, {});
+  return nullptr;
 }
 
 }  // namespace costate

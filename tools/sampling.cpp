@@ -9,6 +9,7 @@
 
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/slice.h"
+#include "core/spec.h"
 #include "solvers/brownian_tree.h"
 #include "tools/model/start.h"
 
@@ -37,11 +38,7 @@ std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t aske
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs) {
   nlohmann::json all = nlohmann::json::object();
   for (const auto& pair : pairs) {
-    const auto equals = pair.find('=');
-    if (equals == std::string::npos) throw UsageError(option + " " + pair + ": wants KEY=VALUE");
-    const std::string value = pair.substr(equals + 1);
-    const auto parsed = nlohmann::json::parse(value, nullptr, false);
-    all[pair.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+    if (!set_key_value(all, pair)) throw UsageError(option + " " + pair + ": wants KEY=VALUE");
   }
   return all;
 }
@@ -61,6 +58,10 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
+  a.option(
+      "--correct", correct,
+      "what every x_0 goes through: clip:range=1, threshold:ratio=0.995:most=1e300, none [the scheduler's, or none]",
+      "NAME");
   a.option("--classifier", classifier, "guides towards --class by the gradient of this classifier", "FILE");
   a.option("--classifier-scale", classifier_scale, "strength of the classifier [1]", "S");
   const std::string more = "class, z (n,...) or scheduled (steps,n,...), z_null, guidance (k), further inputs";
@@ -140,6 +141,10 @@ void Run::settle() {
     correct_ = scheduler.correct;
     eps_follows_ = scheduler.eps_follows;
     if (options_.sampler.empty() || options_.grid.empty()) plan = scheduler.plan(*model_.schedule, steps);
+  }
+  if (!options_.correct.empty()) {
+    correct_ = correction_from(options_.correct);
+    eps_follows_ = true;
   }
   if (plan.inverse && !options_.encodes && options_.sampler.empty())
     throw UsageError(fmt::format("--scheduler: {} goes from data to noise: costate encode takes it",

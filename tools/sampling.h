@@ -24,6 +24,7 @@ struct SamplingOptions {
   double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
   std::string classifier;
   double classifier_scale = 1;
+  std::string correct;        ///< NAME:KEY=VALUE, see correct.h; empty: as the model's scheduler says
   bool encodes = false;       ///< the --start file holds x, to be encoded, in place of x_T
   bool takes_memory = false;  ///< and may hold memory (m,n,...), the State's; others refuse it
 
@@ -62,7 +63,7 @@ class Run {
   Grid grid_, targets_;
   bool repeats_ = false;
   Stepper stepper_;
-  Correction correct_;  ///< the model's scheduler's
+  Correction correct_;  ///< asked for, or the model's scheduler's
   bool eps_follows_ = true;
   std::optional<Classifier> classifier_;
   Tensor start_x_T_, start_noise_, start_memory_, start_class_, start_z_, start_z_null_, start_guidance_;
