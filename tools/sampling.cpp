@@ -58,6 +58,9 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
   a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
+  a.option("--guidance-rescale", guidance_rescale,
+           "share of what is guided that is scaled back to the deviation of the conditional prediction, 0 ... 1 [0]",
+           "PHI");
   a.option(
       "--correct", correct,
       "what every x_0 goes through: clip:range=1, threshold:ratio=0.995:most=1e300, none [the scheduler's, or none]",
@@ -100,6 +103,8 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
     : options_(options), model_(model), seed_(common.seed) {
   if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
   if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
+  if (!(options.guidance_rescale >= 0 && options.guidance_rescale <= 1))
+    throw UsageError(fmt::format("--guidance-rescale {}: should be between 0 and 1", options.guidance_rescale));
   if (options.noise != "fresh" && options.noise != "tree")
     throw UsageError("--noise " + options.noise + ": there are fresh and tree");
   count_ = options.count;
@@ -194,6 +199,7 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   Condition c;
   const bool guidance_given = !std::isnan(options_.guidance);
   if (guidance_given) c.guidance = options_.guidance;
+  c.guidance_rescale = options_.guidance_rescale;
   if (model_.is_exact()) return c;
   const Signature s = model_.network->signature();
   if (start_z_.defined() && start_z_.rank() == s.z.rank() + 2) {  // (steps, n, ...): scheduled

@@ -22,6 +22,7 @@ struct SamplingOptions {
   std::int64_t order = 0;                                      ///< 0: not given
   std::vector<std::string> set;                                ///< KEY=VALUE
   double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
+  double guidance_rescale = 0;
   std::string classifier;
   double classifier_scale = 1;
   std::string correct;        ///< NAME:KEY=VALUE, see correct.h; empty: as the model's scheduler says

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
-#include "autodiff/ops/add.h"
+#include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/reshape.h"
-#include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/sqrt.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
 #include "solvers/halves.h"
@@ -54,7 +54,7 @@ Tensor evaluate(const Network& network, const Telling& telling, const Tensor& x,
 }
 
 /// The weight of guidance at each level: one number, or one a level of the grid.
-std::function<double(const Level&)> guidance_of(const Condition& c, const Grid& grid) {
+std::function<double(const Level&)> weight_of(const Condition& c, const Grid& grid) {
   if (c.guidance_steps.empty()) return [w = c.guidance](const Level&) { return w; };
   require(c.guidance_steps.size() + 1 == grid.size(), "guidance: {} weights for a grid of {} steps",
           c.guidance_steps.size(), grid.empty() ? 0 : grid.size() - 1);
@@ -82,8 +82,30 @@ Told both_halves(const Told& told, const Told& null, std::int64_t n) {
   return both;
 }
 
+/// Standard deviation of every sample: (n, 1, ...).
+Tensor deviation(const Tensor& x) {
+  Shape one = x.shape();
+  for (int axis = 1; axis < one.rank(); ++axis) one = one.with(axis, 1);
+  const double count = static_cast<double>(x.size()) / static_cast<double>(x.dim(0));
+  const Tensor off = x - sum_to(x, one) / count;
+  return sqrt(sum_to(off * off, one) / count);
+}
+
+/// What guidance makes of both predictions at a level.
+using Guidance = std::function<Tensor(const Tensor& conditional, const Tensor& unconditional, const Level& at)>;
+
+Guidance guidance_of(const Condition& c, const Grid& grid) {
+  return [weight = weight_of(c, grid), share = c.guidance_rescale](const Tensor& conditional,
+                                                                   const Tensor& unconditional, const Level& at) {
+    const double w = weight(at);
+    const Tensor guided = lincomb(w, conditional, 1 - w, unconditional);
+    if (share == 0) return guided;
+    return lincomb(1 - share, guided, share, guided * (deviation(conditional) / deviation(guided)));
+  };
+}
+
 /// p = {told, null, weights ...}
-Net network_net(const Model& model, const Told& told, const Told& null, std::function<double(const Level&)> guidance) {
+Net network_net(const Model& model, const Told& told, const Told& null, const Guidance& guidance) {
   return [base = model.network, how = Telling{model.time_scale, model.unit_input}, told, null, guidance](
              const Tensor& x, const Level& at, const Tensors& p) {
     Told with = told, without = null;
@@ -95,9 +117,8 @@ Net network_net(const Model& model, const Told& told, const Told& null, std::fun
     if (without.names.empty() && !without.classes.defined()) return evaluate(*network, how, x, at, with);
     const std::int64_t n = x.dim(0);
     const Tensor y = evaluate(*network, how, concat({x, x}, 0), at, both_halves(with, without, n));
-    const double w = guidance(at);
     const Halves given = halves(slice(y, 0, 0, n), x), absent = halves(slice(y, 0, n, n), x);
-    return joined({lincomb(w, given.prediction, 1 - w, absent.prediction), given.variance});
+    return joined({guidance(given.prediction, absent.prediction, at), given.variance});
   };
 }
 
@@ -191,7 +212,7 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   out.denoiser.dtype = model.dtype;
   out.denoiser.sigma_data = model.sigma_data;
   if (model.is_exact()) {
-    require(!c.classes.defined() && !c.z.defined() && !is_guided(c),
+    require(!c.classes.defined() && !c.z.defined() && !is_guided(c) && c.guidance_rescale == 0,
             "{}: an exact problem takes no class, z or guidance", model.name);
     out.denoiser.net = model.exact.predicting(model.prediction, out.denoiser.sigma_data);
     out.p = model.exact.p;
@@ -203,6 +224,8 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   const bool guided = is_guided(c);
   require(!guided || c.classes.defined() || c.z.defined(),
           "guidance: {} takes no condition, so there is nothing to guide by", model.name);
+  require(guided || c.guidance_rescale == 0,
+          "guidance rescale: there is no guidance to rescale; give a weight other than 1");
   const Told told = told_of(*model.network, c, model.dtype);
   const Told null = guided ? null_of(*model.network, c, model.dtype) : Told();
   out.p = told.values;

@@ -23,6 +23,9 @@ struct Condition {
   std::map<std::string, Tensor> extra, extra_null;
   /// Classifier-free guidance: eps_null + w (eps_z - eps_null); w = 1 is conditional only and costs one evaluation instead of two.
   double guidance = 1;
+  /// Share of the guided prediction that is scaled to the deviation, over a sample's entries, of the conditional one (Lin et
+  /// al. 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.4).
+  double guidance_rescale = 0;
   std::vector<double>
       guidance_steps;  ///< one w for each level of the grid that is evaluated, if it changes; overrides `guidance`
 };
