@@ -55,50 +55,102 @@ bool decide(const Control& c, int order, double error, double used, Memory& m) {
   return accept;
 }
 
-/// State::memory is {the lower estimate in x, {h, inverse errors...}}.
-Memory recall(const Control& control, const State& state) {
-  if (state.memory.empty()) return {control.h_init};
-  const auto v = stop_gradient(state.memory[1]).to_vector();
-  return {v[0], {v.begin() + 1, v.end()}};
-}
+/// What a method of this kind is made of.
+struct Method {
+  Control control;
+  int order;
+  TrialStep trial;
+  DenseOutput dense;
+};
 
-State advance(const Control& control, int order, const TrialStep& trial, const Step& step, const State& state) {
-  if (step.to().s() == 0) return {step.denoiser.x0(state.y, step.from(), step.p), {}};
-  if (step.from().s() == 0)  // infinite in lambda: Euler's
-    return {lincomb(1, state.y, step.to().s(), step.denoiser.eps(state.y, step.from(), step.p)), {}};
-  Memory memory = recall(control, state);
-  Tensor y = state.y, before = state.memory.empty() ? scale(y, step.from().alpha) : state.memory[0];
-  Level at = step.from(), next = at;
+/// Where the accepted steps have come to, and the last of them, from `first`.
+struct Walk {
+  Level at;
+  Tensor y, before;  ///< before: the lower estimate, in x
+  Memory memory;
+  Level first = {};
+  Tensor y_first = {};
+  Tensors slopes = {};
+};
+
+/// Steps until lambda = to; the last one may go on, as far as the level `limit`.
+void go(const Method& method, const Step& step, double to, const Level& limit, Walk& w) {
+  Level next;
   Trial found;
-  const double end = step.to().lambda();
-  run({.from = at.lambda(),
-       .to = end,
-       .first = memory.h,
+  const double end = limit.lambda();
+  run({.from = w.at.lambda(),
+       .to = to,
+       .limit = end,
+       .first = w.memory.h,
        .close = close,
        .least = 1e-12,
        .trial =
            [&](double, double lambda) {
-             next = lambda == end ? step.to() : step.at_lambda(lambda);
-             found = trial(step, y, at, next);
-             return error_of(found, before, next.alpha, control);
+             next = lambda == end ? limit : step.at_lambda(lambda);
+             found = method.trial(step, w.y, w.at, next);
+             return error_of(found, w.before, next.alpha, method.control);
            },
        .decide =
            [&](double error, double used, double& size) {
-             const bool taken = decide(control, order, error, used, memory);
-             size = memory.h;
+             const bool taken = decide(method.control, method.order, error, used, w.memory);
+             size = w.memory.h;
              return taken;
            },
        .accept =
            [&](double) {
-             before = scale(found.lower, next.alpha);
-             y = found.y;
-             at = next;
+             w.first = w.at, w.y_first = w.y, w.slopes = found.slopes;
+             w.before = scale(found.lower, next.alpha);
+             w.y = found.y;
+             w.at = next;
            },
-       .stuck = [&](const char* what, double) { fail("sampler: {} at t = {}; loosen rtol and atol", what, at.t); }});
-  std::vector<double> numbers{memory.h};
-  numbers.insert(numbers.end(), memory.inverse.begin(), memory.inverse.end());
-  const auto count = static_cast<std::int64_t>(numbers.size());
-  return {y, {before, Tensor::from(numbers, {count}, DType::f64)}};
+       .stuck = [&](const char* what, double) { fail("sampler: {} at t = {}; loosen rtol and atol", what, w.at.t); }});
+}
+
+Tensor row_of(const std::vector<double>& numbers) {
+  return Tensor::from(numbers, {static_cast<std::int64_t>(numbers.size())}, DType::f64);
+}
+
+/// State::memory is {before, {h, inverse errors ...}}.
+State advance(const Method& method, const Step& step, const State& state) {
+  Walk w{step.from(), state.y, {}, {method.control.h_init}};
+  if (state.memory.empty()) {
+    w.before = scale(state.y, w.at.alpha);
+  } else {
+    w.before = state.memory[0];
+    const auto v = stop_gradient(state.memory[1]).to_vector();
+    w.memory = {v[0], {v.begin() + 1, v.end()}};
+  }
+  go(method, step, step.to().lambda(), step.to(), w);
+  std::vector<double> numbers{w.memory.h};
+  numbers.insert(numbers.end(), w.memory.inverse.begin(), w.memory.inverse.end());
+  return {w.y, {w.before, row_of(numbers)}};
+}
+
+/// State::memory is {before, {first, at (t, alpha, sigma each), h, inverse errors ...}, y at `first`, y at `at`, slopes ...}.
+State advance_dense(const Method& method, const Step& step, const State& state) {
+  const double goal = step.to().lambda();
+  require(goal > step.from().lambda(), "sampler: dense output goes from noise to data; leave it out to encode");
+  Walk w{step.from(), state.y, {}, {method.control.h_init}, step.from(), state.y};
+  if (state.memory.empty()) {
+    w.before = scale(state.y, w.at.alpha);
+  } else {
+    const auto v = stop_gradient(state.memory[1]).to_vector();
+    w = {{v[3], v[4], v[5]},
+         state.memory[3],
+         state.memory[0],
+         {v[6], {v.begin() + 7, v.end()}},
+         {v[0], v[1], v[2]},
+         state.memory[2],
+         {state.memory.begin() + 4, state.memory.end()}};
+  }
+  const auto end = std::find_if(step.grid.rbegin(), step.grid.rend(), [](const Level& at) { return at.s() > 0; });
+  if (w.at.lambda() < goal) go(method, step, goal, *end, w);
+  std::vector<double> numbers{w.first.t, w.first.alpha, w.first.sigma, w.at.t, w.at.alpha, w.at.sigma, w.memory.h};
+  numbers.insert(numbers.end(), w.memory.inverse.begin(), w.memory.inverse.end());
+  Tensors memory{w.before, row_of(numbers), w.y_first, w.y};
+  memory.insert(memory.end(), w.slopes.begin(), w.slopes.end());
+  const double first = w.first.lambda(), last = w.at.lambda(), h = last - first;
+  return {goal >= last ? w.y : method.dense((goal - first) / h, h, w.y_first, w.slopes), memory};
 }
 
 }  // namespace
@@ -122,12 +174,16 @@ Control control_from(const Config& options, const Control& otherwise) {
   return c;
 }
 
-Stepper adaptive(const Control& control, int order, TrialStep trial) {
+Stepper adaptive(const Control& control, int order, TrialStep trial, DenseOutput dense) {
   return {.order = order,
           .evaluations = 0,
           .batching = Batching::one_by_one,
-          .advance = [control, order, trial = std::move(trial)](const Step& step, const State& state) {
-            return advance(control, order, trial, step, state);
+          .advance = [method = Method{control, order, std::move(trial), std::move(dense)}](
+                         const Step& step, const State& state) -> State {
+            if (step.to().s() == 0) return {step.denoiser.x0(state.y, step.from(), step.p), {}};
+            if (step.from().s() == 0)  // infinite in lambda: Euler's
+              return {lincomb(1, state.y, step.to().s(), step.denoiser.eps(state.y, step.from(), step.p)), {}};
+            return method.dense ? advance_dense(method, step, state) : advance(method, step, state);
           }};
 }
 

@@ -6,7 +6,8 @@
 
 namespace costate {
 
-/// dy/dlambda = -s eps by a method with an error estimate. Its steps end at the levels of the grid.
+/// dy/dlambda = -s eps by a method with an error estimate. Its steps end at the levels of the grid; with
+/// the option `dense` they do not, and states there are interpolated to order 4.
 Stepper embedded(const Tableau& tableau, const Config& options);
 
 }  // namespace costate

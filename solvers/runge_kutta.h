@@ -18,6 +18,8 @@ struct Tableau {
   std::vector<std::vector<double>> a;  ///< row i holds a_i0 ... a_i,i-1
   std::vector<double> b;
   std::vector<double> error = {};  ///< b less the b of the embedded method; empty: there is none
+  /// Dense output of order 4: b of the state at from + theta h, 0 <= theta <= 1. Null: there is none.
+  std::vector<double> (*dense)(double theta) = nullptr;
 
   [[nodiscard]] int stages() const { return static_cast<int>(b.size()); }
 };

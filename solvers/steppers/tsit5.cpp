@@ -5,9 +5,11 @@ namespace costate {
 
 StepperType tsit5_stepper() {
   return {.name = "tsit5",
-          .summary = "adaptive Runge-Kutta of order 5 in lambda; its steps end at the levels of the grid",
+          .summary =
+              "adaptive Runge-Kutta of order 5 in lambda; its steps end at the levels of the grid, or with dense = "
+              "true pass them",
           .reference = "Tsitouras 2011",
-          .options = control_options(),
+          .options = control_options({"dense"}),
           .make = [](const Config& options) { return embedded(find_tableau("tsit5"), options); }};
 }
 

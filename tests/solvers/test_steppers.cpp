@@ -3,6 +3,7 @@
 #include "autodiff/transform.h"
 #include "solvers/convergence.h"
 #include "tests/solvers/sampled_variance.h"
+#include "tests/support/inputs.h"
 
 namespace costate {
 namespace {
@@ -112,6 +113,59 @@ BOOST_AUTO_TEST_CASE(orders_as_published) {
     BOOST_TEST_MESSAGE(row.name << " " << row.options << ": " << in_lambda << " and " << in_t);
     BOOST_TEST(std::abs(in_lambda - row.lambda) < 0.3, row.name << " " << row.options << ", lambda: " << in_lambda);
     BOOST_TEST(std::abs(in_t - row.t) < 0.3, row.name << " " << row.options << ", t: " << in_t);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(dense_output_has_order_4) {
+  for (const char* name : {"rk45", "tsit5"}) {
+    const Tableau& t = find_tableau(name);
+    for (const double theta : {0.0, 0.2, 0.5, 0.9, 1.0}) {
+      const auto b = t.dense(theta);
+      double conditions[] = {0, 0, 0, 0, 0, 0, 0, 0};  // of the eight trees with up to four nodes
+      for (std::size_t i = 0; i < b.size(); ++i) {
+        double ac = 0, acc = 0, aac = 0;
+        for (std::size_t j = 0; j < t.a[i].size(); ++j) {
+          ac += t.a[i][j] * t.c[j], acc += t.a[i][j] * t.c[j] * t.c[j];
+          for (std::size_t k = 0; k < t.a[j].size(); ++k) aac += t.a[i][j] * t.a[j][k] * t.c[k];
+        }
+        const double terms[] = {1, t.c[i], t.c[i] * t.c[i], ac, std::pow(t.c[i], 3), t.c[i] * ac, acc, aac};
+        for (std::size_t k = 0; k < 8; ++k) conditions[k] += b[i] * terms[k];
+        if (theta == 1) BOOST_TEST(std::abs(b[i] - t.b[i]) < 1e-13, name << ": " << b[i] << " and " << t.b[i]);
+      }
+      constexpr int nodes[] = {1, 2, 3, 3, 4, 4, 4, 4}, density[] = {1, 2, 3, 6, 4, 8, 12, 24};
+      for (std::size_t k = 0; k < 8; ++k) {
+        const double off = conditions[k] - std::pow(theta, nodes[k]) / density[k];
+        BOOST_TEST(std::abs(off) < 1e-13, name << " at " << theta << ", condition " << k << ": off by " << off);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(dense_output_keeps_to_the_tolerance_without_steps_of_its_own) {
+  const Grid many = make_grid("lambda", *vp_linear(t_0), 60);
+  const auto problem = mixture();
+  const Sampler exact = sampler_of(problem, "tsit5", many, R"({"rtol": 1e-11, "atol": 1e-11})");
+  const auto truth = trajectory(exact, start_of_mixture(), problem.p);
+  for (const char* name : {"rk45", "tsit5"}) {
+    const auto evaluations_and_error = [&](const std::string& options) {
+      Sampler sampler = sampler_of(problem, name, many, options);
+      int count = 0;
+      sampler.denoiser.net = [&](const Tensor& x, const Level& at, const Tensors& p) {
+        return ++count, problem.net(x, at, p);
+      };
+      const auto states = trajectory(sampler, start_of_mixture(), problem.p);
+      double worst = 0;
+      for (std::size_t i = 0; i < states.size(); ++i)
+        worst = std::max(worst, relative_difference(states[i].y, truth[i].y));
+      return std::pair(count, worst);
+    };
+    const auto [dense, off] = evaluations_and_error(R"({"rtol": 1e-5, "atol": 1e-5, "dense": true})");
+    const auto [plain, little] = evaluations_and_error(R"({"rtol": 1e-5, "atol": 1e-5})");
+    BOOST_TEST_MESSAGE(name << ": " << dense << " evaluations, off by " << off << "; " << plain << ", " << little);
+    BOOST_TEST(dense < plain / 2, name << ": " << dense << " and " << plain << " evaluations");
+    BOOST_TEST(off < 1e-3, name << ": off by " << off);
+    const auto finer = evaluations_and_error(R"({"rtol": 1e-9, "atol": 1e-9, "dense": true})");
+    BOOST_TEST(finer.second < 2e-7, name << ": off by " << finer.second << " with tight tolerances");
   }
 }
 
