@@ -63,7 +63,7 @@ Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model)
   if (steps == 0 && grid.empty()) return {};
   if (std::filesystem::path(grid).extension() == ".h5") {
     if (steps != 0) throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
-    return read_grid(grid);
+    return read_grid(grid, model, static_cast<int>(sampling.steps));
   }
   const std::string name = !grid.empty() ? grid : sampling.grid.empty() ? model.grid : sampling.grid;
   if (std::filesystem::path(name).extension() == ".h5")

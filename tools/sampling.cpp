@@ -11,6 +11,7 @@
 #include "autodiff/ops/slice.h"
 #include "core/spec.h"
 #include "solvers/brownian_tree.h"
+#include "solvers/optimal_grid.h"
 #include "tools/model/start.h"
 
 namespace costate {
@@ -49,7 +50,9 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   if (!encodes) a.option("-n,--count", count, fmt::format("number of samples [{}]", default_count));
   a.option("--sampler", sampler, "see `costate list samplers` [the model's scheduler's, or ddim]", "NAME");
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
-  a.option("--grid", grid, "see `costate list grids`, or an .h5 file with the levels [the model's own]", "NAME|FILE");
+  a.option("--grid", grid,
+           "see `costate list grids`, or an .h5 file: levels, or ms_eps to choose them by [the model's own]",
+           "NAME|FILE");
   a.option("--eta", eta, "share of stochasticity, for samplers that have one [0]", "E");
   a.option("--noise", noise,
            "of samplers that draw some: fresh, or tree, one Brownian path a sample, the same for any --steps [fresh]",
@@ -74,8 +77,10 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
     a.option("--start", start, "x_T (n,...), and if there noise (k,n,...), " + more, "FILE.h5");
 }
 
-Grid read_grid(const std::string& file) {
+Grid read_grid(const std::string& file, const Model& model, int steps) {
   const Hdf5Reader reader(file);
+  if (reader.contains("ms_eps"))
+    return optimal_grid(*model.schedule, reader.read("ms_eps").to_vector(), steps, model.end);
   std::vector<double> t, alpha, sigma;
   if (reader.contains("grid")) {
     const Tensor g = reader.read("grid");
@@ -86,7 +91,7 @@ Grid read_grid(const std::string& file) {
       t.push_back(v[i]), alpha.push_back(v[i + 1]), sigma.push_back(v[i + 2]);
   } else {
     require(reader.contains("grid_t") && reader.contains("grid_alpha") && reader.contains("grid_sigma"),
-            "{}: holds neither grid (levels, 3) nor grid_t, grid_alpha and grid_sigma", file);
+            "{}: holds neither grid (levels, 3), nor grid_t, grid_alpha and grid_sigma, nor ms_eps (T)", file);
     t = reader.read("grid_t").to_vector();
     alpha = reader.read("grid_alpha").to_vector();
     sigma = reader.read("grid_sigma").to_vector();
@@ -162,7 +167,7 @@ void Run::settle() {
     targets_ = plan.targets;
     repeats_ = plan.repeats;
   } else if (std::filesystem::path(options_.grid).extension() == ".h5") {
-    grid_ = read_grid(options_.grid);
+    grid_ = read_grid(options_.grid, model_, steps);
   } else {
     grid_ = make_grid(options_.grid.empty() ? model_.grid : options_.grid, *model_.schedule, steps, model_.end,
                       model_.offset);

@@ -77,7 +77,8 @@ std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t aske
 /// KEY=VALUE pairs as a JSON object; a value that is no JSON is a text. `option` is named by messages.
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs);
 
-/// A grid file's levels: `grid` (k, 3) with columns t, alpha, sigma, or grid_t, grid_alpha, grid_sigma.
-Grid read_grid(const std::string& file);
+/// A grid file's levels: `grid` (k, 3) with columns t, alpha, sigma, or grid_t, grid_alpha, grid_sigma; or, of `ms_eps` (T),
+/// E |eps|^2 / d at every index of the model's schedule, the best `steps` of them for DDPM (optimal_grid.h).
+Grid read_grid(const std::string& file, const Model& model, int steps);
 
 }  // namespace costate
