@@ -18,7 +18,9 @@ void layer(benchmark::State& state, const std::string& name, DType dtype) {
   const Tensor out = normal_noise(1, 0, 1, 0, {32, 32, 3}, DType::f32);
   std::int64_t evaluations = 0;
   const Net net = [&](const Tensor&, const Level&, const Tensors&) { return ++evaluations, out; };
-  const Sampler sampler{.denoiser = {.net = net, .dtype = DType::f32},
+  Denoiser denoiser;
+  denoiser.net = net;
+  const Sampler sampler{.denoiser = denoiser,
                         .grid = make_grid("karras", *schedule, steps),
                         .stepper = make_stepper(name),
                         .noise = fresh_noise(2, 0),

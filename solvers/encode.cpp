@@ -31,7 +31,7 @@ State solve_upwards(const Sampler& sampler, const Tensor& y_0, const Tensors& p,
 }  // namespace
 
 State encode(const Sampler& sampler, const Tensor& x_0, const Tensors& p, const Progress& progress) {
-  check_grid(sampler.grid, "encode by " + sampler.stepper.name);
+  check_grid(sampler.grid, "encode by " + sampler.stepper.name, sampler.repeats);
   require(sampler.targets.empty(), "encode: this scheduler steps off its grid under --compat; leave it out");
   const Tensor y_0 = scale(x_0, 1 / sampler.grid.back().scale());
   if (sampler.stepper.invert) return invert_steps(sampler, y_0, p, progress);

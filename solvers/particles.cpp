@@ -4,10 +4,12 @@
 #include <algorithm>
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/concat.h"
 #include "autodiff/ops/exp.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/reshape.h"
+#include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
 #include "core/config.h"
 
@@ -34,14 +36,27 @@ Tensor repulsion(const Tensor& W, const Tensor& x, double bandwidth) {
   return (rows * x - product(W, x)) / (bandwidth * bandwidth);
 }
 
+/// K^-1 B by Gauss and Jordan's elimination of (K, B); K is positive definite: no pivots are sought.
+Tensor solve(const Tensor& K, const Tensor& B) {
+  const std::int64_t n = K.dim(0);
+  Tensor all = concat({K, B}, 1);
+  for (std::int64_t k = 0; k < n; ++k) {
+    const Tensor row = slice(all, 0, k, 1);
+    const Tensor unit = pad(Tensor::full({1, 1}, 1, K.dtype()), 0, k, n - 1 - k);
+    all = all - product(slice(all, 1, k, 1) - unit, row / broadcast_to(slice(row, 1, k, 1), row.shape()));
+  }
+  return slice(all, 1, n, B.dim(1));
+}
+
 }  // namespace
 
 Particles particles_from(const std::string& name) {
   if (name == "none") return Particles::none;
   if (name == "gfsd") return Particles::gfsd;
+  if (name == "gfsf") return Particles::gfsf;
   if (name == "blob") return Particles::blob;
   if (name == "svgd") return Particles::svgd;
-  fail_unknown("particle flow", name, {"none", "gfsd", "blob", "svgd"});
+  fail_unknown("particle flow", name, {"none", "gfsd", "gfsf", "blob", "svgd"});
 }
 
 Tensor particle_direction(Particles kind, const Tensor& all, const Tensor& scores, double bandwidth) {
@@ -50,6 +65,7 @@ Tensor particle_direction(Particles kind, const Tensor& all, const Tensor& score
   const Tensor x = reshape(all, flat), score = reshape(scores, flat), K = kernel(x, bandwidth);
   const Tensor push = repulsion(K, x, bandwidth), mass = sum_to(K, {n, 1});
   if (kind == Particles::svgd) return reshape(product(K, score) + push, all.shape());
+  if (kind == Particles::gfsf) return reshape(score + solve(K, push), all.shape());
   Tensor flow = score + push / broadcast_to(mass, flat);
   if (kind == Particles::blob) {
     const Tensor weighed = K / permute(broadcast_to(mass, {n, n}), {1, 0});  // K_ij / r_j

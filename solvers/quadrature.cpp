@@ -34,10 +34,16 @@ double refined(const std::function<double(double)>& f, double a, double b, doubl
 }  // namespace
 
 double integrate(const std::function<double(double)>& f, double a, double b) {
-  if (a == b) return 0;
-  const double whole = gauss(f, a, b);
-  const double scale = std::abs(gauss([&](double x) { return std::abs(f(x)); }, a, b));
-  return refined(f, a, b, whole, scale, deepest);
+  return a == b ? 0 : integrate(f, {a, b});
+}
+
+double integrate(const std::function<double(double)>& f, const std::vector<double>& ends) {
+  double scale = 0, sum = 0;
+  for (std::size_t i = 0; i + 1 < ends.size(); ++i)
+    scale += std::abs(gauss([&](double x) { return std::abs(f(x)); }, ends[i], ends[i + 1]));
+  for (std::size_t i = 0; i + 1 < ends.size(); ++i)
+    sum += refined(f, ends[i], ends[i + 1], gauss(f, ends[i], ends[i + 1]), scale, deepest);
+  return sum;
 }
 
 double lagrange(const std::vector<double>& nodes, std::size_t j, double x) {

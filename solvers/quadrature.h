@@ -9,6 +9,8 @@ namespace costate {
 /// Integral of f from a to b by Gauss-Legendre quadrature, intervals halved until that changes nothing. f is not asked
 /// for its value at the ends, where it may have an integrable singularity.
 double integrate(const std::function<double(double)>& f, double a, double b);
+/// The same from the first of `ends` to the last, where f is smooth only between neighbouring ones.
+double integrate(const std::function<double(double)>& f, const std::vector<double>& ends);
 
 /// The Lagrange polynomial that is 1 at node j and 0 at the others: its value at x, and its coefficients from x^0 up.
 double lagrange(const std::vector<double>& nodes, std::size_t j, double x);

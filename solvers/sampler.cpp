@@ -61,6 +61,7 @@ State Sampler::step(int index, const State& state, const Tensors& p) const {
                : step.from().sigma == 0 ? leave_clean_end(step, state)
                : step.to().alpha == 0   ? enter_pure_noise(step, step.from(), state)
                                         : stepper.advance(step, state);
+  if (repeats && step.to().s() == step.from().s()) next.memory = state.memory;
   check(next, step, state, "");
   if (!targets.empty()) next.y = scale(next.y, step.to().scale() / grid[static_cast<std::size_t>(index) + 1].scale());
   return next;

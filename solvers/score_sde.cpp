@@ -1,6 +1,7 @@
 // Forward steps of the two discretisations.
 #include "solvers/score_sde.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace costate {
@@ -16,14 +17,15 @@ ForwardStep between_levels(const Level& clean, const Level& noisy) {
 ForwardStep as_in_score_sde(const Step& step) {
   const Level& at = step.from();
   const Schedule& schedule = step.scheduled();
-  const double n = steps_of(step), T = schedule.t_max, i = std::floor(at.t * (n - 1) / T);
-  const double f = schedule.f(at.t);
-  if (f == 0) {  // exploding
-    const double s = schedule.sigma(T * i / (n - 1)), before = i == 0 ? 0 : schedule.sigma(T * (i - 1) / (n - 1));
+  const double n = steps_of(step), T = schedule.t_max, f = schedule.f(at.t);
+  if (f == 0) {  // exploding: sigmas geometric from end to end, whatever the schedule's clock
+    const double low = schedule.sigma(schedule.t_min), part = std::log(schedule.sigma(T) / low) / std::max(n - 1, 1.0);
+    const double i = std::floor(std::log(at.sigma / low) / part + 1e-9);  // up to rounding
+    const double s = low * std::exp(part * i), before = i == 0 ? 0 : low * std::exp(part * (i - 1));
     return {1, (s - before) * (s + before), before / s};
   }
   if (std::abs(at.alpha * at.alpha + at.sigma * at.sigma - 1) > 1e-9) return {1 + f / n, schedule.g2(at.t) / n};
-  const double beta = schedule.g2(T * i / (n - 1)) / n;
+  const double i = std::floor(at.t * (n - 1) / T), beta = schedule.g2(T * i / (n - 1)) / n;
   require(beta < 1, "discretization score_sde: beta_{} = {} of {} steps; take more steps", i, beta, n);
   return {std::sqrt(1 - beta), beta};
 }

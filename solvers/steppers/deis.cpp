@@ -1,5 +1,6 @@
 // DEIS (tAB): eps a polynomial in t, integrated exactly over s.
 #include <cmath>
+#include <numeric>
 
 #include "solvers/multistep.h"
 #include "solvers/quadrature.h"
@@ -7,18 +8,35 @@
 namespace costate {
 namespace {
 
+/// Ends of the pieces of a step on which t is a smooth function of s: of a discrete schedule it has a kink at every index.
+std::vector<double> pieces(bool in_t, const Step& step) {
+  std::vector<double> ends{step.from().s()};
+  if (in_t && step.scheduled().steps() > 0)
+    for (double t = std::ceil(step.from().t) - 1; t > step.to().t; --t) ends.push_back(step.at_t(t).s());
+  ends.push_back(step.to().s());
+  return ends;
+}
+
 /// y' = y + sum_k eps_k int L_k(c(s)) ds with the polynomials in a clock c: t as published, or lambda, which is what
 /// diffusers calls DEIS. The authors' code replaces the integral by a left Riemann sum of 10000 points.
 Weights weights(bool in_t, const Step& step, std::size_t count) {
-  std::vector<double> nodes;
+  std::vector<double> nodes, moments{step.to().s() - step.from().s()};
   for (std::size_t k = 0; k < count; ++k) nodes.push_back(in_t ? step.back(k).t : step.back(k).lambda());
+  const double first = nodes[0], unit = count > 1 ? nodes[0] - nodes[1] : 1;
+  for (double& node : nodes) node = (node - first) / unit;
+  const auto clock = [&](double s) {
+    const double lambda = -std::log(s);
+    return ((in_t ? step.scheduled().t_of_lambda(lambda) : lambda) - first) / unit;
+  };
+  const std::vector<double> ends = count > 1 ? pieces(in_t, step) : std::vector<double>();
+  for (std::size_t k = 1; k < count; ++k) {
+    const auto power = [&](double s) { return std::pow(clock(s), static_cast<double>(k)); };
+    moments.push_back(integrate(power, ends));
+  }
   Weights w;
   for (std::size_t j = 0; j < count; ++j) {
-    const auto polynomial = [&](double s) {
-      return lagrange(nodes, j, in_t ? step.at_lambda(-std::log(s)).t : -std::log(s));
-    };
-    w.of.push_back(count == 1 ? step.to().s() - step.from().s()
-                              : integrate(polynomial, step.from().s(), step.to().s()));
+    const auto c = lagrange_coefficients(nodes, j);
+    w.of.push_back(std::inner_product(c.begin(), c.end(), moments.begin(), 0.0));
   }
   return w;
 }

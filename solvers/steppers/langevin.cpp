@@ -19,7 +19,7 @@ StepperType langevin_stepper() {
   return {.name = "langevin",
           .summary =
               "annealed Langevin dynamics; size ald (snr sigma), langevin (snr |z| / |score|) or fixed (step "
-              "sigma^2), `times` at every level; curvature > 0: Riemannian; flow_by gfsd, blob or svgd: the "
+              "sigma^2), `times` at every level; curvature > 0: Riemannian; flow_by gfsd, gfsf, blob or svgd: the "
               "batch as particles, without noise",
           .reference = "Song and Ermon 2019, algorithm 1; Song et al. 2021, algorithm 4; Girolami and Calderhead 2011",
           .options = options,

@@ -30,6 +30,7 @@ Sampler on_mixture(const ExactProblem& problem, const std::string& stepper, cons
 
 /// What options make of steppers, where it is other code.
 constexpr std::pair<const char*, const char*> variants[] = {
+    {"consistency", R"({"gamma": 0.5})"},
     {"ddim", R"({"eta": 0.7})"},
     {"ddpm", R"({"variance": "large"})"},
     {"euler-maruyama", R"({"discretization": "score_sde"})"},
@@ -45,6 +46,7 @@ constexpr std::pair<const char*, const char*> variants[] = {
     {"rex", R"({"sde": "euler"})"},
     {"rex", R"({"sde": "shark"})"},
     {"rex", R"({"form": "noise", "tableau": "rk4"})"},
+    {"sde-dpmpp-2s", R"({"eta": 0.5, "S_noise": 1.1})"},
     {"sde-dpmpp-2m", R"({"kind": "heun", "eta": 0.5})"},
     {"unipc-2", R"({"form": "noise", "variant": "vary_coeff"})"},
     {"analytic-ddim", R"({"ms_eps": [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]})"}};

@@ -44,6 +44,7 @@ BOOST_AUTO_TEST_CASE(directions_of_particles) {
   const Tensor x = Tensor::from({-1, 0, 2}, {3, 1});
   check_near(particle_direction(Particles::svgd, x, -x, 1), {0.33792436, 0.67172019, -1.68489345}, 5e-9);
   check_near(particle_direction(Particles::gfsd, x, -x, 1), {0.60444982, 0.19281627, -1.73483443}, 5e-9);
+  check_near(particle_direction(Particles::gfsf, x, -x, 1), {-0.31561215, 1.11104924, -1.83175148}, 5e-9);
   check_near(particle_direction(Particles::blob, x, -x, 1), {0.22717252, 0.33166851, -1.55884103}, 5e-9);
   // Through the sampler: the kernel's width is in sigma = 0.5, and h = step sigma^2.
   const auto problem = normal(0.75);
@@ -55,7 +56,7 @@ BOOST_AUTO_TEST_CASE(directions_of_particles) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_refused) {
-  check_throws([] { stepper_of("langevin", R"({"flow_by": "gfsf"})"); }, {"gfsf", "gfsd"});
+  check_throws([] { stepper_of("langevin", R"({"flow_by": "svgf"})"); }, {"svgf", "svgd"});
   check_throws([] { stepper_of("langevin", R"({"flow_by": "blob", "size": "langevin"})"); }, {"ald or fixed"});
   check_throws([] { stepper_of("langevin", R"({"curvature": -1})"); }, {"curvature"});
   check_throws([] { stepper_of("pc", R"({"curvature": 1})"); }, {"pc", "curvature"});

@@ -126,9 +126,15 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_refused_by_name) {
         Case{R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"})", {"final_sigmas_type"}},
         Case{R"({"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": true, "use_beta_sigmas": true})",
              {"use_karras_sigmas", "use_beta_sigmas"}},
+        Case{R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver", "solver_order": 3,)"
+             R"( "final_sigmas_type": "sigma_min"})",
+             {"solver_order", "3", "sde-dpmsolver"}},
+        Case{R"({"_class_name": "PNDMScheduler", "prediction_type": "v_prediction"})",
+             {"prediction_type", "v of several"}},
+        Case{R"({"_class_name": "DDIMInverseScheduler"})", {"DDIMInverseScheduler", "--compat"}},
         Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true})", {"invert_sigmas", "true"}},
         Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true})", {"mu"}}}) {
-    const auto o = sample_with(folder, c.config);
+    const auto o = sample_with(folder, c.config, {"--compat"});
     BOOST_TEST(o.code != 0, c.config);
     for (const char* word : c.named) BOOST_TEST(o.err.find(word) != std::string::npos, c.config << ": " << o.err);
   }

@@ -7,7 +7,7 @@ namespace costate::diffusers {
 
 Scheduler consistency_scheduler(const Config& c, bool ends_clean, const Method& method) {
   Scheduler s;
-  s.schedule = Config(betas(c, "ddpm"), c.where());
+  s.schedule = Config(betas(c, "ddpm", {0.00085, 0.012, "scaled_linear"}), c.where());
   s.prediction = prediction(c, {"epsilon", "sample", "v_prediction"});
   s.correct = correction(c, false);
   const int original = static_cast<int>(c.integer("original_inference_steps", 50)), total = train_steps(c);

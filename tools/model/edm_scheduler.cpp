@@ -15,7 +15,9 @@ Scheduler edm_scheduler(const Config& c, bool compat, std::function<Method(int s
   const bool to_zero = c.choice("final_sigmas_type", "zero", {"zero", "sigma_min"}) == "zero";
   s.plan = [=](const Schedule&, int steps) {
     SchedulerPlan plan;
-    for (const double sigma : by_rho ? karras(most, least, rho, steps) : exponential(most, least, steps))
+    // The library's exponential schedule is made from the clean end, where one step leaves it.
+    const double top = compat && steps == 1 ? least : most;
+    for (const double sigma : by_rho ? karras(most, least, rho, steps) : exponential(top, least, steps))
       plan.grid.push_back({std::log(sigma) / 4, 1, sigma});
     finish(plan, {0, 1, to_zero ? 0 : least}, compat);
     take(plan, method(steps), c);

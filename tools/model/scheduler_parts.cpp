@@ -185,7 +185,7 @@ void take(SchedulerPlan& plan, const Method& method, const Config& c) {
 void finish(SchedulerPlan& plan, Level end, bool compat) {
   require(!plan.grid.empty(), "scheduler: no steps are left of its grid");
   const Level& last = plan.grid.back();
-  if (std::abs(end.s() - last.s()) > 1e-12 * last.s()) {
+  if (std::abs(end.s() / last.s() - 1) > 1e-12) {  // of pure noise s is infinite
     plan.grid.push_back(end);
   } else if (compat) {
     plan.grid.push_back(last);

@@ -9,9 +9,8 @@ namespace {
 
 using namespace diffusers;
 
-/// diffusers divides by an alpha of 0 in the first step, and so begins it without x_0; that is not followed.
+/// diffusers divides 0 by an alpha of 0, kept from 0, in the first step, and so begins without x_0.
 Scheduler read(const Config& c, bool compat) {
-  require(!compat, "{}: IPNDMScheduler has no --compat; leave it out", c.where());
   refuse_set(c, "trained_betas", "supported: null");
   Scheduler s;
   s.schedule = Config({{"type", "vp_cosine"}}, c.where());
@@ -24,7 +23,7 @@ Scheduler read(const Config& c, bool compat) {
       const double alpha = i == 0 ? 0 : std::sqrt((1 - sigma) * (1 + sigma));
       plan.grid.push_back({std::atan2(sigma, alpha) * 2 / std::numbers::pi, alpha, sigma});
     }
-    take(plan, {"plms"}, c);
+    take(plan, {"plms", {{"pure_noise", compat ? "diffusers" : "limit"}}}, c);
     return plan;
   };
   return s;

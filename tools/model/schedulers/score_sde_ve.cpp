@@ -9,18 +9,17 @@ namespace {
 using namespace diffusers;
 
 /// The network says the score and is told sigma. The step sizes of the library's corrector are of norms averaged over the
-/// batch, and its predictor's levels are not those that the network is told: neither is followed.
+/// batch, and its predictor's levels are not those that the network is told.
 Scheduler read(const Config& c, bool compat) {
-  require(!compat, "{}: ScoreSdeVeScheduler has no --compat; leave it out", c.where());
   const double least = c.number("sigma_min", 0.01), most = c.number("sigma_max", 1348),
                eps = c.number("sampling_eps", 1e-5);
   Scheduler s;
   s.schedule = Config({{"type", "edm"}, {"sigma_min", least}, {"sigma_max", most}}, c.where());
   s.prediction = Prediction::score;
-  const nlohmann::json options = {{"predictor", "reverse-diffusion"},
-                                  {"corrector", "langevin"},
-                                  {"snr", c.number("snr", 0.15)},
-                                  {"times", c.integer("correct_steps", 1)}};
+  const nlohmann::json options = {
+      {"predictor", "reverse-diffusion"},     {"corrector", "langevin"},
+      {"norms", compat ? "batch" : "sample"}, {"discretization", compat ? "score_sde" : "grid"},
+      {"snr", c.number("snr", 0.15)},         {"times", c.integer("correct_steps", 1)}};
   s.plan = [=](const Schedule&, int steps) {
     SchedulerPlan plan;
     for (const double sigma : exponential(most, least * std::pow(most / least, eps), steps))
