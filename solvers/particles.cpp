@@ -42,7 +42,7 @@ Tensor solve(const Tensor& K, const Tensor& B) {
   Tensor all = concat({K, B}, 1);
   for (std::int64_t k = 0; k < n; ++k) {
     const Tensor row = slice(all, 0, k, 1);
-    const Tensor unit = pad(Tensor::full({1, 1}, 1, K.dtype()), 0, k, n - 1 - k);
+    const Tensor unit = pad(Tensor::full({1, 1}, 1, K.kind()), 0, k, n - 1 - k);
     all = all - product(slice(all, 1, k, 1) - unit, row / broadcast_to(slice(row, 1, k, 1), row.shape()));
   }
   return slice(all, 1, n, B.dim(1));
