@@ -1,9 +1,16 @@
-// Size-keyed free lists over aligned system blocks, one mutex; a free block is kept for the next equal request.
+// Two ways to give a block out, under one mutex a device. Small ones: free lists by size over the system's blocks. Large ones:
+// pieces of segments, the smallest that holds the request, cut to size, and joined with their neighbours when they come back;
+// so a run that repeats itself asks the system for nothing, whatever sizes it mixes.
 #include "core/memory.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <new>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,32 +21,146 @@ namespace costate {
 namespace {
 
 constexpr std::size_t alignment = 64;
-// Cached blocks may hold at most this share of the peak (and always 64 MiB), so that a run never doubles its memory.
-constexpr std::size_t cache_floor = std::size_t{64} << 20;
+constexpr std::size_t large = std::size_t{64} << 10;    // a block of this size is a piece of a segment
+constexpr std::size_t segment = std::size_t{32} << 20;  // taken from the system at once, if the request is not larger
+constexpr std::size_t small_kept = std::size_t{16} << 20;  // free small blocks beyond this go back
+
+#ifdef COSTATE_UNPOOLED
+std::atomic<bool> pooled = false;
+#else
+std::atomic<bool> pooled = true;
+#endif
+
+/// The system's memory; null where there is none.
+void* raw(Device device, std::size_t bytes) {
+  void* p = nullptr;
+  allocate_kernel.always(device, bytes, p);
+  return p;
+}
+
+/// Free small blocks by their size.
+class FreeLists {
+ public:
+  explicit FreeLists(Device device) : device_(device) {}
+
+  void* take(std::size_t bytes) {
+    const auto it = free_.find(bytes);
+    if (it == free_.end() || it->second.empty()) return raw(device_, bytes);
+    void* p = it->second.back();
+    it->second.pop_back();
+    kept_ -= bytes;
+    return p;
+  }
+
+  void give(void* p, std::size_t bytes) {
+    if (!pooled || kept_ + bytes > small_kept) return release_kernel.always(device_, p);
+    free_[bytes].push_back(p);
+    kept_ += bytes;
+  }
+
+  void release() {
+    for (auto& [bytes, blocks] : free_)
+      for (void* p : blocks) release_kernel.always(device_, p);
+    free_.clear();
+    kept_ = 0;
+  }
+
+ private:
+  Device device_;
+  std::map<std::size_t, std::vector<void*>> free_;
+  std::size_t kept_ = 0;
+};
+
+/// Segments in pieces, which follow each other without gaps.
+class Segments {
+ public:
+  explicit Segments(Device device) : device_(device) {}
+
+  void* take(std::size_t bytes) {
+    auto found = free_.lower_bound({bytes, nullptr});
+    if (found == free_.end() && !add(pooled ? std::max(bytes, segment) : bytes) && !add(bytes)) return nullptr;
+    found = free_.lower_bound({bytes, nullptr});
+    std::byte* p = found->second;
+    free_.erase(found);
+    Piece& piece = pieces_.at(p);
+    piece.free = false;
+    if (piece.bytes > bytes) {
+      pieces_[p + bytes] = {piece.bytes - bytes, true, false};
+      free_.insert({piece.bytes - bytes, p + bytes});
+      piece.bytes = bytes;
+    }
+    return p;
+  }
+
+  void give(void* data) {
+    auto piece = pieces_.find(static_cast<std::byte*>(data));
+    piece->second.free = true;
+    if (const auto next = std::next(piece); next != pieces_.end() && next->second.free && !next->second.opens) {
+      free_.erase({next->second.bytes, next->first});
+      piece->second.bytes += next->second.bytes;
+      pieces_.erase(next);
+    }
+    if (!piece->second.opens && std::prev(piece)->second.free) {
+      const auto before = std::prev(piece);
+      free_.erase({before->second.bytes, before->first});
+      before->second.bytes += piece->second.bytes;
+      pieces_.erase(piece);
+      piece = before;
+    }
+    free_.insert({piece->second.bytes, piece->first});
+    if (!pooled) release();
+  }
+
+  /// Segments that are free from end to end go back to the system.
+  void release() {
+    for (auto it = pieces_.begin(); it != pieces_.end();) {
+      const auto next = std::next(it);
+      const bool whole = it->second.opens && it->second.free && (next == pieces_.end() || next->second.opens);
+      if (whole) {
+        free_.erase({it->second.bytes, it->first});
+        release_kernel.always(device_, it->first);
+        pieces_.erase(it);
+      }
+      it = next;
+    }
+  }
+
+ private:
+  struct Piece {
+    std::size_t bytes;
+    bool free;
+    bool opens;  ///< a segment, so it does not join what lies before it
+  };
+
+  bool add(std::size_t bytes) {
+    auto* p = static_cast<std::byte*>(raw(device_, bytes));
+    if (p == nullptr) return false;
+    pieces_[p] = {bytes, true, true};
+    free_.insert({bytes, p});
+    return true;
+  }
+
+  Device device_;
+  std::map<std::byte*, Piece> pieces_;
+  std::set<std::pair<std::size_t, std::byte*>> free_;
+};
 
 class Pool {
  public:
-  explicit Pool(Device device) : device_(device) {}
+  explicit Pool(Device device) : device_(device), small_(device), large_(device) {}
 
   void* take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    void* p = nullptr;
-    if (auto it = free_.find(bytes); it != free_.end() && !it->second.empty()) {
-      p = it->second.back();
-      it->second.pop_back();
-      cached_ -= bytes;
-    } else {
-      allocate_kernel.always(device_, bytes, p);
-      if (p == nullptr) {
-        drop_cached();
-        allocate_kernel.always(device_, bytes, p);
-      }
-      require(p != nullptr,
-              "memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
-              format_bytes(static_cast<std::int64_t>(bytes)), name_of(device_), format_bytes(use_.live),
-              format_bytes(use_.peak));
+    void* p = find(bytes);
+    if (p == nullptr) {
+      give_back();
+      p = find(bytes);
     }
-    use_.live += static_cast<std::int64_t>(bytes);
+    const auto size = static_cast<std::int64_t>(bytes);
+    require(p != nullptr,
+            "memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
+            format_bytes(size), name_of(device_), format_bytes(use_.live), format_bytes(use_.peak));
+    use_.live += size;
     use_.peak = std::max(use_.peak, use_.live);
     return p;
   }
@@ -47,21 +168,18 @@ class Pool {
   void give(void* p, std::size_t bytes) noexcept {
     const std::lock_guard lock(mutex_);
     use_.live -= static_cast<std::int64_t>(bytes);
-    if (cached_ + bytes > std::max(cache_floor, static_cast<std::size_t>(use_.peak) / 4)) {
-      release_kernel.always(device_, p);
-      return;
-    }
     try {
-      free_[bytes].push_back(p);
-      cached_ += bytes;
-    } catch (...) {
-      release_kernel.always(device_, p);
+      if (bytes < large)
+        small_.give(p, bytes);
+      else
+        large_.give(p);
+    } catch (const std::bad_alloc&) {  // no memory to note the block in: it is lost, the process is not
     }
   }
 
   void release() {
     const std::lock_guard lock(mutex_);
-    drop_cached();
+    give_back();
   }
   MemoryUse use() {
     const std::lock_guard lock(mutex_);
@@ -73,17 +191,16 @@ class Pool {
   }
 
  private:
-  void drop_cached() {
-    for (auto& [bytes, blocks] : free_)
-      for (void* p : blocks) release_kernel.always(device_, p);
-    free_.clear();
-    cached_ = 0;
+  void* find(std::size_t bytes) { return bytes < large ? small_.take(bytes) : large_.take(bytes); }
+  void give_back() {
+    small_.release();
+    large_.release();
   }
 
   Device device_;
   std::mutex mutex_;
-  std::map<std::size_t, std::vector<void*>> free_;
-  std::size_t cached_ = 0;
+  FreeLists small_;
+  Segments large_;
   MemoryUse use_;
 };
 
@@ -102,6 +219,7 @@ void require_device(Device d) { open_kernel.always(d); }
 MemoryUse memory_use(Device d) { return pool(d).use(); }
 void reset_peak(Device d) { pool(d).reset(); }
 void release_cached(Device d) { pool(d).release(); }
+void set_pooling(bool on) { pooled = on; }
 
 std::string format_bytes(std::int64_t bytes) {
   constexpr const char* unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include "core/kernels/memory.h"
 #include "core/memory.h"
 #include "core/tensor.h"
 
@@ -28,7 +29,14 @@ std::vector<int> neighbours(bool barrier, shim::Order order) {
   return out;
 }
 
+/// Every block between fences of its own, fresh each time.
+struct OwnBlocks {
+  OwnBlocks() { costate::set_pooling(false); }
+};
+
 }  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(OwnBlocks);
 
 BOOST_AUTO_TEST_SUITE(shim_itself)
 
