@@ -205,16 +205,17 @@ class Norm {
     });
   }
 
-  /// dx into `du`; the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients.
-  void backward(const T* g, T* du, std::vector<double>& sum, std::vector<double>& sum_xhat) const {
+  /// dx into `du`; the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients, are appended.
+  void backward(const T* g, T* du, std::vector<double>& all, std::vector<double>& all_xhat) const {
     std::vector<double> part(scratch()), part_xhat(scratch());
     over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
       const auto slot = slot_of(image, first);
       loops_.backward(band, at(image), spec_.silu, g + offset(image, first), du + offset(image, first),
                       part.data() + slot, part_xhat.data() + slot);
     });
-    sum = add_bands(part);
-    sum_xhat = add_bands(part_xhat);
+    const auto sum = add_bands(part), sum_xhat = add_bands(part_xhat);
+    all.insert(all.end(), sum.begin(), sum.end());
+    all_xhat.insert(all_xhat.end(), sum_xhat.begin(), sum_xhat.end());
     const auto c = static_cast<std::size_t>(channels_);
     std::vector<T> a(sum.size()), b(sum.size());
     for (std::size_t i = 0; i < static_cast<std::size_t>(images_); ++i) {
@@ -309,6 +310,16 @@ class Norm {
   std::vector<Channels<T>> constants_;
 };
 
+/// run(first image, images) on as many images at a time as stay in the cache between two passes over `tensors` of them.
+template <class Run>
+void over_images(const Tensor& x, std::int64_t tensors, const Run& run) {
+  if (x.size() == 0) return;
+  constexpr std::int64_t cache = 1 << 20;
+  const std::int64_t image = tensors * x.size() / x.dim(0) * static_cast<std::int64_t>(size_of(x.dtype()));
+  const std::int64_t each = std::clamp<std::int64_t>(cache / image, 1, x.dim(0));
+  for (std::int64_t first = 0; first < x.dim(0); first += each) run(first, std::min(each, x.dim(0) - first));
+}
+
 template <class T>
 void sum_images(const std::vector<double>& per_image, Tensor& out) {
   if (!out.defined()) return;
@@ -324,10 +335,11 @@ void sum_images(const std::vector<double>& per_image, Tensor& out) {
 }  // namespace
 
 void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
-  if (x.size() == 0) return;
   visit_compute(x.dtype(), "group_norm", [&](auto tag) {
     using T = decltype(tag);
-    Norm<T>(spec, x, gamma, beta).forward(y.mutable_data<T>());
+    over_images(x, 2, [&](std::int64_t first, std::int64_t images) {
+      Norm<T>(spec, x.rows(first, images), gamma, beta).forward(y.mutable_data<T>() + first * x.size() / x.dim(0));
+    });
   });
 }
 
@@ -336,7 +348,11 @@ void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tenso
   visit_compute(x.dtype(), "group_norm_vjp", [&](auto tag) {
     using T = decltype(tag);
     std::vector<double> sum, sum_xhat;
-    Norm<T>(spec, x, gamma, beta).backward(g.data<T>(), grads.x.mutable_data<T>(), sum, sum_xhat);
+    over_images(x, 3, [&](std::int64_t first, std::int64_t images) {
+      const std::int64_t offset = first * x.size() / x.dim(0);
+      Norm<T>(spec, x.rows(first, images), gamma, beta)
+          .backward(g.data<T>() + offset, grads.x.mutable_data<T>() + offset, sum, sum_xhat);
+    });
     sum_images<T>(sum_xhat, grads.gamma);
     sum_images<T>(sum, grads.beta);
   });
