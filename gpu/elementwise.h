@@ -15,6 +15,8 @@ struct alignas(n * sizeof(T)) Pack {
   T v[n];
 };
 
+inline bool aligned_16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+
 template <class F, class T, int n, class... In>
 __global__ void map_packs(F f, std::int64_t packs, T* y, const In*... in) {
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
@@ -39,8 +41,7 @@ template <class F, class T, class... In>
 void map_elements(const char* op, const F& f, std::int64_t count, T* y, const In*... in) {
   if (count == 0) return;
   constexpr int n = 16 / sizeof(T);
-  const auto aligned = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
-  if (count % n == 0 && aligned(y) && (aligned(in) && ...))
+  if (count % n == 0 && aligned_16(y) && (aligned_16(in) && ...))
     launch(op, blocks_for(count / n), dim3(256), map_packs<F, T, n, In...>, f, count / n, y, in...);
   else
     launch(op, blocks_for(count), dim3(256), map_packs<F, T, 1, In...>, f, count, y, in...);

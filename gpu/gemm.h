@@ -1,68 +1,196 @@
-// The one product that matrix products and convolutions are: C(m, n) = sum_k A(m, k) B(k, n), with A, B and C given by functors.
+// The one product that matrix products and convolutions are: C(m, n) = sum_k A(m, k) B(k, n), A and B given by functors (stage.h).
 //
-// A block computes a tile of 64 x 64, a thread 4 x 4 of it; k goes by in steps of 16 through shared memory, in order: every
-// element of C is one chain of fused multiply-adds, whatever the size of the batch.
+// The terms of an element are cut into pieces, by their number alone; a piece is one chain of multiply-adds from zero, and the pieces
+// are added in order. Whether a block goes through all pieces or each piece has a block of its own, and which tiles are used, follows
+// from how many blocks there would be: it changes the time and no bit, so that a row of a batch is the same alone.
 #pragma once
 
-#include "gpu/launch.h"
+#include "core/tensor.h"
+#include "gpu/stage.h"
+#include "gpu/tiles.h"
 
 namespace costate::cuda {
 
-constexpr int gemm_tile = 64, gemm_depth = 16, gemm_threads = 256;
+/// Where C goes: n's neighbours lie side by side.
+template <class T>
+struct Output {
+  T* data;
+  std::int64_t problem_step, row_step;
+  __device__ T* at(int problem, int m, int n) const { return data + problem * problem_step + m * row_step + n; }
+};
 
-/// A: a.row(problem, m) and a.term(problem, k) say once what a whole row and a whole column of A share; a(row, term) is the
-/// element. B: b(problem, k, n). C: c(problem, m, n, value) writes. All are asked inside the extents only. The problem is an index
-/// of the batch, a group of channels ...
-template <class T, class A, class B, class C>
-__global__ void __launch_bounds__(gemm_threads) gemm_kernel(A a, B b, C c, int m_count, int n_count, int k_count) {
-  constexpr int loads = gemm_tile * gemm_depth / gemm_threads;  // a thread's share of a tile
-  constexpr int a_step = gemm_threads / gemm_depth, b_step = gemm_threads / gemm_tile;
-  __shared__ T a_tile[gemm_depth][gemm_tile + 4];  // padded against bank conflicts
-  __shared__ T b_tile[gemm_depth][gemm_tile];
-  const int problem = static_cast<int>(blockIdx.z), t = static_cast<int>(threadIdx.x);
-  const int m0 = static_cast<int>(blockIdx.x) * gemm_tile, n0 = static_cast<int>(blockIdx.y) * gemm_tile;
-  const int am = t / gemm_depth, ak = t % gemm_depth, bk = t / gemm_tile, bn = t % gemm_tile;
-  decltype(a.row(0, 0)) rows[loads];
-  for (int i = 0; i < loads; ++i)
-    if (m0 + am + i * a_step < m_count) rows[i] = a.row(problem, m0 + am + i * a_step);
-  const int row = t / 16 * 4, column = t % 16 * 4;
-  T sum[4][4] = {};
-  for (int k0 = 0; k0 < k_count; k0 += gemm_depth) {
-    const bool inside = k0 + ak < k_count;
-    decltype(a.term(0, 0)) term{};
-    if (inside) term = a.term(problem, k0 + ak);
-    for (int i = 0; i < loads; ++i) {
-      const int m = am + i * a_step, k = bk + i * b_step;
-      a_tile[ak][m] = inside && m0 + m < m_count ? a(rows[i], term) : T{0};
-      b_tile[k][bn] = n0 + bn < n_count && k0 + k < k_count ? b(problem, k0 + k, n0 + bn) : T{0};
-    }
-    __syncthreads();
-    for (int k = 0; k < gemm_depth; ++k) {
-      for (int i = 0; i < 4; ++i) {
-        for (int j = 0; j < 4; ++j) sum[i][j] += a_tile[k][row + i] * b_tile[k][column + j];
-      }
-    }
-    __syncthreads();
+/// Extents of a product, and how it is cut.
+struct Product {
+  int m, n, k;
+  int piece;    ///< terms
+  bool folded;  ///< a block goes through all pieces; else blockIdx.y is one
+  bool packed;  ///< rows of C may be written 16 bytes at a time
+};
+
+/// Writes as one word if that is allowed, else what lies within `room`.
+template <int width, class T, class Sum>
+__device__ void store(T* to, const Sum* from, int room, bool packed) {
+  if (width > 1 && packed) {
+    Pack<T, width> all;
+    for (int i = 0; i < width; ++i) all.v[i] = narrow<T>(from[i]);
+    if (room > 0) *reinterpret_cast<Pack<T, width>*>(to) = all;
+    return;
   }
-  for (int i = 0; i < 4; ++i) {
-    for (int j = 0; j < 4; ++j) {
-      if (m0 + row + i < m_count && n0 + column + j < n_count) c(problem, m0 + row + i, n0 + column + j, sum[i][j]);
+  for (int i = 0; i < width; ++i)
+    if (i < room) to[i] = narrow<T>(from[i]);
+}
+
+/// A block a tile of C (x), piece (y) and problem (z). Copies run `stages - 1` steps ahead of the arithmetic. `partial` (piece,
+/// problem, m, n) takes the place of `c` where pieces have blocks of their own.
+template <class Tile, int chunk, class A, class B, class T = typename Tile::Element, class Sum = typename Tile::Sum>
+__global__ void __launch_bounds__(Tile::threads, chunk == 1 ? 2 : Tile::blocks)
+    gemm_kernel(A a, B b, Output<T> c, Sum* partial, Product p) {
+  using StageA = Stage<T, A, Tile::m, Tile::depth, chunk, Tile::threads>;
+  using StageB = Stage<T, B, Tile::n, Tile::depth, chunk, Tile::threads>;
+  T* tiles_a = dynamic_shared<T>();
+  T* tiles_b = tiles_a + Tile::stages * StageA::size;
+  Sum* total = reinterpret_cast<Sum*>(tiles_b + Tile::stages * StageB::size) + threadIdx.x;  // of earlier pieces
+  const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
+  const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m, n0 = static_cast<int>(blockIdx.x) % across * Tile::n;
+  const int first = static_cast<int>(blockIdx.y) * p.piece,
+            end = p.folded || p.k - first < p.piece ? p.k : first + p.piece;
+  const StageA stage_a(a, problem, m0, p.m);
+  const StageB stage_b(b, problem, n0, p.n);
+  const int steps = (end - first + Tile::depth - 1) / Tile::depth;
+  const auto load = [&](int step) {
+    if (step < steps) {
+      stage_a.load(tiles_a + step % Tile::stages * StageA::size, first + step * Tile::depth, end);
+      stage_b.load(tiles_b + step % Tile::stages * StageB::size, first + step * Tile::depth, end);
     }
+    copies_end_group();
+  };
+  for (int step = 0; step < Tile::stages - 1; ++step) load(step);
+  Sum sum[Tile::values] = {};
+  int folds = 0, to_fold = p.piece / Tile::depth;
+  for (int step = 0; step < steps; ++step) {
+    copies_wait<Tile::stages - 2>();
+    __syncthreads();
+    load(step + Tile::stages - 1);
+    const int slot = step % Tile::stages;
+    Tile::template multiply<A::along_k, B::along_k>(tiles_a + slot * StageA::size, StageA::pitch,
+                                                    tiles_b + slot * StageB::size, StageB::pitch, sum);
+    if (--to_fold == 0 && step + 1 < steps) {
+      for (int i = 0; i < Tile::values; ++i) {
+        total[i * Tile::threads] = (folds == 0 ? Sum{0} : total[i * Tile::threads]) + sum[i];
+        sum[i] = 0;
+      }
+      ++folds;
+      to_fold = p.piece / Tile::depth;
+    }
+  }
+  if (folds > 0)
+    for (int i = 0; i < Tile::values; ++i) sum[i] = total[i * Tile::threads] + sum[i];
+  const std::int64_t slice = std::int64_t{blockIdx.y} * gridDim.z + problem;
+  Tile::template visit<A::along_k, B::along_k>(sum, [&]<int width>(int row, int column, const Sum* values) {
+    const int m = m0 + row, n = n0 + column;
+    if (m >= p.m) return;
+    if (partial != nullptr)
+      store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
+    else
+      store<width>(c.at(problem, m, n), values, p.n - n, p.packed);
+  });
+}
+
+/// c = the pieces of `partial` (piece, problem, m, n), added in order, `width` neighbours a thread.
+template <int width, class T, class Sum>
+__global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::int64_t pieces, std::int64_t problems) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x * width, all = problems * p.m * p.n;
+  for (std::int64_t i = (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * width; i < all; i += stride) {
+    Sum sum[width] = {};
+    for (std::int64_t piece = 0; piece < pieces; ++piece) {
+      const auto more = *reinterpret_cast<const Pack<Sum, width>*>(partial + piece * all + i);
+      for (int e = 0; e < width; ++e) sum[e] += more.v[e];
+    }
+    const std::int64_t row = i / p.n;
+    store<width>(c.at(static_cast<int>(row / p.m), static_cast<int>(row % p.m), static_cast<int>(i % p.n)), sum, width,
+                 true);
   }
 }
 
-/// `problems` products, each (m x k)(k x n).
-template <class T, class A, class B, class C>
-void gemm(const char* op, const A& a, const B& b, const C& c, std::int64_t problems, std::int64_t m, std::int64_t n,
-          std::int64_t k) {
+inline std::int64_t pieces_of(std::int64_t extent, std::int64_t piece) {
+  return extent == 0 ? 1 : (extent + piece - 1) / piece;
+}
+
+template <class Tile, int chunk, class A, class B, class T>
+void gemm_with(const char* op, const A& a, const B& b, const Output<T>& c, std::int64_t problems, const Product& p) {
+  using Sum = typename Tile::Sum;
+  constexpr std::size_t tiles = sizeof(T) * Tile::stages *
+                                (Stage<T, A, Tile::m, Tile::depth, chunk, Tile::threads>::size +
+                                 Stage<T, B, Tile::n, Tile::depth, chunk, Tile::threads>::size);
+  const std::int64_t pieces = pieces_of(p.k, p.piece), blocks = pieces_of(p.m, Tile::m) * pieces_of(p.n, Tile::n);
+  const bool apart = pieces > 1 && !p.folded;
+  Tensor partial;
+  if (apart) partial = Tensor::empty({pieces, problems, p.m, p.n}, dtype_of<Sum>(), Device::cuda);
+  Sum* to = apart ? partial.mutable_device_data<Sum>() : nullptr;
+  launch_shared(
+      op,
+      dim3(static_cast<unsigned>(blocks), apart ? static_cast<unsigned>(pieces) : 1, static_cast<unsigned>(problems)),
+      dim3(Tile::threads), tiles + (pieces > 1 && p.folded ? sizeof(Sum) * Tile::values * Tile::threads : 0),
+      gemm_kernel<Tile, chunk, A, B>, a, b, c, to, p);
+  if (!apart) return;
+  constexpr int width = 16 / sizeof(Sum);
+  const std::int64_t all = problems * p.m * p.n;
+  if (p.packed)
+    launch(op, blocks_for(all / width), dim3(256), add_partials<width, T, Sum>, c, to, p, pieces, problems);
+  else
+    launch(op, blocks_for(all), dim3(256), add_partials<1, T, Sum>, c, to, p, pieces, problems);
+}
+
+/// Tiles of a type: large ones reuse more of what they load, small ones make more blocks.
+template <class T>
+struct Tiles {
+  using Small = FmaTile<T, 64, 64, 8, 4>;
+  using Large = Small;
+};
+template <>
+struct Tiles<float> {
+  using Small = FmaTile<float, 64, 64, 8, 4>;
+  using Large = FmaTile<float, 128, 128, 8, 8>;
+};
+template <>
+struct Tiles<bf16> {
+  using Small = MmaTile<64, 64, 32, 32>;
+  using Large = MmaTile<128, 128, 64, 32>;
+};
+
+/// Blocks that fill a large chip (132 multiprocessors), whichever it is: where bits depend on it, they are the same on all.
+constexpr std::int64_t enough_blocks = 132;
+
+/// How many terms a piece of `k` has, about `length`: a multiple of every tile's depth, all pieces but the last of one size.
+inline std::int64_t piece_of(std::int64_t k, std::int64_t length) {
+  const std::int64_t pieces = k < 3 * length / 2 ? 1 : (k + length / 2) / length, unit = 32;
+  return ((k + pieces - 1) / pieces + unit - 1) / unit * unit;
+}
+
+/// `problems` products, each (m x k)(k x n), the k terms in pieces of `piece`. A chunk of 16 bytes never crosses an edge of a factor if
+/// `chunks`.
+template <class T, class A, class B>
+void gemm(const char* op, const A& a, const B& b, const Output<T>& c, std::int64_t problems, std::int64_t m,
+          std::int64_t n, std::int64_t k, std::int64_t piece, bool chunks) {
   if (problems == 0 || m == 0 || n == 0) return;
-  constexpr std::int64_t most = (std::int64_t{1} << 31) - gemm_tile;  // kernels count in int
-  const auto tiles = [](std::int64_t extent) { return static_cast<unsigned>((extent + gemm_tile - 1) / gemm_tile); };
-  require(m < most && k < most && tiles(n) <= 65535 && problems <= 65535,
-          "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, problems, m,
-          k, k, n);
-  launch(op, dim3(tiles(m), tiles(n), static_cast<unsigned>(problems)), dim3(gemm_threads), gemm_kernel<T, A, B, C>, a,
-         b, c, static_cast<int>(m), static_cast<int>(n), static_cast<int>(k));
+  using Small = typename Tiles<T>::Small;
+  using Large = typename Tiles<T>::Large;
+  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;  // kernels count in int
+  const auto blocks = [&](auto tile) {
+    return problems * pieces_of(m, decltype(tile)::m) * pieces_of(n, decltype(tile)::n);
+  };
+  require(
+      m < most && n < most && k < most && problems <= 65535 && blocks(Small{}) < most && pieces_of(k, piece) <= 65535,
+      "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, problems, m, k,
+      k, n);
+  constexpr int wide = 16 / sizeof(typename Small::Sum);
+  const bool packed = n % wide == 0 && c.row_step % wide == 0 && c.problem_step % wide == 0 && aligned_16(c.data);
+  Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
+  constexpr int chunk = 16 / sizeof(T);
+  if (chunks && n > 64 && blocks(Large{}) >= enough_blocks) return gemm_with<Large, chunk>(op, a, b, c, problems, p);
+  p.folded = blocks(Small{}) >= 2 * enough_blocks;
+  if (chunks) return gemm_with<Small, chunk>(op, a, b, c, problems, p);
+  gemm_with<Small, 1>(op, a, b, c, problems, p);
 }
 
 }  // namespace costate::cuda

@@ -5,15 +5,26 @@
 
 namespace costate::cuda {
 
-/// Queues kernel(args...) on `blocks` of `threads`. Returns before it has run; a failure while it runs is reported, with the
-/// name of the op that was queued last, by the next call that waits.
+/// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory. Returns before it has run; a
+/// failure while it runs is reported, with the name of the op that was queued last, by the next call that waits.
 template <class... P, class... A>
-void launch(const char* op, dim3 blocks, dim3 threads, void (*kernel)(P...), const A&... args) {
+void launch_shared(const char* op, dim3 blocks, dim3 threads, std::size_t shared, void (*kernel)(P...),
+                   const A&... args) {
+  constexpr std::size_t unasked = 48 << 10;  // what a block may have without asking
+  if (shared > unasked)
+    check(op, cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(shared)));
   cudaLaunchConfig_t how{};
   how.gridDim = blocks;
   how.blockDim = threads;
+  how.dynamicSmemBytes = shared;
   how.stream = stream();
   check(op, cudaLaunchKernelEx(&how, kernel, static_cast<P>(args)...));
+}
+
+template <class... P, class... A>
+void launch(const char* op, dim3 blocks, dim3 threads, void (*kernel)(P...), const A&... args) {
+  launch_shared(op, blocks, threads, 0, kernel, args...);
 }
 
 }  // namespace costate::cuda

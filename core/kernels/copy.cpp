@@ -119,10 +119,13 @@ Tensor to_stored(const Tensor& t, DType dtype) {
   return y;
 }
 
-Tensor to_compute(const Tensor& t) { return to_stored(t, t.dtype() == DType::bf16 ? DType::f32 : t.dtype()); }
+/// Kernels of a device take bf16 as it is.
+static bool computed_in_f32(const Tensor& t) { return t.dtype() == DType::bf16 && t.device() == Device::cpu; }
+
+Tensor to_compute(const Tensor& t) { return computed_in_f32(t) ? to_stored(t, DType::f32) : t; }
 
 Tensor to_compute_weight(const Tensor& w) {
-  if (w.dtype() != DType::bf16) return w;
+  if (!computed_in_f32(w)) return w;
   if (DryRun::active()) return to_compute(w);
   const auto key = fmt::format("f32 copy {} {}", w.offset(), w.shape());
   return *w.storage().derived<Tensor>(key, [&] { return to_compute(w); });

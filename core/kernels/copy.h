@@ -37,7 +37,7 @@ inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::c
 
 /// The same elements in memory of their own.
 Tensor copy_of(const Tensor& t);
-/// bf16 is a storage type: heavy kernels run on an f32 copy and round their result once. Other dtypes pass through.
+/// bf16 is a storage type: the CPU's heavy kernels run on an f32 copy and round once; a device's take it as it is.
 Tensor to_compute(const Tensor& t);
 /// As to_compute for weights: the copy stays with the weight's storage.
 Tensor to_compute_weight(const Tensor& w);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "gpu/block_sum.h"
+#include "gpu/precision.h"
 
 namespace costate::cuda {
 namespace {
@@ -141,6 +142,13 @@ dim3 blocks_of(std::int64_t tokens, const Sizes& z, const Tensor& t) {
 }  // namespace
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
+  if (q.dtype() == DType::bf16) {
+    const auto f = [](const Tensor& t) { return to_stored(t, DType::f32); };
+    Tensor u = Tensor::empty(y.shape(), DType::f32, y.device());
+    attention(spec, f(q), f(k), f(v), u);
+    y = to_stored(u, DType::bf16);
+    return;
+  }
   if (y.size() == 0) return;
   visit_compute(q.dtype(), "attention", [&](auto tag) {
     using T = decltype(tag);
@@ -152,6 +160,15 @@ void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, cons
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
+  if (q.dtype() == DType::bf16) {
+    const auto f = [](const Tensor& t) { return to_stored(t, DType::f32); };
+    const auto e = [](const Tensor& t) { return t.defined() ? Tensor::empty(t.shape(), DType::f32, t.device()) : t; };
+    AttentionGrads wide{e(grads.q), e(grads.k), e(grads.v)};
+    attention_vjp(spec, f(q), f(k), f(v), f(g), wide);
+    const auto h = [](const Tensor& t) { return t.defined() ? to_stored(t, DType::bf16) : t; };
+    grads = {h(wide.q), h(wide.k), h(wide.v)};
+    return;
+  }
   if (g.size() == 0) return;
   visit_compute(q.dtype(), "attention_vjp", [&](auto tag) {
     using T = decltype(tag);

@@ -5,6 +5,7 @@
 
 #include "core/kernels/reduce.h"
 #include "gpu/block_sum.h"
+#include "gpu/precision.h"
 
 namespace costate::cuda {
 namespace {
@@ -119,6 +120,13 @@ void sum_channels(const Tensor& terms, Tensor& out) {
 }  // namespace
 
 void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
+  if (x.dtype() == DType::bf16) {
+    const auto f = [](const Tensor& t) { return to_stored(t, DType::f32); };
+    Tensor u = Tensor::empty(y.shape(), DType::f32, y.device());
+    group_norm(spec, f(x), f(gamma), f(beta), u);
+    y = to_stored(u, DType::bf16);
+    return;
+  }
   if (x.size() == 0) return;
   visit_compute(x.dtype(), "group_norm", [&](auto tag) {
     using T = decltype(tag);
@@ -129,6 +137,15 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                     const Tensor& g, GroupNormGrads& grads) {
+  if (x.dtype() == DType::bf16) {
+    const auto f = [](const Tensor& t) { return to_stored(t, DType::f32); };
+    const auto e = [](const Tensor& t) { return t.defined() ? Tensor::empty(t.shape(), DType::f32, t.device()) : t; };
+    GroupNormGrads wide{e(grads.x), e(grads.gamma), e(grads.beta)};
+    group_norm_vjp(spec, f(x), f(gamma), f(beta), f(g), wide);
+    const auto h = [](const Tensor& t) { return t.defined() ? to_stored(t, DType::bf16) : t; };
+    grads = {h(wide.x), h(wide.gamma), h(wide.beta)};
+    return;
+  }
   if (x.size() == 0) return;
   visit_compute(x.dtype(), "group_norm_vjp", [&](auto tag) {
     using T = decltype(tag);

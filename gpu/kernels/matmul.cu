@@ -2,49 +2,54 @@
 #include "core/kernels/matmul.h"
 
 #include "gpu/gemm.h"
+#include "gpu/precision.h"
 
 namespace costate::cuda {
 namespace {
 
-/// A batch of matrices as the first or second factor; batch_step 0 shares one matrix.
-template <class T>
+/// Terms of one chain. It may not follow from the number of rows, which can be the batch.
+constexpr std::int64_t chain = 512;
+
+/// A batch of matrices as a factor (gpu/stage.h); batch_step 0 shares one matrix. Rows lie `line` apart, or terms if not along_k.
+template <class T, bool along>
 struct Matrix {
+  static constexpr bool along_k = along;
   const T* data;
-  std::int64_t batch_step, row_step, column_step;
-  __device__ const T* row(int i, int m) const { return data + i * batch_step + m * row_step; }
-  __device__ std::int64_t term(int, int k) const { return k * column_step; }
-  __device__ T operator()(const T* row, std::int64_t term) const { return row[term]; }
-  __device__ T operator()(int i, int k, int n) const { return row(i, k)[n * column_step]; }
+  std::int64_t batch_step, line;
+  __device__ const T* row(int i, int r) const { return data + i * batch_step + (along_k ? r * line : r); }
+  __device__ std::int64_t term(int k) const { return along_k ? k : k * line; }
+  __device__ const T* at(const T* row, std::int64_t term) const { return row + term; }
 };
 
-template <class T>
-struct Store {
-  T* data;
-  std::int64_t batch_step, row_step;
-  __device__ void operator()(int i, int row, int column, T value) const {
-    data[i * batch_step + row * row_step + column] = value;
-  }
-};
+template <class T, bool along_k>
+Matrix<T, along_k> matrix_of(const Tensor& t) {
+  return {t.device_data<T>(), t.dim(0) == 1 ? 0 : t.dim(1) * t.dim(2), t.dim(2)};
+}
 
+/// Whether rows are whole chunks of 16 bytes.
 template <class T>
-Matrix<T> matrix_of(const Tensor& t, bool transposed) {
-  const std::int64_t width = t.dim(2), step = t.dim(0) == 1 ? 0 : t.dim(1) * width;
-  return transposed ? Matrix<T>{t.device_data<T>(), step, 1, width} : Matrix<T>{t.device_data<T>(), step, width, 1};
+bool in_chunks(const Tensor& t) {
+  return t.dim(2) % (16 / static_cast<std::int64_t>(sizeof(T))) == 0 && aligned_16(t.device_data<T>());
+}
+
+template <class T, bool transpose_a, bool transpose_b>
+void product(const Tensor& a, const Tensor& b, Tensor& c) {
+  const std::int64_t m = c.dim(1), n = c.dim(2), k = transpose_a ? a.dim(1) : a.dim(2);
+  // A shared b makes the batch one tall matrix, if a's rows follow each other.
+  const bool tall = b.dim(0) == 1 && !transpose_a;
+  const Output<T> out{c.mutable_device_data<T>(), m * n, n};
+  gemm<T>("matmul", matrix_of<T, !transpose_a>(a), matrix_of<T, transpose_b>(b), out, tall ? 1 : c.dim(0),
+          tall ? c.dim(0) * m : m, n, k, piece_of(k, chain), in_chunks<T>(a) && in_chunks<T>(b));
 }
 
 }  // namespace
 
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c) {
-  visit_compute(a.dtype(), "matmul", [&](auto tag) {
-    using T = decltype(tag);
-    const std::int64_t m = c.dim(1), n = c.dim(2), k = transpose_a ? a.dim(1) : a.dim(2);
-    const Store<T> out{c.mutable_device_data<T>(), m * n, n};
-    // A shared b makes the batch one tall matrix, if a's rows follow each other.
-    if (b.dim(0) == 1 && !transpose_a) {
-      const Matrix<T> tall{a.device_data<T>(), 0, k, 1};
-      return gemm<T>("matmul", tall, matrix_of<T>(b, transpose_b), out, 1, a.dim(0) * m, n, k);
-    }
-    gemm<T>("matmul", matrix_of<T>(a, transpose_a), matrix_of<T>(b, transpose_b), out, c.dim(0), m, n, k);
+  with_products("matmul", a, b, c, [&]<class T>(T, const Tensor& a, const Tensor& b, Tensor& c) {
+    if (transpose_a)
+      transpose_b ? product<T, true, true>(a, b, c) : product<T, true, false>(a, b, c);
+    else
+      transpose_b ? product<T, false, true>(a, b, c) : product<T, false, false>(a, b, c);
   });
 }
 

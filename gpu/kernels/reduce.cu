@@ -7,6 +7,7 @@
 #include "core/kernels/copy.h"
 #include "gpu/block_sum.h"
 #include "gpu/elementwise.h"
+#include "gpu/precision.h"
 
 namespace costate::cuda {
 namespace {
@@ -88,13 +89,14 @@ void sum_pieces(bool columns, const Axes& kept, const Axes& summed, std::int64_t
 
 template <class T>
 __global__ void max_last_kernel(std::int64_t rows, std::int64_t width, const T* x, T* y) {
-  __shared__ T shared[threads];
+  using C = decltype(widen(T{}));
+  __shared__ C shared[threads];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const T* from = x + row * width;
-    T best = from[threadIdx.x < width ? threadIdx.x : 0];
-    for (std::int64_t i = threadIdx.x + threads; i < width; i += threads) best = Larger{}(best, from[i]);
+    C best = widen(from[threadIdx.x < width ? threadIdx.x : 0]);
+    for (std::int64_t i = threadIdx.x + threads; i < width; i += threads) best = Larger{}(best, widen(from[i]));
     best = block_combine<threads>(best, shared, Larger{});
-    if (threadIdx.x == 0) y[row] = best;
+    if (threadIdx.x == 0) y[row] = narrow<T>(best);
   }
 }
 
@@ -127,7 +129,7 @@ void max_last(const Tensor& x, Tensor& y) {
   const std::int64_t width = x.dim(-1);
   require(width > 0, "max_last: the last axis of {} is empty", x.shape());
   if (y.size() == 0) return;
-  visit_compute(x.dtype(), "max_last", [&](auto tag) {
+  visit_floating(x.dtype(), "max_last", [&](auto tag) {
     using T = decltype(tag);
     launch("max_last", dim3(static_cast<unsigned>(std::min<std::int64_t>(y.size(), 1 << 20))), dim3(threads),
            max_last_kernel<T>, y.size(), width, x.device_data<T>(), y.mutable_device_data<T>());

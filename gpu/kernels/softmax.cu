@@ -5,42 +5,43 @@
 #include <cmath>
 
 #include "gpu/block_sum.h"
+#include "gpu/elementwise.h"
+#include "gpu/precision.h"
 
 namespace costate::cuda {
 namespace {
 
 constexpr int threads = 128;
 
-template <class T>
+template <class T, class C = decltype(widen(T{}))>
 __global__ void softmax_kernel(std::int64_t rows, std::int64_t width, const T* x, T* y) {
-  __shared__ T largest[threads];
+  __shared__ C largest[threads];
   __shared__ double sums[threads];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const T* from = x + row * width;
     T* to = y + row * width;
-    T best = from[threadIdx.x < width ? threadIdx.x : 0];
-    for (std::int64_t i = threadIdx.x + threads; i < width; i += threads) best = Larger{}(best, from[i]);
+    C best = widen(from[threadIdx.x < width ? threadIdx.x : 0]);
+    for (std::int64_t i = threadIdx.x + threads; i < width; i += threads) best = Larger{}(best, widen(from[i]));
     best = block_combine<threads>(best, largest, Larger{});
     double sum = 0;
-    for (std::int64_t i = threadIdx.x; i < width; i += threads) {
-      to[i] = std::exp(from[i] - best);
-      sum += to[i];
-    }
-    const T factor = static_cast<T>(1 / block_combine<threads>(sum, sums, Add{}));
-    for (std::int64_t i = threadIdx.x; i < width; i += threads) to[i] *= factor;
+    for (std::int64_t i = threadIdx.x; i < width; i += threads) sum += std::exp(widen(from[i]) - best);
+    const C factor = static_cast<C>(1 / block_combine<threads>(sum, sums, Add{}));
+    for (std::int64_t i = threadIdx.x; i < width; i += threads)
+      to[i] = narrow<T>(std::exp(widen(from[i]) - best) * factor);
   }
 }
 
-template <class T>
+template <class T, class C = decltype(widen(T{}))>
 __global__ void softmax_vjp_kernel(std::int64_t rows, std::int64_t width, const T* y, const T* g, T* dx) {
   __shared__ double sums[threads];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const std::int64_t first = row * width;
     double sum = 0;
     for (std::int64_t i = threadIdx.x; i < width; i += threads)
-      sum += static_cast<double>(g[first + i]) * static_cast<double>(y[first + i]);
-    const T dot = static_cast<T>(block_combine<threads>(sum, sums, Add{}));
-    for (std::int64_t i = threadIdx.x; i < width; i += threads) dx[first + i] = y[first + i] * (g[first + i] - dot);
+      sum += static_cast<double>(widen(g[first + i])) * static_cast<double>(widen(y[first + i]));
+    const C dot = static_cast<C>(block_combine<threads>(sum, sums, Add{}));
+    for (std::int64_t i = threadIdx.x; i < width; i += threads)
+      dx[first + i] = narrow<T>(widen(y[first + i]) * (widen(g[first + i]) - dot));
   }
 }
 
@@ -50,7 +51,7 @@ dim3 blocks_of(std::int64_t rows) { return dim3(static_cast<unsigned>(std::min<s
 
 void softmax(const Tensor& x, Tensor& y) {
   if (x.size() == 0) return;
-  visit_compute(x.dtype(), "softmax", [&](auto tag) {
+  visit_floating(x.dtype(), "softmax", [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t width = x.dim(-1), rows = x.size() / width;
     launch("softmax", blocks_of(rows), dim3(threads), softmax_kernel<T>, rows, width, x.device_data<T>(),
@@ -60,7 +61,7 @@ void softmax(const Tensor& x, Tensor& y) {
 
 void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx) {
   if (y.size() == 0) return;
-  visit_compute(y.dtype(), "softmax_vjp", [&](auto tag) {
+  visit_floating(y.dtype(), "softmax_vjp", [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t width = y.dim(-1), rows = y.size() / width;
     launch("softmax_vjp", blocks_of(rows), dim3(threads), softmax_vjp_kernel<T>, rows, width, y.device_data<T>(),

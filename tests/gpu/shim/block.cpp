@@ -21,6 +21,12 @@ shim::Order order = shim::Order::forward;
 
 enum class Waits { no, for_warp, for_block };
 
+struct Copy {
+  void* to;
+  const void* from;  ///< null: zeros
+  int group;
+};
+
 struct Thread {
   context::fiber fiber;
   context::fiber back;  ///< to the scheduler
@@ -28,12 +34,15 @@ struct Thread {
   Waits waits = Waits::no;
   bool done = false;
   unsigned number = 0;  ///< in its block
+  std::vector<Copy> copies;
+  int group = 0;  ///< that copies belong to now
 };
 
 struct Warp {
-  std::array<std::array<char, 16>, warp_size> slot{};
+  std::array<std::array<char, 64>, warp_size> slot{};
 };
 
+thread_local void* shared_memory = nullptr;
 thread_local Thread* running = nullptr;
 thread_local std::vector<Warp>* warps = nullptr;
 
@@ -123,20 +132,54 @@ void exchange(void* value, std::size_t bytes, unsigned lane) {
   give_way(Waits::for_warp);
 }
 
-void run(dim3 blocks, dim3 threads, const std::function<void()>& thread) {
+const void* gather(const void* mine, std::size_t bytes, void* all) {
+  auto& slots = (*warps)[running->number / warp_size].slot;
+  std::memcpy(slots[lane_id()].data(), mine, bytes);
+  give_way(Waits::for_warp);
+  for (std::size_t lane = 0; lane < warp_size; ++lane)
+    std::memcpy(static_cast<char*>(all) + lane * bytes, slots[lane].data(), bytes);
+  give_way(Waits::for_warp);
+  return all;
+}
+
+void* dynamic_shared() { return shared_memory; }
+
+void copy_later(void* to, const void* from) { running->copies.push_back({to, from, running->group}); }
+
+void end_copy_group() { ++running->group; }
+
+void wait_for_copies(int groups_left) {
+  auto& copies = running->copies;
+  const auto due = [&](const Copy& c) { return c.group < running->group - groups_left; };
+  for (const Copy& c : copies) {
+    if (!due(c)) continue;
+    if (c.from == nullptr)
+      std::memset(c.to, 0, 16);
+    else
+      std::memcpy(c.to, c.from, 16);
+  }
+  std::erase_if(copies, due);
+}
+
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared) {
   if (threads.x * threads.y * threads.z > 1024) throw std::logic_error("shim: more than 1024 threads in a block");
   if (blocks.y > 65535 || blocks.z > 65535) throw std::logic_error("shim: more than 65535 blocks along y or z");
   gridDim = blocks;
   blockDim = threads;
+  void* memory = nullptr;
+  cudaMalloc(&memory, shared);
+  shared_memory = memory;
   context::pooled_fixedsize_stack stacks(std::size_t{64} << 10);
   for (unsigned z = 0; z < blocks.z; ++z) {
     for (unsigned y = 0; y < blocks.y; ++y) {
       for (unsigned x = 0; x < blocks.x; ++x) {
         blockIdx = dim3(x, y, z);
+        std::memset(memory, 0xFF, shared);
         Block(threads, thread, stacks).run();
       }
     }
   }
+  cudaFree(memory);
 }
 
 }  // namespace shim

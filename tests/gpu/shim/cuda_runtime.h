@@ -4,6 +4,7 @@
 // (shim::set_order): a missing barrier shows as a result that depends on the order.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -38,11 +39,27 @@ int guard_violations();
 
 /// Runs `thread` once for every thread of the grid. Throws std::logic_error where threads wait at barriers that others never
 /// reach.
-void run(dim3 blocks, dim3 threads, const std::function<void()>& thread);
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared = 0);
 
 /// `value`, 16 bytes at most, as lane `lane` of this thread's warp has it; every thread of the warp must call.
 void exchange(void* value, std::size_t bytes, unsigned lane);
 unsigned lane_id();
+/// What each lane of this thread's warp has, 64 bytes at most; every thread of the warp must call.
+const void* gather(const void* mine, std::size_t bytes, void* all);
+template <class T>
+std::array<T, 32> of_warp(const T& mine) {
+  std::array<T, 32> all{};
+  gather(&mine, sizeof(T), all.data());
+  return all;
+}
+
+/// The block's dynamic shared memory: NaN at first, fenced.
+void* dynamic_shared();
+
+/// An asynchronous copy of 16 bytes, of zeros if `from` is null: made when the thread waits for its group, no sooner.
+void copy_later(void* to, const void* from);
+void end_copy_group();
+void wait_for_copies(int groups_left);
 
 }  // namespace shim
 
@@ -54,12 +71,14 @@ T __shfl_xor_sync(unsigned, T value, unsigned mask) {  // NOLINT(bugprone-reserv
 
 // The runtime calls that gpu/ makes.
 enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorLaunchFailure = 719 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrMaxSharedMemoryPerBlockOptin };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 using cudaStream_t = void*;
 inline constexpr unsigned cudaStreamNonBlocking = 1;
 struct cudaDeviceProp {
   char name[16] = "shim";
-  int major = 0, minor = 0;
+  int major = 9, minor = 0;
 };
 struct cudaFuncAttributes {};
 struct cudaLaunchConfig_t {
@@ -76,6 +95,10 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
 }
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
+  return *value = what == cudaDevAttrComputeCapabilityMajor ? 9 : 64 << 10, cudaSuccess;
+}
+inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) { return cudaSuccess; }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
@@ -86,6 +109,7 @@ inline const char* cudaGetErrorName(cudaError_t) { return "shim"; }
 
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(P...), A&&... args) {
-  shim::run(how->gridDim, how->blockDim, [&] { kernel(args...); });
+  shim::run(
+      how->gridDim, how->blockDim, [&] { kernel(args...); }, how->dynamicSmemBytes);
   return cudaSuccess;
 }

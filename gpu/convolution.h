@@ -1,0 +1,130 @@
+// The factors (stage.h) that make a convolution and its gradients matrix products: the matrices of taps are read in place.
+#pragma once
+
+#include "core/kernels/conv2d.h"
+#include "gpu/divisor.h"
+#include "gpu/gemm.h"
+
+namespace costate::cuda {
+
+/// A convolution in the integers that kernels count in; channels are those of one group.
+struct Convolution {
+  int h, w, cin, oh, ow, cout, kh, kw;
+  int stride_h, stride_w, dilation_h, dilation_w, top, left, groups;
+  Divisor by_cin, by_cout, by_kw, by_output, by_ow, by_input, by_w, by_stride_h, by_stride_w;
+
+  Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& weights, const Tensor& y);
+};
+
+/// A pixel that taps count from, and how far a tap is from there.
+template <class T>
+struct Place {
+  const T* at;
+  int i, j;
+};
+struct Tap {
+  int i, j, offset;
+};
+
+/// x by (output pixel of the batch, tap and input channel), or turned round.
+template <class T, bool pixels_are_rows>
+struct Patches {
+  static constexpr bool along_k = pixels_are_rows;
+  Convolution s;
+  const T* data;
+  using Row = std::conditional_t<pixels_are_rows, Place<T>, Tap>;
+  using Term = std::conditional_t<pixels_are_rows, Tap, Place<T>>;
+  __device__ Row row(int group, int r) const {
+    if constexpr (pixels_are_rows)
+      return place(group, r);
+    else
+      return tap(group, r);
+  }
+  __device__ Term term(int k) const {
+    if constexpr (pixels_are_rows)
+      return tap(0, k);
+    else
+      return place(0, k);
+  }
+  __device__ const T* at(const Place<T>& p, const Tap& tap) const {
+    const bool inside = static_cast<unsigned>(p.i + tap.i) < static_cast<unsigned>(s.h) &&
+                        static_cast<unsigned>(p.j + tap.j) < static_cast<unsigned>(s.w);
+    return inside ? p.at + tap.offset : nullptr;
+  }
+  __device__ const T* at(const Tap& tap, const Place<T>& p) const { return at(p, tap); }
+
+ private:
+  __device__ Place<T> place(int group, int pixel) const {
+    const int image = s.by_output.quotient(pixel), inner = pixel - image * s.oh * s.ow, line = s.by_ow.quotient(inner);
+    const int i = line * s.stride_h - s.top, j = (inner - line * s.ow) * s.stride_w - s.left;
+    const std::int64_t pixels = std::int64_t{image} * s.h * s.w + std::int64_t{i} * s.w + j;
+    return {data + (pixels * s.groups + group) * s.cin, i, j};
+  }
+  __device__ Tap tap(int group, int k) const {
+    const int tap = s.by_cin.quotient(k), a = s.by_kw.quotient(tap), i = a * s.dilation_h,
+              j = (tap - a * s.kw) * s.dilation_w;
+    return {i, j, ((i * s.w + j) * s.groups + group) * s.cin + k - tap * s.cin};
+  }
+};
+
+/// The gradient of y by (input pixel of the batch, tap and output channel).
+template <class T>
+struct GradientPatches {
+  static constexpr bool along_k = true;
+  Convolution s;
+  const T* data;
+  __device__ Place<T> row(int group, int pixel) const {
+    const int image = s.by_input.quotient(pixel), inner = pixel - image * s.h * s.w, line = s.by_w.quotient(inner);
+    const std::int64_t pixels = std::int64_t{image} * s.oh * s.ow;
+    return {data + (pixels * s.groups + group) * s.cout, line + s.top, inner - line * s.w + s.left};
+  }
+  __device__ Tap term(int k) const {
+    const int tap = s.by_cout.quotient(k), a = s.by_kw.quotient(tap);
+    return {a * s.dilation_h, (tap - a * s.kw) * s.dilation_w, k - tap * s.cout};
+  }
+  __device__ const T* at(const Place<T>& p, const Tap& tap) const {
+    const int i = p.i - tap.i, j = p.j - tap.j;
+    if (i < 0 || j < 0) return nullptr;
+    const int r = s.by_stride_h.quotient(i), c = s.by_stride_w.quotient(j);
+    if (r * s.stride_h != i || c * s.stride_w != j || r >= s.oh || c >= s.ow) return nullptr;
+    return p.at + (r * s.ow + c) * s.groups * s.cout + tap.offset;
+  }
+};
+
+/// w (tap, cin, groups * cout) by (tap and input channel; output channel).
+template <class T>
+struct Weights {
+  static constexpr bool along_k = false;
+  int groups, cout;
+  const T* data;
+  __device__ int row(int group, int n) const { return group * cout + n; }
+  __device__ int term(int k) const { return k * groups * cout; }
+  __device__ const T* at(int row, int term) const { return data + row + term; }
+};
+
+/// w by (tap and output channel; input channel).
+template <class T>
+struct TransposedWeights {
+  static constexpr bool along_k = true;
+  Convolution s;
+  const T* data;
+  __device__ int row(int group, int n) const { return (n * s.groups + group) * s.cout; }
+  __device__ int term(int k) const {
+    const int tap = s.by_cout.quotient(k);
+    return tap * s.cin * s.groups * s.cout + k - tap * s.cout;
+  }
+  __device__ const T* at(int row, int term) const { return data + row + term; }
+};
+
+/// The gradient of y by (output pixel of the batch; output channel).
+template <class T>
+struct Gradient {
+  static constexpr bool along_k = false;
+  int groups, cout;
+  const T* data;
+  __device__ int row(int group, int n) const { return group * cout + n; }
+  __device__ std::int64_t term(int pixel) const { return std::int64_t{pixel} * groups * cout; }
+  __device__ const T* at(int row, std::int64_t term) const { return data + row + term; }
+};
+
+}  // namespace costate::cuda

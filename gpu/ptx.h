@@ -1,0 +1,76 @@
+// The few machine instructions that CUDA C++ has no name for: asynchronous copies, matrix loads, products on tensor cores.
+//
+// tests/gpu/shim/gpu/ptx.h stands in for this file when gpu/ is compiled for the host. Chips before sm_80 copy at once and have no
+// bf16 product: `tensor_cores` (gpu/gemm.h) keeps such work from them.
+#pragma once
+
+#include <cstdint>
+
+namespace costate::cuda {
+
+/// The block's dynamic shared memory.
+template <class T>
+__device__ T* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char costate_shared[];
+  return reinterpret_cast<T*>(costate_shared);
+}
+
+/// 16 bytes of device memory to shared memory; zeros, and nothing read, unless `inside`.
+__device__ inline void copy_16(void* shared, const void* from, bool inside) {
+#if __CUDA_ARCH__ >= 800
+  const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(inside ? 16 : 0) : "memory");
+#else
+  *static_cast<uint4*>(shared) = inside ? *static_cast<const uint4*>(from) : uint4{};
+#endif
+}
+
+/// Ends a group of this thread's copies.
+__device__ inline void copies_end_group() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+/// Waits until at most the last `n` groups are under way.
+template <int n>
+__device__ void copies_wait() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
+#endif
+}
+
+/// Four matrices of 8 x 8 two-byte elements. Lane l gives the address of row l % 8 of matrix l / 8 and gets, of each matrix, elements
+/// 2 (l % 4) and the next of row l / 4; of its transpose if `transposed`.
+template <bool transposed>
+__device__ void load_matrices(std::uint32_t (&out)[4], const void* row) {
+#if __CUDA_ARCH__ >= 750
+  const auto at = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  if constexpr (transposed)
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(at)
+                 : "memory");
+  else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(at)
+                 : "memory");
+#endif
+}
+
+/// c += a b for a of 16 x 16, b of 16 x 8, in f32. With g = lane / 4 and p = 2 (lane % 4), a lane holds the pairs a(g, p), a(g + 8, p),
+/// a(g, p + 8), a(g + 8, p + 8); the pairs down a column b(p, g), b(p + 8, g); and c(g, p), c(g, p + 1), c(g + 8, p), c(g + 8, p + 1).
+__device__ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+      "%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  __trap();
+#endif
+}
+
+}  // namespace costate::cuda

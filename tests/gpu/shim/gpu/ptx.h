@@ -1,0 +1,52 @@
+// Stands in for gpu/ptx.h on the host: what the instructions do, by exchanges within a warp. A copy arrives as late as it may.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "core/dtype.h"
+
+namespace costate::cuda {
+
+template <class T>
+T* dynamic_shared() {
+  return static_cast<T*>(shim::dynamic_shared());
+}
+
+inline void copy_16(void* shared, const void* from, bool inside) { shim::copy_later(shared, inside ? from : nullptr); }
+inline void copies_end_group() { shim::end_copy_group(); }
+template <int n>
+void copies_wait() {
+  shim::wait_for_copies(n);
+}
+
+template <bool transposed>
+void load_matrices(std::uint32_t (&out)[4], const void* row) {
+  const auto rows = shim::of_warp(row);
+  const unsigned lane = shim::lane_id(), r = lane / 4, c = lane % 4 * 2;
+  for (unsigned matrix = 0; matrix < 4; ++matrix) {
+    const auto element = [&](unsigned i, unsigned j) {
+      return std::uint32_t{static_cast<const std::uint16_t*>(rows[matrix * 8 + i])[j]};
+    };
+    out[matrix] = transposed ? element(c, r) | element(c + 1, r) << 16 : element(r, c) | element(r, c + 1) << 16;
+  }
+}
+
+inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  struct Factors {
+    std::uint32_t a[4], b[2];
+  };
+  const auto all = shim::of_warp(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  const auto half = [](std::uint32_t pair, unsigned k) {
+    bf16 v;
+    v.bits = static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16);
+    return static_cast<float>(v);
+  };
+  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned m = row + i / 2 * 8, n = column + i % 2;
+    for (unsigned k = 0; k < 16; ++k)
+      c[i] += half(all[m % 8 * 4 + k % 8 / 2].a[m / 8 + k / 8 * 2], k) * half(all[n * 4 + k % 8 / 2].b[k / 8], k);
+  }
+}
+
+}  // namespace costate::cuda
