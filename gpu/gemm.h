@@ -6,18 +6,11 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "gpu/matrix.h"
 #include "gpu/stage.h"
 #include "gpu/tiles.h"
 
 namespace costate::cuda {
-
-/// Where C goes: n's neighbours lie side by side.
-template <class T>
-struct Output {
-  T* data;
-  std::int64_t problem_step, row_step;
-  __device__ T* at(int problem, int m, int n) const { return data + problem * problem_step + m * row_step + n; }
-};
 
 /// Extents of a product, and how it is cut.
 struct Product {
@@ -42,9 +35,10 @@ __device__ void store(T* to, const Sum* from, int room, bool packed) {
 
 /// A block a tile of C (x), piece (y) and problem (z). Copies run `stages - 1` steps ahead of the arithmetic. `partial` (piece,
 /// problem, m, n) takes the place of `c` where pieces have blocks of their own.
-template <class Tile, int chunk, class A, class B, class T = typename Tile::Element, class Sum = typename Tile::Sum>
+template <class Tile, int chunk, class A, class B, class Out, class Sum = typename Tile::Sum>
 __global__ void __launch_bounds__(Tile::threads, chunk == 1 ? 2 : Tile::blocks)
-    gemm_kernel(A a, B b, Output<T> c, Sum* partial, Product p) {
+    gemm_kernel(A a, B b, Output<Out> c, Sum* partial, Product p) {
+  using T = typename Tile::Element;
   using StageA = Stage<T, A, Tile::m, Tile::depth, chunk, Tile::threads>;
   using StageB = Stage<T, B, Tile::n, Tile::depth, chunk, Tile::threads>;
   T* tiles_a = dynamic_shared<T>();
@@ -116,8 +110,9 @@ inline std::int64_t pieces_of(std::int64_t extent, std::int64_t piece) {
   return extent == 0 ? 1 : (extent + piece - 1) / piece;
 }
 
-template <class Tile, int chunk, class A, class B, class T>
-void gemm_with(const char* op, const A& a, const B& b, const Output<T>& c, std::int64_t problems, const Product& p) {
+template <class Tile, int chunk, class A, class B, class Out>
+void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, const Product& p) {
+  using T = typename Tile::Element;
   using Sum = typename Tile::Sum;
   constexpr std::size_t tiles = sizeof(T) * Tile::stages *
                                 (Stage<T, A, Tile::m, Tile::depth, chunk, Tile::threads>::size +
@@ -125,20 +120,20 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<T>& c, std::
   const std::int64_t pieces = pieces_of(p.k, p.piece), blocks = pieces_of(p.m, Tile::m) * pieces_of(p.n, Tile::n);
   const bool apart = pieces > 1 && !p.folded;
   Tensor partial;
-  if (apart) partial = Tensor::empty({pieces, problems, p.m, p.n}, dtype_of<Sum>(), Device::cuda);
+  if (apart) partial = Tensor::empty({pieces, problems, p.m, p.n}, {dtype_of<Sum>(), Device::cuda});
   Sum* to = apart ? partial.mutable_device_data<Sum>() : nullptr;
   launch_shared(
       op,
       dim3(static_cast<unsigned>(blocks), apart ? static_cast<unsigned>(pieces) : 1, static_cast<unsigned>(problems)),
       dim3(Tile::threads), tiles + (pieces > 1 && p.folded ? sizeof(Sum) * Tile::values * Tile::threads : 0),
-      gemm_kernel<Tile, chunk, A, B>, a, b, c, to, p);
+      gemm_kernel<Tile, chunk, A, B, Out>, a, b, c, to, p);
   if (!apart) return;
   constexpr int width = 16 / sizeof(Sum);
   const std::int64_t all = problems * p.m * p.n;
   if (p.packed)
-    launch(op, blocks_for(all / width), dim3(256), add_partials<width, T, Sum>, c, to, p, pieces, problems);
+    launch(op, blocks_for(all / width), dim3(256), add_partials<width, Out, Sum>, c, to, p, pieces, problems);
   else
-    launch(op, blocks_for(all), dim3(256), add_partials<1, T, Sum>, c, to, p, pieces, problems);
+    launch(op, blocks_for(all), dim3(256), add_partials<1, Out, Sum>, c, to, p, pieces, problems);
 }
 
 /// Tiles of a type: large ones reuse more of what they load, small ones make more blocks.
@@ -169,8 +164,8 @@ inline std::int64_t piece_of(std::int64_t k, std::int64_t length) {
 
 /// `problems` products, each (m x k)(k x n), the k terms in pieces of `piece`. A chunk of 16 bytes never crosses an edge of a factor if
 /// `chunks`.
-template <class T, class A, class B>
-void gemm(const char* op, const A& a, const B& b, const Output<T>& c, std::int64_t problems, std::int64_t m,
+template <class T, class A, class B, class Out>
+void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, std::int64_t m,
           std::int64_t n, std::int64_t k, std::int64_t piece, bool chunks) {
   if (problems == 0 || m == 0 || n == 0) return;
   using Small = typename Tiles<T>::Small;
@@ -184,7 +179,7 @@ void gemm(const char* op, const A& a, const B& b, const Output<T>& c, std::int64
       "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, problems, m, k,
       k, n);
   constexpr int wide = 16 / sizeof(typename Small::Sum);
-  const bool packed = n % wide == 0 && c.row_step % wide == 0 && c.problem_step % wide == 0 && aligned_16(c.data);
+  const bool packed = n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
   Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
   constexpr int chunk = 16 / sizeof(T);
   if (chunks && n > 64 && blocks(Large{}) >= enough_blocks) return gemm_with<Large, chunk>(op, a, b, c, problems, p);

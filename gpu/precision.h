@@ -25,7 +25,7 @@ template <class F>
 void with_products(const char* op, const Tensor& a, const Tensor& b, Tensor& y, const F& f) {
   if (a.dtype() != DType::bf16) return visit_compute(a.dtype(), op, [&](auto tag) { f(tag, a, b, y); });
   if (has_tensor_cores()) return f(bf16{}, a, b, y);
-  Tensor wide = Tensor::empty(y.shape(), DType::f32, y.device());
+  Tensor wide = Tensor::empty(y.shape(), y.kind().with(DType::f32));
   f(float{}, to_stored(a, DType::f32), to_stored(b, DType::f32), wide);
   y = to_stored(wide, DType::bf16);
 }

@@ -15,7 +15,7 @@ struct FmaTile {
   using Sum = T;
   static constexpr int word = 16 / sizeof(T);  // elements of one load
   static constexpr int m = m_, n = n_, depth = 4 * word, rows = m / tm, columns = n / tn, threads = rows * columns;
-  static constexpr int values = tm * tn, stages = 3;
+  static constexpr int values = tm * tn, stages = threads < 256 ? 3 : 2;
   static constexpr int blocks = 512 / threads < 6 ? 512 / threads : 6;  // of one multiprocessor
 
   template <bool a_along_k, bool b_along_k>

@@ -1,188 +1,239 @@
-// Attention and its vector-Jacobian product without the matrix of scores: a block a query (or, for k and v, a key), which takes
-// the other side in pieces of `threads` through shared memory, in order.
+// Attention and its vector-Jacobian product as batched products with a softmax between them, a band of scores at a time.
+//
+// With S = scale q k^T and P = softmax(S):  y = P v,  dv = P^T g,  dS = P (g v^T - <g v^T, P>),  dq = scale dS k,
+// dk = scale dS^T q. Bands of queries are cut by the lengths alone; as many samples as fit beside each other go together.
 #include "core/kernels/attention.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "core/kernels/reduce.h"
 #include "gpu/block_sum.h"
+#include "gpu/gemm.h"
 #include "gpu/precision.h"
 
 namespace costate::cuda {
 namespace {
 
-constexpr int threads = 128;
+constexpr int threads = 128;                                 // of row kernels, a warp a row
+constexpr std::int64_t most_scores = std::int64_t{1} << 26;  // of a band
+constexpr std::int64_t chain = 512;                          // terms of a product's chains (gpu/gemm.h)
 
-/// Extents; d and e are the widths of one head.
-struct Sizes {
-  std::int64_t t, s, d, e, heads;
-  double scale;
+template <class T, class F>
+__device__ T warp_combine(T value, const F& f) {
+  for (int apart = 16; apart > 0; apart /= 2) value = f(value, __shfl_xor_sync(~0U, value, apart));
+  return value;
+}
+
+/// This warp's row, or `rows` if there is none left.
+__device__ std::int64_t warp_row() { return (std::int64_t{blockIdx.x} * threads + threadIdx.x) / 32; }
+
+/// Largest of a row of scores, times scale.
+template <class C>
+__device__ C largest_of(const C* s, int width, C scale) {
+  C best = -INFINITY;
+  for (int i = threadIdx.x % 32; i < width; i += 32) best = Larger{}(best, scale * s[i]);
+  return warp_combine(best, Larger{});
+}
+
+/// p = softmax(scale s) row by row, zeros from `width` to `line`. p may lie over s.
+template <class C, class T>
+__global__ void softmax_rows(std::int64_t rows, int width, int line, C scale, const C* s, T* p) {
+  const std::int64_t row = warp_row();
+  if (row >= rows) return;
+  s += row * line;
+  p += row * line;
+  const C best = largest_of(s, width, scale);
+  C sum = 0;
+  for (int i = threadIdx.x % 32; i < width; i += 32) sum += std::exp(scale * s[i] - best);
+  const C factor = 1 / warp_combine(sum, Add{});
+  for (int i = threadIdx.x % 32; i < line; i += 32)
+    p[i] = narrow<T>(i < width ? std::exp(scale * s[i] - best) * factor : C{0});
+}
+
+/// Of s and dp = g v^T: p, and scale dS. p may lie over s, ds over dp.
+template <class C, class T>
+__global__ void softmax_vjp_rows(std::int64_t rows, int width, int line, C scale, const C* s, const C* dp, T* p,
+                                 T* ds) {
+  const std::int64_t row = warp_row();
+  if (row >= rows) return;
+  s += row * line;
+  dp += row * line;
+  p += row * line;
+  ds += row * line;
+  const C best = largest_of(s, width, scale);
+  C sum = 0, dot = 0;
+  for (int i = threadIdx.x % 32; i < width; i += 32) {
+    const C e = std::exp(scale * s[i] - best);
+    sum += e;
+    dot += e * dp[i];
+  }
+  const C factor = 1 / warp_combine(sum, Add{}), mean = warp_combine(dot, Add{}) * factor;
+  for (int i = threadIdx.x % 32; i < line; i += 32) {
+    const C probability = i < width ? std::exp(scale * s[i] - best) * factor : C{0};
+    const C slope = i < width ? scale * probability * (dp[i] - mean) : C{0};
+    p[i] = narrow<T>(probability);
+    ds[i] = narrow<T>(slope);
+  }
+}
+
+/// Some queries of some samples, all heads.
+struct Band {
+  std::int64_t sample, samples, first, rows;
 };
 
-/// The row of a token of one sample and head.
 template <class T>
-__device__ T* row(T* data, std::int64_t sample, std::int64_t tokens, std::int64_t token, std::int64_t heads,
-                  std::int64_t head, std::int64_t width) {
-  return data + ((sample * tokens + token) * heads + head) * width;
-}
+class Attention {
+  using C = decltype(widen(T{}));
 
-template <class T>
-__device__ double dot(const T* a, const T* b, std::int64_t n) {
-  T sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
+ public:
+  Attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v)
+      : heads_(spec.heads),
+        samples_(q.dim(0)),
+        t_(q.dim(1)),
+        s_(k.dim(1)),
+        d_(q.dim(2) / heads_),
+        e_(v.dim(2) / heads_),
+        line_((s_ + 7) / 8 * 8),
+        rows_(std::clamp<std::int64_t>(most_scores / (heads_ * line_), 1, t_)),
+        scale_(static_cast<C>(spec.scale)),
+        q_(q.device_data<T>()),
+        k_(k.device_data<T>()),
+        v_(v.device_data<T>()) {}
 
-/// out[i] (+)= sum over the pieces of weight[j] * rows[j][i], for this thread's i.
-template <class T>
-__device__ void add_rows(const double* weight, std::int64_t count, const T* rows, std::int64_t step, std::int64_t width,
-                         bool first, double factor, T* out) {
-  for (std::int64_t i = threadIdx.x; i < width; i += threads) {
-    double sum = first ? 0 : out[i];
-    for (std::int64_t j = 0; j < count; ++j) sum += weight[j] * factor * rows[j * step + i];
-    out[i] = static_cast<T>(sum);
+  void forward(T* y) const {
+    over_bands([&](const Band& b) {
+      Tensor scores = products(b, q_, d_, k_), room = room_for_factor(scores);
+      T* p = factor_in(scores, room);
+      launch("attention", row_blocks(b), dim3(threads), softmax_rows<C, T>, row_count(b), static_cast<int>(s_),
+             static_cast<int>(line_), scale_, scores.device_data<C>(), p);
+      multiply(b, weights<true>(b, p), keys<false>(b, v_, e_), Output<T>{queries_of(b, y, e_)}, b.rows, e_, s_);
+    });
   }
-}
 
-/// Largest score of a query and the logarithm of the sum of all e^score.
-template <class T>
-__device__ double log_sum(const Sizes& z, const T* q, const T* k, double* shared) {
-  double largest = -INFINITY;
-  for (std::int64_t j = threadIdx.x; j < z.s; j += threads)
-    largest = Larger{}(largest, z.scale * dot(q, k + j * z.heads * z.d, z.d));
-  largest = block_combine<threads>(largest, shared, Larger{});
-  double sum = 0;
-  for (std::int64_t j = threadIdx.x; j < z.s; j += threads)
-    sum += std::exp(z.scale * dot(q, k + j * z.heads * z.d, z.d) - largest);
-  return largest + std::log(block_combine<threads>(sum, shared, Add{}));
-}
-
-template <class T>
-__global__ void forward_kernel(Sizes z, const T* q, const T* k, const T* v, T* y) {
-  __shared__ double shared[threads];
-  const std::int64_t query = blockIdx.x, head = blockIdx.y, sample = blockIdx.z;
-  const T *mine = row(q, sample, z.t, query, z.heads, head, z.d), *keys = row(k, sample, z.s, 0, z.heads, head, z.d),
-          *values = row(v, sample, z.s, 0, z.heads, head, z.e);
-  const double total = log_sum(z, mine, keys, shared);
-  for (std::int64_t first = 0; first < z.s; first += threads) {
-    const std::int64_t j = first + threadIdx.x, count = z.s - first < threads ? z.s - first : threads;
-    if (j < z.s) shared[threadIdx.x] = std::exp(z.scale * dot(mine, keys + j * z.heads * z.d, z.d) - total);
-    __syncthreads();
-    add_rows(shared, count, values + first * z.heads * z.e, z.heads * z.e, z.e, first == 0, 1,
-             row(y, sample, z.t, query, z.heads, head, z.e));
-    __syncthreads();
+  void backward(const T* g, AttentionGrads& grads) const {
+    const bool keys_wanted = grads.k.defined() && grads.v.defined();
+    Tensor dk = pile(grads.k), dv = pile(grads.v);
+    T* dq = grads.q.mutable_device_data<T>();
+    over_bands([&](const Band& b) {
+      Tensor scores = products(b, q_, d_, k_), slopes = products(b, g, e_, v_), room = room_for_factor(scores),
+             more_room = room_for_factor(slopes);
+      T *p = factor_in(scores, room), *ds = factor_in(slopes, more_room);
+      launch("attention_vjp", row_blocks(b), dim3(threads), softmax_vjp_rows<C, T>, row_count(b), static_cast<int>(s_),
+             static_cast<int>(line_), scale_, scores.device_data<C>(), slopes.device_data<C>(), p, ds);
+      multiply(b, weights<true>(b, ds), keys<false>(b, k_, d_), Output<T>{queries_of(b, dq, d_)}, b.rows, d_, s_);
+      if (!keys_wanted) return;
+      add(b, p, queries<false>(b, g, e_), e_, dv, grads.v);
+      add(b, ds, queries<false>(b, q_, d_), d_, dk, grads.k);
+    });
+    if (dk.defined()) finish(dk, grads.k), finish(dv, grads.v);
   }
-}
 
-/// dq, and what the keys need of every query: total, the logarithm of its sum, and mean, the sum of p dp.
-template <class T>
-__global__ void query_kernel(Sizes z, const T* q, const T* k, const T* v, const T* g, T* dq, double* total,
-                             double* mean) {
-  __shared__ double shared[threads];
-  const std::int64_t query = blockIdx.x, head = blockIdx.y, sample = blockIdx.z;
-  const T *mine = row(q, sample, z.t, query, z.heads, head, z.d), *keys = row(k, sample, z.s, 0, z.heads, head, z.d),
-          *values = row(v, sample, z.s, 0, z.heads, head, z.e),
-          *cotangent = row(g, sample, z.t, query, z.heads, head, z.e);
-  const double log_of_sum = log_sum(z, mine, keys, shared);
-  const auto probability = [&](std::int64_t j) {
-    return std::exp(z.scale * dot(mine, keys + j * z.heads * z.d, z.d) - log_of_sum);
-  };
-  const auto slope = [&](std::int64_t j) { return dot(cotangent, values + j * z.heads * z.e, z.e); };
-  double sum = 0;
-  for (std::int64_t j = threadIdx.x; j < z.s; j += threads) sum += probability(j) * slope(j);
-  sum = block_combine<threads>(sum, shared, Add{});
-  for (std::int64_t first = 0; first < z.s; first += threads) {
-    const std::int64_t j = first + threadIdx.x, count = z.s - first < threads ? z.s - first : threads;
-    if (j < z.s) shared[threadIdx.x] = probability(j) * (slope(j) - sum);
-    __syncthreads();
-    add_rows(shared, count, keys + first * z.heads * z.d, z.heads * z.d, z.d, first == 0, z.scale,
-             row(dq, sample, z.t, query, z.heads, head, z.d));
-    __syncthreads();
-  }
-  if (threadIdx.x == 0) {
-    *row(total, sample, z.t, query, z.heads, head, 1) = log_of_sum;
-    *row(mean, sample, z.t, query, z.heads, head, 1) = sum;
-  }
-}
+ private:
+  [[nodiscard]] std::int64_t bands() const { return (t_ + rows_ - 1) / rows_; }
 
-template <class T>
-__global__ void key_kernel(Sizes z, const T* q, const T* k, const T* v, const T* g, const double* total,
-                           const double* mean, T* dk, T* dv) {
-  __shared__ double p[threads], ds[threads];
-  const std::int64_t key = blockIdx.x, head = blockIdx.y, sample = blockIdx.z;
-  const T *mine = row(k, sample, z.s, key, z.heads, head, z.d), *value = row(v, sample, z.s, key, z.heads, head, z.e),
-          *queries = row(q, sample, z.t, 0, z.heads, head, z.d),
-          *cotangents = row(g, sample, z.t, 0, z.heads, head, z.e);
-  for (std::int64_t first = 0; first < z.t; first += threads) {
-    const std::int64_t i = first + threadIdx.x, count = z.t - first < threads ? z.t - first : threads;
-    if (i < z.t) {
-      const double score = z.scale * dot(queries + i * z.heads * z.d, mine, z.d);
-      p[threadIdx.x] = std::exp(score - *row(total, sample, z.t, i, z.heads, head, 1));
-      const double slope = dot(cotangents + i * z.heads * z.e, value, z.e);
-      ds[threadIdx.x] = p[threadIdx.x] * (slope - *row(mean, sample, z.t, i, z.heads, head, 1));
+  template <class F>
+  void over_bands(const F& f) const {
+    const std::int64_t together = std::clamp<std::int64_t>(most_scores / (heads_ * line_ * rows_), 1, samples_);
+    for (std::int64_t sample = 0; sample < samples_; sample += together)
+      for (std::int64_t first = 0; first < t_; first += rows_)
+        f(Band{sample, std::min(together, samples_ - sample), first, std::min(rows_, t_ - first)});
+  }
+
+  [[nodiscard]] std::int64_t row_count(const Band& b) const { return b.samples * heads_ * b.rows; }
+  [[nodiscard]] dim3 row_blocks(const Band& b) const { return dim3(static_cast<unsigned>((row_count(b) + 3) / 4)); }
+
+  /// Matrices of all heads of tokens [first, ...) of the band's samples.
+  template <class M, class X>
+  [[nodiscard]] M heads(X* x, std::int64_t tokens, std::int64_t width, std::int64_t sample, std::int64_t first) const {
+    return {x + (sample * tokens + first) * heads_ * width, Start(tokens * heads_ * width, width, heads_),
+            heads_ * width};
+  }
+  template <bool along_k>
+  [[nodiscard]] Matrix<T, along_k> queries(const Band& b, const T* x, std::int64_t width) const {
+    return heads<Matrix<T, along_k>>(x, t_, width, b.sample, b.first);
+  }
+  template <bool along_k>
+  [[nodiscard]] Matrix<T, along_k> keys(const Band& b, const T* x, std::int64_t width) const {
+    return heads<Matrix<T, along_k>>(x, s_, width, b.sample, 0);
+  }
+  [[nodiscard]] Output<T> queries_of(const Band& b, T* x, std::int64_t width) const {
+    return heads<Output<T>>(x, t_, width, b.sample, b.first);
+  }
+  /// Probabilities or slopes by (query; key), or turned round.
+  template <bool along_k>
+  [[nodiscard]] Matrix<T, along_k> weights(const Band& b, const T* p) const {
+    return {p, Start(b.rows * line_), line_};
+  }
+
+  template <class A, class B, class Out>
+  void multiply(const Band& b, const A& left, const B& right, const Output<Out>& out, std::int64_t m, std::int64_t n,
+                std::int64_t k) const {
+    gemm<T>("attention", left, right, out, b.samples * heads_, m, n, k, piece_of(k, chain),
+            in_words(left) && in_words(right));
+  }
+
+  /// (sample and head, query, key): rows of x times rows of y.
+  [[nodiscard]] Tensor products(const Band& b, const T* x, std::int64_t width, const T* y) const {
+    Tensor scores = Tensor::empty({b.samples * heads_, b.rows, line_}, {dtype_of<C>(), Device::cuda});
+    multiply(b, queries<true>(b, x, width), keys<true>(b, y, width),
+             Output<C>{scores.mutable_device_data<C>(), Start(b.rows * line_), line_}, b.rows, s_, width);
+    return scores;
+  }
+  /// What is made of scores as a factor lies over them, or in a room of its own if its type is another.
+  static Tensor room_for_factor(const Tensor& scores) {
+    return std::is_same_v<T, C> ? Tensor() : Tensor::empty(scores.shape(), scores.kind().with(dtype_of<T>()));
+  }
+  static T* factor_in(Tensor& scores, Tensor& room) {
+    return (room.defined() ? room : scores).template mutable_device_data<T>();
+  }
+
+  /// Sums over bands of queries, (band, element); none if there is one band.
+  [[nodiscard]] Tensor pile(const Tensor& grad) const {
+    return grad.defined() && bands() > 1 ? Tensor::empty({bands(), grad.size()}, {dtype_of<C>(), Device::cuda})
+                                         : Tensor();
+  }
+  void add(const Band& b, const T* p, const Matrix<T, false>& right, std::int64_t width, Tensor& pile,
+           Tensor& grad) const {
+    if (pile.defined()) {
+      C* to = pile.mutable_device_data<C>() + b.first / rows_ * grad.size();
+      multiply(b, weights<false>(b, p), right, heads<Output<C>>(to, s_, width, b.sample, 0), s_, width, b.rows);
+    } else {
+      multiply(b, weights<false>(b, p), right, heads<Output<T>>(grad.mutable_device_data<T>(), s_, width, b.sample, 0),
+               s_, width, b.rows);
     }
-    __syncthreads();
-    add_rows(p, count, cotangents + first * z.heads * z.e, z.heads * z.e, z.e, first == 0, 1,
-             row(dv, sample, z.s, key, z.heads, head, z.e));
-    add_rows(ds, count, queries + first * z.heads * z.d, z.heads * z.d, z.d, first == 0, z.scale,
-             row(dk, sample, z.s, key, z.heads, head, z.d));
-    __syncthreads();
   }
-}
+  static void finish(const Tensor& pile, Tensor& grad) {
+    Tensor sum = Tensor::empty({1, grad.size()}, pile.kind());
+    sum_to(pile, sum);
+    grad = to_stored(sum, grad.dtype()).reshaped(grad.shape());
+  }
 
-Sizes sizes_of(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v) {
-  return {q.dim(1), k.dim(1), q.dim(2) / spec.heads, v.dim(2) / spec.heads, spec.heads, spec.scale};
-}
+  std::int64_t heads_, samples_, t_, s_, d_, e_, line_, rows_;
+  C scale_;
+  const T *q_, *k_, *v_;
+};
 
-dim3 blocks_of(std::int64_t tokens, const Sizes& z, const Tensor& t) {
-  require(z.heads <= 65535 && t.dim(0) <= 65535, "attention: {} heads of {} samples are more than one launch holds",
-          z.heads, t.dim(0));
-  return dim3(static_cast<unsigned>(tokens), static_cast<unsigned>(z.heads), static_cast<unsigned>(t.dim(0)));
+/// f(T{}, ...) with the tensors in the type that products run in.
+template <class F>
+void with_type(const char* op, DType dtype, const F& f) {
+  require(dtype != DType::bf16 || has_tensor_cores(), "{}: this device has no bf16 products; use f32", op);
+  visit_floating(dtype, op, f);
 }
 
 }  // namespace
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
-  if (q.dtype() == DType::bf16) {
-    const auto f = [](const Tensor& t) { return to_stored(t, DType::f32); };
-    Tensor u = Tensor::empty(y.shape(), DType::f32, y.device());
-    attention(spec, f(q), f(k), f(v), u);
-    y = to_stored(u, DType::bf16);
-    return;
-  }
   if (y.size() == 0) return;
-  visit_compute(q.dtype(), "attention", [&](auto tag) {
-    using T = decltype(tag);
-    const Sizes z = sizes_of(spec, q, k, v);
-    launch("attention", blocks_of(z.t, z, q), dim3(threads), forward_kernel<T>, z, q.device_data<T>(),
-           k.device_data<T>(), v.device_data<T>(), y.mutable_device_data<T>());
-  });
+  with_type("attention", q.dtype(),
+            [&]<class T>(T) { Attention<T>(spec, q, k, v).forward(y.mutable_device_data<T>()); });
 }
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
-  if (q.dtype() == DType::bf16) {
-    const auto f = [](const Tensor& t) { return to_stored(t, DType::f32); };
-    const auto e = [](const Tensor& t) { return t.defined() ? Tensor::empty(t.shape(), DType::f32, t.device()) : t; };
-    AttentionGrads wide{e(grads.q), e(grads.k), e(grads.v)};
-    attention_vjp(spec, f(q), f(k), f(v), f(g), wide);
-    const auto h = [](const Tensor& t) { return t.defined() ? to_stored(t, DType::bf16) : t; };
-    grads = {h(wide.q), h(wide.k), h(wide.v)};
-    return;
-  }
   if (g.size() == 0) return;
-  visit_compute(q.dtype(), "attention_vjp", [&](auto tag) {
-    using T = decltype(tag);
-    const Sizes z = sizes_of(spec, q, k, v);
-    Tensor total = Tensor::empty({q.dim(0), z.t, z.heads}, q.kind().with(DType::f64));
-    Tensor mean = Tensor::empty(total.shape(), q.kind().with(DType::f64));
-    launch("attention_vjp", blocks_of(z.t, z, q), dim3(threads), query_kernel<T>, z, q.device_data<T>(),
-           k.device_data<T>(), v.device_data<T>(), g.device_data<T>(), grads.q.mutable_device_data<T>(),
-           total.mutable_device_data<double>(), mean.mutable_device_data<double>());
-    if (!grads.k.defined() || !grads.v.defined()) return;
-    launch("attention_vjp", blocks_of(z.s, z, q), dim3(threads), key_kernel<T>, z, q.device_data<T>(),
-           k.device_data<T>(), v.device_data<T>(), g.device_data<T>(), total.device_data<double>(),
-           mean.device_data<double>(), grads.k.mutable_device_data<T>(), grads.v.mutable_device_data<T>());
-  });
+  with_type("attention_vjp", q.dtype(),
+            [&]<class T>(T) { Attention<T>(spec, q, k, v).backward(g.device_data<T>(), grads); });
 }
 
 }  // namespace costate::cuda

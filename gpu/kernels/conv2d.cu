@@ -48,7 +48,7 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tens
     const Convolution s(geometry, x, w, y);
     const std::int64_t k = w.size() / w.dim(3);
     gemm<T>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()},
-            Output<T>{y.mutable_device_data<T>(), s.cout, y.dim(3)}, s.groups, y.size() / y.dim(3), s.cout, k,
+            Output<T>{y.mutable_device_data<T>(), Start(s.cout), y.dim(3)}, s.groups, y.size() / y.dim(3), s.cout, k,
             piece_of(k, chain), in_chunks<T>(x, w, s.cin, s.cout));
   });
 }
@@ -58,7 +58,7 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
     const Convolution s(geometry, dx, w, g);
     const std::int64_t k = std::int64_t{s.kh} * s.kw * s.cout;
     gemm<T>("conv2d_dx", GradientPatches<T>{s, g.device_data<T>()}, TransposedWeights<T>{s, w.device_data<T>()},
-            Output<T>{dx.mutable_device_data<T>(), s.cin, dx.dim(3)}, s.groups, dx.size() / dx.dim(3), s.cin, k,
+            Output<T>{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)}, s.groups, dx.size() / dx.dim(3), s.cin, k,
             piece_of(k, chain), in_chunks<T>(g, w, s.cout, s.cout));
   });
 }
@@ -68,8 +68,8 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
     const Convolution s(geometry, x, dw, g);
     const std::int64_t pixels = g.size() / g.dim(3);
     gemm<T>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
-            Output<T>{dw.mutable_device_data<T>(), s.cout, dw.dim(3)}, s.groups, dw.size() / dw.dim(3), s.cout, pixels,
-            pixel_piece(pixels, dw.size()), in_chunks<T>(x, g, s.cin, s.cout));
+            Output<T>{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)}, s.groups, dw.size() / dw.dim(3), s.cout,
+            pixels, pixel_piece(pixels, dw.size()), in_chunks<T>(x, g, s.cin, s.cout));
   });
 }
 
