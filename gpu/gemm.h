@@ -35,12 +35,12 @@ __device__ void store(T* to, const Sum* from, int room, bool packed) {
 
 /// A block a tile of C (x), piece (y) and problem (z). Copies run `stages - 1` steps ahead of the arithmetic. `partial` (piece,
 /// problem, m, n) takes the place of `c` where pieces have blocks of their own.
-template <class Tile, int chunk, class A, class B, class Out, class Sum = typename Tile::Sum>
-__global__ void __launch_bounds__(Tile::threads, chunk == 1 ? 2 : Tile::blocks)
+template <class Tile, int chunk_a, int chunk_b, class A, class B, class Out, class Sum = typename Tile::Sum>
+__global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 2 : Tile::blocks)
     gemm_kernel(A a, B b, Output<Out> c, Sum* partial, Product p) {
   using T = typename Tile::Element;
-  using StageA = Stage<T, A, Tile::m, Tile::depth, chunk, Tile::threads>;
-  using StageB = Stage<T, B, Tile::n, Tile::depth, chunk, Tile::threads>;
+  using StageA = Stage<T, A, Tile::m, Tile::depth, chunk_a, Tile::threads>;
+  using StageB = Stage<T, B, Tile::n, Tile::depth, chunk_b, Tile::threads>;
   T* tiles_a = dynamic_shared<T>();
   T* tiles_b = tiles_a + Tile::stages * StageA::size;
   Sum* total = reinterpret_cast<Sum*>(tiles_b + Tile::stages * StageB::size) + threadIdx.x;  // of earlier pieces
@@ -110,14 +110,31 @@ inline std::int64_t pieces_of(std::int64_t extent, std::int64_t piece) {
   return extent == 0 ? 1 : (extent + piece - 1) / piece;
 }
 
-template <class Tile, int chunk, class A, class B, class Out>
-void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, const Product& p) {
+/// Multiprocessors of a large chip, whichever it is: where bits depend on it, they are the same on all.
+constexpr std::int64_t processors = 132;
+
+/// Time of `blocks` blocks of `terms` terms each, in terms of a block on a busy multiprocessor. A block that has one to itself runs
+/// slower than its share, by two fifths on an H200.
+inline double time_of(std::int64_t blocks, double terms) {
+  const std::int64_t each = pieces_of(blocks, processors);
+  return (each == 1 ? 1.4 : static_cast<double>(each)) * terms;
+}
+
+/// ... where each of `pieces` has a block of its own, writes its sums, and a second kernel adds them.
+template <class Tile>
+double time_apart(std::int64_t blocks, std::int64_t pieces, double terms) {
+  return time_of(blocks * pieces, terms + Tile::write) + 2 * Tile::write;
+}
+
+template <class Tile, int chunk_a, int chunk_b, class A, class B, class Out>
+void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, Product p) {
   using T = typename Tile::Element;
   using Sum = typename Tile::Sum;
   constexpr std::size_t tiles = sizeof(T) * Tile::stages *
-                                (Stage<T, A, Tile::m, Tile::depth, chunk, Tile::threads>::size +
-                                 Stage<T, B, Tile::n, Tile::depth, chunk, Tile::threads>::size);
+                                (Stage<T, A, Tile::m, Tile::depth, chunk_a, Tile::threads>::size +
+                                 Stage<T, B, Tile::n, Tile::depth, chunk_b, Tile::threads>::size);
   const std::int64_t pieces = pieces_of(p.k, p.piece), blocks = pieces_of(p.m, Tile::m) * pieces_of(p.n, Tile::n);
+  p.folded = time_of(problems * blocks, p.k) <= time_apart<Tile>(problems * blocks, pieces, p.piece);
   const bool apart = pieces > 1 && !p.folded;
   Tensor partial;
   if (apart) partial = Tensor::empty({pieces, problems, p.m, p.n}, {dtype_of<Sum>(), Device::cuda});
@@ -126,7 +143,7 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std
       op,
       dim3(static_cast<unsigned>(blocks), apart ? static_cast<unsigned>(pieces) : 1, static_cast<unsigned>(problems)),
       dim3(Tile::threads), tiles + (pieces > 1 && p.folded ? sizeof(Sum) * Tile::values * Tile::threads : 0),
-      gemm_kernel<Tile, chunk, A, B, Out>, a, b, c, to, p);
+      gemm_kernel<Tile, chunk_a, chunk_b, A, B, Out>, a, b, c, to, p);
   if (!apart) return;
   constexpr int width = 16 / sizeof(Sum);
   const std::int64_t all = problems * p.m * p.n;
@@ -136,25 +153,25 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std
     launch(op, blocks_for(all), dim3(256), add_partials<1, Out, Sum>, c, to, p, pieces, problems);
 }
 
-/// Tiles of a type: large ones reuse more of what they load, small ones make more blocks.
+/// Tiles of a type: large ones reuse more of what they load, small ones make more blocks, narrow ones waste less on few columns.
 template <class T>
 struct Tiles {
   using Small = FmaTile<T, 64, 64, 8, 4>;
   using Large = Small;
+  using Narrow = FmaTile<T, 128, 16, 4, 4>;
 };
 template <>
 struct Tiles<float> {
   using Small = FmaTile<float, 64, 64, 8, 4>;
   using Large = FmaTile<float, 128, 128, 8, 8>;
+  using Narrow = FmaTile<float, 128, 16, 4, 4>;
 };
 template <>
 struct Tiles<bf16> {
   using Small = MmaTile<64, 64, 32, 32>;
   using Large = MmaTile<128, 128, 64, 32>;
+  using Narrow = MmaTile<128, 16, 32, 16>;
 };
-
-/// Blocks that fill a large chip (132 multiprocessors), whichever it is: where bits depend on it, they are the same on all.
-constexpr std::int64_t enough_blocks = 132;
 
 /// How many terms a piece of `k` has, about `length`: a multiple of every tile's depth, all pieces but the last of one size.
 inline std::int64_t piece_of(std::int64_t k, std::int64_t length) {
@@ -162,14 +179,34 @@ inline std::int64_t piece_of(std::int64_t k, std::int64_t length) {
   return ((k + pieces - 1) / pieces + unit - 1) / unit * unit;
 }
 
-/// `problems` products, each (m x k)(k x n), the k terms in pieces of `piece`. A chunk of 16 bytes never crosses an edge of a factor if
-/// `chunks`.
+/// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.
+template <class T>
+std::int64_t fastest_piece(std::int64_t m, std::int64_t n, std::int64_t k) {
+  using Tile = typename Tiles<T>::Small;
+  constexpr std::int64_t longest = 512, shortest = 128;  // of a piece; longest: where a block goes through all
+  const std::int64_t blocks = pieces_of(m, Tile::m) * pieces_of(n, Tile::n);
+  std::int64_t best = longest;
+  double least = time_of(blocks, static_cast<double>(k));
+  for (std::int64_t pieces = 2; pieces <= 64 && k >= pieces * shortest; ++pieces) {
+    const double time = time_apart<Tile>(blocks, pieces, static_cast<double>(k) / static_cast<double>(pieces));
+    if (time < least) least = time, best = k / pieces;
+  }
+  return piece_of(k, best);
+}
+
+/// Whether no 16 bytes cross an edge of a factor.
+struct Words {
+  bool a, b;
+};
+
+/// `problems` products, each (m x k)(k x n), the k terms in pieces of `piece`.
 template <class T, class A, class B, class Out>
 void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, std::int64_t m,
-          std::int64_t n, std::int64_t k, std::int64_t piece, bool chunks) {
+          std::int64_t n, std::int64_t k, std::int64_t piece, Words words) {
   if (problems == 0 || m == 0 || n == 0) return;
   using Small = typename Tiles<T>::Small;
   using Large = typename Tiles<T>::Large;
+  using Narrow = typename Tiles<T>::Narrow;
   constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;  // kernels count in int
   const auto blocks = [&](auto tile) {
     return problems * pieces_of(m, decltype(tile)::m) * pieces_of(n, decltype(tile)::n);
@@ -180,12 +217,13 @@ void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int
       k, n);
   constexpr int wide = 16 / sizeof(typename Small::Sum);
   const bool packed = n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
-  Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
+  const Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
   constexpr int chunk = 16 / sizeof(T);
-  if (chunks && n > 64 && blocks(Large{}) >= enough_blocks) return gemm_with<Large, chunk>(op, a, b, c, problems, p);
-  p.folded = blocks(Small{}) >= 2 * enough_blocks;
-  if (chunks) return gemm_with<Small, chunk>(op, a, b, c, problems, p);
-  gemm_with<Small, 1>(op, a, b, c, problems, p);
+  if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);
+  if (!words.a || !words.b) return gemm_with<Small, 1, 1>(op, a, b, c, problems, p);
+  if (n % Large::n == 0 && blocks(Large{}) > 4 * processors)
+    return gemm_with<Large, chunk, chunk>(op, a, b, c, problems, p);
+  gemm_with<Small, chunk, chunk>(op, a, b, c, problems, p);
 }
 
 }  // namespace costate::cuda

@@ -17,6 +17,7 @@ struct FmaTile {
   static constexpr int m = m_, n = n_, depth = 4 * word, rows = m / tm, columns = n / tn, threads = rows * columns;
   static constexpr int values = tm * tn, stages = threads < 256 ? 3 : 2;
   static constexpr int blocks = 512 / threads < 6 ? 512 / threads : 6;  // of one multiprocessor
+  static constexpr int write = 50;  // terms that take as long as writing and reading the tile's sums
 
   template <bool a_along_k, bool b_along_k>
   __device__ static void multiply(const T* a, int a_pitch, const T* b, int b_pitch, T (&sum)[values]) {
@@ -91,6 +92,7 @@ struct MmaTile {
   static constexpr int m = m_, n = n_, depth = 32, threads = 32 * (m / wm) * (n / wn), values = wm * wn / 32,
                        stages = 4;
   static constexpr int blocks = 512 / threads;  // of one multiprocessor
+  static constexpr int write = 200;             // terms that take as long as writing and reading the tile's sums
 
   template <bool a_along_k, bool b_along_k>
   __device__ static void multiply(const bf16* a, int a_pitch, const bf16* b, int b_pitch, float (&sum)[values]) {

@@ -1,4 +1,5 @@
-// Attention and its vector-Jacobian product as batched products with a softmax between them, a band of scores at a time.
+// Attention and its vector-Jacobian product: bf16 heads of up to 80 channels by gpu/flash.h, all others as batched products with a
+// softmax between them, a band of scores at a time.
 //
 // With S = scale q k^T and P = softmax(S):  y = P v,  dv = P^T g,  dS = P (g v^T - <g v^T, P>),  dq = scale dS k,
 // dk = scale dS^T q. Bands of queries are cut by the lengths alone; as many samples as fit beside each other go together.
@@ -9,6 +10,7 @@
 
 #include "core/kernels/reduce.h"
 #include "gpu/block_sum.h"
+#include "gpu/flash.h"
 #include "gpu/gemm.h"
 #include "gpu/precision.h"
 
@@ -170,7 +172,7 @@ class Attention {
   void multiply(const Band& b, const A& left, const B& right, const Output<Out>& out, std::int64_t m, std::int64_t n,
                 std::int64_t k) const {
     gemm<T>("attention", left, right, out, b.samples * heads_, m, n, k, piece_of(k, chain),
-            in_words(left) && in_words(right));
+            {in_words(left), in_words(right)});
   }
 
   /// (sample and head, query, key): rows of x times rows of y.
@@ -214,6 +216,56 @@ class Attention {
   const T *q_, *k_, *v_;
 };
 
+/// The kernels of gpu/flash.h, for bf16 heads that their tiles hold; false if these do not.
+class Flash {
+ public:
+  Flash(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v)
+      : q_(q), k_(k), v_(v), problems_(q.dim(0) * spec.heads), width_(q.dim(2) / spec.heads) {
+    const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
+    z_ = {n(q.dim(1)), n(k.dim(1)), n(spec.heads), n(width_), static_cast<float>(spec.scale)};
+    fits_ = v.dim(2) == k.dim(2) && aligned(q) && aligned(k) && aligned(v);
+  }
+
+  [[nodiscard]] bool forward(Tensor& y) const {
+    return fits_ && flash::with_width(width_, [&]<int d>(std::integral_constant<int, d>) {
+             launch_shared("attention", blocks(z_.queries), dim3(flash::threads), tiles<d>(5), flash::forward<d>, z_,
+                           data(q_), data(k_), data(v_), y.mutable_device_data<bf16>());
+           });
+  }
+
+  [[nodiscard]] bool backward(const Tensor& g, AttentionGrads& grads) const {
+    return fits_ && aligned(g) && flash::with_width(width_, [&]<int d>(std::integral_constant<int, d>) {
+             Tensor about = Tensor::empty({problems_, z_.queries, 3}, {DType::f32, Device::cuda});
+             auto* kept = reinterpret_cast<flash::Query*>(about.mutable_device_data<float>());
+             launch_shared("attention_vjp", blocks(z_.queries), dim3(flash::threads), tiles<d>(6), flash::query_vjp<d>,
+                           z_, data(q_), data(k_), data(v_), data(g), grads.q.mutable_device_data<bf16>(), kept);
+             if (!grads.k.defined() || !grads.v.defined()) return;
+             launch_shared("attention_vjp", blocks(z_.keys), dim3(flash::threads),
+                           tiles<d>(6) + 2 * flash::rows * sizeof(flash::Query), flash::key_vjp<d>, z_, data(q_),
+                           data(k_), data(v_), data(g), kept, grads.k.mutable_device_data<bf16>(),
+                           grads.v.mutable_device_data<bf16>());
+           });
+  }
+
+ private:
+  static const bf16* data(const Tensor& t) { return t.device_data<bf16>(); }
+  static bool aligned(const Tensor& t) { return aligned_16(data(t)); }
+  template <int d>
+  static std::size_t tiles(std::size_t count) {
+    return count * sizeof(bf16) * flash::Tile<d>::size;
+  }
+  [[nodiscard]] dim3 blocks(std::int64_t tokens) const {
+    const std::int64_t all = problems_ * ((tokens + flash::rows - 1) / flash::rows);
+    require(all < std::int64_t{1} << 31, "attention: {} samples and heads are more than one launch holds", problems_);
+    return dim3(static_cast<unsigned>(all));
+  }
+
+  const Tensor &q_, &k_, &v_;
+  std::int64_t problems_, width_;
+  flash::Lengths z_{};
+  bool fits_ = false;
+};
+
 /// f(T{}, ...) with the tensors in the type that products run in.
 template <class F>
 void with_type(const char* op, DType dtype, const F& f) {
@@ -225,15 +277,21 @@ void with_type(const char* op, DType dtype, const F& f) {
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   if (y.size() == 0) return;
-  with_type("attention", q.dtype(),
-            [&]<class T>(T) { Attention<T>(spec, q, k, v).forward(y.mutable_device_data<T>()); });
+  with_type("attention", q.dtype(), [&]<class T>(T) {
+    if constexpr (std::is_same_v<T, bf16>)
+      if (Flash(spec, q, k, v).forward(y)) return;
+    Attention<T>(spec, q, k, v).forward(y.mutable_device_data<T>());
+  });
 }
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
   if (g.size() == 0) return;
-  with_type("attention_vjp", q.dtype(),
-            [&]<class T>(T) { Attention<T>(spec, q, k, v).backward(g.device_data<T>(), grads); });
+  with_type("attention_vjp", q.dtype(), [&]<class T>(T) {
+    if constexpr (std::is_same_v<T, bf16>)
+      if (Flash(spec, q, k, v).backward(g, grads)) return;
+    Attention<T>(spec, q, k, v).backward(g.device_data<T>(), grads);
+  });
 }
 
 }  // namespace costate::cuda

@@ -12,18 +12,10 @@ namespace {
 /// Terms of one chain: short enough that a single image of a network's deeper levels fills the chip.
 constexpr std::int64_t chain = 288;
 
-/// Channels of a group come in whole chunks of 16 bytes.
+/// Whether the channels of a group come in whole words of 16 bytes.
 template <class T>
-bool in_chunks(const Tensor& a, const Tensor& b, int width_a, int width_b) {
-  constexpr int chunk = 16 / sizeof(T);
-  return width_a % chunk == 0 && width_b % chunk == 0 && aligned_16(a.device_data<T>()) &&
-         aligned_16(b.device_data<T>());
-}
-
-/// The weight gradient sums over the batch. Pieces as many as fill the chip, but none shorter than a chain.
-std::int64_t pixel_piece(std::int64_t pixels, std::int64_t elements) {
-  const std::int64_t tiles = std::max<std::int64_t>(1, elements / (64 * 64));
-  return piece_of(pixels, std::max(chain, pixels * tiles / (4 * enough_blocks)));
+bool in_words(const Tensor& t, int width) {
+  return width % (16 / static_cast<int>(sizeof(T))) == 0 && aligned_16(t.device_data<T>());
 }
 
 }  // namespace
@@ -49,7 +41,7 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tens
     const std::int64_t k = w.size() / w.dim(3);
     gemm<T>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()},
             Output<T>{y.mutable_device_data<T>(), Start(s.cout), y.dim(3)}, s.groups, y.size() / y.dim(3), s.cout, k,
-            piece_of(k, chain), in_chunks<T>(x, w, s.cin, s.cout));
+            piece_of(k, chain), {in_words<T>(x, s.cin), in_words<T>(w, s.cout)});
   });
 }
 
@@ -59,7 +51,7 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
     const std::int64_t k = std::int64_t{s.kh} * s.kw * s.cout;
     gemm<T>("conv2d_dx", GradientPatches<T>{s, g.device_data<T>()}, TransposedWeights<T>{s, w.device_data<T>()},
             Output<T>{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)}, s.groups, dx.size() / dx.dim(3), s.cin, k,
-            piece_of(k, chain), in_chunks<T>(g, w, s.cout, s.cout));
+            piece_of(k, chain), {in_words<T>(g, s.cout), in_words<T>(w, s.cout)});
   });
 }
 
@@ -69,7 +61,8 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
     const std::int64_t pixels = g.size() / g.dim(3);
     gemm<T>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
             Output<T>{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)}, s.groups, dw.size() / dw.dim(3), s.cout,
-            pixels, pixel_piece(pixels, dw.size()), in_chunks<T>(x, g, s.cin, s.cout));
+            pixels, fastest_piece<T>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels),
+            {in_words<T>(x, s.cin), in_words<T>(g, s.cout)});
   });
 }
 

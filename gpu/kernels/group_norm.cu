@@ -1,13 +1,10 @@
-// Group norm (+ SiLU) and its vector-Jacobian product. An image is cut into bands of pixels by its size alone, a block each; a
-// thread goes down one channel of a band, so that all reads are side by side. Sums in f64, bands added in a fixed order.
-//
-//   forward: band sums -> y.     back: band sums -> sums of du and du xhat -> dx (and, summed over bands, the parameters).
+// Group norm (+ SiLU) and its vector-Jacobian product, each in one launch: a block takes neighbouring groups of one image and goes
+// over them twice (three times for the vjp; all but the first time they come from the cache). Sums in f64, in a fixed order.
 #include "core/kernels/group_norm.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/kernels/reduce.h"
 #include "gpu/elementwise.h"
 #include "gpu/precision.h"
 #include "gpu/ptx.h"
@@ -15,11 +12,12 @@
 namespace costate::cuda {
 namespace {
 
-constexpr int threads = 256;
+constexpr int most_threads = 512;
 
-/// Extents, and the pixels of a band.
+/// Extents; a block has `taken` groups, `set` channels.
 struct Sizes {
-  int pixels, channels, groups, width, band, bands;
+  int pixels, channels, groups, width, taken, set;
+  [[nodiscard]] __host__ __device__ int sets() const { return groups / taken; }
 };
 
 /// A pair of sums, of x and its square or of du and du xhat.
@@ -28,107 +26,99 @@ struct Two {
   __device__ Two operator+(const Two& o) const { return {a + o.a, b + o.b}; }
 };
 
-/// The image of a block's band.
-__device__ std::int64_t image_of(const Sizes& z) { return blockIdx.x / static_cast<unsigned>(z.bands); }
+/// Mean and 1 / standard deviation of a group, or means of its slopes.
+template <class C>
+struct Moments {
+  C first, second;
+};
 
-/// A block's band (blockIdx.x: image and band), and how its threads share the work: `lanes` pixels side by side.
+/// Which image and channels a block has, and how its threads share them: v neighbouring channels each, `lanes` pixels at a time.
+template <int v>
 struct Share {
-  int lanes, lane, first, end;
-  std::int64_t image, row;  ///< row: of partial sums
+  int across, lanes, lane, first_channel;
+  std::int64_t image, start;  ///< start: element of the first pixel and channel
   __device__ explicit Share(const Sizes& z)
-      : lanes(z.channels < threads ? threads / z.channels : 1),
-        lane(static_cast<int>(threadIdx.x) / z.channels),
-        first(static_cast<int>(blockIdx.x % static_cast<unsigned>(z.bands)) * z.band),
-        end(first + z.band < z.pixels ? first + z.band : z.pixels),
-        image(image_of(z) * z.pixels * z.channels),
-        row(blockIdx.x) {}
+      : across(z.set / v),
+        lanes(static_cast<int>(blockDim.x) < across ? 1 : static_cast<int>(blockDim.x) / across),
+        lane(static_cast<int>(threadIdx.x) / across),
+        first_channel(static_cast<int>(blockIdx.x % static_cast<unsigned>(z.sets())) * z.set),
+        image(blockIdx.x / static_cast<unsigned>(z.sets())),
+        start(image * z.pixels * z.channels + first_channel) {}
 
-  /// f(channel) for this thread's channels.
+  /// f(first of v channels, counted from first_channel) for this thread's.
   template <class F>
-  __device__ void over_channels(const Sizes& z, const F& f) const {
+  __device__ void over_channels(const F& f) const {
     if (lane >= lanes) return;
-    const int across = z.channels < threads ? z.channels : threads;
-    for (int c = static_cast<int>(threadIdx.x) % across; c < z.channels; c += across) f(c);
+    for (int c = static_cast<int>(threadIdx.x) % across; c < across; c += static_cast<int>(blockDim.x)) f(c * v);
   }
   /// f(element) for this thread's pixels of a channel.
   template <class F>
   __device__ void over_pixels(const Sizes& z, int c, const F& f) const {
 #pragma unroll 4
-    for (int p = first + lane; p < end; p += lanes) f(image + std::int64_t{p} * z.channels + c);
+    for (int p = lane; p < z.pixels; p += lanes) f(start + std::int64_t{p} * z.channels + c);
   }
 };
 
-/// to[g] = term(g, 0) + term(g, 1) + ... for every group, in a fixed order; `to` has room for a Two a thread and a group.
-template <class F>
-__device__ void sum_groups(const Sizes& z, int count, Two* to, const F& term) {
-  int slices = 1;
-  while (2 * slices * z.groups <= threads) slices *= 2;
-  for (int item = static_cast<int>(threadIdx.x); item < slices * z.groups; item += threads) {
-    Two sum{0, 0};
-#pragma unroll 4
-    for (int i = item / z.groups; i < count; i += slices) sum = sum + term(item % z.groups, i);
-    to[item] = sum;
-  }
-  __syncthreads();
-  for (int half = slices / 2; half > 0; half /= 2) {
-    for (int item = static_cast<int>(threadIdx.x); item < half * z.groups; item += threads)
-      to[item] = to[item] + to[item + half * z.groups];
+/// items[i] += items[i + half] until one of `count` is left, for `problems` lists `apart` apart of items `size` long.
+__device__ void halve(Two* items, int count, int size, int problems, int apart) {
+  while (count > 1) {
+    const int half = (count + 1) / 2, pairs = (count - half) * size;
     __syncthreads();
-  }
-}
-
-/// Adds a block's sums, by (lane, channel) in `mine`, to sums of the band by channel (if wanted) and by group, there times weight(c).
-template <class F>
-__device__ void add_up(const Sizes& z, const Share& s, Two* mine, Two* by_channel, Two* by_group, const F& weight) {
-  __syncthreads();
-  for (int c = static_cast<int>(threadIdx.x); c < z.channels; c += threads) {
-    for (int lane = 1; lane < s.lanes; ++lane) mine[c] = mine[c] + mine[lane * z.channels + c];
-    if (by_channel != nullptr) by_channel[s.row * z.channels + c] = mine[c];
+    for (int i = static_cast<int>(threadIdx.x); i < pairs * problems; i += static_cast<int>(blockDim.x)) {
+      Two* to = items + i / pairs * apart + i % pairs;
+      *to = *to + to[half * size];
+    }
+    count = half;
   }
   __syncthreads();
-  Two* sums = mine + s.lanes * z.channels;
-  sum_groups(z, z.width, sums, [&](int g, int i) {
-    const double factor = weight(g * z.width + i);
-    const Two channel = mine[g * z.width + i];
-    return Two{factor * channel.a, factor * channel.b};
-  });
-  for (int g = static_cast<int>(threadIdx.x); g < z.groups; g += threads) by_group[s.row * z.groups + g] = sums[g];
 }
 
-/// sums[g]: of all bands of the block's image.
-__device__ void of_image(const Sizes& z, const Two* by_group, Two* sums) {
-  const Two* mine = by_group + image_of(z) * z.bands * z.groups;
-  sum_groups(z, z.bands, sums, [&](int g, int band) { return mine[std::int64_t{band} * z.groups + g]; });
+/// The first element of a channel's group, which x is shifted by before it is squared.
+template <int v, class T>
+__device__ double shift_of(const Sizes& z, const Share<v>& s, const T* x, int c) {
+  return widen(x[s.start + c / z.width * z.width]);
 }
 
-/// An element of the group, that x is shifted by before it is squared.
-template <class T>
-__device__ double shift_of(const Sizes& z, const T* x, int group) {
-  return widen(x[image_of(z) * z.pixels * z.channels + group * z.width]);
-}
-
-template <class T>
-__global__ void sums_kernel(Sizes z, const T* x, Two* by_group) {
-  Two* mine = dynamic_shared<Two>();
-  const Share s(z);
-  s.over_channels(z, [&](int c) {
-    const double shift = shift_of(z, x, c / z.width);
-    Two sum{0, 0};
+/// Puts mean and 1 / standard deviation of the block's groups into `moments`.
+template <int v, class T, class C>
+__device__ void normalise(const Sizes& z, const Share<v>& s, double eps, const T* __restrict__ x, Two* sums,
+                          Moments<C>* moments) {
+  s.over_channels([&](int c) {
+    Two sum[v] = {};
+    double shift[v];
+    for (int e = 0; e < v; ++e) shift[e] = shift_of(z, s, x, c + e);
     s.over_pixels(z, c, [&](std::int64_t at) {
-      const double v = widen(x[at]) - shift;
-      sum = sum + Two{v, v * v};
+      const auto in = *reinterpret_cast<const Pack<T, v>*>(x + at);
+      for (int e = 0; e < v; ++e) {
+        const double d = widen(in.v[e]) - shift[e];
+        sum[e] = {sum[e].a + d, sum[e].b + d * d};
+      }
     });
-    mine[s.lane * z.channels + c] = sum;
+    for (int e = 0; e < v; ++e) sums[s.lane * z.set + c + e] = sum[e];
   });
-  add_up(z, s, mine, nullptr, by_group, [](int) { return 1.0; });
+  halve(sums, s.lanes, z.set, 1, 0);
+  halve(sums, z.width, 1, z.taken, z.width);
+  for (int g = static_cast<int>(threadIdx.x); g < z.taken; g += static_cast<int>(blockDim.x)) {
+    const double n = static_cast<double>(z.pixels) * z.width, off = sums[g * z.width].a / n,
+                 variance = sums[g * z.width].b / n - off * off;
+    moments[g] = {static_cast<C>(shift_of(z, s, x, g * z.width) + off),
+                  static_cast<C>(1 / std::sqrt((variance > 0 || variance != variance ? variance : 0) + eps))};
+  }
+  __syncthreads();
 }
 
-/// What the elements of a channel share: u = (x - mean) scale + shift.
+/// What the elements of a channel share: u = xhat gamma + beta, xhat = (x - mean) rstd.
 template <class C>
 struct Channel {
   C mean, rstd, gamma, beta;
   __device__ C normal(C x) const { return (x - mean) * rstd; }
   __device__ C u(C x) const { return (x - mean) * (rstd * gamma) + beta; }
+  /// The gradient of u, from that of y.
+  __device__ C du(bool silu, C x, C g) const {
+    if (!silu) return g;
+    const C at = u(x), s = 1 / (1 + std::exp(-at));
+    return g * (s * (1 + at * (1 - s)));
+  }
 };
 
 template <class T>
@@ -137,159 +127,177 @@ struct Norm {
   Sizes z;
   double eps;
   bool silu;
-  const T *x, *gamma, *beta;
+  const T *gamma, *beta;
 
-  /// From sums over the image.
-  __device__ Channel<C> channel(const Two* sums, int c) const {
-    const double n = static_cast<double>(z.pixels) * z.width;
-    const Two sum = sums[c / z.width];
-    const double off = sum.a / n, variance = sum.b / n - off * off;
-    return {static_cast<C>(shift_of(z, x, c / z.width) + off),
-            static_cast<C>(1 / std::sqrt((variance > 0 || variance != variance ? variance : 0) + eps)), widen(gamma[c]),
-            widen(beta[c])};
-  }
-  /// The gradient of u.
-  __device__ C du(const Channel<C>& k, C x, C g) const {
-    if (!silu) return g;
-    const C u = k.u(x), s = 1 / (1 + std::exp(-u));
-    return g * (s * (1 + u * (1 - s)));
+  template <int v>
+  __device__ Channel<C> channel(const Share<v>& s, const Moments<C>* moments, int c) const {
+    const auto m = moments[c / z.width];
+    return {m.first, m.second, widen(gamma[s.first_channel + c]), widen(beta[s.first_channel + c])};
   }
 };
 
-template <class T>
-__global__ void forward_kernel(Norm<T> norm, const Two* by_group, T* y) {
+template <int v, class T, class C = typename Norm<T>::C>
+__global__ void __launch_bounds__(most_threads, 2)
+    forward_kernel(Norm<T> norm, const T* __restrict__ x, T* __restrict__ y) {
+  const Sizes& z = norm.z;
+  const Share<v> s(z);
   Two* sums = dynamic_shared<Two>();
-  of_image(norm.z, by_group, sums);
-  const Share s(norm.z);
-  s.over_channels(norm.z, [&](int c) {
-    const auto k = norm.channel(sums, c);
-    s.over_pixels(norm.z, c, [&](std::int64_t at) {
-      const auto u = k.u(widen(norm.x[at]));
-      y[at] = narrow<T>(norm.silu ? u / (1 + std::exp(-u)) : u);
+  auto* moments = reinterpret_cast<Moments<C>*>(sums + s.lanes * z.set);
+  normalise(z, s, norm.eps, x, sums, moments);
+  s.over_channels([&](int c) {
+    Channel<C> k[v];
+    for (int e = 0; e < v; ++e) k[e] = norm.channel(s, moments, c + e);
+    s.over_pixels(z, c, [&](std::int64_t at) {
+      const auto in = *reinterpret_cast<const Pack<T, v>*>(x + at);
+      Pack<T, v> out;
+      for (int e = 0; e < v; ++e) {
+        const C u = k[e].u(widen(in.v[e]));
+        out.v[e] = narrow<T>(norm.silu ? u / (1 + std::exp(-u)) : u);
+      }
+      *reinterpret_cast<Pack<T, v>*>(y + at) = out;
     });
   });
 }
 
-/// Sums of du and of du xhat: by channel for the parameters, by group, times gamma, for dx.
-template <class T>
-__global__ void slopes_kernel(Norm<T> norm, const Two* by_group, const T* g, Two* by_channel, Two* slopes) {
-  Two* mine = dynamic_shared<Two>();
-  const Share s(norm.z);
-  Two* sums = mine + s.lanes * norm.z.channels;
-  of_image(norm.z, by_group, sums);
-  s.over_channels(norm.z, [&](int c) {
-    const auto k = norm.channel(sums, c);
-    Two sum{0, 0};
-    s.over_pixels(norm.z, c, [&](std::int64_t at) {
-      const auto x = widen(norm.x[at]), du = norm.du(k, x, widen(g[at]));
-      sum = sum + Two{du, static_cast<double>(du) * k.normal(x)};
-    });
-    mine[s.lane * norm.z.channels + c] = sum;
-  });
-  add_up(norm.z, s, mine, by_channel, slopes, [&](int c) { return static_cast<double>(widen(norm.gamma[c])); });
-}
-
-template <class T>
-__global__ void dx_kernel(Norm<T> norm, const Two* by_group, const Two* slopes, const T* g, T* dx) {
+/// dx = rstd (du gamma - mean(du gamma) - xhat mean(du gamma xhat)); sums of du and du xhat over the image go to `by_channel`, if
+/// wanted.
+template <int v, class T, class C = typename Norm<T>::C>
+__global__ void __launch_bounds__(most_threads, 2)
+    vjp_kernel(Norm<T> norm, const T* __restrict__ x, const T* __restrict__ g, T* __restrict__ dx, Two* by_channel) {
+  const Sizes& z = norm.z;
+  const Share<v> s(z);
   Two* sums = dynamic_shared<Two>();
-  Two* means = sums + (norm.z.groups > threads ? norm.z.groups : threads);
-  of_image(norm.z, by_group, sums);
-  of_image(norm.z, slopes, means);
-  const Share s(norm.z);
-  using C = typename Norm<T>::C;
-  s.over_channels(norm.z, [&](int c) {
-    const auto k = norm.channel(sums, c);
-    const double n = static_cast<double>(norm.z.pixels) * norm.z.width;
-    const C mean = static_cast<C>(means[c / norm.z.width].a / n), slope = static_cast<C>(means[c / norm.z.width].b / n);
-    s.over_pixels(norm.z, c, [&](std::int64_t at) {
-      const C x = widen(norm.x[at]);
-      dx[at] = narrow<T>(k.rstd * (norm.du(k, x, widen(g[at])) * k.gamma - mean - k.normal(x) * slope));
+  auto* moments = reinterpret_cast<Moments<C>*>(sums + s.lanes * z.set);
+  normalise(z, s, norm.eps, x, sums, moments);
+  s.over_channels([&](int c) {
+    Channel<C> k[v];
+    Two sum[v] = {};
+    for (int e = 0; e < v; ++e) k[e] = norm.channel(s, moments, c + e);
+    s.over_pixels(z, c, [&](std::int64_t at) {
+      const auto in = *reinterpret_cast<const Pack<T, v>*>(x + at),
+                 slope = *reinterpret_cast<const Pack<T, v>*>(g + at);
+      for (int e = 0; e < v; ++e) {
+        const C value = widen(in.v[e]), du = k[e].du(norm.silu, value, widen(slope.v[e]));
+        sum[e] = sum[e] + Two{du, static_cast<double>(du) * k[e].normal(value)};
+      }
+    });
+    for (int e = 0; e < v; ++e) sums[s.lane * z.set + c + e] = sum[e];
+  });
+  halve(sums, s.lanes, z.set, 1, 0);
+  for (int c = static_cast<int>(threadIdx.x); c < z.set; c += static_cast<int>(blockDim.x)) {
+    const double gamma = widen(norm.gamma[s.first_channel + c]);
+    if (by_channel != nullptr) by_channel[s.image * z.channels + s.first_channel + c] = sums[c];
+    sums[c] = {gamma * sums[c].a, gamma * sums[c].b};
+  }
+  halve(sums, z.width, 1, z.taken, z.width);
+  const double n = static_cast<double>(z.pixels) * z.width;
+  s.over_channels([&](int c) {
+    Channel<C> k[v];
+    C mean[v], slope[v];
+    for (int e = 0; e < v; ++e) {
+      const Two of_group = sums[(c + e) / z.width * z.width];
+      k[e] = norm.channel(s, moments, c + e);
+      mean[e] = static_cast<C>(of_group.a / n);
+      slope[e] = static_cast<C>(of_group.b / n);
+    }
+    s.over_pixels(z, c, [&](std::int64_t at) {
+      const auto in = *reinterpret_cast<const Pack<T, v>*>(x + at), back = *reinterpret_cast<const Pack<T, v>*>(g + at);
+      Pack<T, v> out;
+      for (int e = 0; e < v; ++e) {
+        const C value = widen(in.v[e]), du = k[e].du(norm.silu, value, widen(back.v[e]));
+        out.v[e] = narrow<T>(k[e].rstd * (du * k[e].gamma - mean[e] - k[e].normal(value) * slope[e]));
+      }
+      *reinterpret_cast<Pack<T, v>*>(dx + at) = out;
     });
   });
 }
 
-Sizes sizes_of(const GroupNormSpec& spec, const Tensor& x) {
-  const std::int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3),
-                     band = std::max({std::int64_t{1}, 2048 / channels, (pixels + 63) / 64}),
-                     bands = (pixels + band - 1) / band;
-  require(pixels * channels < std::int64_t{1} << 31 && x.dim(0) * bands < std::int64_t{1} << 31,
+constexpr int columns = 32, slices = 32;  // of a block that adds images up
+
+/// The parameters' gradients: sums of `by_channel` (image, channel) over the images.
+template <class T>
+__global__ void parameter_kernel(std::int64_t images, int channels, const Two* by_channel, T* gamma, T* beta) {
+  Two* sums = dynamic_shared<Two>();
+  const int column = static_cast<int>(threadIdx.x) % columns, slice = static_cast<int>(threadIdx.x) / columns,
+            c = static_cast<int>(blockIdx.x) * columns + column;
+  Two sum{0, 0};
+#pragma unroll 4
+  for (std::int64_t i = slice; i < images && c < channels; i += slices) sum = sum + by_channel[i * channels + c];
+  sums[threadIdx.x] = sum;
+  halve(sums, slices, columns, 1, 0);
+  if (slice > 0 || c >= channels) return;
+  if (gamma != nullptr) gamma[c] = narrow<T>(sums[column].b);
+  if (beta != nullptr) beta[c] = narrow<T>(sums[column].a);
+}
+
+/// How many groups a block takes: as few as make 64 neighbouring bytes of a pixel and whole vectors of `v` channels, or all.
+std::int64_t groups_of_a_block(std::int64_t groups, std::int64_t width, DType dtype, int v) {
+  const auto wanted = static_cast<std::int64_t>(64 / size_of(dtype));
+  for (std::int64_t taken = 1; taken < groups; ++taken)
+    if (groups % taken == 0 && taken * width >= wanted && taken * width % v == 0) return taken;
+  return groups;
+}
+
+Sizes sizes_of(const GroupNormSpec& spec, const Tensor& x, int v) {
+  const std::int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3), width = channels / spec.groups,
+                     taken = groups_of_a_block(spec.groups, width, x.dtype(), v);
+  require(pixels * channels < std::int64_t{1} << 31 && x.dim(0) * spec.groups < std::int64_t{1} << 31,
           "group_norm: {} holds more than one launch does; use a smaller batch", x.shape());
   const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
-  return {n(pixels), n(channels), n(spec.groups), n(channels / spec.groups), n(band), n(bands)};
+  return {n(pixels), n(channels), n(spec.groups), n(width), n(taken), n(taken * width)};
 }
 
-/// Starts a kernel with a block a band of each image, and room for its sums by lane and channel and `lists` by group.
-template <class... P, class... A>
-void over_bands(const char* op, const Sizes& z, std::int64_t images, bool by_channel, int lists, void (*kernel)(P...),
-                const A&... args) {
-  const int lanes = std::max(1, threads / z.channels),
-            room = (by_channel ? lanes * z.channels : 0) + lists * std::max(threads, z.groups);
-  launch_shared(op, dim3(static_cast<unsigned>(z.bands * images)), dim3(threads),
-                sizeof(Two) * static_cast<std::size_t>(room), kernel, args...);
+/// Starts a kernel with a block a set of groups of each image. Threads by the image's size alone: about two vectors each.
+template <class C, class... P, class... A>
+void over_sets(const char* op, const Sizes& z, int v, std::int64_t images, void (*kernel)(P...), const A&... args) {
+  const std::int64_t across = z.set / v, vectors = across * z.pixels,
+                     threads = std::clamp<std::int64_t>((vectors / 2 + 31) / 32 * 32, 64, most_threads),
+                     lanes = std::max<std::int64_t>(1, threads / across);
+  launch_shared(
+      op, dim3(static_cast<unsigned>(images * z.sets())), dim3(static_cast<unsigned>(threads)),
+      sizeof(Two) * static_cast<std::size_t>(lanes * z.set) + sizeof(Moments<C>) * static_cast<std::size_t>(z.taken),
+      kernel, args...);
 }
 
-/// Room for pairs of sums, (image and band, count).
-Tensor room_for(const Sizes& z, std::int64_t images, std::int64_t count) {
-  return Tensor::empty({images * z.bands, count, 2}, {DType::f64, Device::cuda});
-}
-Two* pairs(Tensor& t) { return reinterpret_cast<Two*>(t.mutable_device_data<double>()); }
-
-template <class T>
-Tensor image_sums(const char* op, const Norm<T>& norm, std::int64_t images) {
-  Tensor sums = room_for(norm.z, images, norm.z.groups);
-  over_bands(op, norm.z, images, true, 1, sums_kernel<T>, norm.z, norm.x, pairs(sums));
-  return sums;
-}
-
-/// The sums by channel (image and band, channel), added over the first axis, go to the parameters.
-template <class T>
-__global__ void split_pairs(int channels, const Two* sums, T* gamma, T* beta) {
-  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (c >= channels) return;
-  if (gamma != nullptr) gamma[c] = narrow<T>(sums[c].b);
-  if (beta != nullptr) beta[c] = narrow<T>(sums[c].a);
-}
-
-template <class T>
-void parameter_gradients(const Sizes& z, const Tensor& by_channel, GroupNormGrads& grads) {
-  Tensor sum = Tensor::empty({1, z.channels, 2}, {DType::f64, Device::cuda});
-  sum_to(by_channel, sum);
-  const auto data = [](Tensor& t) { return t.defined() ? t.mutable_device_data<T>() : nullptr; };
-  launch("group_norm_vjp", blocks_for(z.channels), dim3(256), split_pairs<T>, z.channels, pairs(sum), data(grads.gamma),
-         data(grads.beta));
-}
-
-template <class T>
-Norm<T> norm_of(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
-  return {sizes_of(spec, x), spec.eps, spec.silu, x.device_data<T>(), gamma.device_data<T>(), beta.device_data<T>()};
+/// f(T{}, vector width, norm) for the dtype, with as many channels a thread as fit.
+template <class F>
+void with_norm(const char* op, const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+               const F& f) {
+  visit_floating(x.dtype(), op, [&]<class T>(T) {
+    constexpr int wide = sizeof(T) == 8 ? 2 : 4;
+    const Norm<T> norm{sizes_of(spec, x, wide), spec.eps, spec.silu, gamma.device_data<T>(), beta.device_data<T>()};
+    if (norm.z.set % wide == 0)
+      f(T{}, std::integral_constant<int, wide>{}, norm);
+    else
+      f(T{}, std::integral_constant<int, 1>{}, norm);
+  });
 }
 
 }  // namespace
 
 void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
   if (x.size() == 0) return;
-  visit_floating(x.dtype(), "group_norm", [&]<class T>(T) {
-    const auto norm = norm_of<T>(spec, x, gamma, beta);
-    Tensor sums = image_sums("group_norm", norm, x.dim(0));
-    over_bands("group_norm", norm.z, x.dim(0), false, 1, forward_kernel<T>, norm, pairs(sums),
-               y.mutable_device_data<T>());
+  with_norm("group_norm", spec, x, gamma, beta, [&]<class T, int v>(T, std::integral_constant<int, v>, Norm<T> norm) {
+    over_sets<typename Norm<T>::C>("group_norm", norm.z, v, x.dim(0), forward_kernel<v, T>, norm, x.device_data<T>(),
+                                   y.mutable_device_data<T>());
   });
 }
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                     const Tensor& g, GroupNormGrads& grads) {
   if (x.size() == 0) return;
-  visit_floating(x.dtype(), "group_norm_vjp", [&]<class T>(T) {
-    const auto norm = norm_of<T>(spec, x, gamma, beta);
-    const std::int64_t images = x.dim(0);
-    const bool parameters = grads.gamma.defined() || grads.beta.defined();
-    Tensor sums = image_sums("group_norm_vjp", norm, images), slopes = room_for(norm.z, images, norm.z.groups);
-    Tensor by_channel = parameters ? room_for(norm.z, images, norm.z.channels) : Tensor();
-    over_bands("group_norm_vjp", norm.z, images, true, 1, slopes_kernel<T>, norm, pairs(sums), g.device_data<T>(),
-               parameters ? pairs(by_channel) : nullptr, pairs(slopes));
-    over_bands("group_norm_vjp", norm.z, images, false, 2, dx_kernel<T>, norm, pairs(sums), pairs(slopes),
-               g.device_data<T>(), grads.x.mutable_device_data<T>());
-    if (parameters) parameter_gradients<T>(norm.z, by_channel, grads);
+  constexpr const char* op = "group_norm_vjp";
+  const bool parameters = grads.gamma.defined() || grads.beta.defined();
+  with_norm(op, spec, x, gamma, beta, [&]<class T, int v>(T, std::integral_constant<int, v>, Norm<T> norm) {
+    Tensor sums = parameters ? Tensor::empty({x.dim(0), x.dim(3), 2}, {DType::f64, Device::cuda}) : Tensor();
+    Two* by_channel = parameters ? reinterpret_cast<Two*>(sums.mutable_device_data<double>()) : nullptr;
+    over_sets<typename Norm<T>::C>(op, norm.z, v, x.dim(0), vjp_kernel<v, T>, norm, x.device_data<T>(),
+                                   g.device_data<T>(), grads.x.mutable_device_data<T>(), by_channel);
+    if (!parameters) return;
+    const auto data = [](Tensor& t) { return t.defined() ? t.mutable_device_data<T>() : nullptr; };
+    launch_shared(op, dim3(static_cast<unsigned>((norm.z.channels + columns - 1) / columns)), dim3(columns * slices),
+                  sizeof(Two) * columns * slices, parameter_kernel<T>, x.dim(0), norm.z.channels, by_channel,
+                  data(grads.gamma), data(grads.beta));
   });
 }
 

@@ -56,6 +56,11 @@ inline std::vector<Convolution> convolutions() {
       {"wide", {1, 3, 19, 17}, {3, 3, 17, 37}, same_padding(3, 3)},
       {"winograd_4", {2, 10, 9, 17}, {3, 3, 17, 19}, same_padding(3, 3)},
       {"winograd_2", {3, 7, 6, 18}, {3, 3, 18, 16}, same_padding(3, 3)},
+      {"words",
+       {1, 4, 3, 48},
+       {3, 3, 48, 24},
+       same_padding(3, 3)},  // whole words of 16 bytes, sums in pieces (gpu/gemm.h)
+      {"narrow", {2, 5, 4, 16}, {3, 3, 16, 3}, same_padding(3, 3)},  // few columns of words
       {"bench", {2, 32, 32, 64}, {3, 3, 64, 64}, same_padding(3, 3), true},
       {"bench_down", {2, 32, 32, 64}, {3, 3, 64, 64}, {.stride_h = 2, .stride_w = 2, .bottom = 1, .right = 1}, true},
       {"bench_one", {2, 32, 32, 64}, {1, 1, 64, 128}, {}, true},

@@ -67,6 +67,7 @@ CaseFile group_norm_case() {
                 norm("silu", {2, 3, 5, 6}, 2, true),
                 norm("silu_one", {3, 3, 3, 4}, 1, true),
                 norm("wide", {1, 2, 2, 34}, 2, true),
+                norm("sets", {2, 3, 3, 64}, 8, true),  // groups shared among blocks (gpu/kernels/group_norm.cu)
                 norm("bench", {2, 32, 32, 128}, 32, false),
                 norm("bench_silu", {2, 32, 32, 128}, 32, true),
                 layer("rows", {5, 7}),

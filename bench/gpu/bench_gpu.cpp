@@ -1,0 +1,187 @@
+// Times the CUDA kernels below the tape on the shapes of diffusion networks: one line of text a shape. bench/peers/gpu_torch.py
+// prints the same lines for PyTorch.
+#include <cuda_runtime.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "core/kernels/attention.h"
+#include "core/kernels/conv2d.h"
+#include "core/kernels/group_norm.h"
+#include "core/kernels/matmul.h"
+#include "core/random.h"
+#include "gpu/runtime.h"
+
+namespace costate {
+namespace {
+
+/// Milliseconds between two points of the stream.
+class Stopwatch {
+ public:
+  Stopwatch() {
+    cuda::check("bench", cudaEventCreate(&start_));
+    cuda::check("bench", cudaEventCreate(&stop_));
+  }
+  ~Stopwatch() { cudaEventDestroy(start_), cudaEventDestroy(stop_); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+  template <class F>
+  double milliseconds(int times, const F& f) {
+    cuda::check("bench", cudaEventRecord(start_, cuda::stream()));
+    for (int i = 0; i < times; ++i) f();
+    cuda::check("bench", cudaEventRecord(stop_, cuda::stream()));
+    cuda::check("bench", cudaEventSynchronize(stop_));
+    float ms = 0;
+    cuda::check("bench", cudaEventElapsedTime(&ms, start_, stop_));
+    return ms;
+  }
+
+ private:
+  cudaEvent_t start_{}, stop_{};
+};
+
+/// Microseconds of a call: the median of five groups of calls.
+template <class F>
+double time_of(const F& f) {
+  Stopwatch watch;
+  watch.milliseconds(3, f);
+  const double once = watch.milliseconds(3, f) / 3;
+  const int times = std::clamp(static_cast<int>(1.5 / once), 2, 50);
+  std::vector<double> all(5);
+  for (auto& t : all) t = 1000 * watch.milliseconds(times, f) / times;
+  std::sort(all.begin(), all.end());
+  return all[2];
+}
+
+/// Random numbers: constant ones would let the chip clock higher. A batch is one image again and again.
+Tensor numbers(const Shape& shape, DType dtype, std::uint64_t seed) {
+  const Tensor one = normal_noise(seed, 0, 1, 0, shape.with(0, 1));
+  const std::vector<double> image = one.to_vector();
+  std::vector<double> all;
+  for (std::int64_t i = 0; i < shape[0]; ++i) all.insert(all.end(), image.begin(), image.end());
+  return Tensor::from(all, shape, dtype).to(Device::cuda);
+}
+
+Tensor room(const Shape& shape, DType dtype) { return Tensor::empty(shape, {dtype, Device::cuda}); }
+
+void print(const std::string& what, DType dtype, const std::string& times) {
+  fmt::print("{:<34} {:<4}  {}\n", what, name_of(dtype), times);
+  std::fflush(stdout);
+}
+std::string with_rate(std::string_view what, double us, double flop) {
+  return fmt::format("{} {:8.1f} us {:6.1f} TF  ", what, us, flop / us * 1e-6);
+}
+
+struct Conv {
+  std::int64_t kernel, cin, cout, size;
+};
+
+void convolution(const Conv& c, std::int64_t batch, DType dtype) {
+  const std::int64_t pad = c.kernel / 2;
+  const ConvGeometry g{.top = pad, .bottom = pad, .left = pad, .right = pad};
+  const Shape xs{batch, c.size, c.size, c.cin}, ys{batch, c.size, c.size, c.cout},
+      ws{c.kernel, c.kernel, c.cin, c.cout};
+  const Tensor x = numbers(xs, dtype, 1), w = numbers(ws, dtype, 2), slope = numbers(ys, dtype, 3);
+  Tensor y = room(ys, dtype), dx = room(xs, dtype), dw = room(ws, dtype);
+  const double flop = 2.0 * static_cast<double>(ys.size() * c.kernel * c.kernel * c.cin);
+  print(fmt::format("conv{} {}>{}@{} n{}", c.kernel, c.cin, c.cout, c.size, batch), dtype,
+        with_rate("fwd", time_of([&] { cuda::conv2d(g, x, w, y); }), flop) +
+            with_rate("dx", time_of([&] { cuda::conv2d_dx(g, slope, w, dx); }), flop) +
+            with_rate("dw", time_of([&] { cuda::conv2d_dw(g, x, slope, dw); }), flop));
+}
+
+struct Product {
+  std::int64_t batch, m, k, n;
+};
+
+void product(const Product& p, DType dtype) {
+  const Tensor a = numbers({p.batch, p.m, p.k}, dtype, 1), b = numbers({p.batch, p.k, p.n}, dtype, 2),
+               across = numbers({p.batch, p.n, p.k}, dtype, 3);
+  Tensor c = room({p.batch, p.m, p.n}, dtype);
+  const double flop = 2.0 * static_cast<double>(p.batch * p.m * p.k * p.n);
+  print(fmt::format("matmul {} x ({},{},{})", p.batch, p.m, p.k, p.n), dtype,
+        with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, c); }), flop) +
+            with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, c); }), flop));
+}
+
+struct Heads {
+  std::int64_t batch, tokens, heads, width;
+};
+
+void attend(const Heads& h, DType dtype) {
+  const Shape s{h.batch, h.tokens, h.heads * h.width};
+  const Tensor q = numbers(s, dtype, 1), k = numbers(s, dtype, 2), v = numbers(s, dtype, 3), g = numbers(s, dtype, 4);
+  Tensor y = room(s, dtype);
+  AttentionGrads grads{room(s, dtype), room(s, dtype), room(s, dtype)};
+  const AttentionSpec spec{h.heads, 1 / std::sqrt(static_cast<double>(h.width))};
+  const double flop = 4.0 * static_cast<double>(h.batch * h.heads * h.tokens * h.tokens * h.width);
+  print(fmt::format("attention n{} t{} h{} d{}", h.batch, h.tokens, h.heads, h.width), dtype,
+        with_rate("fwd", time_of([&] { cuda::attention(spec, q, k, v, y); }), flop) +
+            with_rate("vjp", time_of([&] { cuda::attention_vjp(spec, q, k, v, g, grads); }), 2.5 * flop));
+}
+
+struct Image {
+  std::int64_t batch, channels, size;
+};
+
+void norm(const Image& i, DType dtype) {
+  const Shape s{i.batch, i.size, i.size, i.channels};
+  const Tensor x = numbers(s, dtype, 1), g = numbers(s, dtype, 2), gamma = numbers({i.channels}, dtype, 3),
+               beta = numbers({i.channels}, dtype, 4);
+  Tensor y = room(s, dtype);
+  GroupNormGrads input{room(s, dtype), {}, {}},
+      all{room(s, dtype), room({i.channels}, dtype), room({i.channels}, dtype)};
+  const GroupNormSpec spec{32, 1e-5, true};
+  const auto time = [&](std::string_view what, double passes, const auto& f) {
+    const double us = time_of(f);
+    return fmt::format("{} {:8.1f} us {:5.2f} TB/s  ", what, us, passes * static_cast<double>(x.bytes()) / us * 1e-6);
+  };
+  print(fmt::format("group_norm_silu n{} {}@{}", i.batch, i.channels, i.size), dtype,
+        time("fwd", 2, [&] { cuda::group_norm(spec, x, gamma, beta, y); }) + time("dx", 3, [&] {
+          cuda::group_norm_vjp(spec, x, gamma, beta, g, input);
+        }) + time("all", 3, [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, all); }));
+}
+
+void everything(DType dtype) {
+  for (const std::int64_t batch : {1, 16, 64})
+    for (const Conv& c :
+         {Conv{3, 128, 128, 32}, {3, 256, 256, 16}, {3, 512, 512, 8}, {3, 320, 320, 64}, {3, 640, 640, 32}})
+      if (batch < 64 || c.size * c.size * c.cin <= 32 * 32 * 128) convolution(c, batch, dtype);
+  for (const Conv& c : {Conv{3, 3, 128, 32}, {3, 128, 3, 32}, {1, 256, 128, 32}}) convolution(c, 16, dtype);
+  for (const Product& p : {Product{1, 1, 512, 512},
+                           {1, 16, 512, 512},
+                           {1, 1024, 512, 512},
+                           {16, 256, 256, 256},
+                           {16, 1024, 64, 1024},
+                           {1, 4096, 320, 1280},
+                           {1, 4096, 1280, 320},
+                           {1, 4096, 4096, 4096}})
+    product(p, dtype);
+  for (const Heads& h : {Heads{1, 256, 1, 256},
+                         {16, 256, 1, 256},
+                         {16, 256, 4, 64},
+                         {1, 1024, 8, 64},
+                         {16, 1024, 8, 32},
+                         {1, 4096, 8, 40}})
+    attend(h, dtype);
+  for (const Image& i : {Image{1, 128, 32}, {16, 128, 32}, {64, 128, 32}, {1, 512, 8}, {1, 320, 64}, {8, 320, 64}})
+    norm(i, dtype);
+}
+
+}  // namespace
+}  // namespace costate
+
+int main() {
+  try {
+    for (const auto dtype : {costate::DType::f32, costate::DType::bf16}) costate::everything(dtype);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "bench_gpu: {}\n", e.what());
+    return 1;
+  }
+}
