@@ -162,7 +162,8 @@ BOOST_AUTO_TEST_CASE(one_dispatch_point) {
       "CMakeLists.txt", "io/torch_globals.cpp"};  // reads the storage names of files that were saved on a GPU
   for (const auto& file : files_in("")) {
     const bool free = may.count(file) == 1 || starts(file, "gpu/") || starts(file, "core/kernels/") ||
-                      starts(file, "tools/") || starts(file, "tests/") || fs::path(file).extension() == ".md";
+                      starts(file, "tools/") || starts(file, "tests/") || starts(file, "bench/") ||
+                      fs::path(file).extension() == ".md";
     if (free || !(is_source(file) || fs::path(file).filename() == "CMakeLists.txt")) continue;
     const bool named = lower(text_of(root / file)).find("cuda") != std::string::npos;
     BOOST_TEST(!named, file << " names a device");
