@@ -11,6 +11,7 @@
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "io/shadow_params.h"
+#include "io/shard_index.h"
 #include "io/torch_file.h"
 #include "io/torch_rebuild.h"
 #include "io/torch_select.h"
@@ -18,7 +19,7 @@
 namespace costate {
 namespace {
 
-enum class FileKind : std::uint8_t { hdf5, safetensors, torch, unknown };
+enum class FileKind : std::uint8_t { hdf5, safetensors, torch, index, unknown };
 
 // What an unknown file probably is, for the error.
 std::string guess(std::string_view head) {
@@ -40,8 +41,7 @@ FileKind kind_of(std::string_view head) {
   // a header length and '{'; before pickles, as a length may begin with their first bytes
   if (head.size() > 8 && head[8] == '{' && head[7] == '\0') return FileKind::safetensors;
   if (head.size() > 1 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return FileKind::torch;
-  const auto start = head.find_first_not_of(" \t\r\n");
-  if (start != std::string_view::npos && head[start] == '{') return FileKind::safetensors;  // an index of shards
+  if (is_json_text(head)) return FileKind::index;
   return head.size() > 8 && head[8] == '{' ? FileKind::safetensors : FileKind::unknown;
 }
 
@@ -163,33 +163,66 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path, const std::string
     require(kind != FileKind::unknown, "{}: is not a checkpoint costate knows: {}", where,
             guess(file.bytes().substr(0, 512)));
   }
-  std::string prefix = key;
   c.note_ = key.empty() ? "all tensors of the file" : fmt::format("tensors of '{}', as asked for", key);
-  if (kind == FileKind::safetensors) {
-    c.format_ = "safetensors";
-    const auto file = std::make_shared<const Safetensors>(Safetensors::open(path));
-    c.text_ = [file](const std::string& name) -> std::optional<std::string> {
-      const auto it = file->metadata().find(name);
-      return it == file->metadata().end() ? std::nullopt : std::optional(it->second);
-    };
-    c.select(entries_of(file), prefix);
-  } else if (kind == FileKind::hdf5) {
-    c.format_ = "hdf5";
-    const auto file = std::make_shared<const Hdf5Reader>(path);
-    c.text_ = [file](const std::string& name) { return file->text("", name); };
-    c.integer_ = [file](const std::string& name) { return file->integer("", name); };
-    c.own_ = written_by_costate(*file);
-    if (key.empty()) std::tie(prefix, c.note_) = hdf5_prefix(*file);
-    c.select(entries_of(file), prefix);
-  } else {
-    const auto file = std::make_shared<const TorchFile>(TorchFile::open(path));
-    c.format_ = file->format();
-    if (key.empty()) std::tie(prefix, c.note_) = torch_prefix(*file, where);
-    const Entries all = entries_of(file, key.empty(), where);
-    c.select(all, prefix);
-    if (key.empty()) c.note_ += use_shadow_params(all, c.entries_);
-  }
+  if (kind == FileKind::safetensors)
+    c.take_safetensors(key);
+  else if (kind == FileKind::index)
+    c.take_shards(key);
+  else if (kind == FileKind::hdf5)
+    c.take_hdf5(key);
+  else
+    c.take_torch(key, where);
   return c;
+}
+
+void Checkpoint::take_safetensors(const std::string& key) {
+  format_ = "safetensors";
+  const auto file = std::make_shared<const Safetensors>(Safetensors::open(path_));
+  text_ = [file](const std::string& name) -> std::optional<std::string> {
+    const auto it = file->metadata().find(name);
+    return it == file->metadata().end() ? std::nullopt : std::optional(it->second);
+  };
+  select(entries_of(file), key);
+}
+
+// Of every shard the tensors that the index says, whatever kind of file it is.
+void Checkpoint::take_shards(const std::string& key) {
+  Entries all;
+  for (const auto& [name, wanted] : read_shard_index(path_)) {
+    const auto file = path_.parent_path() / name;
+    require(!is_json_text(MappedFile(file).bytes()), "checkpoint '{}': shard '{}' is an index itself", path_.string(),
+            name);
+    const Checkpoint shard = open(file);
+    if (format_.empty()) format_ = shard.format_, text_ = shard.text_;
+    for (const auto& tensor : wanted) {
+      const CheckpointEntry* entry = shard.find(tensor);
+      require(entry != nullptr, "checkpoint '{}': tensor '{}' is not in the shard it names, '{}'", path_.string(),
+              printable(tensor), name);
+      all.push_back(*entry);
+    }
+  }
+  select(std::move(all), key);
+}
+
+void Checkpoint::take_hdf5(const std::string& key) {
+  format_ = "hdf5";
+  const auto file = std::make_shared<const Hdf5Reader>(path_);
+  text_ = [file](const std::string& name) { return file->text("", name); };
+  integer_ = [file](const std::string& name) { return file->integer("", name); };
+  own_ = written_by_costate(*file);
+  std::string prefix = key;
+  if (key.empty()) std::tie(prefix, note_) = hdf5_prefix(*file);
+  select(entries_of(file), prefix);
+}
+
+void Checkpoint::take_torch(const std::string& key, const std::string& where) {
+  const auto file = std::make_shared<const TorchFile>(TorchFile::open(path_));
+  format_ = file->format();
+  std::string prefix = key;
+  if (key.empty()) std::tie(prefix, note_) = torch_prefix(*file, where);
+  const Entries all = entries_of(file, key.empty(), where);
+  select(all, prefix);
+  if (key.empty()) note_ += use_shadow_params(all, entries_);
 }
 
 std::vector<std::string> Checkpoint::keys() const {

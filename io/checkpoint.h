@@ -1,4 +1,4 @@
-// Any file of named tensors behind one face: safetensors (single, sharded), PyTorch (zip, legacy), HDF5.
+// Any file of named tensors behind one face: safetensors, PyTorch (zip, legacy), HDF5, and indices of shards that are any of them.
 #pragma once
 
 #include <filesystem>
@@ -37,7 +37,8 @@ struct CheckpointEntry {
 /// Keys: names of nested dictionaries and HDF5 groups are joined by '.'; nothing is stripped ("module." stays).
 class Checkpoint {
  public:
-  /// Error: unreadable or damaged file, unknown kind, no tensors, nothing below `key`, a key that occurs twice.
+  /// Error: unreadable or damaged file, unknown kind, no tensors, nothing below `key`, a key that occurs twice, a shard that lacks
+  /// a tensor its index promises.
   static Checkpoint open(const std::filesystem::path& path, const std::string& key = "");
 
   /// In the order of the file (PyTorch) or sorted (safetensors, HDF5).
@@ -65,6 +66,10 @@ class Checkpoint {
   [[nodiscard]] const CheckpointEntry* find(std::string_view key) const;
   [[nodiscard]] std::string where(std::string_view key) const;
   [[nodiscard]] const CheckpointEntry& at(std::string_view key) const;
+  void take_safetensors(const std::string& key);
+  void take_shards(const std::string& key);
+  void take_hdf5(const std::string& key);
+  void take_torch(const std::string& key, const std::string& where);
   void select(std::vector<CheckpointEntry> all, const std::string& prefix);
 
   std::filesystem::path path_;

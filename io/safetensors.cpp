@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <set>
 #include <utility>
 
 #include "io/atomic_file.h"
 #include "io/element.h"
 #include "io/mapped_file.h"
+#include "io/strict_json.h"
 
 namespace costate {
 namespace {
@@ -40,25 +38,6 @@ const Name* find_name(std::string_view dtype) {
   return nullptr;
 }
 
-// JSON that is at most `depth` deep and names nothing twice: the parser alone would keep the last of two equal names.
-Json parse_strictly(std::string_view text, int depth, const std::string& where) {
-  std::vector<std::set<std::string>> seen;
-  const auto check = [&](int level, Json::parse_event_t event, Json& value) {
-    require(level <= depth, "{}: the JSON text is nested more than {} deep", where, depth);
-    if (event == Json::parse_event_t::object_start) seen.emplace_back();
-    if (event == Json::parse_event_t::object_end && !seen.empty()) seen.pop_back();
-    if (event == Json::parse_event_t::key)
-      require(seen.back().insert(value.get<std::string>()).second, "{}: '{}' occurs twice", where,
-              value.get<std::string>());
-    return true;
-  };
-  try {
-    return Json::parse(text.begin(), text.end(), check);
-  } catch (const Json::exception& e) {
-    fail("{}: the header is not valid JSON: {}", where, e.what());
-  }
-}
-
 std::vector<std::int64_t> unsigned_numbers(const Json& list, const std::string& where) {
   require(list.is_array(), "{}: wants a list of numbers", where);
   std::vector<std::int64_t> v;
@@ -68,12 +47,6 @@ std::vector<std::int64_t> unsigned_numbers(const Json& list, const std::string& 
     v.push_back(x.get<std::int64_t>());
   }
   return v;
-}
-
-const Json& member(const Json& object, const char* name, const std::string& where) {
-  const auto it = object.find(name);
-  require(it != object.end(), "{}: '{}' is missing in the header", where, name);
-  return *it;
 }
 
 Safetensors::Entry parse_entry(const std::string& name, const Json& value, const std::string& path) {
@@ -125,83 +98,30 @@ std::pair<std::string_view, std::size_t> header_of(std::string_view bytes, const
   return {bytes.substr(8, length), 8 + length};
 }
 
-// Does the file start as JSON text does? (A length whose first byte is '{' has zeros after it.)
-bool is_json(std::string_view bytes) {
-  const auto start = bytes.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos || bytes[start] != '{') return false;
-  const auto head = bytes.substr(start, 8);
-  return std::all_of(head.begin(), head.end(),
-                     [](char c) { return c == '\t' || c == '\r' || c == '\n' || (c >= 32 && c < 127); });
-}
-
-void sort_by_name(std::vector<Safetensors::Entry>& entries) {
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-}
-
 }  // namespace
 
-void Safetensors::add_file(const std::filesystem::path& path) {
-  auto file = std::make_shared<const MappedFile>(path);
+Safetensors Safetensors::open(const std::filesystem::path& path) {
+  Safetensors s;
+  s.path_ = path;
+  s.file_ = std::make_shared<const MappedFile>(path);
   const std::string name = path.string(), where = fmt::format("safetensors '{}'", name);
-  const auto [text, data] = header_of(file->bytes(), name);
+  const auto [text, data] = header_of(s.file_->bytes(), name);
+  s.data_ = data;
   const Json header = parse_strictly(text, 4, where);
   require(header.is_object(), "{}: the header is not a JSON object", where);
-  std::vector<Entry> entries;
   for (const auto& [key, value] : header.items()) {
     if (key != "__metadata__") {
-      entries.push_back(parse_entry(key, value, name));
-      entries.back().file = parts_.size();
+      s.entries_.push_back(parse_entry(key, value, name));
       continue;
     }
     require(value.is_object(), "{}: __metadata__ is not an object", where);
     for (const auto& [k, v] : value.items()) {
       require(v.is_string(), "{}: __metadata__ '{}' is not text", where, k);
-      metadata_.emplace(k, v.get<std::string>());
+      s.metadata_.emplace(k, v.get<std::string>());
     }
   }
-  check_tiling(entries, file->size() - data, name);
-  entries_.insert(entries_.end(), entries.begin(), entries.end());
-  parts_.push_back({std::move(file), data});
-}
-
-void Safetensors::add_shards(const std::string& index_text) {
-  const std::string where = fmt::format("safetensors index '{}'", path_.string());
-  const Json index = parse_strictly(index_text, 8, where);
-  const Json& map = member(index, "weight_map", where);
-  require(map.is_object(), "{}: weight_map is not an object", where);
-  std::map<std::string, std::size_t> shards;
-  for (const auto& [name, shard] : map.items()) {
-    require(shard.is_string(), "{}: the shard of '{}' is not text", where, name);
-    const auto file = std::filesystem::path(shard.get<std::string>());
-    // only files beside the index: an index must not make us open anything else
-    require(!file.empty() && file == file.filename() && file != "..", "{}: shard '{}' is not a plain file name", where,
-            file.string());
-    shards.emplace(file.string(), 0);
-  }
-  for (auto& [file, part] : shards) {
-    part = parts_.size();
-    add_file(path_.parent_path() / file);
-  }
-  std::set<std::pair<std::string, std::size_t>> wanted;
-  for (const auto& [name, shard] : map.items()) wanted.emplace(name, shards.at(shard.get<std::string>()));
-  std::erase_if(entries_, [&](const Entry& e) { return wanted.erase({e.name, e.file}) == 0; });
-  require(wanted.empty(), "{}: tensor '{}' is not in the shard it names ({} such)", where, wanted.begin()->first,
-          wanted.size());
-}
-
-Safetensors Safetensors::open(const std::filesystem::path& path) {
-  Safetensors s;
-  s.path_ = path;
-  bool index = false;
-  {
-    const MappedFile file(path);
-    index = is_json(file.bytes());
-  }
-  if (index)
-    s.add_shards(read_text(path, max_header));
-  else
-    s.add_file(path);
-  sort_by_name(s.entries_);
+  check_tiling(s.entries_, s.file_->size() - data, name);
+  std::sort(s.entries_.begin(), s.entries_.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return s;
 }
 
@@ -227,12 +147,7 @@ DType Safetensors::dtype(std::string_view name) const { return dtype_of(element(
 
 ElementView Safetensors::view(std::string_view name) const {
   const Entry& e = at(name);
-  const Part& part = parts_[e.file];
-  return {find_name(e.dtype)->element,
-          e.shape,
-          part.file->bytes().substr(part.data + e.begin, e.end - e.begin),
-          {},
-          part.file};
+  return {find_name(e.dtype)->element, e.shape, file_->bytes().substr(data_ + e.begin, e.end - e.begin), {}, file_};
 }
 
 Tensor Safetensors::read(std::string_view name) const { return read_elements(view(name), where(at(name))); }

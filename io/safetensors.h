@@ -1,4 +1,4 @@
-// safetensors files, single or sharded by an index: reader over a memory map, and writer.
+// safetensors files: reader over a memory map, and writer. (Several by an index: see shard_index.h.)
 //
 // Layout: u64 little-endian header length, JSON header, tensors end to end. Everything the header says is checked
 // before anything is allocated. Needs core/ and nlohmann/json only; it can be used alone.
@@ -26,14 +26,11 @@ class Safetensors {
     std::string name;
     std::string dtype;  ///< the format's own name: "F32", "BF16", "F8_E4M3" ...
     Shape shape;
-    std::size_t begin = 0, end = 0;  ///< bytes within the data part of its file
-    std::size_t file = 0;            ///< index of the shard; 0 for a single file
+    std::size_t begin = 0, end = 0;  ///< bytes within the data part of the file
   };
 
-  /// A .safetensors file, or a .safetensors.index.json whose shards lie beside it (told apart by content).
   /// Error: file too short, header longer than the file or 100 MB, not JSON, unknown dtype, duplicate name, offsets
-  /// that overlap, leave holes or pass the end, size other than shape x width, a shard or tensor that the index
-  /// promises missing.
+  /// that overlap, leave holes or pass the end, size other than shape x width.
   static Safetensors open(const std::filesystem::path& path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -49,18 +46,13 @@ class Safetensors {
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
-  struct Part {
-    std::shared_ptr<const MappedFile> file;
-    std::size_t data = 0;  // first byte after the header
-  };
   const Entry& at(std::string_view name) const;
   [[nodiscard]] std::string where(const Entry& e) const;
-  void add_file(const std::filesystem::path& path);
-  void add_shards(const std::string& index_text);
 
   std::filesystem::path path_;
+  std::shared_ptr<const MappedFile> file_;
+  std::size_t data_ = 0;  // first byte after the header
   std::vector<Entry> entries_;
-  std::vector<Part> parts_;
   std::map<std::string, std::string> metadata_;
 };
 

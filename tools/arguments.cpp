@@ -2,6 +2,7 @@
 #include "tools/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 
 namespace costate {
 
@@ -23,7 +24,12 @@ void Arguments::option(const std::string& n, std::string& v, const std::string& 
   add(app_, n, v, help, shown);
 }
 void Arguments::option(const std::string& n, double& v, const std::string& help, const std::string& shown) {
-  add(app_, n, v, help, shown);
+  const auto finite = [](const std::string& text) {  // NaN says "not given" inside
+    double value = 0;
+    const bool good = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
+    return good ? std::string() : "'" + text + "' is not a finite number";
+  };
+  app_of(app_).add_option(n, v, help)->type_name(shown)->check(finite);
 }
 void Arguments::option(const std::string& n, std::int64_t& v, const std::string& help, const std::string& shown) {
   add(app_, n, v, help, shown);

@@ -104,12 +104,16 @@ Grid read_grid(const std::string& file, const Model& model, int steps) {
   return grid;
 }
 
+constexpr std::int64_t most = 10'000'000;  // steps, and samples
+
 Run::Run(const SamplingOptions& options, const Common& common, const Model& model)
     : options_(options), model_(model), seed_(common.seed) {
   if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
   if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
   if (!(options.guidance_rescale >= 0 && options.guidance_rescale <= 1))
     throw UsageError(fmt::format("--guidance-rescale {}: should be between 0 and 1", options.guidance_rescale));
+  for (const auto& [name, value] : {std::pair{"--steps", options.steps}, std::pair{"-n", options.count}})
+    if (value > most) throw UsageError(fmt::format("{} {}: at most {}", name, value, most));
   if (options.noise != "fresh" && options.noise != "tree")
     throw UsageError("--noise " + options.noise + ": there are fresh and tree");
   count_ = options.count;

@@ -194,4 +194,44 @@ BOOST_AUTO_TEST_CASE(every_shared_file_reads_and_survives_conversion) {
   BOOST_CHECK_GT(count, 100);
 }
 
+BOOST_AUTO_TEST_CASE(shards) {
+  const Scratch dir;
+  write_safetensors(dir / "m-1.safetensors",
+                    {{"a", ramp({2}, DType::f32)}, {"not in the index", ramp({1}, DType::f32)}});
+  write_safetensors(dir / "m-2.safetensors", {{"b", ramp({3}, DType::f64)}, {"c", ramp({1}, DType::i32)}});
+  const fs::path index = dir / "m.safetensors.index.json";
+  const std::string map = R"({"metadata":{"total_size":36},"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors",)";
+  const auto fails = [&](const std::string& text, const std::vector<std::string>& parts) {
+    write_file(index, text);
+    check_error([&] { read_all(Checkpoint::open(index)); }, parts);
+  };
+  write_file(index, map + R"("c":"m-2.safetensors"}})");
+  const auto file = Checkpoint::open(index);
+  BOOST_CHECK((file.keys() == Keys{"a", "b", "c"}));
+  BOOST_CHECK(same_bits(file.read("b"), ramp({3}, DType::f64)));
+  BOOST_CHECK(same_bits(file.read("a"), ramp({2}, DType::f32)));
+  fails(map + R"("d":"m-2.safetensors"}})", {"tensor 'd' is not in the shard"});
+  fails(map + R"("c":"m-3.safetensors"}})", {"m-3.safetensors", "No such file"});
+  fails(map + R"("c":"../m-2.safetensors"}})", {"not a plain file name"});
+  fails(map + R"("a":"m-2.safetensors"}})", {"'a' occurs twice"});
+  fails(map + R"("c":"m.safetensors.index.json"}})", {"is an index itself"});
+  fails("{}", {"'weight_map' is missing"});
+  fails(R"({"weight_map":{}})", {"holds no tensors"});
+}
+
+BOOST_AUTO_TEST_CASE(shards_of_pytorch) {
+  const Scratch dir;
+  const auto shard = [](const std::string& key, const std::string& bytes) {
+    return torch_zip(dict({{key, one()}}), {{"0", bytes}});
+  };
+  write_file(dir / "w-1.bin", shard("x.weight", little(0x3f800000, 4)));
+  write_file(dir / "w-2.bin", shard("y.weight", little(0x40000000, 4)));
+  write_file(dir / "w.bin.index.json", R"({"weight_map":{"y.weight":"w-2.bin","x.weight":"w-1.bin"}})");
+  const auto file = Checkpoint::open(dir / "w.bin.index.json");
+  BOOST_CHECK((file.keys() == Keys{"x.weight", "y.weight"}));
+  BOOST_CHECK_EQUAL(file.format(), "pytorch zip");
+  BOOST_CHECK_EQUAL(file.read("x.weight").to_vector()[0], 1);
+  BOOST_CHECK_EQUAL(file.read("y.weight").to_vector()[0], 2);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

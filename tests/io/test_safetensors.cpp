@@ -1,4 +1,4 @@
-// safetensors: round trips, every dtype, sharding, and headers that lie.
+// safetensors: round trips, every dtype, and headers that lie.
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
@@ -141,29 +141,6 @@ BOOST_AUTO_TEST_CASE(damaged_files_never_crash) {
                     {{"format", "pt"}});
   const auto bytes = read_text(dir / "x");
   damage(dir / "y", bytes, [&] { read_all(dir / "y"); });
-}
-
-BOOST_AUTO_TEST_CASE(shards) {
-  const Scratch dir;
-  write_safetensors(dir / "m-1.safetensors", {{"a", ramp({2}, DType::f32)}});
-  write_safetensors(dir / "m-2.safetensors", {{"b", ramp({3}, DType::f64)}, {"c", ramp({1}, DType::i32)}});
-  const fs::path index = dir / "m.safetensors.index.json";
-  const std::string map = R"({"metadata":{"total_size":36},"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors",)";
-  write_file(index, map + R"("c":"m-2.safetensors"}})");
-  const auto file = Safetensors::open(index);
-  BOOST_CHECK_EQUAL(file.entries().size(), 3U);
-  BOOST_CHECK(same_bits(file.read("b"), ramp({3}, DType::f64)));
-  BOOST_CHECK(same_bits(file.read("a"), ramp({2}, DType::f32)));
-  write_file(index, map + R"("d":"m-2.safetensors"}})");
-  check_error([&] { read_all(index); }, {"tensor 'd' is not in the shard"});
-  write_file(index, map + R"("c":"m-3.safetensors"}})");
-  check_error([&] { read_all(index); }, {"m-3.safetensors", "No such file"});
-  write_file(index, map + R"("c":"../m-2.safetensors"}})");
-  check_error([&] { read_all(index); }, {"not a plain file name"});
-  write_file(index, map + R"("a":"m-2.safetensors"}})");
-  check_error([&] { read_all(index); }, {"'a' occurs twice"});
-  write_file(index, "{}");
-  check_error([&] { read_all(index); }, {"'weight_map' is missing"});
 }
 
 BOOST_AUTO_TEST_CASE(writing_refuses_what_the_format_cannot_hold) {

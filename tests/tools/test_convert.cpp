@@ -77,4 +77,34 @@ BOOST_AUTO_TEST_CASE(published_files) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(gradients_as_a_state_dictionary) {
+  const Folder folder;
+  const std::string h5 = (folder / "g.h5").string(), safe = (folder / "g.safetensors").string();
+  const auto o = run({"grad", "fashion-unet", "-n", "1", "--class", "9", "--steps", "1", "--wrt", "theta", "--out", h5,
+                      "--out", safe});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  same_files(Checkpoint::open(h5, "g_theta"), Checkpoint::open(safe));
+  const auto bundled = Checkpoint::open(source_dir() / "nn/models/fashion-unet.h5"), g = Checkpoint::open(safe);
+  for (const auto& key : bundled.keys()) BOOST_TEST((g.shape(key) == bundled.shape(key)), key);
+  BOOST_TEST(g.text("model").value_or("") == "fashion-unet");
+  BOOST_TEST(run({"grad", "fashion-unet", "--wrt", "x_T", "--out", safe}).code == 2);
+  BOOST_TEST(run({"eval", "fashion-unet", "--repeat", "1", "--out", safe}).code == 2);
+  const auto none = run({"eval", "fashion-unet", "--repeat", "1", "--vjp", "--wrt", "x", "--out", safe});
+  BOOST_TEST(none.code == 1);
+  BOOST_TEST(none.err.find("add theta to --wrt") != std::string::npos, none.err);
+}
+
+BOOST_AUTO_TEST_CASE(shards_of_pickles_are_found_in_a_folder) {
+  const Folder folder;
+  const Model bundled = load_model("fashion-unet");
+  spill(folder / "config.json", bundled.config.dump());
+  const std::string shard = "diffusion_pytorch_model-00001-of-00001.bin";
+  BOOST_REQUIRE(run({"convert", "fashion-unet", "--out", (folder / "a.safetensors").string()}).code == 0);
+  std::filesystem::rename(folder / "a.safetensors", folder / shard);
+  std::string index;
+  for (const auto& key : bundled.keys) index += (index.empty() ? "" : ",") + ('"' + key + "\":\"" + shard + '"');
+  spill(folder / "diffusion_pytorch_model.bin.index.json", R"({"weight_map":{)" + index + "}}");
+  there_and_back(folder, Checkpoint::open(folder / shard), {"convert", (folder / "").string()});
+}
+
 BOOST_AUTO_TEST_SUITE_END()

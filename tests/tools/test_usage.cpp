@@ -48,6 +48,9 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "--steps", "three"}), 2, {"--steps"});
   expect(run({"sample", "fashion-unet", "--steps", "1001"}), 2, {"1001", "1000"});
   expect(run({"sample", "fashion-unet", "-n", "0"}), 2, {"-n 0"});
+  expect(run({"sample", "fashion-unet", "-n", "99999999999"}), 2, {"-n 99999999999", "at most"});
+  expect(run({"sample", "fashion-unet", "--steps", "99999999999999999999"}), 2, {"--steps"});
+  expect(run({"sample", "fashion-unet", "--guidance", "nan"}), 2, {"'nan' is not a finite number"});
   expect(run({"sample", "fashion-unet", "--class", "one"}), 2, {"'one'"});
   expect(run({"sample", "fashion-unet", "--dtype", "f16"}), 2, {"f16", "bf16"});
   expect(run({"sample", "fashion-unet", "--out", "x.jpg"}), 2, {"x.jpg", ".png"});

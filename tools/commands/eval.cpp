@@ -64,14 +64,16 @@ void drop_weights(Model& model, Problem& p) {
 }
 
 void write_result(const Options& o, const Problem& p, const Model& model, const Evaluation::Outcome& r) {
+  const auto inputs = static_cast<std::ptrdiff_t>(p.at.names.size());
+  const Tensors theta = o.vjp ? Tensors(r.g.begin() + inputs, r.g.end()) : Tensors();
+  for (const auto& file : o.common.outputs(".safetensors")) write_theta_gradients(file, o.common, model, theta);
   for (const auto& file : o.common.outputs(".h5")) {
     Hdf5Writer out = result_file(file, o.common);
     out.write("y", r.y);
     if (o.vjp) {
-      const auto inputs = static_cast<std::ptrdiff_t>(p.at.names.size());
       for (std::size_t i = 0; i < p.at.names.size(); ++i)
         if (r.g[i].defined()) out.write("g_" + p.at.names[i], r.g[i]);
-      write_theta_gradients(out, model, Tensors(r.g.begin() + inputs, r.g.end()));
+      write_theta_gradients(out, model, theta);
     }
     out.finish();
   }
@@ -146,7 +148,9 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
 }
 
 void run_eval(const Options& o) {
-  o.common.apply({".h5"});
+  o.common.apply({".h5", ".safetensors"});
+  if (!o.common.outputs(".safetensors").empty() && !o.vjp)
+    throw UsageError("--out FILE.safetensors holds the gradients in the weights: add --vjp");
   if (o.in.empty() && o.repeat < 1) throw UsageError("eval: give --in FILE.h5, or --repeat N to time it on noise");
   if (o.profile && (o.repeat < 1 || o.common.json))
     throw UsageError("--profile prints a table of timed runs: give --repeat N, and no --json");

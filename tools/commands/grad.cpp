@@ -95,6 +95,7 @@ class Job {
   void write() const {
     const Entry& e = entries_.front();
     for (const auto& file : o_.common.outputs(".h5")) write_h5(file, e);
+    for (const auto& file : o_.common.outputs(".safetensors")) write_theta_gradients(file, o_.common, model_, e.theta);
     for (const auto& file : o_.common.outputs(".png")) {
       require(e.gradient.x_T.defined(), "{}: the picture shows the x_T gradient; add x_T to --wrt", file);
       write_png(file, picture(e));
@@ -234,7 +235,9 @@ class Job {
 };
 
 void run_grad(const Options& o) {
-  o.common.apply({".h5", ".png", ".json"});
+  o.common.apply({".h5", ".safetensors", ".png", ".json"});
+  if (!o.common.outputs(".safetensors").empty() && !parse_wrt(o.wrt).theta)
+    throw UsageError("--out FILE.safetensors holds the gradients in the weights: add theta to --wrt");
   Job job(o);
   job.compute();
   job.write();

@@ -24,8 +24,8 @@ Facts facts_of(const Model& m) {
 
 /// Floating-point operations of one evaluation of one sample of the usual size, counted on shapes.
 std::int64_t flops_of(const Model& m) {
-  const Inputs in = noise_inputs(m, 0, 1);
   const DryRun shapes_only;
+  const Inputs in = noise_inputs(m, 0, 1);
   const std::int64_t before = flop_counter().load();
   static_cast<void>((*m.network)(in));
   return flop_counter().load() - before;

@@ -16,18 +16,20 @@ namespace fs = std::filesystem;
 
 Config read_config(const fs::path& file) { return Config::parse(read_text(file), file.string()); }
 
-/// Names that weights have in diffusers' folders: whole or in shards, in full precision before half, safetensors before pickles.
+/// Names that weights have in diffusers' folders: safetensors before pickles, full precision before half, whole or in shards.
 std::vector<std::string> weight_names() {
   std::vector<std::string> names;
-  for (const std::string variant : {"", ".fp16", ".bf16"})
-    for (const std::string base : {"diffusion_pytorch_model", "model"})
-      for (const auto& end :
-           {variant + ".safetensors", ".safetensors.index" + variant + ".json", variant + ".safetensors.index.json"})
-        if (const std::string name = base + end; std::find(names.begin(), names.end(), name) == names.end())
-          names.push_back(name);
-  for (const char* name : {"diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin", "pytorch_model.bin",
-                           "model.pt", "model.pth", "model.ckpt", "model.h5"})
-    names.emplace_back(name);
+  const auto add = [&](const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  for (const std::string kind : {".safetensors", ".bin"})
+    for (const std::string variant : {"", ".fp16", ".bf16"})
+      for (const std::string base : {"diffusion_pytorch_model", kind == ".bin" ? "pytorch_model" : "model"}) {
+        add(base + variant + kind);
+        add(base + kind + ".index" + variant + ".json");
+        add(base + variant + kind + ".index.json");
+      }
+  for (const char* name : {"model.pt", "model.pth", "model.ckpt", "model.h5"}) add(name);
   return names;
 }
 
@@ -41,7 +43,9 @@ fs::path weights_in(const fs::path& folder) {
 
 /// An index of shards, "model.safetensors.index.json", and no configuration.
 bool is_index(const fs::path& file) {
-  return file.extension() == ".json" && file.filename().string().find(".safetensors.index") != std::string::npos;
+  const std::string name = file.filename().string();
+  return file.extension() == ".json" &&
+         (name.find(".safetensors.index") != std::string::npos || name.find(".bin.index") != std::string::npos);
 }
 
 Config scheduler_near(const fs::path& folder) {
