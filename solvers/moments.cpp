@@ -39,7 +39,7 @@ Matrix carried(const Matrix& c, const Matrix& a, const Matrix& b) {
   return next;
 }
 
-constexpr std::size_t draws = 3;  // of one step, at most: its increment, another one, and the Levy area
+constexpr std::size_t draws = 4;  // of one step, at most: its increment, two others, and the Levy area
 
 /// state' = offset + map state + noise z; the state is y and what the method remembers.
 struct AffineStep {
@@ -53,9 +53,9 @@ AffineStep affine_step(const Sampler& sampler, int index, std::size_t size, cons
   const double part_of_all = 0.375;  // of every unit vector and draw, in the check
   Sampler probe = sampler;
   probe.noise = [&](const Draw& draw, const Tensor& like) {
-    require(draw.part < 2, "moments: sampler {} draws more than twice a step", sampler.stepper.name);
+    require(draw.part < 3, "moments: sampler {} draws more than three times a step", sampler.stepper.name);
     Vector z(rows, 0);
-    z[1 + size + (draw.area ? 2 : static_cast<std::size_t>(draw.part))] = 1, z[last] = part_of_all;
+    z[1 + size + (draw.area ? 3 : static_cast<std::size_t>(draw.part))] = 1, z[last] = part_of_all;
     return Tensor::from(z, like.shape(), like.dtype());
   };
   const auto column = [&](std::size_t entry) {
@@ -112,9 +112,9 @@ Matrix joined(double h_1, double h_2) {
 Matrix along_path(const AffineStep& step, const std::string& name) {
   Matrix m(step.noise.rows, 2);
   for (std::size_t i = 0; i < m.rows; ++i) {
-    require(step.noise(i, 1) == 0, "moments: sampler {} draws two increments a step, whose path is not defined here",
-            name);
-    m(i, 0) = step.noise(i, 0), m(i, 1) = step.noise(i, 2);
+    require(step.noise(i, 1) == 0 && step.noise(i, 2) == 0,
+            "moments: sampler {} draws two increments a step, whose path is not defined here", name);
+    m(i, 0) = step.noise(i, 0), m(i, 1) = step.noise(i, 3);
   }
   return m;
 }
@@ -122,7 +122,13 @@ Matrix along_path(const AffineStep& step, const std::string& name) {
 }  // namespace
 
 bool follows_one_path(const Sampler& sampler, const Tensors& p) {
-  return affine_step(sampler, 0, 1, p).noise(0, 1) == 0;
+  std::size_t size = 1;
+  for (int i = 0; i < sampler.steps(); ++i) {
+    const AffineStep step = affine_step(sampler, i, size, p);
+    size = step.map.rows;
+    if (step.noise(0, 0) == 0 || step.noise(0, 1) != 0 || step.noise(0, 2) != 0) return false;
+  }
+  return true;
 }
 
 Moments sampled_moments(const Sampler& sampler, const Tensors& p, Moments first) {

@@ -12,10 +12,11 @@ struct Moments {
 
 /// Mean and variance of the canonical state at the last level, from those at the first. The denoiser's data are one
 /// Gaussian on the line; the sampler's own noise is not asked. Throws, naming the sampler, where a step is not affine in
-/// state and noise, or draws more than twice.
+/// state and noise, or draws more than three times.
 Moments sampled_moments(const Sampler& sampler, const Tensors& p, Moments first);
 
-/// Whether steps draw one increment of a Brownian path each (and its area, perhaps), not two.
+/// Whether every step draws one increment of a Brownian path (and its area, perhaps): not two, and not none, as the last
+/// step of some singlestep methods, which costs them half a strong order.
 bool follows_one_path(const Sampler& sampler, const Tensors& p);
 
 /// Root mean square distance at the last level of two samplers that start from one state and follow one Brownian path.
