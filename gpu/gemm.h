@@ -126,13 +126,19 @@ double time_apart(std::int64_t blocks, std::int64_t pieces, double terms) {
   return time_of(blocks * pieces, terms + Tile::write) + 2 * Tile::write;
 }
 
+/// Bytes of shared memory of a block; `sums`: of earlier pieces have a place in it.
+template <class Tile, int chunk_a, int chunk_b, class A, class B>
+constexpr std::size_t shared_of(bool sums) {
+  using T = typename Tile::Element;
+  return sizeof(T) * Tile::stages *
+             (Stage<T, A, Tile::m, Tile::depth, chunk_a, Tile::threads>::size +
+              Stage<T, B, Tile::n, Tile::depth, chunk_b, Tile::threads>::size) +
+         (sums ? sizeof(typename Tile::Sum) * Tile::values * Tile::threads : 0);
+}
+
 template <class Tile, int chunk_a, int chunk_b, class A, class B, class Out>
 void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, Product p) {
-  using T = typename Tile::Element;
   using Sum = typename Tile::Sum;
-  constexpr std::size_t tiles = sizeof(T) * Tile::stages *
-                                (Stage<T, A, Tile::m, Tile::depth, chunk_a, Tile::threads>::size +
-                                 Stage<T, B, Tile::n, Tile::depth, chunk_b, Tile::threads>::size);
   const std::int64_t pieces = pieces_of(p.k, p.piece), blocks = pieces_of(p.m, Tile::m) * pieces_of(p.n, Tile::n);
   p.folded = time_of(problems * blocks, p.k) <= time_apart<Tile>(problems * blocks, pieces, p.piece);
   const bool apart = pieces > 1 && !p.folded;
@@ -142,7 +148,7 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std
   launch_shared(
       op,
       dim3(static_cast<unsigned>(blocks), apart ? static_cast<unsigned>(pieces) : 1, static_cast<unsigned>(problems)),
-      dim3(Tile::threads), tiles + (pieces > 1 && p.folded ? sizeof(Sum) * Tile::values * Tile::threads : 0),
+      dim3(Tile::threads), shared_of<Tile, chunk_a, chunk_b, A, B>(pieces > 1 && p.folded),
       gemm_kernel<Tile, chunk_a, chunk_b, A, B, Out>, a, b, c, to, p);
   if (!apart) return;
   constexpr int width = 16 / sizeof(Sum);
@@ -221,7 +227,8 @@ void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int
   constexpr int chunk = 16 / sizeof(T);
   if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);
   if (!words.a || !words.b) return gemm_with<Small, 1, 1>(op, a, b, c, problems, p);
-  if (n % Large::n == 0 && blocks(Large{}) > 4 * processors)
+  if (n % Large::n == 0 && blocks(Large{}) > 4 * processors &&
+      shared_of<Large, chunk, chunk, A, B>(true) <= most_shared())
     return gemm_with<Large, chunk, chunk>(op, a, b, c, problems, p);
   gemm_with<Small, chunk, chunk>(op, a, b, c, problems, p);
 }

@@ -5,6 +5,13 @@
 
 namespace costate::cuda {
 
+/// Bytes of shared memory that a block of this device may have.
+inline std::size_t most_shared() {
+  int bytes = 0;
+  check("device cuda", cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
+  return static_cast<std::size_t>(bytes);
+}
+
 /// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory. Returns before it has run; a
 /// failure while it runs is reported, with the name of the op that was queued last, by the next call that waits.
 template <class... P, class... A>
