@@ -227,7 +227,7 @@ void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int
   constexpr int chunk = 16 / sizeof(T);
   if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);
   if (!words.a || !words.b) return gemm_with<Small, 1, 1>(op, a, b, c, problems, p);
-  if (n % Large::n == 0 && blocks(Large{}) > 4 * processors &&
+  if (n % Large::n == 0 && blocks(Large{}) > 6 * processors &&
       shared_of<Large, chunk, chunk, A, B>(true) <= most_shared())
     return gemm_with<Large, chunk, chunk>(op, a, b, c, problems, p);
   gemm_with<Small, chunk, chunk>(op, a, b, c, problems, p);

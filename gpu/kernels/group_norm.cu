@@ -230,9 +230,9 @@ __global__ void parameter_kernel(std::int64_t images, int channels, const Two* b
   if (beta != nullptr) beta[c] = narrow<T>(sums[column].a);
 }
 
-/// How many groups a block takes: as few as make 64 neighbouring bytes of a pixel and whole vectors of `v` channels, or all.
+/// How many groups a block takes: as few as make 32 neighbouring bytes of a pixel and whole vectors of `v` channels, or all.
 std::int64_t groups_of_a_block(std::int64_t groups, std::int64_t width, DType dtype, int v) {
-  const auto wanted = static_cast<std::int64_t>(64 / size_of(dtype));
+  const auto wanted = static_cast<std::int64_t>(32 / size_of(dtype));
   for (std::int64_t taken = 1; taken < groups; ++taken)
     if (groups % taken == 0 && taken * width >= wanted && taken * width % v == 0) return taken;
   return groups;

@@ -69,8 +69,7 @@ CaseFile matmul_case() {
     }
   }
   file.cases.push_back(product("one_row", {2, 1, 19, 33}, false, false, false));
-  file.cases.push_back(
-      product("rows", {11, 1, 300, 20}, false, false, true));  // alone and together: other kernels of gpu/
+  file.cases.push_back(product("rows", {11, 1, 300, 20}, false, false, true));  // sums in pieces (gpu/gemm.h)
   file.cases.push_back(product("wide", {1, 9, 3, 70}, false, true, false));
   Case linear = layer("linear", {3, 4, 6}, 5);
   linear.spec = {};  // the composition is the definition; `plain` says more
