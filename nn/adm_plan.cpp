@@ -50,44 +50,25 @@ std::vector<double> multipliers(const Config& config) {
 }
 
 /// The configuration itself, if its options are the shared ones or `further`: nothing else is read before.
-const Config& only_known(const Config& c, std::vector<std::string> further) {
-  const std::vector<std::string> known = {"image_size",
-                                          "in_channels",
-                                          "out_channels",
-                                          "model_channels",
-                                          "channel_mult",
-                                          "num_res_blocks",
-                                          "attention_resolutions",
-                                          "num_heads",
-                                          "num_head_channels",
-                                          "num_heads_upsample",
-                                          "conv_resample",
-                                          "dims",
-                                          "dropout",
-                                          "use_checkpoint",
-                                          "use_fp16",
-                                          "use_scale_shift_norm",
-                                          "resblock_updown",
-                                          "use_new_attention_order",
-                                          "noise_schedule",
-                                          "diffusion_steps",
-                                          "predict_xstart",
-                                          "rescale_timesteps",
-                                          "learn_sigma"};
-  further.insert(further.end(), known.begin(), known.end());
-  refuse_unknown(c, further);
+const Config& only_known(const Config& c, const std::string& further) {
+  refuse_unknown(c,
+                 further +
+                     " image_size in_channels out_channels model_channels channel_mult num_res_blocks "
+                     "attention_resolutions num_heads num_head_channels num_heads_upsample conv_resample dims dropout "
+                     "use_checkpoint use_fp16 use_scale_shift_norm resblock_updown use_new_attention_order "
+                     "noise_schedule diffusion_steps predict_xstart rescale_timesteps learn_sigma");
   return c;
 }
 
 }  // namespace
 
-AdmOptions::AdmOptions(const Config& c, bool updown_default, std::vector<std::string> further)
-    : image_size(size_from(only_known(c, std::move(further)), "image_size", 0, 0)),
+AdmOptions::AdmOptions(const Config& c, bool updown_default, const std::string& further)
+    : image_size(size_from(only_known(c, further), "image_size", 0, 0)),
       in_channels(size_from(c, "in_channels", 3)),
       out_channels(size_from(c, "out_channels", 3)),
       model_channels(size_from(c, "model_channels", 0)),
       mult(multipliers(c)),
-      blocks(size_from(c, "num_res_blocks", 2)),
+      blocks(count_from(c, "num_res_blocks", 2)),
       attention(c.integers("attention_resolutions")),
       heads(size_from(c, "num_heads", 1)),
       head_channels(c.integer("num_head_channels", -1)),
@@ -131,6 +112,8 @@ UNetPlan adm_plan(const AdmOptions& o, std::vector<bool> attention) {
                                   "out_layers.3", "skip_connection"}};
   };
   p.attend = [o](std::int64_t c, bool up) {
+    if (o.head_channels != -1)
+      require(c % o.head_channels == 0, "num_head_channels = {} does not divide {} channels", o.head_channels, c);
     const std::int64_t heads = o.head_channels != -1 ? c / o.head_channels : up ? o.heads_up : o.heads;
     require(heads > 0 && c % heads == 0, "attention: {} channels do not divide into {} heads", c, heads);
     return AttentionPlan{
@@ -159,7 +142,7 @@ UNetEmbedding adm_embedding(std::int64_t width, std::int64_t out, const std::str
 
 std::string adm_defaults(const Config& config) {
   using nlohmann::json;
-  const std::int64_t steps = config.integer("diffusion_steps", 1000);
+  const std::int64_t steps = size_from(config, "diffusion_steps", 1000, 2);
   json schedule = {{"type", "ddpm"}, {"num_train_timesteps", steps}};
   if (config.choice("noise_schedule", "linear", {"linear", "cosine"}) == "cosine") {
     schedule["beta_schedule"] = "squaredcos_cap_v2";

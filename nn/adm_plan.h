@@ -22,7 +22,7 @@ struct AdmOptions {
   bool few_groups = false;  ///< as many groups as channels where there are fewer than 32 (DiffAE)
 
   /// `updown` is the default of resblock_updown; `further` are options of the family's own. Any other is refused.
-  AdmOptions(const Config& config, bool updown, std::vector<std::string> further);
+  AdmOptions(const Config& config, bool updown, const std::string& further);
   [[nodiscard]] std::int64_t groups(std::int64_t channels) const;
 };
 

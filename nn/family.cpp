@@ -7,6 +7,16 @@
 
 namespace costate {
 
+std::function<std::string(const Config&, const KeyShapes&)> by_keys(std::vector<std::string> wanted,
+                                                                    std::vector<std::string> prefixes) {
+  return [=](const Config&, const KeyShapes& keys) -> std::string {
+    const auto has = [&](const std::string& prefix) {
+      return std::all_of(wanted.begin(), wanted.end(), [&](const auto& key) { return keys.count(prefix + key) != 0; });
+    };
+    return std::any_of(prefixes.begin(), prefixes.end(), has) ? fmt::format("keys {}", fmt::join(wanted, ", ")) : "";
+  };
+}
+
 const Family& find_family(const Config& config, const KeyShapes& keys, std::string& reason) {
   std::vector<std::string> names;
   for (const auto& family : families()) names.push_back(family.name);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/config.h"
@@ -24,6 +25,25 @@ struct Family {
   std::function<std::shared_ptr<const Network>(const Config&, const KeyShapes&)> make;
   std::vector<std::string> aliases = {};  ///< other names in configurations
 };
+
+/// `recognise` of a family that its keys give away: all of these are there, below one of the prefixes ("" or "model.").
+std::function<std::string(const Config&, const KeyShapes&)> by_keys(std::vector<std::string> wanted,
+                                                                    std::vector<std::string> prefixes = {""});
+
+/// `make` of a family whose network is a struct (see NetworkOf), from the function that makes it of the configuration, or of the
+/// configuration and the keys.
+template <class Make>
+std::function<std::shared_ptr<const Network>(const Config&, const KeyShapes&)> network_by(Make make) {
+  return [make](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
+    const auto made = [&] {
+      if constexpr (std::is_invocable_v<Make, const Config&, const KeyShapes&>)
+        return make(config, keys);
+      else
+        return make(config);
+    };
+    return std::make_shared<const NetworkOf<decltype(made())>>(made());
+  };
+}
 
 /// All families, from the files of nn/families.
 const std::vector<Family>& families();

@@ -4,6 +4,7 @@
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
+#include "autodiff/ops/resample.h"
 #include "autodiff/ops/silu.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/softmax.h"
@@ -67,6 +68,14 @@ Tensor LucidAttention::operator()(const Tensor& x) const {
                v = remembered(slice(qkv, 2, 2 * inner, inner), 1);
   const Tensor y = to_out(out_norm ? linear(q, k, v) : full(q, k, v));
   return reshape(out_norm ? (*out_norm)(y) : y, x.shape());
+}
+
+Tensor LucidLevel::resize(const Tensor& x) const {
+  if (doubles) return (*conv)(upsample_nearest2(x));
+  if (conv) return (*conv)(x);
+  const std::int64_t n = x.dim(0), h = x.dim(1) / 2, w = x.dim(2) / 2, c = x.dim(3);
+  const Tensor blocks = permute(reshape(x, {n, h, 2, w, 2, c}), {0, 1, 3, 5, 2, 4});  // channel, row, column
+  return (*linear)(reshape(blocks, {n, h, w, 4 * c}));
 }
 
 }  // namespace costate

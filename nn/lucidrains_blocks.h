@@ -84,4 +84,23 @@ struct LucidAttention {
   [[nodiscard]] Tensor remembered(const Tensor& tokens, std::int64_t which) const;
 };
 
+/// Two residual blocks, attention, and a change of size and channels.
+struct LucidLevel {
+  LucidResBlock block1, block2;
+  LucidAttention attention;
+  std::optional<Conv2d> conv;    ///< the last level's, and after doubling
+  std::optional<Linear> linear;  ///< after each 2 x 2 pixels became one
+  bool doubles = false;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("0", self.block1);
+    visit("1", self.block2);
+    visit("2", self.attention);
+    visit(self.doubles ? "3.1" : "3", self.conv);
+    visit("3.1", self.linear);
+  }
+
+  [[nodiscard]] Tensor resize(const Tensor& x) const;
+};
+
 }  // namespace costate

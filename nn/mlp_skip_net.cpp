@@ -21,11 +21,11 @@ MlpSkipNet::MlpSkipNet(const Config& c)
       activation(activation_from(c, "activation", {"silu", "relu", "lrelu", "tanh", "none"})),
       last(activation_from(c, "last_act", {"none", "silu", "relu", "lrelu", "tanh"})),
       time_last(c.flag("time_last_act", false)) {
-  refuse_unknown(
-      c, {"num_channels", "skip_layers", "num_hid_channels", "num_layers", "num_time_emb_channels", "activation",
-          "use_norm", "condition_bias", "dropout", "last_act", "num_time_layers", "time_last_act"});
+  refuse_unknown(c,
+                 "num_channels skip_layers num_hid_channels num_layers num_time_emb_channels activation use_norm "
+                 "condition_bias dropout last_act num_time_layers time_last_act");
   const std::int64_t width = size_from(c, "num_channels", 512), hidden = size_from(c, "num_hid_channels", 2048),
-                     number = size_from(c, "num_layers", 10), times = size_from(c, "num_time_layers", 2);
+                     number = count_from(c, "num_layers", 10), times = count_from(c, "num_time_layers", 2);
   for (std::int64_t i = 0; i < times; ++i) time.emplace_back(i == 0 ? time_width : width, width);
   for (std::int64_t i = 0; i < number; ++i) {
     const bool linear_only = i > 0 && i + 1 == number;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -11,15 +13,23 @@
 namespace costate {
 
 constexpr std::int64_t most_of_anything = 1 << 20;
+constexpr std::int64_t most_in_a_row = 1024;
 constexpr std::size_t most_levels = 16;
+
+[[nodiscard]] inline bool is_size(std::int64_t n) { return n >= 1 && n <= most_of_anything; }
 
 /// The integer under `key`, from `least` to a million.
 [[nodiscard]] inline std::int64_t size_from(const Config& config, const std::string& key, std::int64_t otherwise,
-                                            std::int64_t least = 1) {
+                                            std::int64_t least = 1, std::int64_t most = most_of_anything) {
   const std::int64_t n = config.integer(key, otherwise);
-  if (n < least || n > most_of_anything)
-    config.unsupported(key, fmt::format("wants {} to {}", least, most_of_anything));
+  if (n < least || n > most) config.unsupported(key, fmt::format("wants {} to {}", least, most));
   return n;
+}
+
+/// How many layers or blocks follow one another: from `least` to a thousand.
+[[nodiscard]] inline std::int64_t count_from(const Config& config, const std::string& key, std::int64_t otherwise,
+                                             std::int64_t least = 1) {
+  return size_from(config, key, otherwise, least, most_in_a_row);
 }
 
 /// A list of positive sizes, one a level; `otherwise` where the key is absent.
@@ -27,20 +37,20 @@ constexpr std::size_t most_levels = 16;
                                                           const std::vector<std::int64_t>& otherwise = {}) {
   std::vector<std::int64_t> all = config.integers(key);
   if (all.empty()) all = otherwise;
-  const bool fits = std::all_of(all.begin(), all.end(), [](std::int64_t n) { return n >= 1 && n <= most_of_anything; });
+  const bool fits = std::all_of(all.begin(), all.end(), is_size);
   if (all.empty() || all.size() > most_levels || !fits)
     config.unsupported(key, fmt::format("wants 1 to {} levels of positive numbers", most_levels));
   return all;
 }
 
-/// Throws, naming the nearest, for a key that is neither in `known` nor costate's own. `known` has what changes nothing
-/// here, too: dropout, precision, training.
-inline void refuse_unknown(const Config& config, std::vector<std::string> known) {
-  const std::vector<std::string> own = {"family", "prediction", "schedule", "sampling", "scheduler"};
-  known.insert(known.end(), own.begin(), own.end());
+/// Throws, naming the nearest, for a key that is neither costate's own nor one of `known`, which blanks separate. They have what
+/// changes nothing here, too: dropout, precision, training.
+inline void refuse_unknown(const Config& config, const std::string& known) {
+  std::istringstream text(known + " family prediction schedule sampling scheduler");
+  const std::vector<std::string> names{std::istream_iterator<std::string>(text), {}};
   for (const auto& key : config.keys())
-    if (key.rfind('_', 0) != 0 && std::find(known.begin(), known.end(), key) == known.end())
-      fail_unknown(config.where() + ": option", key, known);
+    if (key.rfind('_', 0) != 0 && std::find(names.begin(), names.end(), key) == names.end())
+      fail_unknown(config.where() + ": option", key, names);
 }
 
 }  // namespace costate

@@ -13,6 +13,7 @@ namespace {
 
 using Change = UNetPlan::Change;
 using ImageIn = UNetPlan::ImageIn;
+using ImageOut = UNetPlan::ImageOut;
 using Part = UNetPart;
 
 /// A 3x3 convolution of stride 2; after fir_blur it needs no zeros around.
@@ -62,7 +63,7 @@ class Builder {
         if (p_.attention[at(level)] && (p_.attention_each_up || i + 1 == p_.up_blocks))
           attention(cell, p_.key(Part::up_attention, level, i), true);
       }
-      if (p_.image_out) image_out(level);
+      if (p_.image_out != ImageOut::none) image_out(level);
       if (level > 0) up(level);
     }
   }
@@ -144,14 +145,22 @@ class Builder {
   void image_out(std::int64_t level) {
     UNetCell& cell = add();
     cell.activation = p_.activation;
-    if (level + 1 < levels()) {
+    const bool first = level + 1 == levels(), residual = p_.image_out == ImageOut::residual;
+    if (!first) {
       cell.image_resampling = p_.image_up;
       image_filter(cell, level, 1);
     }
-    cell.image_norm.emplace(channels_, p_.groups(channels_), p_.eps);
-    cell.image_norm_key = p_.key(Part::image_norm, level, 0);
-    cell.image_conv.emplace(channels_, p_.out_channels, 3);
+    if (residual && !first) {
+      cell.image_in = ImageIn::residual;
+      cell.image_divisor = p_.image_divisor;
+      cell.image_conv.emplace(image_, channels_, 3);
+    } else {
+      cell.image_norm.emplace(channels_, p_.groups(channels_), p_.eps);
+      cell.image_norm_key = p_.key(Part::image_norm, level, 0);
+      cell.image_conv.emplace(channels_, residual ? channels_ : p_.out_channels, 3);
+    }
     cell.image_key = p_.key(Part::image_conv, level, 0);
+    image_ = channels_;
   }
 
   void image_filter(UNetCell& cell, std::int64_t level, std::int64_t index) {
@@ -219,7 +228,7 @@ UNet::UNet(UNetPlan p) : plan(std::move(p)) {
   build.encoder();
   if (!plan.decoder) return;
   build.decoder();
-  if (plan.image_out) return;
+  if (plan.image_out == ImageOut::sum) return;
   norm_out.emplace(build.channels(), plan.groups(build.channels()), plan.eps);
   norm_key = plan.key(Part::norm_out, 0, 0);
   conv_out.emplace(build.channels(), plan.out_channels, 3);
@@ -238,7 +247,7 @@ Tensor UNet::operator()(const Tensor& x, const Tensor& time, const Tensor& code,
   }
   if (!plan.decoder && each != nullptr) each->push_back(flow.h);
   if (!plan.decoder) return flow.h;
-  return plan.image_out ? flow.image : (*conv_out)(norm_out->then(plan.activation, flow.h));
+  return plan.image_out == ImageOut::sum ? flow.image : (*conv_out)(norm_out->then(plan.activation, flow.h));
 }
 
 std::vector<std::int64_t> UNet::feature_channels() const {

@@ -1,6 +1,7 @@
 // Reading a UNet2DConditionModel configuration (Stable Diffusion 1, 2 and XL, DeepFloyd IF, Kandinsky, unCLIP).
 #include <algorithm>
 
+#include "nn/sizes.h"
 #include "nn/unet2d_plan.h"
 
 namespace costate {
@@ -34,17 +35,17 @@ std::vector<T> each_level(const Config& config, const std::string& key, std::vec
 }
 
 std::vector<std::int64_t> positive_levels(const Config& config, const std::string& key, std::int64_t otherwise,
-                                          std::size_t levels) {
+                                          std::size_t levels, std::int64_t most = most_of_anything) {
   auto given = config.integers(key);
   if (given.empty()) given = {otherwise};
   for (const auto each : given)
-    if (each < 1) config.unsupported(key, "must be positive");
+    if (each < 1 || each > most) config.unsupported(key, fmt::format("wants 1 to {}", most));
   return each_level(config, key, given, levels);
 }
 
 std::int64_t width(const Config& config, const std::string& key, const std::string& why) {
   const std::int64_t value = config.integer(key, 0);
-  if (value < 1) config.unsupported(key, why + " wants it, and positive");
+  if (!is_size(value)) config.unsupported(key, fmt::format("{} wants it, from 1 to {}", why, most_of_anything));
   return value;
 }
 
@@ -61,7 +62,8 @@ std::vector<std::vector<std::int64_t>> depths_of(const Config& config, const std
   for (std::size_t i = 0; i < path.size(); ++i) {
     const std::size_t most = static_cast<std::size_t>(path[i].layers);
     const bool counts = given[i].size() == 1 || given[i].size() >= most;
-    if (!counts || std::any_of(given[i].begin(), given[i].end(), [](std::int64_t n) { return n < 1; }))
+    if (!counts ||
+        std::any_of(given[i].begin(), given[i].end(), [](std::int64_t n) { return n < 1 || n > most_in_a_row; }))
       config.unsupported(key, fmt::format("level {} wants a positive number, or {} of them", i, most));
   }
   return given;
@@ -135,7 +137,7 @@ void read_blocks_of_levels(const Config& config, UNet2DPlan& plan) {
       read_blocks(config, "up_block_types", {"UpBlock2D", up_cross, up_cross, up_cross}, up_names, Style::convolution);
   connect_levels(config, plan);
   const std::size_t levels = plan.channels.size();
-  const auto layers = positive_levels(config, "layers_per_block", 2, levels);
+  const auto layers = positive_levels(config, "layers_per_block", 2, levels, most_in_a_row);
   const bool raw_time = config.flag("resnet_skip_time_act", false);
   const double divisor = config.number("resnet_out_scale_factor", 1);
   if (divisor == 0) config.unsupported("resnet_out_scale_factor", "everything is divided by it");
@@ -158,21 +160,20 @@ void read_time(const Config& config, UNet2DPlan& plan) {
   e.cos_first = config.flag("flip_sin_to_cos", true);
   e.freq_shift = config.number("freq_shift", 0);
   e.width = config.integer("time_embedding_dim", (fourier ? 2 : 4) * plan.channels[0]);
-  if (e.width < 1 || (fourier && e.width % 2 != 0))
+  if (!is_size(e.width) || (fourier && e.width % 2 != 0))
     config.unsupported("time_embedding_dim", "must be positive, and even for time_embedding_type = fourier");
   e.features = fourier ? e.width : plan.channels[0];
   e.activation = plan.activation;
   e.activation_after = maybe_activation(config, "timestep_post_act");
   e.activation_sum = maybe_activation(config, "time_embedding_act_fn");
-  e.guidance = config.integer("time_cond_proj_dim", 0);
-  if (e.guidance < 0) config.unsupported("time_cond_proj_dim", "must be positive");
+  e.guidance = size_from(config, "time_cond_proj_dim", 0, 0);
 }
 
 void read_labels(const Config& config, EmbeddingPlan& e) {
   const std::string kind =
       config.choice("class_embed_type", "", {"", "timestep", "identity", "projection", "simple_projection"});
   const auto rows = config.maybe_integer("num_class_embeds");
-  if (rows && *rows < 1) config.unsupported("num_class_embeds", "must be positive");
+  if (rows) static_cast<void>(size_from(config, "num_class_embeds", 1));
   e.labels = kind == "timestep"            ? Labels::timestep
              : kind == "identity"          ? Labels::identity
              : kind == "projection"        ? Labels::projection

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numbers>
+#include "nn/sizes.h"
 
 namespace costate {
 namespace {
@@ -23,19 +24,13 @@ const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
                                          {"SkipUpBlock2D", Attention::none, Style::pyramid},
                                          {"AttnSkipUpBlock2D", Attention::pixels, Style::pyramid}};
 
-std::int64_t positive(const Config& config, const std::string& key, std::int64_t otherwise) {
-  const std::int64_t value = config.integer(key, otherwise);
-  if (value < 1) config.unsupported(key, "must be positive");
-  return value;
-}
-
 void read_time(const Config& config, UNet2DPlan& plan) {
   EmbeddingPlan& e = plan.embedding;
   const std::string kind = config.choice("time_embedding_type", "positional", {"positional", "fourier", "learned"});
   const bool cos_first = config.flag("flip_sin_to_cos", true);
-  const std::int64_t rows = config.integer("num_train_timesteps", 0);
+  const std::int64_t rows = size_from(config, "num_train_timesteps", 0, 0);
   e.freq_shift = config.number("freq_shift", 0);
-  e.width = positive(config, "time_embedding_dim", 4 * plan.channels[0]);
+  e.width = size_from(config, "time_embedding_dim", 4 * plan.channels[0]);
   e.features = kind == "fourier" ? 2 * plan.channels[0] : plan.channels[0];
   e.cos_first = cos_first && kind != "fourier";
   plan.divide_by_time = kind == "fourier";
@@ -49,7 +44,7 @@ void read_time(const Config& config, UNet2DPlan& plan) {
 void read_labels(const Config& config, EmbeddingPlan& e) {
   const std::string kind = config.choice("class_embed_type", "", {"", "timestep", "identity"});
   const auto rows = config.maybe_integer("num_class_embeds");
-  if (rows && *rows < 1) config.unsupported("num_class_embeds", "must be positive");
+  if (rows) static_cast<void>(size_from(config, "num_class_embeds", 1));
   e.vectors_as_z = true;
   if (kind == "timestep")
     e.labels = Labels::timestep;
@@ -134,10 +129,10 @@ std::vector<LevelPlan> read_blocks(const Config& config, const std::string& type
 }
 
 void read_common(const Config& config, UNet2DPlan& plan, std::int64_t usual_channels) {
-  plan.in_channels = positive(config, "in_channels", usual_channels);
-  plan.out_channels = positive(config, "out_channels", usual_channels);
+  plan.in_channels = size_from(config, "in_channels", usual_channels);
+  plan.out_channels = size_from(config, "out_channels", usual_channels);
   if (const auto size = config.integers("sample_size"); !size.empty()) {
-    if (size.size() > 2 || size[0] < 1 || size.back() < 1)
+    if (size.size() > 2 || !is_size(size[0]) || !is_size(size.back()))
       config.unsupported("sample_size", "wants one size, or height and width");
     plan.height = size[0];
     plan.width = size.back();
@@ -159,7 +154,7 @@ void read_common(const Config& config, UNet2DPlan& plan, std::int64_t usual_chan
 void connect_levels(const Config& config, UNet2DPlan& plan) {
   const std::size_t levels = plan.channels.size();
   for (const auto c : plan.channels)
-    if (c < 1) config.unsupported("block_out_channels", "channels must be positive");
+    if (!is_size(c)) config.unsupported("block_out_channels", fmt::format("wants 1 to {}", most_of_anything));
   if (plan.down.size() != levels)
     config.unsupported("down_block_types", fmt::format("wants one for each of {} block_out_channels", levels));
   if (plan.up.size() != levels)
@@ -188,7 +183,7 @@ UNet2DPlan unet2d_plan(const Config& config) {
   plan.up =
       read_blocks(config, "up_block_types", {attn_up, attn_up, attn_up, "UpBlock2D"}, up_names, style("upsample_type"));
   connect_levels(config, plan);
-  const std::int64_t layers = positive(config, "layers_per_block", 2);
+  const std::int64_t layers = count_from(config, "layers_per_block", 2);
   for (auto& level : plan.down) level.layers = layers;
   for (auto& level : plan.up) level.layers = layers + 1;
   for (const auto* path : {&plan.down, &plan.up})

@@ -1,6 +1,8 @@
 // Running a U-Net with its embedding.
 #include "nn/unet_model.h"
 
+#include <cmath>
+
 #include "autodiff/ops/arithmetic.h"
 #include "nn/preconditioning.h"
 
@@ -11,13 +13,15 @@ Tensor UNetModel::operator()(const Inputs& in) const {
   const Tensor x = centre ? in.x * 2 - 1 : scaled ? unit_scale(in.x, t) : in.x;
   const Tensor h = unet(x, embedding(t, in, in.x.dtype()));
   if (divide == Divide::nothing) return h;
+  // Times between the entries are rounded down, as there; those that rounding brought just below one are it.
   const std::vector<double> table = divide == Divide::table ? sigmas.to_vector() : std::vector<double>();
   std::vector<double> inverse;
   for (const double value : t) {
+    const double level = divide == Divide::table ? std::floor(value + 1e-6) : value;
     if (divide == Divide::table)
-      require(value >= 0 && value < static_cast<double>(table.size()),
+      require(level >= 0 && level < static_cast<double>(table.size()),
               "scale_by_sigma: time {} is not one of this network's {} noise levels", value, table.size());
-    inverse.push_back(1 / (divide == Divide::table ? table[static_cast<std::size_t>(value)] : value));
+    inverse.push_back(1 / (divide == Divide::table ? table[static_cast<std::size_t>(level)] : value));
   }
   return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.dtype());
 }

@@ -44,6 +44,13 @@ struct UNetPlan {
     residual,  ///< it is convolved as it shrinks, the features are added to it, and the sum takes the place of both
   };
 
+  /// What is made of the features on the way up, a level each.
+  enum class ImageOut {
+    none,
+    sum,       ///< images, whose sum is the result
+    residual,  ///< those of the first level grow beside the others, which are added to them and replaced by the sum
+  };
+
   std::int64_t in_channels = 3, out_channels = 3;  ///< of the image
   std::int64_t first = 0;                          ///< channels after conv_in
   std::vector<std::int64_t> channels;              ///< a level each
@@ -61,7 +68,7 @@ struct UNetPlan {
   Filter filter = ncsnpp_filter();
   bool stores_filter = false;
   ImageIn image_in = ImageIn::none;
-  bool image_out = false;  ///< the result is a pyramid of images, one a level
+  ImageOut image_out = ImageOut::none;
   Resampling image_down = Resampling::mean_down, image_up = Resampling::nearest_up;
   double image_divisor = 1;
 

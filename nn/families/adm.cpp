@@ -10,7 +10,7 @@ namespace costate {
 namespace {
 
 UNetModel make(const Config& config) {
-  const AdmOptions o(config, false, {"num_classes"});
+  const AdmOptions o(config, false, "num_classes");
   const std::int64_t time = 4 * o.model_channels;
   UNetEmbedding e = adm_embedding(o.model_channels, time, "time_embed");
   if (config.maybe_integer("num_classes")) {
@@ -27,14 +27,8 @@ UNetModel make(const Config& config) {
 Family adm_family() {
   return {"adm",
           "UNetModel of guided-diffusion and improved-diffusion",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("time_embed.0.weight") != 0 && keys.count("input_blocks.0.0.weight") != 0 &&
-                               keys.count("output_blocks.0.0.in_layers.0.weight") != 0;
-            return found ? "keys time_embed.0, input_blocks and output_blocks" : "";
-          },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<UNetModel>>(make(config));
-          },
+          by_keys({"time_embed.0.weight", "input_blocks.0.0.weight", "output_blocks.0.0.in_layers.0.weight"}),
+          network_by(make),
           {"improved-ddpm", "guided-diffusion", "improved-diffusion"}};
 }
 

@@ -93,7 +93,7 @@ Pool make_pool(const Config& config, const AdmOptions& o, const UNet& unet) {
 }
 
 AdmClassifier make(const Config& config) {
-  const AdmOptions o(config, false, {"pool"});
+  const AdmOptions o(config, false, "pool");
   UNetPlan plan = adm_plan(o, UNetPlan::at_factors(o.attention, o.mult.size()));
   plan.decoder = false;
   AdmClassifier m;
@@ -116,9 +116,7 @@ Family adm_classifier_family() {
                                keys.count("out.0.weight") != 0;
             return found ? "keys time_embed.0, input_blocks and out.0 without output_blocks" : "";
           },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<AdmClassifier>>(make(config));
-          }};
+          network_by(make)};
 }
 
 }  // namespace costate

@@ -104,6 +104,7 @@ struct AutoencoderKL {
     const std::int64_t side = part == "decode" ? size / factor : size;
     s.input = {side, side, part == "decode" ? latent : channels};
     s.whole = !part.empty();
+    s.defaults = R"({"scaling_factor": 0.18215})";
     s.out_channels = part == "decode" ? decoder.conv_out.weight.dim(3) : part == "sample" ? latent : 2 * latent;
     if (part == "sample")
       s.extra.push_back({.name = "noise", .shape = {0, 0, latent}, .usual = {side / factor, side / factor, latent}});
@@ -136,8 +137,7 @@ UNet2DPlan plan_from(const Config& c) {
   plan.up = read_blocks(c, "up_block_types", {"UpDecoderBlock2D"},
                         {{.name = "UpDecoderBlock2D"}, {"AttnUpDecoderBlock2D", Attention::pixels}}, convolution);
   connect_levels(c, plan);
-  const std::int64_t layers = c.integer("layers_per_block", 1);
-  if (layers < 1) c.unsupported("layers_per_block", "must be positive");
+  const std::int64_t layers = count_from(c, "layers_per_block", 1);
   const auto choose = [&](AttentionChoice& a, std::int64_t channels) {
     a.head_width = channels;
     a.groups = plan.groups;
@@ -151,11 +151,14 @@ UNet2DPlan plan_from(const Config& c) {
 }
 
 AutoencoderKL make(const Config& c) {
+  refuse_unknown(c,
+                 "in_channels out_channels down_block_types up_block_types block_out_channels layers_per_block act_fn "
+                 "latent_channels norm_num_groups sample_size scaling_factor shift_factor latents_mean latents_std "
+                 "force_upcast use_quant_conv use_post_quant_conv mid_block_add_attention");
   const UNet2DPlan plan = plan_from(c);
   AutoencoderKL m;
   m.channels = plan.in_channels;
-  m.latent = c.integer("latent_channels", 4);
-  if (m.latent < 1) c.unsupported("latent_channels", "must be positive");
+  m.latent = size_from(c, "latent_channels", 4);
   m.size = plan.height;
   m.factor = std::int64_t{1} << (plan.channels.size() - 1);
   const std::int64_t first = plan.channels.front(), last = plan.channels.back();
@@ -183,14 +186,7 @@ Family autoencoder_kl_family() {
           [](const Config& config, const KeyShapes&) -> std::string {
             return config.text("_class_name", "") == "AutoencoderKL" ? "_class_name = AutoencoderKL" : "";
           },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            refuse_unknown(config,
-                           {"in_channels", "out_channels", "down_block_types", "up_block_types", "block_out_channels",
-                            "layers_per_block", "act_fn", "latent_channels", "norm_num_groups", "sample_size",
-                            "scaling_factor", "shift_factor", "latents_mean", "latents_std", "force_upcast",
-                            "use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"});
-            return std::make_shared<const NetworkOf<AutoencoderKL>>(make(config));
-          }};
+          network_by(make)};
 }
 
 }  // namespace costate

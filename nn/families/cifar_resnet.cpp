@@ -118,7 +118,7 @@ Block block_of(const KeyShapes& keys, const std::string& at, std::int64_t stride
 }
 
 CifarResNet make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"strides", "sample_size"});
+  refuse_unknown(config, "strides sample_size");
   CifarResNet m;
   m.conv1 = conv_of(keys, "conv1");
   m.bn1 = batch_norm_of(keys, "bn1");
@@ -144,14 +144,7 @@ CifarResNet make(const Config& config, const KeyShapes& keys) {
 
 Family cifar_resnet_family() {
   return {"cifar_resnet", "residual classifier of small images (ResNet-20 ... -110); structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("bn1.running_mean") != 0 && keys.count("layer1.0.conv1.weight") != 0 &&
-                               keys.count("linear.weight") != 0;
-            return found ? "keys bn1, layer1.0 and linear" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<CifarResNet>>(make(config, keys));
-          }};
+          by_keys({"bn1.running_mean", "layer1.0.conv1.weight", "linear.weight"}), network_by(make)};
 }
 
 }  // namespace costate

@@ -83,7 +83,7 @@ struct CnnGelu {
 };
 
 CnnGelu make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"in_channels", "act"});
+  refuse_unknown(config, "in_channels act");
   CnnGelu m;
   m.prefix = keys.count("gt.frequencies") != 0 ? "gt" : "";
   const auto key = [&](const std::string& name) { return join_key(m.prefix, name); };
@@ -113,9 +113,7 @@ Family cnn_gelu_family() {
           [](const Config&, const KeyShapes& keys) -> std::string {
             return recognised(keys, "gt") || recognised(keys, "") ? "keys frequencies and blocks.0.net" : "";
           },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<CnnGelu>>(make(config, keys));
-          }};
+          network_by(make)};
 }
 
 }  // namespace costate

@@ -71,8 +71,7 @@ Shape size_of(const Config& config, std::int64_t patch, std::int64_t patches) {
 }
 
 CondVit make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config,
-                 {"in_channels", "image_size", "patch_size", "dim", "n_heads", "n_layers", "mlp_ratio", "n_classes"});
+  refuse_unknown(config, "in_channels image_size patch_size dim n_heads n_layers mlp_ratio n_classes");
   const Shape patch = shape_of(keys, "patch_embed.weight", 4), position = shape_of(keys, "pos_embed", 3),
               table = shape_of(keys, "y_encoder.weight", 2);
   const ConvGeometry geometry{.stride_h = patch[2], .stride_w = patch[3]};
@@ -99,14 +98,7 @@ CondVit make(const Config& config, const KeyShapes& keys) {
 
 Family cond_vit_family() {
   return {"cond_vit", "transformer on patches with time and label as tokens, returns the clean image",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("y_encoder.weight") != 0 && keys.count("unpatch.weight") != 0 &&
-                               keys.count("transformer.0.self_attn.in_proj_weight") != 0;
-            return found ? "keys y_encoder, unpatch and transformer.0.self_attn" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<CondVit>>(make(config, keys));
-          }};
+          by_keys({"y_encoder.weight", "unpatch.weight", "transformer.0.self_attn.in_proj_weight"}), network_by(make)};
 }
 
 }  // namespace costate

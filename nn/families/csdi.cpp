@@ -148,12 +148,10 @@ std::string defaults_of(const Config& c) {
 }
 
 Csdi make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"train", "diffusion", "model"});
+  refuse_unknown(config, "train diffusion model");
   const Config d = config.object("diffusion");
-  refuse_unknown(d, {"layers", "channels", "nheads", "diffusion_embedding_dim", "beta_start", "beta_end", "num_steps",
-                     "is_linear", "side_dim"});
-  refuse_unknown(config.object("model"),
-                 {"is_unconditional", "timeemb", "featureemb", "target_strategy", "num_sample_features"});
+  refuse_unknown(d, "layers channels nheads diffusion_embedding_dim beta_start beta_end num_steps is_linear side_dim");
+  refuse_unknown(config.object("model"), "is_unconditional timeemb featureemb target_strategy num_sample_features");
   if (d.flag("is_linear", false)) d.unsupported("is_linear", "supported: false");
   const std::int64_t heads = size_from(d, "nheads", 8);
   const auto linear = [&](const std::string& key) { return linear_of(keys, "diffmodel." + key); };
@@ -184,14 +182,7 @@ Csdi make(const Config& config, const KeyShapes& keys) {
 
 Family csdi_family() {
   return {"csdi", "CSDI: imputation of time series by attention along time and along variables",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            return keys.count("diffmodel.residual_layers.0.diffusion_projection.weight") != 0
-                       ? "keys diffmodel.residual_layers.0.diffusion_projection"
-                       : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<Csdi>>(make(config, keys));
-          }};
+          by_keys({"diffmodel.residual_layers.0.diffusion_projection.weight"}), network_by(make)};
 }
 
 }  // namespace costate

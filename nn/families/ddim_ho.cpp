@@ -1,4 +1,5 @@
 // Family ddim-ho: the U-Net of "Denoising Diffusion Probabilistic Models" (Ho et al. 2020) in PyTorch (ermongroup/ddim).
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "nn/family.h"
@@ -38,7 +39,7 @@ std::string key(UNetPart part, std::int64_t level, std::int64_t i) {
 
 UNetPlan plan_of(const Config& model, std::int64_t size) {
   const std::int64_t first = size_from(model, "ch", 128);
-  UNetPlan p = ho_plan(first, sizes_from(model, "ch_mult", {1, 2, 4, 8}), size_from(model, "num_res_blocks", 2),
+  UNetPlan p = ho_plan(first, sizes_from(model, "ch_mult", {1, 2, 4, 8}), count_from(model, "num_res_blocks", 2),
                        4 * first, {.time = "temb_proj", .shortcut = "nin_shortcut"});
   p.in_channels = size_from(model, "in_channels", 3);
   p.out_channels = size_from(model, "out_ch", 3);
@@ -55,26 +56,31 @@ UNetPlan plan_of(const Config& model, std::int64_t size) {
   return p;
 }
 
-/// Schedule in its configuration's words, and the range of pictures.
-std::string defaults_of(const Config& config) {
-  const Config d = config.object("diffusion");
-  return nlohmann::json{
-      {"prediction", "epsilon"},
-      {"schedule",
-       {{"type", "ddpm"},
-        {"beta_schedule",
-         d.choice("beta_schedule", "linear", {"linear", "quad"}) == "quad" ? "scaled_linear" : "linear"},
-        {"beta_start", d.number("beta_start", 1e-4)},
-        {"beta_end", d.number("beta_end", 0.02)},
-        {"num_train_timesteps", d.integer("num_diffusion_timesteps", 1000)}}}}
-      .dump();
+/// The betas by their names there; those that `ddpm` has no name for are written out.
+nlohmann::json schedule_of(const Config& d) {
+  const std::string kind = d.choice("beta_schedule", "linear", {"linear", "quad", "const", "jsd", "sigmoid"});
+  const double start = d.number("beta_start", 1e-4), end = d.number("beta_end", 0.02);
+  const std::int64_t steps = size_from(d, "num_diffusion_timesteps", 1000, 2);
+  nlohmann::json s{{"type", "ddpm"}, {"num_train_timesteps", steps}, {"beta_start", start}, {"beta_end", end}};
+  s["beta_schedule"] = kind == "quad" ? "scaled_linear" : "linear";
+  if (kind == "linear" || kind == "quad") return s;
+  std::vector<double> betas;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const double from_last = static_cast<double>(steps - i),
+                 share = static_cast<double>(i) / static_cast<double>(steps - 1);
+    betas.push_back(kind == "const" ? end
+                    : kind == "jsd" ? 1 / from_last
+                                    : start + (end - start) / (1 + std::exp(6 - 12 * share)));
+  }
+  return {{"type", "ddpm"}, {"num_train_timesteps", steps}, {"betas", betas}};
 }
 
 UNetModel make(const Config& config) {
   const Config model = config.object("model");
-  refuse_unknown(config, {"model", "data", "diffusion", "training", "sampling", "optim"});
-  refuse_unknown(model, {"type", "in_channels", "out_ch", "ch", "ch_mult", "num_res_blocks", "attn_resolutions",
-                         "dropout", "var_type", "ema_rate", "ema", "resamp_with_conv"});
+  refuse_unknown(config, "model data diffusion training sampling optim");
+  refuse_unknown(model,
+                 "type in_channels out_ch ch ch_mult num_res_blocks attn_resolutions dropout var_type ema_rate ema "
+                 "resamp_with_conv");
   static_cast<void>(model.choice("type", "simple", {"simple"}));
   const std::int64_t size = config.object("data").integer("image_size", 0);
   UNetPlan plan = plan_of(model, size);
@@ -84,21 +90,16 @@ UNetModel make(const Config& config) {
   e.linear_2.emplace(4 * plan.first, 4 * plan.first);
   e.key_1 = "temb.dense.0";
   e.key_2 = "temb.dense.1";
-  return make_unet_model(std::move(e), std::move(plan), size, defaults_of(config));
+  return make_unet_model(
+      std::move(e), std::move(plan), size,
+      nlohmann::json{{"prediction", "epsilon"}, {"schedule", schedule_of(config.object("diffusion"))}}.dump());
 }
 
 }  // namespace
 
 Family ddim_ho_family() {
   return {"ddim-ho", "DDPM of Ho et al. in PyTorch (ermongroup/ddim)",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            return keys.count("temb.dense.0.weight") != 0 && keys.count("down.0.block.0.norm1.weight") != 0
-                       ? "keys temb.dense.0 and down.0.block.0.norm1"
-                       : "";
-          },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<UNetModel>>(make(config));
-          }};
+          by_keys({"temb.dense.0.weight", "down.0.block.0.norm1.weight"}), network_by(make)};
 }
 
 }  // namespace costate

@@ -83,7 +83,7 @@ UNetPlan decoder_plan(const Config& config, const AdmOptions& o) {
     p.up_channels = p.channels;
     for (std::size_t i = 0; i < mult.size(); ++i) p.channels[i] = mult[i] * o.model_channels;
   }
-  if (const auto blocks = size_from(config, "num_input_res_blocks", 0, 0); blocks > 0) p.blocks = blocks;
+  if (const auto blocks = count_from(config, "num_input_res_blocks", 0, 0); blocks > 0) p.blocks = blocks;
   p.up_blocks = up_blocks;
   const std::int64_t time = size_from(config, "embed_channels", 512),
                      code = size_from(config, "resnet_cond_channels", time);
@@ -103,7 +103,7 @@ UNetPlan encoder_plan(const Config& config, AdmOptions o) {
     o.mult = mult;
   }
   if (const auto at = config.integers("enc_attn_resolutions"); !at.empty()) o.attention = at;
-  o.blocks = size_from(config, "enc_num_res_block", 2);
+  o.blocks = count_from(config, "enc_num_res_block", 2);
   UNetPlan p = adm_plan(o, UNetPlan::at_resolutions(o.attention, o.image_size, o.mult.size()));
   p.decoder = false;
   p.block = [block = p.block](std::int64_t in, std::int64_t out) {
@@ -120,10 +120,10 @@ DiffAe make(const Config& config) {
   static_cast<void>(config.choice("enc_pool", "adaptivenonzero", {"adaptivenonzero"}));
   if (config.maybe_integer("num_classes")) config.unsupported("num_classes", "its authors' code refuses labels");
   AdmOptions o(config, true,
-               {"embed_channels", "resnet_two_cond", "resnet_cond_channels", "resnet_use_zero_module", "num_classes",
-                "time_embed_channels", "num_input_res_blocks", "input_channel_mult", "attn_checkpoint",
-                "enc_out_channels", "enc_pool", "enc_num_res_block", "enc_channel_mult", "enc_attn_resolutions",
-                "enc_grad_checkpoint", "latent_net_conf"});
+               "embed_channels resnet_two_cond resnet_cond_channels resnet_use_zero_module num_classes "
+               "time_embed_channels num_input_res_blocks input_channel_mult "
+               "attn_checkpoint enc_out_channels enc_pool enc_num_res_block enc_channel_mult enc_attn_resolutions "
+               "enc_grad_checkpoint latent_net_conf");
   o.few_groups = true;
   DiffAe m;
   m.embedding = adm_embedding(o.model_channels, config.integer("embed_channels", 512), "time_embed.time_embed");
@@ -143,14 +143,7 @@ DiffAe make(const Config& config) {
 
 Family diffae_family() {
   return {"diffae", "BeatGANsAutoencModel of DiffAE: a U-Net with a semantic code z, and its encoder",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found =
-                keys.count("time_embed.time_embed.0.weight") != 0 && keys.count("encoder.input_blocks.0.0.weight") != 0;
-            return found ? "keys time_embed.time_embed.0 and encoder.input_blocks" : "";
-          },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<DiffAe>>(make(config));
-          }};
+          by_keys({"time_embed.time_embed.0.weight", "encoder.input_blocks.0.0.weight"}), network_by(make)};
 }
 
 }  // namespace costate

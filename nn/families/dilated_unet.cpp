@@ -73,7 +73,7 @@ Conv2d layer(const KeyShapes& keys, const std::string& key, std::int64_t stride,
 }
 
 DilatedUNet make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"residual", "sample_size"});
+  refuse_unknown(config, "residual sample_size");
   DilatedUNet m;
   m.conv1 = layer(keys, "conv1", 1, 1);
   m.conv2 = layer(keys, "conv2", 1, 1);
@@ -107,9 +107,7 @@ Family dilated_unet_family() {
         for (int i = 1; i <= 9; ++i) found = found && keys.count(fmt::format("conv{}.weight", i)) != 0;
         return found ? "keys conv1 ... conv9 and no others" : "";
       },
-      [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-        return std::make_shared<const NetworkOf<DilatedUNet>>(make(config, keys));
-      }};
+      network_by(make)};
 }
 
 }  // namespace costate

@@ -122,21 +122,23 @@ struct DiT {
 };
 
 DiT make(const Config& c) {
-  const auto positive = [&](const char* key, std::int64_t otherwise) {
-    const std::int64_t value = c.integer(key, otherwise);
-    if (value < 1) c.unsupported(key, "must be positive");
-    return value;
-  };
+  // The last six are of the old class and leave their marks in the keys, where they change anything.
+  refuse_unknown(c,
+                 "num_attention_heads attention_head_dim in_channels out_channels num_layers dropout norm_num_groups "
+                 "attention_bias sample_size patch_size activation_fn num_embeds_ada_norm upcast_attention norm_type "
+                 "norm_elementwise_affine norm_eps cross_attention_dim num_vector_embeds only_cross_attention "
+                 "double_self_attention use_linear_projection attention_type");
   static_cast<void>(c.choice("norm_type", "ada_norm_zero", {"ada_norm_zero"}));
-  const std::int64_t heads = positive("num_attention_heads", 16), head_width = positive("attention_head_dim", 72),
-                     width = heads * head_width, in = positive("in_channels", 4), out = positive("out_channels", in);
+  const std::int64_t heads = size_from(c, "num_attention_heads", 16),
+                     head_width = size_from(c, "attention_head_dim", 72), width = heads * head_width,
+                     in = size_from(c, "in_channels", 4), out = size_from(c, "out_channels", in);
   if (width % 4 != 0) c.unsupported("attention_head_dim", "the position table wants a width divisible by 4");
   DiT m;
-  m.sample_size = positive("sample_size", 32);
-  m.patch = positive("patch_size", 2);
+  m.sample_size = size_from(c, "sample_size", 32);
+  m.patch = size_from(c, "patch_size", 2);
   if (m.sample_size % m.patch != 0) c.unsupported("patch_size", "must divide sample_size");
   if (c.is_null("num_embeds_ada_norm")) c.unsupported("num_embeds_ada_norm", "adaLN-Zero wants the number of labels");
-  m.classes = positive("num_embeds_ada_norm", 1000) + 1;  // the last row is "no label"
+  m.classes = size_from(c, "num_embeds_ada_norm", 1000) + 1;  // the last row is "no label"
   m.patches = Conv2d(in, width, m.patch, {.stride_h = m.patch, .stride_w = m.patch});
   DiTBlock block;
   block.timestep_embedder = TimeEmbedding(time_features, width);
@@ -146,7 +148,7 @@ DiT make(const Config& c) {
   block.norm3 = LayerNorm(width, c.number("norm_eps", 1e-5));
   if (!c.flag("norm_elementwise_affine", false)) block.norm3.weight = block.norm3.bias = Tensor();
   block.ff = FeedForward(width, FeedForward::kind_from(c, "activation_fn", "gelu-approximate"));
-  m.blocks.assign(static_cast<std::size_t>(positive("num_layers", 28)), block);
+  m.blocks.assign(static_cast<std::size_t>(count_from(c, "num_layers", 28)), block);
   m.proj_out_1 = Linear(width, 2 * width);
   m.proj_out_2 = Linear(width, m.patch * m.patch * out);
   return m;
@@ -161,32 +163,7 @@ Family dit_family() {
             const bool old = name == "Transformer2DModel" && config.text("norm_type", "") == "ada_norm_zero";
             return name == "DiTTransformer2DModel" || old ? "_class_name = " + name : "";
           },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            // The last six are of the old class and leave their marks in the keys, where they change anything.
-            refuse_unknown(config, {"num_attention_heads",
-                                    "attention_head_dim",
-                                    "in_channels",
-                                    "out_channels",
-                                    "num_layers",
-                                    "dropout",
-                                    "norm_num_groups",
-                                    "attention_bias",
-                                    "sample_size",
-                                    "patch_size",
-                                    "activation_fn",
-                                    "num_embeds_ada_norm",
-                                    "upcast_attention",
-                                    "norm_type",
-                                    "norm_elementwise_affine",
-                                    "norm_eps",
-                                    "cross_attention_dim",
-                                    "num_vector_embeds",
-                                    "only_cross_attention",
-                                    "double_self_attention",
-                                    "use_linear_projection",
-                                    "attention_type"});
-            return std::make_shared<const NetworkOf<DiT>>(make(config));
-          }};
+          network_by(make)};
 }
 
 }  // namespace costate

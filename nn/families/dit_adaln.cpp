@@ -132,7 +132,7 @@ UNetEmbedding embedding_of(const KeyShapes& keys) {
 }
 
 DitAdaln make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"img_size", "patch_size", "channel", "emb_size", "label_num", "dit_num", "head"});
+  refuse_unknown(config, "img_size patch_size channel emb_size label_num dit_num head");
   const Shape patch = shape_of(keys, "conv.weight", 4), position = shape_of(keys, "patch_pos_emb", 3);
   DitAdaln m;
   m.conv = conv_of(keys, "conv", {.stride_h = patch[2], .stride_w = patch[3]});
@@ -160,13 +160,7 @@ DitAdaln make(const Config& config, const KeyShapes& keys) {
 
 Family dit_adaln_family() {
   return {"dit_adaln", "DiT with affine layer norms, scaled, shifted and gated by time and label",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("patch_pos_emb") != 0 && keys.count("dits.0.gamma1.weight") != 0;
-            return found ? "keys patch_pos_emb and dits.0.gamma1" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<DitAdaln>>(make(config, keys));
-          }};
+          by_keys({"patch_pos_emb", "dits.0.gamma1.weight"}), network_by(make)};
 }
 
 }  // namespace costate

@@ -3,6 +3,7 @@
 //
 // t is sigma and y the denoised image; the part `raw` is the bare network, told c_noise. Without labels a conditional
 // network sees a label of zeros. Further input: augment_labels (n, augment_dim).
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numbers>
 
@@ -59,47 +60,32 @@ struct Edm {
 };
 
 /// enc.RxR_NAME and dec.RxR_NAME; R is the resolution where the part's result lives.
-std::function<std::string(UNetPart, std::int64_t, std::int64_t)> keys_at(std::int64_t size, UNetPlan::ImageIn image_in,
+std::function<std::string(UNetPart, std::int64_t, std::int64_t)> keys_at(std::int64_t size, UNetPlan::ImageIn how,
                                                                          bool song) {
   return [=](UNetPart part, std::int64_t level, std::int64_t i) -> std::string {
+    using enum UNetPart;
     const auto at = [&](const char* side, std::int64_t where, const std::string& name) {
       return fmt::format("{}.{}x{}_{}", side, size >> where, size >> where, name);
     };
-    const bool residual = image_in == UNetPlan::ImageIn::residual;
-    switch (part) {
-      case UNetPart::conv_in:
-        return at("enc", 0, "conv");
-      case UNetPart::down_block:
-      case UNetPart::down_attention:
-        return at("enc", level, fmt::format("block{}", i));
-      case UNetPart::down:
-        return at("enc", level + 1, "down");
-      case UNetPart::image_in:
-        return at("enc", level + 1, residual ? "aux_residual" : "aux_skip");
-      case UNetPart::image_filter:
-        return (i == 1     ? at("dec", level, "aux_up")
-                : residual ? at("enc", level + 1, "aux_residual")
-                           : at("enc", level + 1, "aux_down")) +
-               ".resample_filter";
-      case UNetPart::mid_block:
-        return at("dec", level, fmt::format("in{}", i));
-      case UNetPart::mid_attention:
-        return at("dec", level, "in0");
-      case UNetPart::up_block:
-      case UNetPart::up_attention:
-        return at("dec", level, fmt::format("block{}", i));
-      case UNetPart::up:
-        return at("dec", level - 1, "up");
-      case UNetPart::image_norm:
-        return at("dec", level, "aux_norm");
-      case UNetPart::image_conv:
-        return at("dec", level, "aux_conv");
-      case UNetPart::norm_out:
-        return song ? at("dec", 0, "aux_norm") : "out_norm";
-      case UNetPart::conv_out:
-        return song ? at("dec", 0, "aux_conv") : "out_conv";
-    }
-    fail("edm: unknown part {}", static_cast<int>(part));
+    const bool residual = how == UNetPlan::ImageIn::residual;
+    const std::string number = std::to_string(i), shrunk = residual ? "aux_residual" : "aux_down";
+    const std::map<UNetPart, std::string> names{
+        {conv_in, at("enc", 0, "conv")},
+        {down_block, at("enc", level, "block" + number)},
+        {down_attention, at("enc", level, "block" + number)},
+        {down, at("enc", level + 1, "down")},
+        {image_in, at("enc", level + 1, residual ? shrunk : "aux_skip")},
+        {image_filter, (i == 1 ? at("dec", level, "aux_up") : at("enc", level + 1, shrunk)) + ".resample_filter"},
+        {mid_block, at("dec", level, "in" + number)},
+        {mid_attention, at("dec", level, "in0")},
+        {up_block, at("dec", level, "block" + number)},
+        {up_attention, at("dec", level, "block" + number)},
+        {up, at("dec", level - 1, "up")},
+        {image_norm, at("dec", level, "aux_norm")},
+        {image_conv, at("dec", level, "aux_conv")},
+        {norm_out, song ? at("dec", 0, "aux_norm") : "out_norm"},
+        {conv_out, song ? at("dec", 0, "aux_conv") : "out_conv"}};
+    return names.at(part);
   };
 }
 
@@ -112,7 +98,7 @@ UNetPlan plan_of(const Config& c, bool song, std::int64_t size) {
                                song ? std::vector<std::int64_t>{1, 2, 2, 2} : std::vector<std::int64_t>{1, 2, 3, 4});
   for (const auto m : mult) p.channels.push_back(width * m);
   p.first = song ? width : p.channels.front();
-  p.blocks = size_from(c, "num_blocks", song ? 4 : 3, 0);
+  p.blocks = count_from(c, "num_blocks", song ? 4 : 3, 0);
   p.up_blocks = p.blocks + 1;
   std::vector<std::int64_t> at = c.integers("attn_resolutions");
   if (!c.has("attn_resolutions")) at = song ? std::vector<std::int64_t>{16} : std::vector<std::int64_t>{32, 16, 8};
@@ -163,7 +149,7 @@ void read_song(const Config& c, UNetPlan& p) {
     p.image_down = Resampling::fir_blur;
     p.image_divisor = std::numbers::sqrt2;
   }
-  p.image_out = c.choice("decoder_type", "standard", {"standard", "skip"}) == "skip";
+  if (c.choice("decoder_type", "standard", {"standard", "skip"}) == "skip") p.image_out = UNetPlan::ImageOut::sum;
 }
 
 UNetEmbedding embedding_of(const Config& c, bool song, std::int64_t width) {
@@ -212,35 +198,11 @@ bool is_song(const Config& c, const KeyShapes& keys, Preconditioning::Kind kind)
 }
 
 Edm make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"precond",
-                          "class_name",
-                          "model_type",
-                          "img_resolution",
-                          "img_channels",
-                          "sigma_data",
-                          "sigma_min",
-                          "sigma_max",
-                          "beta_d",
-                          "beta_min",
-                          "M",
-                          "epsilon_t",
-                          "C_1",
-                          "C_2",
-                          "use_fp16",
-                          "label_dim",
-                          "augment_dim",
-                          "model_channels",
-                          "channel_mult",
-                          "channel_mult_emb",
-                          "num_blocks",
-                          "attn_resolutions",
-                          "dropout",
-                          "label_dropout",
-                          "embedding_type",
-                          "channel_mult_noise",
-                          "encoder_type",
-                          "decoder_type",
-                          "resample_filter"});
+  refuse_unknown(config,
+                 "precond class_name model_type img_resolution img_channels sigma_data sigma_min sigma_max beta_d "
+                 "beta_min M epsilon_t C_1 C_2 use_fp16 label_dim augment_dim model_channels channel_mult "
+                 "channel_mult_emb num_blocks attn_resolutions dropout label_dropout embedding_type "
+                 "channel_mult_noise encoder_type decoder_type resample_filter");
   Edm m;
   m.precondition = Preconditioning(config);
   const bool song = is_song(config, keys, m.precondition.kind);
@@ -268,16 +230,12 @@ Family edm_family() {
   return {"edm",
           "SongUNet and DhariwalUNet of EDM with their preconditioners: t is sigma, y the denoised image",
           [](const Config&, const KeyShapes& keys) -> std::string {
-            const std::string prefix = has_prefix(keys) ? "model." : "";
-            for (const auto& [key, shape] : keys)
-              if (key.rfind(prefix + "enc.", 0) == 0 && key.find("x") != std::string::npos &&
-                  keys.count(prefix + "map_layer0.weight") != 0)
-                return "keys map_layer0 and enc.RxR";
-            return "";
+            const std::string first = has_prefix(keys) ? "model.enc." : "enc.";  // the next: enc.RxR_conv
+            const auto at = keys.lower_bound(first);
+            const bool found = keys.count(has_prefix(keys) ? "model.map_layer0.weight" : "map_layer0.weight") != 0;
+            return found && at != keys.end() && at->first.rfind(first, 0) == 0 ? "keys map_layer0 and enc.RxR" : "";
           },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<Edm>>(make(config, keys));
-          },
+          network_by(make),
           {"edm-ddpmpp", "edm-ncsnpp", "edm-adm"}};
 }
 

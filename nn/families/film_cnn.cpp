@@ -115,26 +115,20 @@ struct Options {
     network = nested ? config.object("unet_dict") : config;
     diffusion = nested ? config.object("diff_model_dict") : config;
     if (nested) {
-      refuse_unknown(config, {"data_dict", "diff_model_dict", "unet_dict", "trainer_dict", "tester_dict", "misc_dict"});
-      refuse_unknown(diffusion, diffusion_keys());
-      refuse_unknown(network, network_keys());
+      refuse_unknown(config, "data_dict diff_model_dict unet_dict trainer_dict tester_dict misc_dict");
+      refuse_unknown(diffusion, diffusion_keys);
+      refuse_unknown(network, network_keys);
     } else {
-      auto both = network_keys();
-      const auto more = diffusion_keys();
-      both.insert(both.end(), more.begin(), more.end());
-      refuse_unknown(config, both);
+      refuse_unknown(config, network_keys + diffusion_keys);
     }
   }
 
-  static std::vector<std::string> network_keys() {
-    return {"data_shape",    "n_layers_pre", "n_layers_post", "ch_layers_pre", "ch_layers_post",
-            "n_layers_time", "ch_init_time", "kernel_size",   "mode",          "batch_norm",
-            "downsamp_fac",  "stride",       "padding_mode",  "device"};
-  }
-  static std::vector<std::string> diffusion_keys() {
-    return {"data_shape", "complex_data", "loss_type",      "which_schedule", "num_timesteps",  "beta_start",
-            "beta_end",   "objective",    "loss_weighting", "clipping",       "reverse_method", "reverse_add_random"};
-  }
+  inline static const std::string network_keys =
+      "data_shape n_layers_pre n_layers_post ch_layers_pre ch_layers_post n_layers_time ch_init_time kernel_size mode "
+      "batch_norm downsamp_fac stride padding_mode device ";
+  inline static const std::string diffusion_keys =
+      "data_shape complex_data loss_type which_schedule num_timesteps beta_start beta_end objective loss_weighting "
+      "clipping reverse_method reverse_add_random ";
 };
 
 std::string defaults_of(const Config& c) {
@@ -181,16 +175,7 @@ FilmCnn make(const Config& config, const KeyShapes& keys) {
 
 Family film_cnn_family() {
   return {"film_cnn", "convolutions, a scale and a shift by the time, convolutions; structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            for (const std::string prefix : {"", "model."})
-              if (keys.count(prefix + "cnn_pre.conv_pre0.weight") != 0 &&
-                  keys.count(prefix + "cnn_post.conv_post0.weight") != 0)
-                return "keys cnn_pre.conv_pre0 and cnn_post.conv_post0";
-            return "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<FilmCnn>>(make(config, keys));
-          }};
+          by_keys({"cnn_pre.conv_pre0.weight", "cnn_post.conv_post0.weight"}, {"", "model."}), network_by(make)};
 }
 
 }  // namespace costate

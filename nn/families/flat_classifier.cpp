@@ -73,7 +73,7 @@ Shape input_of(const Config& config, const FlatClassifier& m) {
 }
 
 FlatClassifier make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"sample_size"});
+  refuse_unknown(config, "sample_size");
   FlatClassifier m;
   for (std::string key = "conv1"; keys.count(key + ".weight") != 0; key = fmt::format("conv{}", m.conv.size() + 1))
     m.conv.push_back(conv_of(keys, key, {}));
@@ -90,14 +90,7 @@ FlatClassifier make(const Config& config, const KeyShapes& keys) {
 
 Family flat_classifier_family() {
   return {"flat_classifier", "CNN classifier without padding that flattens its last image; structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("conv1.weight") != 0 && keys.count("norm1.running_mean") != 0 &&
-                               keys.count("fc1.weight") != 0 && keys.count("norm2.running_mean") != 0;
-            return found ? "keys conv1, fc1 and running means of norm1 and norm2" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<FlatClassifier>>(make(config, keys));
-          }};
+          by_keys({"conv1.weight", "norm1.running_mean", "fc1.weight", "norm2.running_mean"}), network_by(make)};
 }
 
 }  // namespace costate

@@ -6,8 +6,8 @@
 #include "nn/conv2d.h"
 #include "nn/family.h"
 #include "nn/linear.h"
-#include "nn/sizes.h"
 #include "nn/pixel_mean.h"
+#include "nn/sizes.h"
 
 namespace costate {
 namespace {
@@ -45,7 +45,7 @@ struct ImageClassifier {
 };
 
 ImageClassifier make(const Config& config) {
-  refuse_unknown(config, {"channels", "classes", "input"});
+  refuse_unknown(config, "channels classes input");
   const auto widths = config.integers("channels"), input = config.integers("input");
   const auto classes = config.integer("classes", 0);
   require(!widths.empty() && classes > 1, "{}: image_classifier wants `channels` (a list) and `classes`",
@@ -66,10 +66,7 @@ ImageClassifier make(const Config& config) {
 
 Family image_classifier_family() {
   return {"image_classifier", "a small classifier of images without a time, trained by costate train-classifier",
-          [](const Config&, const KeyShapes&) -> std::string { return ""; },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<ImageClassifier>>(make(config));
-          }};
+          [](const Config&, const KeyShapes&) -> std::string { return ""; }, network_by(make)};
 }
 
 }  // namespace costate

@@ -146,14 +146,11 @@ LayerNormUNet make(const KeyShapes& keys) {
 
 Family layer_norm_unet_family() {
   return {"layer_norm_unet", "U-Net of small images with layer norms over whole images; structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("pe.embedding.weight") != 0 && keys.count("encoders.0.0.ln.weight") != 0;
-            return found ? "keys pe.embedding.weight and encoders.0.0.ln.weight" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            refuse_unknown(config, {});
-            return std::make_shared<const NetworkOf<LayerNormUNet>>(make(keys));
-          }};
+          by_keys({"pe.embedding.weight", "encoders.0.0.ln.weight"}),
+          network_by([](const Config& config, const KeyShapes& keys) {
+            refuse_unknown(config, "");
+            return make(keys);
+          })};
 }
 
 }  // namespace costate

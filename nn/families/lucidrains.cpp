@@ -6,8 +6,6 @@
 
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/gelu.h"
-#include "autodiff/ops/permute.h"
-#include "autodiff/ops/resample.h"
 #include "autodiff/ops/silu.h"
 #include "nn/family.h"
 #include "nn/lucidrains_blocks.h"
@@ -18,38 +16,13 @@
 namespace costate {
 namespace {
 
-/// Two residual blocks, attention, and a change of size and channels.
-struct Level {
-  LucidResBlock block1, block2;
-  LucidAttention attention;
-  std::optional<Conv2d> conv;    ///< the last level's, and after doubling
-  std::optional<Linear> linear;  ///< after each 2 x 2 pixels became one
-  bool doubles = false;
-
-  static void fields(auto& self, auto&& visit) {
-    visit("0", self.block1);
-    visit("1", self.block2);
-    visit("2", self.attention);
-    visit(self.doubles ? "3.1" : "3", self.conv);
-    visit("3.1", self.linear);
-  }
-
-  [[nodiscard]] Tensor resize(const Tensor& x) const {
-    if (doubles) return (*conv)(upsample_nearest2(x));
-    if (conv) return (*conv)(x);
-    const std::int64_t n = x.dim(0), h = x.dim(1) / 2, w = x.dim(2) / 2, c = x.dim(3);
-    const Tensor blocks = permute(reshape(x, {n, h, 2, w, 2, c}), {0, 1, 3, 5, 2, 4});  // channel, row, column
-    return (*linear)(reshape(blocks, {n, h, w, 4 * c}));
-  }
-};
-
 struct Lucidrains {
   ScheduleTables schedule;  ///< GaussianDiffusion's buffers, which its configuration says as well
   std::string prefix;       ///< of the keys below
   Conv2d init_conv;
   TimeProjection time;
   Linear time_1, time_2;
-  std::vector<Level> downs, ups;
+  std::vector<LucidLevel> downs, ups;
   LucidResBlock mid_block1, mid_block2, final_res_block;
   LucidAttention mid_attn;
   Linear final_conv;
@@ -176,7 +149,7 @@ void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::v
   const bool groups = seen.groups();
   for (std::size_t i = 0; i < n; ++i) {
     const std::int64_t in = dims[i], out = dims[i + 1];
-    Level down;
+    LucidLevel down;
     down.block1 = down.block2 = {in, in, time, groups};
     down.attention = seen.attention(fmt::format("downs.{}.2", i), in, heads[i], widths[i], i + 1 < n);
     if (i + 1 < n)
@@ -188,7 +161,7 @@ void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::v
   for (std::size_t k = 0; k < n; ++k) {
     const std::size_t i = n - 1 - k;
     const std::int64_t in = dims[i], out = dims[i + 1];
-    Level up;
+    LucidLevel up;
     up.block1 = up.block2 = {out + in, out, time, groups};
     up.attention = seen.attention(fmt::format("ups.{}.2", k), out, heads[i], widths[i], i + 1 < n);
     up.conv.emplace(out, in, 3);
@@ -227,27 +200,10 @@ std::string defaults_of(const Config& c) {
 }
 
 Lucidrains make(const Config& c, const KeyShapes& keys) {
-  refuse_unknown(c, {"dim",
-                     "init_dim",
-                     "out_dim",
-                     "dim_mults",
-                     "channels",
-                     "self_condition",
-                     "learned_variance",
-                     "learned_sinusoidal_cond",
-                     "random_fourier_features",
-                     "learned_sinusoidal_dim",
-                     "sinusoidal_pos_emb_theta",
-                     "dropout",
-                     "attn_dim_head",
-                     "attn_heads",
-                     "full_attn",
-                     "flash_attn",
-                     "image_size",
-                     "timesteps",
-                     "objective",
-                     "beta_schedule",
-                     "auto_normalize"});
+  refuse_unknown(c,
+                 "dim init_dim out_dim dim_mults channels self_condition learned_variance learned_sinusoidal_cond "
+                 "random_fourier_features learned_sinusoidal_dim sinusoidal_pos_emb_theta dropout attn_dim_head "
+                 "attn_heads full_attn flash_attn image_size timesteps objective beta_schedule auto_normalize");
   Lucidrains m;
   m.prefix = keys.count("model.init_conv.weight") != 0 ? "model" : "";
   m.schedule = schedule_tables_of(keys, m.prefix);
@@ -275,16 +231,8 @@ Lucidrains make(const Config& c, const KeyShapes& keys) {
 
 Family lucidrains_family() {
   return {"lucidrains", "Unet of lucidrains' denoising-diffusion-pytorch",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            for (const std::string prefix : {"", "model."})
-              if (keys.count(prefix + "init_conv.weight") != 0 && keys.count(prefix + "time_mlp.1.weight") != 0 &&
-                  keys.count(prefix + "downs.0.0.block1.proj.weight") != 0)
-                return "keys init_conv, time_mlp and downs.0.0.block1";
-            return "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<Lucidrains>>(make(config, keys));
-          }};
+          by_keys({"init_conv.weight", "time_mlp.1.weight", "downs.0.0.block1.proj.weight"}, {"", "model."}),
+          network_by(make)};
 }
 
 }  // namespace costate

@@ -65,7 +65,7 @@ struct MultiscaleDenoiser {
 };
 
 MultiscaleDenoiser make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"sample_size"});
+  refuse_unknown(config, "sample_size");
   MultiscaleDenoiser m;
   for (auto at = keys.find("conv_layers.0.weight"); at != keys.end();
        at = keys.find(fmt::format("conv_layers.{}.weight", m.conv_layers.size()))) {
@@ -94,13 +94,7 @@ MultiscaleDenoiser make(const Config& config, const KeyShapes& keys) {
 Family multiscale_denoiser_family() {
   return {"multiscale_denoiser",
           "blind bias-free denoisers of images and Haar details, coarse to fine; structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("conv_layers.0.weight") != 0 && keys.count("BN_layers.0.running_sd") != 0;
-            return found ? "keys conv_layers.0.weight and BN_layers.0.running_sd" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<MultiscaleDenoiser>>(make(config, keys));
-          }};
+          by_keys({"conv_layers.0.weight", "BN_layers.0.running_sd"}), network_by(make)};
 }
 
 }  // namespace costate

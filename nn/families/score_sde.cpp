@@ -14,6 +14,7 @@ namespace {
 
 constexpr double norm_eps = 1e-6;
 using ImageIn = UNetPlan::ImageIn;
+using ImageOut = UNetPlan::ImageOut;
 
 /// What the configuration's objects `model`, `data` and `training` say.
 struct Said {
@@ -38,7 +39,8 @@ struct Said {
       filter = make_filter(model.where() + ": fir_kernel", taps);
     rescale = model.flag("skip_rescale", true);
     fourier = model.choice("embedding_type", "fourier", {"fourier", "positional"}) == "fourier";
-    static_cast<void>(model.choice("progressive", "none", {"none", "output_skip"}));
+    if (model.choice("progressive", "none", {"none", "output_skip", "residual"}) == "residual" && fir)
+      model.unsupported("progressive", "with fir its authors' code cannot run");
     if (!biggan && fir && conv && model.integers("ch_mult").size() != 1)
       model.unsupported("resamp_with_conv", "ddpm blocks with fir want false: its authors' code cannot run otherwise");
   }
@@ -56,9 +58,11 @@ std::function<std::string(UNetPart, std::int64_t, std::int64_t)> numbered(const 
   const std::string conv = said.fir ? ".Conv2d_0" : ".Conv_0";
   const bool resample_conv = p.change != UNetPlan::Change::block;
   const std::string image_in = p.image_in == ImageIn::residual ? conv : ".Conv_0";
-  return [=](UNetPart part, std::int64_t, std::int64_t) {
+  const bool grows = p.image_out == ImageOut::residual;
+  return [=, levels = static_cast<std::int64_t>(p.channels.size())](UNetPart part, std::int64_t level, std::int64_t) {
     const std::string base = fmt::format("all_modules.{}", (*next)++);
     if (part == UNetPart::image_in) return base + image_in;
+    if (part == UNetPart::image_conv && grows && level + 1 < levels) return base + ".Conv_0";
     return (part == UNetPart::down || part == UNetPart::up) && resample_conv ? base + conv : base;
   };
 }
@@ -76,7 +80,8 @@ void read_pyramids(const Said& said, UNetPlan& p) {
     p.image_down = said.fir ? Resampling::fir_blur : Resampling::none;
   }
   p.image_divisor = said.divisor();
-  p.image_out = said.model.text("progressive", "none") == "output_skip";
+  const std::string out = said.model.text("progressive", "none");
+  p.image_out = out == "output_skip" ? ImageOut::sum : out == "residual" ? ImageOut::residual : ImageOut::none;
 }
 
 UNetPlan plan_of(const Said& said) {
@@ -84,7 +89,7 @@ UNetPlan plan_of(const Said& said) {
   p.in_channels = p.out_channels = size_from(said.data, "num_channels", 3);
   p.first = size_from(said.model, "nf", 128, 4);
   for (const auto m : sizes_from(said.model, "ch_mult", {1, 2, 2, 2})) p.channels.push_back(p.first * m);
-  p.blocks = size_from(said.model, "num_res_blocks", 2);
+  p.blocks = count_from(said.model, "num_res_blocks", 2);
   p.up_blocks = p.blocks + 1;
   p.attention = UNetPlan::at_resolutions(said.model.integers("attn_resolutions"), said.data.integer("image_size", 32),
                                          p.channels.size());
@@ -148,37 +153,13 @@ std::string defaults_of(const Said& said) {
 }
 
 UNetModel make(const Config& config) {
-  refuse_unknown(config, {"model", "data", "training", "sampling", "eval", "optim", "seed", "device"});
+  refuse_unknown(config, "model data training sampling eval optim seed device");
   const Said said(config);
-  refuse_unknown(said.model, {"name",
-                              "scale_by_sigma",
-                              "ema_rate",
-                              "normalization",
-                              "nonlinearity",
-                              "nf",
-                              "ch_mult",
-                              "num_res_blocks",
-                              "attn_resolutions",
-                              "resamp_with_conv",
-                              "conditional",
-                              "fir",
-                              "fir_kernel",
-                              "skip_rescale",
-                              "resblock_type",
-                              "progressive",
-                              "progressive_input",
-                              "progressive_combine",
-                              "attention_type",
-                              "embedding_type",
-                              "init_scale",
-                              "fourier_scale",
-                              "conv_size",
-                              "dropout",
-                              "sigma_min",
-                              "sigma_max",
-                              "num_scales",
-                              "beta_min",
-                              "beta_max"});
+  refuse_unknown(said.model,
+                 "name scale_by_sigma ema_rate normalization nonlinearity nf ch_mult num_res_blocks attn_resolutions "
+                 "resamp_with_conv conditional fir fir_kernel skip_rescale resblock_type progressive "
+                 "progressive_input progressive_combine attention_type embedding_type init_scale fourier_scale "
+                 "conv_size dropout sigma_min sigma_max num_scales beta_min beta_max");
   UNetPlan plan = plan_of(said);
   const std::int64_t nf = plan.first, width = said.fourier ? 2 * nf : nf;
   UNetEmbedding e;
@@ -216,9 +197,7 @@ Family score_sde_family() {
                        ? "keys sigmas and all_modules.N"
                        : "";
           },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<UNetModel>>(make(config));
-          },
+          network_by(make),
           {"scoresde-ddpm", "scoresde-ddpmpp", "scoresde-ncsnpp"}};
 }
 

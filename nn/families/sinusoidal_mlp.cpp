@@ -88,7 +88,7 @@ struct SinusoidalMlp {
 };
 
 SinusoidalMlp make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"num_timesteps", "embedding_size", "hidden_size", "hidden_layers"});
+  refuse_unknown(config, "num_timesteps embedding_size hidden_size hidden_layers");
   SinusoidalMlp m;
   m.steps = size_from(config, "num_timesteps", 200, 2);
   m.time = stored_frequencies(shape_of(keys, "time_emb.emb", 1)[0], "emb");
@@ -116,13 +116,7 @@ SinusoidalMlp make(const Config& config, const KeyShapes& keys) {
 
 Family sinusoidal_mlp_family() {
   return {"sinusoidal_mlp", "MLP of points with sinusoids of coordinates and time; structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("time_emb.emb") != 0 && keys.count("joint_mlp.0.weight") != 0;
-            return found ? "keys time_emb.emb and joint_mlp.0" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<SinusoidalMlp>>(make(config, keys));
-          }};
+          by_keys({"time_emb.emb", "joint_mlp.0.weight"}), network_by(make)};
 }
 
 }  // namespace costate

@@ -120,8 +120,9 @@ struct SmallDit {
 };
 
 SmallDit make(const Config& config) {
-  refuse_unknown(config, {"in_dim", "channels", "patch_size", "depth", "head_dim", "num_heads", "mlp_ratio",
-                          "cond_embed", "Scaled", "PredX0", "PredV", "PredFlow"});
+  refuse_unknown(config,
+                 "in_dim channels patch_size depth head_dim num_heads mlp_ratio cond_embed Scaled PredX0 PredV "
+                 "PredFlow");
   SmallDit m;
   m.size = size_from(config, "in_dim", 32);
   m.patch = size_from(config, "patch_size", 2);
@@ -133,7 +134,7 @@ SmallDit make(const Config& config) {
   m.pos_embed = parameter({1, side * side, width});
   m.embedding = smalldiffusion_embedding(config, width);
   const auto hidden = static_cast<std::int64_t>(static_cast<double>(width) * config.number("mlp_ratio", 4));
-  m.blocks.assign(static_cast<std::size_t>(size_from(config, "depth", 12)), Block(width, hidden, heads));
+  m.blocks.assign(static_cast<std::size_t>(count_from(config, "depth", 12)), Block(width, hidden, heads));
   m.final_norm = Linear(width, 2 * width);
   m.final_linear = Linear(width, m.patch * m.patch * channels);
   m.scaled = config.flag("Scaled", false);
@@ -145,14 +146,7 @@ SmallDit make(const Config& config) {
 
 Family smalldiffusion_dit_family() {
   return {"smalldiffusion-dit", "DiT of smalldiffusion, told sigma",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found =
-                keys.count("pos_embed") != 0 && keys.count("blocks.0.scale_modulation.proj.1.weight") != 0;
-            return found ? "keys pos_embed and blocks.0.scale_modulation" : "";
-          },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<SmallDit>>(make(config));
-          }};
+          by_keys({"pos_embed", "blocks.0.scale_modulation.proj.1.weight"}), network_by(make)};
 }
 
 }  // namespace costate

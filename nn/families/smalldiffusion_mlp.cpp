@@ -58,8 +58,9 @@ struct SmallMlp {
 };
 
 SmallMlp make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"dim", "output_dim", "hidden_dims", "cond_dim", "num_classes", "dropout_prob", "cond_embed",
-                          "Scaled", "PredX0", "PredV", "PredFlow"});
+  refuse_unknown(config,
+                 "dim output_dim hidden_dims cond_dim num_classes dropout_prob cond_embed Scaled PredX0 PredV "
+                 "PredFlow");
   SmallMlp m;
   for (auto at = keys.find("net.0.weight"); at != keys.end();
        at = keys.find(fmt::format("net.{}.weight", 2 * m.net.size()))) {
@@ -88,9 +89,7 @@ Family smalldiffusion_mlp_family() {
               found = found && (key.rfind("net.", 0) == 0 || key.rfind("cond_embed.", 0) == 0);
             return found ? "only keys net.N and cond_embed" : "";
           },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<SmallMlp>>(make(config, keys));
-          },
+          network_by(make),
           {"smalldiffusion-condmlp"}};
 }
 

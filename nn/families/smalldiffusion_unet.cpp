@@ -38,12 +38,12 @@ std::string key(UNetPart part, std::int64_t level, std::int64_t i, std::int64_t 
 
 UNetModel make(const Config& config) {
   refuse_unknown(config,
-                 {"in_dim", "in_ch", "out_ch", "ch", "ch_mult", "embed_ch_mult", "num_res_blocks", "attn_resolutions",
-                  "dropout", "resamp_with_conv", "cond_embed", "Scaled", "PredX0", "PredV", "PredFlow"});
+                 "in_dim in_ch out_ch ch ch_mult embed_ch_mult num_res_blocks attn_resolutions dropout "
+                 "resamp_with_conv cond_embed Scaled PredX0 PredV PredFlow");
   const std::int64_t first = size_from(config, "ch", 128), time = first * size_from(config, "embed_ch_mult", 4),
                      size = size_from(config, "in_dim", 32);
   const auto mult = sizes_from(config, "ch_mult", {1, 2, 2, 2});
-  UNetPlan p = ho_plan(first, mult, size_from(config, "num_res_blocks", 2), time,
+  UNetPlan p = ho_plan(first, mult, count_from(config, "num_res_blocks", 2), time,
                        {"layer1.0", "layer1.2", "temb_proj.1", "", "layer2.0", "layer2.3", "shortcut"});
   p.in_channels = size_from(config, "in_ch", 3);
   p.out_channels = size_from(config, "out_ch", 3);
@@ -74,14 +74,7 @@ UNetModel make(const Config& config) {
 
 Family smalldiffusion_unet_family() {
   return {"smalldiffusion-unet", "Unet of smalldiffusion, told sigma",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found =
-                keys.count("sig_embed.mlp.0.weight") != 0 && keys.count("downs.0.blocks.0.0.layer1.0.weight") != 0;
-            return found ? "keys sig_embed and downs.0.blocks" : "";
-          },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<UNetModel>>(make(config));
-          }};
+          by_keys({"sig_embed.mlp.0.weight", "downs.0.blocks.0.0.layer1.0.weight"}), network_by(make)};
 }
 
 }  // namespace costate

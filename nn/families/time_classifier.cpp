@@ -60,7 +60,7 @@ struct TimeClassifier {
 };
 
 TimeClassifier make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"groups", "sample_size"});
+  refuse_unknown(config, "groups sample_size");
   TimeClassifier m;
   const Shape& frequencies = shape_of(keys, "embed.0.rff_weights", 1);
   m.projection = {.kind = TimeProjection::Kind::fourier,
@@ -95,14 +95,7 @@ TimeClassifier make(const Config& config, const KeyShapes& keys) {
 
 Family time_classifier_family() {
   return {"time_classifier", "small classifier of noisy images that is told the time; structure read off the keys",
-          [](const Config&, const KeyShapes& keys) -> std::string {
-            const bool found = keys.count("embed.0.rff_weights") != 0 && keys.count("time1.dense.weight") != 0 &&
-                               keys.count("head.3.weight") != 0;
-            return found ? "keys embed.0.rff_weights, time1.dense and head.3" : "";
-          },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<TimeClassifier>>(make(config, keys));
-          }};
+          by_keys({"embed.0.rff_weights", "time1.dense.weight", "head.3.weight"}), network_by(make)};
 }
 
 }  // namespace costate

@@ -83,10 +83,10 @@ bool has_blocks(const KeyShapes& keys, const std::string& prefix) {
 }
 
 TinyAutoencoder make(const Config& config, const KeyShapes& keys) {
-  refuse_unknown(config, {"in_channels", "out_channels", "encoder_block_out_channels", "decoder_block_out_channels",
-                          "block_out_channels", "act_fn", "upsample_fn", "latent_channels", "upsampling_scaling_factor",
-                          "num_encoder_blocks", "num_decoder_blocks", "latent_magnitude", "latent_shift",
-                          "force_upcast", "scaling_factor", "shift_factor", "sample_size"});
+  refuse_unknown(config,
+                 "in_channels out_channels encoder_block_out_channels decoder_block_out_channels block_out_channels "
+                 "act_fn upsample_fn latent_channels upsampling_scaling_factor num_encoder_blocks num_decoder_blocks "
+                 "latent_magnitude latent_shift force_upcast scaling_factor shift_factor sample_size");
   static_cast<void>(config.choice("upsample_fn", "nearest", {"nearest"}));
   if (config.integer("upsampling_scaling_factor", 2) != 2)
     config.unsupported("upsampling_scaling_factor", "supported: 2");
@@ -121,9 +121,7 @@ Family tiny_autoencoder_family() {
               if (has_blocks(keys, prefix)) return fmt::format("keys {} of a sequence", join_key(prefix, "N.conv.4"));
             return "";
           },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            return std::make_shared<const NetworkOf<TinyAutoencoder>>(make(config, keys));
-          }};
+          network_by(make)};
 }
 
 }  // namespace costate

@@ -79,15 +79,15 @@ Linear layer(const KeyShapes& keys, const std::string& key) {
 Family tiny_eps_net_family() {
   return {"tiny_eps_net", "three-layer MLP of points, told alpha and sigma, with a condition z: l1, l2, l3",
           [](const Config&, const KeyShapes& keys) -> std::string { return recognised(keys) ? "keys l1, l2, l3" : ""; },
-          [](const Config& config, const KeyShapes& keys) -> std::shared_ptr<const Network> {
-            refuse_unknown(config, {});
+          network_by([](const Config& config, const KeyShapes& keys) {
+            refuse_unknown(config, "");
             require(recognised(keys), "tiny_eps_net: wants l1, l2, l3 with weight and bias; {} keys were given",
                     keys.size());
             TinyEpsNet net{layer(keys, "l1.weight"), layer(keys, "l2.weight"), layer(keys, "l3.weight")};
             require(net.condition_width() >= 0, "tiny_eps_net: l1.weight {} is too narrow for points of {} coordinates",
                     keys.at("l1.weight"), net.data_width());
-            return std::make_shared<const NetworkOf<TinyEpsNet>>(std::move(net));
-          }};
+            return net;
+          })};
 }
 
 }  // namespace costate

@@ -16,37 +16,16 @@ Family unet2d_family() {
                        ? "down_block_types and up_block_types"
                        : "";
           },
-          [](const Config& config, const KeyShapes&) -> std::shared_ptr<const Network> {
-            refuse_unknown(config, {"sample_size",
-                                    "in_channels",
-                                    "out_channels",
-                                    "center_input_sample",
-                                    "time_embedding_type",
-                                    "time_embedding_dim",
-                                    "freq_shift",
-                                    "flip_sin_to_cos",
-                                    "down_block_types",
-                                    "mid_block_type",
-                                    "up_block_types",
-                                    "block_out_channels",
-                                    "layers_per_block",
-                                    "mid_block_scale_factor",
-                                    "downsample_padding",
-                                    "downsample_type",
-                                    "upsample_type",
-                                    "dropout",
-                                    "act_fn",
-                                    "attention_head_dim",
-                                    "norm_num_groups",
-                                    "attn_norm_num_groups",
-                                    "norm_eps",
-                                    "resnet_time_scale_shift",
-                                    "add_attention",
-                                    "class_embed_type",
-                                    "num_class_embeds",
-                                    "num_train_timesteps"});
-            return std::make_shared<const NetworkOf<UNet2D>>(UNet2D(unet2d_plan(config)));
-          }};
+          network_by([](const Config& config) {
+            refuse_unknown(
+                config,
+                "sample_size in_channels out_channels center_input_sample time_embedding_type time_embedding_dim "
+                "freq_shift flip_sin_to_cos down_block_types mid_block_type up_block_types block_out_channels "
+                "layers_per_block mid_block_scale_factor downsample_padding downsample_type upsample_type dropout "
+                "act_fn attention_head_dim norm_num_groups attn_norm_num_groups norm_eps resnet_time_scale_shift "
+                "add_attention class_embed_type num_class_embeds num_train_timesteps");
+            return UNet2D(unet2d_plan(config));
+          })};
 }
 
 }  // namespace costate

@@ -83,6 +83,7 @@ def specs(M):
         'sde-ddpm-blocks': S('scoresde-ncsnpp', sde(fir=True, resblock_type='ddpm', resamp_with_conv=False, progressive='output_skip'), label),
         'sde-unconditional': S('scoresde-ncsnpp', sde(conditional=False, fir=True, embedding_type='fourier', scale_by_sigma=True, fir_kernel=[1, 1]), [.5, 2.25]),
         'sde-sigma-table': S('scoresde-ncsnpp', sde(scale_by_sigma=True, fir=True, fir_kernel=[1, 2, 1]), [123, 700]),
+        'sde-residual-up': S('scoresde-ncsnpp', sde(fir=False, progressive='residual', ch_mult=[1, 2, 1], fir_kernel=[1, 3, 3, 1]), label),
         'sde-ddpm-sigma': S('scoresde-ddpm', sde(False, name='ddpm', nf=32, scale_by_sigma=True, resamp_with_conv=False, nonlinearity='elu'), [123, 700]),
         'edm-skip': S('edm', dict(SONG, sigma_data=.5, encoder_type='skip', decoder_type='skip', resample_filter=[1, 3, 3, 1], channel_mult=[1, 2, 2], augment_dim=9), sigma, augment_labels=(9,)),
         'edm-vp-labels': S('edm', dict(SONG, class_name='VPPrecond', label_dim=5, augment_dim=9, channel_mult_emb=2), sigma, classes=[1, 4], augment_labels=(9,)),
@@ -140,7 +141,13 @@ def reference(M, spec):
     return out
 
 
+def interpolate(x, size=None, scale_factor=None, mode='nearest', of=torch.nn.functional.interpolate, **k):
+    """score_sde_pytorch gives the mode where PyTorch has scale_factor."""
+    return of(x, size, None if isinstance(scale_factor, str) else scale_factor, scale_factor if isinstance(scale_factor, str) else mode, **k)
+
+
 def main(shared, checkouts, out):
+    torch.nn.functional.interpolate = interpolate
     sys.path.insert(0, shared + '/fixtures')
     import make_authors as M
     M.FAMILIES['edm'] = ('edm', 'preconditioners', edm)

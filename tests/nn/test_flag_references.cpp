@@ -108,15 +108,32 @@ Inputs inputs_of(const json& r) {
   return in;
 }
 
+KeyShapes keys_of(const json& reference) {
+  KeyShapes keys;
+  if (reference.contains("keys"))
+    for (const auto& [key, shape] : reference["keys"].items()) keys[key] = shape_of(shape);
+  return keys;
+}
+
+/// What is said of a configuration in the place of a reference's own.
+std::string refusal(const std::string& name, const json& config) {
+  const KeyShapes keys = keys_of(references()[name]);
+  std::string reason;
+  try {
+    static_cast<void>(find_family(Config(config, name), keys, reason).make(Config(config, name), keys));
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(nn_flag_references)
 
 BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::make(names()), name) {
   const json& r = references()[name];
-  KeyShapes keys;
-  if (r.contains("keys"))
-    for (const auto& [key, shape] : r["keys"].items()) keys[key] = shape_of(shape);
+  const KeyShapes keys = keys_of(r);
   std::string reason;
   const Config config(r["config"], name);
   auto network = find_family(config, keys, reason).make(config, keys);
@@ -164,19 +181,22 @@ BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::
 }
 
 BOOST_DATA_TEST_CASE(an_option_nobody_knows_is_refused_by_name, boost::unit_test::data::make(names()), name) {
-  const json& r = references()[name];
-  KeyShapes keys;
-  if (r.contains("keys"))
-    for (const auto& [key, shape] : r["keys"].items()) keys[key] = shape_of(shape);
-  json config = r["config"];
+  json config = references()[name]["config"];
   (config.contains("model") ? config["model"] : config)["num_rex_blocks"] = 3;
-  std::string reason, message = "nothing was thrown";
-  try {
-    static_cast<void>(find_family(Config(config, name), keys, reason).make(Config(config, name), keys));
-  } catch (const Error& e) {
-    message = e.what();
-  }
+  const std::string message = refusal(name, config);
   BOOST_TEST(message.find("num_rex_blocks") != std::string::npos, message);
+}
+
+BOOST_DATA_TEST_CASE(depths_are_bounded, boost::unit_test::data::make(names()), name) {
+  for (const std::string key : {"num_res_blocks", "num_input_res_blocks", "enc_num_res_block", "num_blocks",
+                                "num_layers", "num_time_layers", "depth"}) {
+    json config = references()[name]["config"];
+    json& options = config.contains("model") ? config["model"] : config;
+    if (!options.contains(key)) continue;
+    options[key] = 1000000;
+    const std::string message = refusal(name, config);
+    BOOST_TEST(message.find(key) != std::string::npos, message);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
