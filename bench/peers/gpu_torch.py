@@ -4,6 +4,7 @@
 by torch.compile.
 """
 import argparse
+import re
 import statistics
 import time
 
@@ -117,6 +118,7 @@ def rows(compiled):
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=600)
+    options.add_argument("--match", default="", help="only rows whose name and type hold this regular expression")
     options.add_argument("--compile", action="store_true")
     how = options.parse_args()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -124,6 +126,8 @@ def main():
     print(f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}, {torch.cuda.get_device_name()}")
     end = time.monotonic() + how.seconds
     for what, dtype, make in rows(how.compile):
+        if not re.search(how.match, f"{what} {dtype}"):
+            continue
         if time.monotonic() > end:
             print("the rest was left out: out of time")
             break
