@@ -30,7 +30,7 @@ double norm(const Tensors& a) { return std::sqrt(dot(a, a)); }
 /// Standard normal numbers like `t`; stream tells tensors and directions apart.
 Tensor normal_like(const Tensor& t, std::uint64_t seed, std::uint64_t stream) {
   const auto values = normal_noise(seed, stream, 1, 0, t.shape()).to_vector();
-  return Tensor::from(values, t.shape(), t.dtype());
+  return Tensor::from(values, t.shape(), t.kind());
 }
 
 /// A direction in the wanted inputs with largest entry 1, so that `step` bounds how far a difference quotient strays.
@@ -42,7 +42,7 @@ Tensors direction_like(const Tensors& at, const Wanted& wanted, std::uint64_t se
     double largest = 0;
     for (const double x : values) largest = std::max(largest, std::abs(x));
     for (double& x : values) x /= largest;
-    v[i] = Tensor::from(values, at[i].shape(), at[i].dtype());
+    v[i] = Tensor::from(values, at[i].shape(), at[i].kind());
   }
   return v;
 }

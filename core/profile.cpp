@@ -8,6 +8,8 @@
 
 #include "core/error.h"
 #include "core/flops.h"
+#include "core/kernels/memory.h"
+#include "core/memory.h"
 
 namespace costate {
 namespace {
@@ -59,6 +61,8 @@ void ProfileScope::begin(const char* name) { frames().push_back({name, Clock::no
 void ProfileScope::end() {
   const Frame frame = frames().back();
   frames().pop_back();
+  for (int d = 0; d < device_count; ++d)  // what is queued is part of the op
+    if (memory_use(static_cast<Device>(d)).live > 0) finish_kernel.always(static_cast<Device>(d));
   const double seconds = std::chrono::duration<double>(Clock::now() - frame.start).count();
   const auto flops = static_cast<double>(flop_counter().load() - frame.flops);
   if (!frames().empty()) {

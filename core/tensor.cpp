@@ -2,11 +2,10 @@
 #include "core/tensor.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <type_traits>
 
 #include "core/kernels/memory.h"
+#include "core/kernels/search.h"
 
 namespace costate {
 
@@ -166,38 +165,15 @@ void require_same(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 std::int64_t first_non_finite(const Tensor& t) {
-  if (t.device() != Device::cpu) return first_non_finite(t.to(Device::cpu));
-  return visit_dtype(t.dtype(), [&](auto tag) -> std::int64_t {
-    using T = decltype(tag);
-    if constexpr (!std::is_same_v<T, std::int32_t>) {
-      using C = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
-      const auto finite = [](T v) { return std::abs(static_cast<C>(v)) <= std::numeric_limits<C>::max(); };
-      const T* p = t.data<T>();
-      const std::int64_t n = t.size(), block = 1024;  // checked as a whole, which the compiler makes vectors of
-      for (std::int64_t first = 0; first < n; first += block) {
-        const std::int64_t last = std::min(n, first + block);
-        int bad = 0;
-        for (std::int64_t i = first; i < last; ++i) bad |= finite(p[i]) ? 0 : 1;
-        for (std::int64_t i = first; bad != 0 && i < last; ++i)
-          if (!finite(p[i])) return i;
-      }
-    }
-    return -1;
-  });
+  std::int64_t at = -1;
+  search_kernel.always(t.device(), Search::non_finite, t, at);
+  return at;
 }
 
 bool is_all_zero(const Tensor& t) {
-  if (t.device() != Device::cpu) return is_all_zero(t.to(Device::cpu));
-  return visit_dtype(t.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* p = t.data<T>();
-    return std::all_of(p, p + t.size(), [](T v) {
-      if constexpr (std::is_same_v<T, bf16>)
-        return (v.bits & 0x7fffU) == 0;
-      else
-        return v == T{0};
-    });
-  });
+  std::int64_t at = -1;
+  search_kernel.always(t.device(), Search::non_zero, t, at);
+  return at < 0;
 }
 
 }  // namespace costate

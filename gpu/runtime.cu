@@ -1,19 +1,27 @@
 // The CUDA device: opening, the stream, raw memory and transfers.
 #include "gpu/runtime.h"
 
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <mutex>
+
 #include "core/kernels/memory.h"
 
 namespace costate::cuda {
 namespace {
 
 /// What was queued last: the best guess at what failed, since kernels run after their launch has returned.
-const char* last_op = "nothing";
+std::atomic<const char*> last_op = "nothing";
 
 /// Is in the build for every chip that the kernels are in.
 __global__ void probe() {}
 
 struct Runtime {
   cudaStream_t stream{};
+  cudaMemPool_t pool{};
 
   Runtime() {
     int devices = 0;
@@ -30,6 +38,14 @@ struct Runtime {
             "-DCMAKE_CUDA_ARCHITECTURES={}{}",
             about.name, about.major, about.minor, about.major, about.minor);
     check("device cuda", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    keep_freed_memory();
+  }
+
+  /// Memory that is given back waits in the driver's pool for the next request, which then costs no call that waits.
+  void keep_freed_memory() {
+    check("device cuda", cudaDeviceGetDefaultMemPool(&pool, 0));
+    std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
+    check("device cuda", cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all));
   }
 };
 
@@ -49,16 +65,23 @@ void check(const char* op, cudaError_t status) {
     return;
   }
   static_cast<void>(cudaGetLastError());  // an error that does not stick is not met again by the next call
-  fail("{}: CUDA: {} ({}); queued before it: {}", op, cudaGetErrorString(status), cudaGetErrorName(status), last_op);
+  fail("{}: CUDA: {} ({}); queued before it: {}", op, cudaGetErrorString(status), cudaGetErrorName(status),
+       last_op.load());
 }
 
 void wait(const char* op) { check(op, cudaStreamSynchronize(stream())); }
 
 void open() { runtime(); }
+void finish() { wait("finish"); }
 
 void allocate(std::size_t bytes, void*& p) {
-  runtime();
-  const cudaError_t status = cudaMalloc(&p, bytes);
+  cudaError_t status = cudaMallocAsync(&p, bytes, stream());
+  if (status == cudaErrorMemoryAllocation) {  // what waits in the pool may be in pieces that are too small
+    static_cast<void>(cudaGetLastError());
+    wait("allocate");
+    check("allocate", cudaMemPoolTrimTo(runtime().pool, 0));
+    status = cudaMallocAsync(&p, bytes, stream());
+  }
   if (status == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());
     p = nullptr;
@@ -67,15 +90,60 @@ void allocate(std::size_t bytes, void*& p) {
   check("allocate", status);
 }
 
-// Blocks come back to the allocator while work on them may still be queued; cudaFree waits for it.
-void release(void* p) { static_cast<void>(cudaFree(p)); }
+// In the stream's order: after the work on it that is still queued.
+void release(void* p) { static_cast<void>(cudaFreeAsync(p, stream())); }
 
 void to_host(const void* from, void* to, std::size_t bytes) {
   check("to_host", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()));
   wait("to_host");
 }
 
+namespace {
+
+/// Page-locked memory for the numbers of a step (times, factors, indices): they are copied there, and the host goes on. Two
+/// halves take turns; before a half is written again, what was queued from it is over.
+class Staging {
+ public:
+  static constexpr std::size_t half = std::size_t{1} << 20, most = half / 4;
+
+  void send(const void* from, void* to, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    if (memory_ == nullptr) start();
+    if (used_ + bytes > half) turn();
+    char* place = memory_ + (current_ * half) + used_;
+    std::memcpy(place, from, bytes);
+    check("from_host", cudaMemcpyAsync(to, place, bytes, cudaMemcpyHostToDevice, stream()));
+    used_ += (bytes + 63) / 64 * 64;
+  }
+
+ private:
+  void start() {
+    for (auto& event : sent_) check("from_host", cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    void* p = nullptr;
+    check("from_host", cudaMallocHost(&p, 2 * half));
+    memory_ = static_cast<char*>(p);
+  }
+  void turn() {
+    check("from_host", cudaEventRecord(sent_[current_], stream()));
+    current_ = 1 - current_;
+    used_ = 0;
+    check("from_host", cudaEventSynchronize(sent_[current_]));  // at once if it was never recorded
+  }
+
+  std::mutex mutex_;
+  std::array<cudaEvent_t, 2> sent_{};
+  char* memory_ = nullptr;
+  std::size_t current_ = 0, used_ = 0;
+};
+
+}  // namespace
+
 void from_host(const void* from, void* to, std::size_t bytes) {
+  static Staging& staging = *new Staging;
+  if (bytes <= Staging::most) {
+    staging.send(from, to, bytes);
+    return;
+  }
   check("from_host", cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()));
   wait("from_host");
 }

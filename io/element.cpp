@@ -235,10 +235,10 @@ std::string_view dense_bytes(const ElementView& view, std::string& room, std::st
 
 ElementView view_of(const Tensor& t) {
   constexpr Element elements[] = {Element::f32, Element::f64, Element::bf16, Element::i32};  // in the order of DType
-  const auto owner = std::make_shared<const Tensor>(t);
+  const auto owner = std::make_shared<const Tensor>(t.to(Device::cpu));
   return {elements[static_cast<std::size_t>(t.dtype())],
           t.shape(),
-          {static_cast<const char*>(t.bytes_data()), t.bytes()},
+          {static_cast<const char*>(owner->bytes_data()), t.bytes()},
           {},
           owner};
 }

@@ -58,7 +58,7 @@ struct AddedAttention {
     if (to_k) {
       k = concat({k, (*to_k)(pixels)}, 1);
       v = concat({v, (*to_v)(pixels)}, 1);
-      if (bias.defined()) bias = concat({bias, Tensor::zeros({x.dim(0), pixels.dim(1)}, bias.dtype())}, 1);
+      if (bias.defined()) bias = concat({bias, Tensor::zeros({x.dim(0), pixels.dim(1)}, bias.kind())}, 1);
     }
     const double head_width = static_cast<double>(to_q.weight.dim(1)) / static_cast<double>(heads);
     const Tensor mixed = biased_attention(to_q(pixels), k, v, heads, 1 / std::sqrt(head_width), bias);

@@ -24,7 +24,7 @@ struct LayerNorm {
   /// Without gain and offset.
   [[nodiscard]] static Tensor plain(const Tensor& x, double eps) {
     const Shape channels{x.dim(-1)};
-    return layer_norm(x, Tensor::full(channels, 1, x.dtype()), Tensor::zeros(channels, x.dtype()), eps);
+    return layer_norm(x, Tensor::full(channels, 1, x.kind()), Tensor::zeros(channels, x.kind()), eps);
   }
   [[nodiscard]] Tensor operator()(const Tensor& x) const {
     return weight.defined() ? layer_norm(x, weight, bias, eps) : plain(x, eps);

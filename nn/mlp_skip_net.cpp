@@ -47,7 +47,7 @@ Tensor MlpSkipNet::operator()(const Inputs& in) const {
   require(in.x.shape() == Shape{n, width}, "diffae-latent: wants x (n, {}), got {}", width, in.x.shape());
   require(!in.z.defined() && !in.classes.defined(), "diffae-latent: takes no condition, but one was given");
   const TimeProjection waves{.width = time_width, .weight = {}};
-  Tensor e = waves(per_row("times", in.t, n), in.x.dtype());
+  Tensor e = waves(per_row("times", in.t, n), in.x.kind());
   for (std::size_t i = 0; i < time.size(); ++i) {
     e = time[i](e);
     if (i + 1 < time.size() || time_last) e = activate(activation, e);

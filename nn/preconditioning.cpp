@@ -74,7 +74,7 @@ Tensor unit_scale(const Tensor& x, const std::vector<double>& sigma) {
   for (const double s : sigma) factors.push_back(1 / std::hypot(1, s));
   std::vector<std::int64_t> column(static_cast<std::size_t>(x.rank()), 1);
   column[0] = x.dim(0);
-  return mul(x, Tensor::from(factors, Shape(column), x.dtype()));
+  return mul(x, Tensor::from(factors, Shape(column), x.kind()));
 }
 
 }  // namespace costate

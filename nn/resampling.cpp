@@ -17,13 +17,13 @@ constexpr std::int64_t group_width = 16;  // channels of a group: what fills a v
 
 /// The filter down the rows, or along them, of images with so many channels: a convolution that keeps channels apart.
 /// Groups of one channel would leave most of a register idle, so a group has up to 16 and a diagonal weight.
-Tensor filter_weight(const Filter& filter, bool rows, std::int64_t channels, double strength, DType dtype) {
+Tensor filter_weight(const Filter& filter, bool rows, std::int64_t channels, double strength, Kind kind) {
   const std::int64_t width = std::gcd(channels, group_width), taps = static_cast<std::int64_t>(filter.size());
   std::vector<double> values;
   for (const double tap : filter)
     for (std::int64_t in = 0; in < width; ++in)
       for (std::int64_t out = 0; out < channels; ++out) values.push_back(out % width == in ? strength * tap : 0);
-  return Tensor::from(values, {rows ? taps : 1, rows ? 1 : taps, width, channels}, dtype);
+  return Tensor::from(values, {rows ? taps : 1, rows ? 1 : taps, width, channels}, kind);
 }
 
 /// Stride and zeros of that convolution.
@@ -41,7 +41,7 @@ Tensor filtered(const Tensor& x, const Filter& filter, std::int64_t stride, std:
   const std::int64_t before = (padding + 1) / 2, after = padding / 2;
   Tensor y = x;
   for (const bool rows : {true, false})
-    y = conv2d(y, filter_weight(filter, rows, x.dim(3), 1, x.dtype()),
+    y = conv2d(y, filter_weight(filter, rows, x.dim(3), 1, x.kind()),
                filter_geometry(rows, x.dim(3), stride, before, after));
   return y;
 }
@@ -50,7 +50,7 @@ Tensor filtered(const Tensor& x, const Filter& filter, std::int64_t stride, std:
 Tensor fir_up(const Tensor& x, const Filter& filter) {
   const std::int64_t padding = static_cast<std::int64_t>(filter.size()) - 2, c = x.dim(3);
   const auto up = [&](const Tensor& y, bool rows, const Shape& to) {
-    return conv2d_dx(y, filter_weight(filter, rows, c, 2, x.dtype()), to,
+    return conv2d_dx(y, filter_weight(filter, rows, c, 2, x.kind()), to,
                      filter_geometry(rows, c, 2, padding / 2, (padding + 1) / 2));
   };
   const Shape tall = x.shape().with(1, 2 * x.dim(1));

@@ -15,7 +15,7 @@ namespace costate {
 namespace {
 
 // Angles reach thousands of turns, so they are f64 whatever the network computes in; still ops: W is differentiable.
-Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t, DType dtype) {
+Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t, Kind kind) {
   std::vector<double> turns;
   for (const double value : t) {
     require(!how.of_log || value > 0, "time embedding: Fourier features take the logarithm of the time, which is {}",
@@ -25,12 +25,13 @@ Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t,
   const Shape column{static_cast<std::int64_t>(t.size()), 1};
   const Tensor frequencies = reshape(cast(how.weight, DType::f64), {1, how.weight.dim(0)});
   // In the order of the originals: of thousands of radians, rounding leaves 1e-12.
-  const Tensor product = Tensor::from(turns, column) * frequencies;
+  const Kind wide = kind.with(DType::f64);
+  const Tensor product = Tensor::from(turns, column, wide) * frequencies;
   const Tensor angles = how.radians ? product : product * (2 * std::numbers::pi);
   Tensors parts{sin(angles), cos(angles)};
   if (how.cos_first) std::swap(parts[0], parts[1]);
-  if (how.with_time) parts.insert(parts.begin(), Tensor::from(t, column));
-  return cast(concat(parts, 1), dtype);
+  if (how.with_time) parts.insert(parts.begin(), Tensor::from(t, column, wide));
+  return cast(concat(parts, 1), kind.dtype);
 }
 
 }  // namespace
@@ -42,7 +43,7 @@ Tensor table_rows(const std::vector<double>& t, const Tensor& table) {
   return gather_rows(table, Tensor::from(t, {static_cast<std::int64_t>(t.size())}, DType::i32));
 }
 
-Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, DType dtype,
+Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift, Kind kind,
                  double theta) {
   const auto rows = static_cast<std::int64_t>(t.size()), half = width / 2;
   require(static_cast<double>(half) != freq_shift, "time embedding: width {} with freq_shift {} has no frequencies",
@@ -57,19 +58,19 @@ Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_firs
       row[cos_first ? k : half + k] = std::cos(angle);
     }
   }
-  return Tensor::from(values, {rows, width}, dtype);
+  return Tensor::from(values, {rows, width}, kind);
 }
 
-Tensor TimeProjection::operator()(const std::vector<double>& t, DType dtype) const {
-  if (kind == Kind::fourier) return fourier_features(*this, t, dtype);
+Tensor TimeProjection::operator()(const std::vector<double>& t, costate::Kind like) const {
+  if (kind == Kind::fourier) return fourier_features(*this, t, like);
   if (kind == Kind::learned) return table_rows(t, weight);
-  if (!half_log) return sinusoids(t, width, cos_first, freq_shift, dtype, theta);
+  if (!half_log) return sinusoids(t, width, cos_first, freq_shift, like, theta);
   std::vector<double> logs;
   for (const double value : t) {
     require(value > 0, "time embedding: takes the logarithm of the time, which is {}", value);
     logs.push_back(std::log(value) / 2);
   }
-  return sinusoids(logs, width, cos_first, freq_shift, dtype, theta);
+  return sinusoids(logs, width, cos_first, freq_shift, like, theta);
 }
 
 }  // namespace costate

@@ -11,9 +11,9 @@ namespace costate {
 
 /// Sinusoids of the numbers: with half = width / 2 and angle_k = t theta^(-k / (half - freq_shift)), each row is all
 /// sines, then all cosines (or the other way round), and a zero if the width is odd. Angles and sines are f64, then
-/// rounded to `dtype`.
+/// rounded to the dtype.
 [[nodiscard]] Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_first, double freq_shift,
-                               DType dtype, double theta = 10000);
+                               Kind kind, double theta = 10000);
 
 /// Rows of a table (steps, width) for whole times.
 [[nodiscard]] Tensor table_rows(const std::vector<double>& t, const Tensor& table);
@@ -41,8 +41,8 @@ struct TimeProjection {
 
   static void fields(auto& self, auto&& visit) { visit(self.key, self.weight, Layout::plain, self.buffer); }
 
-  /// (rows, width) in `dtype` for one time a row.
-  [[nodiscard]] Tensor operator()(const std::vector<double>& t, DType dtype) const;
+  /// (rows, width) of this kind for one time a row.
+  [[nodiscard]] Tensor operator()(const std::vector<double>& t, costate::Kind like) const;
 };
 
 /// [sin, cos] of t f with the frequencies f (width / 2) that lie under `key` in the file, as constants.

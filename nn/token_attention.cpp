@@ -27,7 +27,7 @@ Tensor biased_attention(const Tensor& q, const Tensor& k, const Tensor& v, std::
   const std::int64_t n = k.dim(0), s = k.dim(1);
   require(bias.shape() == Shape{n, s}, "attention: a mask of shape {} for {} keys of {} samples", bias.shape(), s, n);
   // (q, 1) . (k, bias / scale) scale = q . k scale + bias
-  const Tensor one = Tensor::full({1, 1, 1, 1}, 1, q.dtype());
+  const Tensor one = Tensor::full({1, 1, 1, 1}, 1, q.kind());
   const Tensor offset = costate::scale(reshape(cast(bias, q.dtype()), {n, s, 1, 1}), 1 / scale);
   return attention(with_coordinate(q, heads, broadcast_to(one, {n, 1, 1, 1})), with_coordinate(k, heads, offset), v,
                    heads, scale);

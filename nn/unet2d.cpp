@@ -73,7 +73,7 @@ Tensor UNet2D::operator()(const Inputs& in) const {
   if (!plan.divide_by_time) return h;
   std::vector<double> inverse;
   for (const double sigma : t) inverse.push_back(1 / sigma);
-  return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.dtype());
+  return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.kind());
 }
 
 Signature UNet2D::signature() const {

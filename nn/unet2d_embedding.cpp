@@ -127,7 +127,7 @@ Tensor UNet2DEmbedding::embed_classes(const Tensor& classes) const {
           classes.shape(), name_of(classes.dtype()));
   const std::vector<double> labels = classes.to_vector();
   if (class_embedding.mlp)
-    return (*class_embedding.mlp)(time_proj(labels, class_embedding.mlp->linear_1.weight.dtype()));
+    return (*class_embedding.mlp)(time_proj(labels, class_embedding.mlp->linear_1.weight.kind()));
   for (const double label : labels)
     require(label >= 0 && label < static_cast<double>(plan.classes),
             "{}: label {} is outside this network's {} classes, 0 to {}", family, label, plan.classes,
@@ -164,7 +164,7 @@ Tensor UNet2DEmbedding::addition(const Inputs& in) const {
              (*a.text_norm)((*a.text_proj)(given(in, "text_embeds", {plan.added_width})));
     case Added::text_time: {
       const Tensor text = given(in, "text_embeds", {0}), ids = given(in, "time_ids", {0});
-      const Tensor waves = sinusoids(ids.to_vector(), plan.id_width, plan.cos_first, plan.freq_shift, in.x.dtype());
+      const Tensor waves = sinusoids(*numbers_of(ids), plan.id_width, plan.cos_first, plan.freq_shift, in.x.kind());
       const std::int64_t width = text.dim(1) + ids.dim(1) * plan.id_width;
       require(width == plan.added_width,
               "{}: text_embeds {} and time_ids {} with {} sinusoids each make vectors of {}; the network wants {}",
@@ -186,7 +186,7 @@ Tensor UNet2DEmbedding::operator()(const Inputs& in, const std::vector<double>& 
   require(conditional == labelled, "{}: this network {}", family,
           conditional ? "is conditional: it wants labels, or vectors (class_labels, z) in their place"
                       : "takes no condition, but one was given");
-  Tensor features = time_proj(t, in.x.dtype());
+  Tensor features = time_proj(t, in.x.kind());
   if (in.extra.count("timestep_cond") != 0) {
     require(time_embedding.cond_proj.has_value(), "{}: timestep_cond was given to a network without time_cond_proj_dim",
             family);

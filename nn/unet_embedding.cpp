@@ -38,15 +38,15 @@ Tensor UNetEmbedding::label_rows(const Inputs& in) const {
   if (!label) return {};
   if (given || !label_optional) return (*label)(in);
   const Tensor& bias = label->bias;
-  return bias.defined() ? add_bias(Tensor::zeros({in.x.dim(0), label->width()}, bias.dtype()), bias) : Tensor();
+  return bias.defined() ? add_bias(Tensor::zeros({in.x.dim(0), label->width()}, bias.kind()), bias) : Tensor();
 }
 
-Tensor UNetEmbedding::operator()(const std::vector<double>& t, const Inputs& in, DType dtype) const {
+Tensor UNetEmbedding::operator()(const std::vector<double>& t, const Inputs& in, Kind kind) const {
   const Tensor labels = label_rows(in);
   const auto at = in.extra.find("augment_labels");
   require(augment || at == in.extra.end(), "augment_labels: this network takes none");
   if (!linear_1) return {};
-  Tensor e = projection(t, dtype);
+  Tensor e = projection(t, kind);
   if (label_first) e = added(e, labels);
   if (at != in.extra.end()) e = e + (*augment)(at->second);
   e = (*linear_2)(activate(between, (*linear_1)(e)));

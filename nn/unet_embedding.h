@@ -54,7 +54,7 @@ struct UNetEmbedding {
 
   /// (n, width) for a time a row, label rows or `classes` in their place, and augmentation labels (n, d), both where
   /// given. Undefined for a network that is not told the time.
-  [[nodiscard]] Tensor operator()(const std::vector<double>& t, const Inputs& in, DType dtype) const;
+  [[nodiscard]] Tensor operator()(const std::vector<double>& t, const Inputs& in, Kind kind) const;
 
  private:
   [[nodiscard]] Tensor label_rows(const Inputs& in) const;

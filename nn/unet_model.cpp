@@ -11,19 +11,19 @@ namespace costate {
 Tensor UNetModel::operator()(const Inputs& in) const {
   const std::vector<double> t = per_row("times", in.t, in.x.dim(0));
   const Tensor x = centre ? in.x * 2 - 1 : scaled ? unit_scale(in.x, t) : in.x;
-  const Tensor h = unet(x, embedding(t, in, in.x.dtype()));
+  const Tensor h = unet(x, embedding(t, in, in.x.kind()));
   if (divide == Divide::nothing) return h;
   // Times between the entries are rounded down, as there; those that rounding brought just below one are it.
-  const std::vector<double> table = divide == Divide::table ? sigmas.to_vector() : std::vector<double>();
+  const auto levels = divide == Divide::table ? numbers_of(sigmas) : nullptr;
   std::vector<double> inverse;
   for (const double value : t) {
     const double level = divide == Divide::table ? std::floor(value + 1e-6) : value;
     if (divide == Divide::table)
-      require(level >= 0 && level < static_cast<double>(table.size()),
-              "scale_by_sigma: time {} is not one of this network's {} noise levels", value, table.size());
-    inverse.push_back(1 / (divide == Divide::table ? table[static_cast<std::size_t>(level)] : value));
+      require(level >= 0 && level < static_cast<double>(levels->size()),
+              "scale_by_sigma: time {} is not one of this network's {} noise levels", value, levels->size());
+    inverse.push_back(1 / (divide == Divide::table ? (*levels)[static_cast<std::size_t>(level)] : value));
   }
-  return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.dtype());
+  return h * Tensor::from(inverse, {h.dim(0), 1, 1, 1}, h.kind());
 }
 
 Tensor UNetModel::embed_classes(const Tensor& classes) const {

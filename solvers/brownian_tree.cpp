@@ -116,7 +116,7 @@ Noise tree_noise(std::uint64_t seed, std::uint64_t first_sample) {
         }
       });
     });
-    return noise;
+    return noise.to(like.device());
   };
 }
 

@@ -44,7 +44,7 @@ Correction dynamic_thresholding(double ratio, double most) {
     }
     std::vector<std::int64_t> extents(static_cast<std::size_t>(x_0.rank()), 1);
     extents[0] = n;
-    return clipped(x_0 * Tensor::from(inverse, Shape(extents.data(), extents.data() + extents.size()), x_0.dtype()), 1);
+    return clipped(x_0 * Tensor::from(inverse, Shape(extents.data(), extents.data() + extents.size()), x_0.kind()), 1);
   };
 }
 

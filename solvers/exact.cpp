@@ -64,7 +64,7 @@ Inverse noisy_precision(const Component& c, const Level& at) {
   return invert(m, d);
 }
 
-Tensor row(const Values& v, DType dtype) { return Tensor::from(v, {1, static_cast<std::int64_t>(v.size())}, dtype); }
+Tensor row(const Values& v, Kind kind) { return Tensor::from(v, {1, static_cast<std::int64_t>(v.size())}, kind); }
 
 void check_call(const char* family, const Tensor& x, std::int64_t dimension, const Tensors& p, std::size_t count) {
   require(x.rank() == 2 && x.dim(1) == dimension, "{}: wants x (n, {}), got {}", family, dimension, x.shape());
@@ -77,8 +77,8 @@ struct Pull {
 };
 Pull pull(const Component& c, const Inverse& precision, const Tensor& x, const Tensor& z, double alpha) {
   const auto d = x.dim(1);
-  const Tensor off = x - alpha * (row(c.mean, x.dtype()) + z);
-  const Tensor towards = matmul_weight(off, Tensor::from(precision.matrix, {d, d}, x.dtype()));
+  const Tensor off = x - alpha * (row(c.mean, x.kind()) + z);
+  const Tensor towards = matmul_weight(off, Tensor::from(precision.matrix, {d, d}, x.kind()));
   return {towards, sum_to(off * towards, {x.dim(0), 1})};
 }
 
@@ -94,8 +94,8 @@ Net mixture_net(std::vector<Component> components, const char* family, bool has_
       const Inverse precision = noisy_precision(c, at);
       const Pull k = pull(c, precision, x, z, at.alpha);
       const auto x_0 = [&] {
-        const Tensor covariance = Tensor::from(c.covariance, {d, d}, x.dtype());
-        return (row(c.mean, x.dtype()) + z) + at.alpha * matmul_weight(k.towards, covariance);
+        const Tensor covariance = Tensor::from(c.covariance, {d, d}, x.kind());
+        return (row(c.mean, x.kind()) + z) + at.alpha * matmul_weight(k.towards, covariance);
       };
       parts.push_back(of_x_0 ? x_0() : k.towards);
       logits.push_back(-0.5 * k.distance + (c.log_weight - precision.half_log_det));
@@ -119,7 +119,7 @@ Net one_covariance_net(std::vector<Component> components, const char* family, bo
   first[0] = 1;
   return [=](const Tensor& x, const Level& at, const Tensors& p) {
     check_call(family, x, d, p, 2);
-    const DType dtype = x.dtype();
+    const Kind kind = x.kind();
     const Values precision = noisy_precision(components[0], at).matrix;
     Values slopes(means.size()), bias;  // of the logits: alpha P mean_k, and ln w_k - alpha^2 mean_k P mean_k / 2
     const auto n = static_cast<std::size_t>(d), count = components.size();
@@ -133,13 +133,13 @@ Net one_covariance_net(std::vector<Component> components, const char* family, bo
       }
       bias.push_back(components[c].log_weight - at.alpha * at.alpha * square / 2);
     }
-    const Tensor z = cast(p[0], dtype), u = lincomb(1, x, -at.alpha, z);
-    const Tensor theta = reshape(cast(p[1], dtype), {1, 1}) * row(first, dtype);
-    const Tensor r = softmax(matmul_weight(u, Tensor::from(slopes, {d, k}, dtype)) + (row(bias, dtype) + theta));
-    const Tensor mean = matmul_weight(r, Tensor::from(means, {k, d}, dtype));
-    const Tensor towards = matmul_weight(lincomb(1, u, -at.alpha, mean), Tensor::from(precision, {d, d}, dtype));
+    const Tensor z = cast(p[0], kind.dtype), u = lincomb(1, x, -at.alpha, z);
+    const Tensor theta = reshape(cast(p[1], kind.dtype), {1, 1}) * row(first, kind);
+    const Tensor r = softmax(matmul_weight(u, Tensor::from(slopes, {d, k}, kind)) + (row(bias, kind) + theta));
+    const Tensor mean = matmul_weight(r, Tensor::from(means, {k, d}, kind));
+    const Tensor towards = matmul_weight(lincomb(1, u, -at.alpha, mean), Tensor::from(precision, {d, d}, kind));
     if (!of_x_0) return at.sigma * towards;
-    return mean + z + at.alpha * matmul_weight(towards, Tensor::from(components[0].covariance, {d, d}, dtype));
+    return mean + z + at.alpha * matmul_weight(towards, Tensor::from(components[0].covariance, {d, d}, kind));
   };
 }
 
@@ -152,7 +152,7 @@ Net dirac_mean(std::vector<Component> points) {
     check_call("dirac_set", x, static_cast<std::int64_t>(d), p, 0);
     require(at.sigma > 0, "dirac_set: has no eps at sigma = 0; end the grid at the schedule's first level");
     const Tensor y =
-        Tensor::from(all, {1, static_cast<std::int64_t>(points.size()), static_cast<std::int64_t>(d)}, x.dtype());
+        Tensor::from(all, {1, static_cast<std::int64_t>(points.size()), static_cast<std::int64_t>(d)}, x.kind());
     Values bias;
     for (const auto& c : points) {
       double norm2 = 0;
@@ -162,7 +162,7 @@ Net dirac_mean(std::vector<Component> points) {
     const Tensor rows = reshape(x, {1, x.dim(0), x.dim(1)});
     const Tensor logits =
         reshape(matmul(rows, y, false, true), {x.dim(0), y.dim(1)}) * (at.alpha / (at.sigma * at.sigma));
-    const Tensor r = softmax(logits + row(bias, x.dtype()));
+    const Tensor r = softmax(logits + row(bias, x.kind()));
     return reshape(matmul(reshape(r, {1, r.dim(0), r.dim(1)}), y), x.shape());
   };
 }
@@ -219,7 +219,7 @@ std::vector<Component> with_covariances(std::vector<Component> all, const Config
 
 std::vector<std::string> exact_families() { return {"gaussian", "gaussian_mixture", "dirac_set"}; }
 
-ExactProblem exact_problem(const Config& config) {
+ExactProblem exact_problem(const Config& config, Device device) {
   const std::string family = config.text("family", "");
   ExactProblem problem;
   std::vector<Component> components;
@@ -250,8 +250,8 @@ ExactProblem exact_problem(const Config& config) {
     fail_unknown("exact problem", family, exact_families());
   }
   problem.dimension = static_cast<std::int64_t>(components[0].mean.size());
-  if (!problem.p_names.empty()) problem.p.push_back(Tensor::zeros({1, problem.dimension}, DType::f64));
-  if (problem.p_names.size() == 2) problem.p.push_back(Tensor::zeros({1}, DType::f64));
+  if (!problem.p_names.empty()) problem.p.push_back(Tensor::zeros({1, problem.dimension}, {DType::f64, device}));
+  if (problem.p_names.size() == 2) problem.p.push_back(Tensor::zeros({1}, {DType::f64, device}));
   return problem;
 }
 

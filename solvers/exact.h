@@ -27,7 +27,7 @@ struct ExactProblem {
 ///   dirac_set          points (k, d), weights (k); p = {}
 /// z (1, d) is added to every mean, theta (1) to the log-weight of component 0; both are 0 to begin with.
 /// Weights need not sum to 1; without them all are equal.
-ExactProblem exact_problem(const Config& config);
+ExactProblem exact_problem(const Config& config, Device device = Device::cpu);
 std::vector<std::string> exact_families();
 
 }  // namespace costate

@@ -22,9 +22,9 @@ Tensor mean_for_all(const Tensor& t) { return broadcast_to(reshape(mean(t), ones
 /// sqrt(h) for every element of y.
 Tensor root_of_step(const Langevin& m, const Step& step, const Tensor& score, const Tensor& z) {
   const double sigma = step.from().sigma;
-  if (m.size == Langevin::Size::fixed) return Tensor::full(z.shape(), std::sqrt(m.step) * sigma, z.dtype());
+  if (m.size == Langevin::Size::fixed) return Tensor::full(z.shape(), std::sqrt(m.step) * sigma, z.kind());
   const double c = std::sqrt(2) * forward_step(m.discretization, step).decay * m.snr;
-  if (m.size == Langevin::Size::ald) return Tensor::full(z.shape(), c * sigma, z.dtype());
+  if (m.size == Langevin::Size::ald) return Tensor::full(z.shape(), c * sigma, z.kind());
   const Tensor a = row_norms(z), b = row_norms(score), ratio = m.mean_norms ? mean_for_all(a) / mean_for_all(b) : a / b;
   return broadcast_to(c * ratio, z.shape());
 }

@@ -56,7 +56,7 @@ AffineStep affine_step(const Sampler& sampler, int index, std::size_t size, cons
     require(draw.part < 3, "moments: sampler {} draws more than three times a step", sampler.stepper.name);
     Vector z(rows, 0);
     z[1 + size + (draw.area ? 3 : static_cast<std::size_t>(draw.part))] = 1, z[last] = part_of_all;
-    return Tensor::from(z, like.shape(), like.dtype());
+    return Tensor::from(z, like.shape(), like.kind());
   };
   const auto column = [&](std::size_t entry) {
     Vector v(rows, 0);

@@ -29,7 +29,7 @@ Noise fresh_noise(std::uint64_t seed, std::uint64_t first_sample) {
     const Shape sample(like.shape().begin() + 1, like.shape().end());
     const auto counter = static_cast<std::uint32_t>(draw.area) << area_bit |
                          static_cast<std::uint32_t>(draw.part) << part_bits | static_cast<std::uint32_t>(draw.step + 1);
-    return normal_noise(seed, first_sample, like.dim(0), counter, sample, like.dtype());
+    return normal_noise(seed, first_sample, like.dim(0), counter, sample, like.kind());
   };
 }
 

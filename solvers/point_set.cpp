@@ -48,7 +48,7 @@ Nearest nearest_points(const Tensor& points, const Tensor& y) {
                  k.begin() + static_cast<std::ptrdiff_t>((which[i] + 1) * d));
     least[i] = std::sqrt(least[i]);
   }
-  return {Tensor::from(found, y.shape()), least};
+  return {Tensor::from(found, y.shape(), y.kind()), least};
 }
 
 std::vector<double> smoothed_distance(const Tensor& points, const Tensor& y, double s) {

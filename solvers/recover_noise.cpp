@@ -101,7 +101,7 @@ Tensor recover_noise(const Sampler& sampler, const std::vector<Tensor>& states, 
   Tensors found;
   State state = sampler.start(states[0]);
   for (int i = 0; i < sampler.steps(); ++i) {
-    const Tensor zero = Tensor::zeros(state.y.shape(), state.y.dtype());
+    const Tensor zero = Tensor::zeros(state.y.shape(), state.y.kind());
     Repeated step(sampler, i, state, p);
     State next = step.with(zero);
     if (step.draws() > 0) {
@@ -110,7 +110,7 @@ Tensor recover_noise(const Sampler& sampler, const std::vector<Tensor>& states, 
       const double scale = sampler.grid[static_cast<std::size_t>(i) + 1].scale();
       const Tensor target = states[static_cast<std::size_t>(i) + 1] / scale;
       const Tensor inverse =
-          inverse_deviation(step.with(Tensor::full(zero.shape(), 1, zero.dtype())).y, next.y, sampler.stepper.name);
+          inverse_deviation(step.with(Tensor::full(zero.shape(), 1, zero.kind())).y, next.y, sampler.stepper.name);
       Tensor z = (target - next.y) * inverse;
       next = step.with(z);
       z = z + (target - next.y) * inverse;  // what the rounding of `inverse` left

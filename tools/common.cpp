@@ -41,13 +41,16 @@ DType Common::type() const {
   throw UsageError("--dtype " + dtype + ": there are f32, f64 and bf16");
 }
 
+Device Common::place() const {
+  for (const Device d : {Device::cpu, Device::cuda}) {
+    if (device == name_of(d)) return d;
+  }
+  throw UsageError("--device " + device + ": there are cpu and cuda");
+}
+
 void Common::apply(const std::vector<std::string>& extensions) const {
   static_cast<void>(type());
-  if (device != "cpu" && device != "cuda") throw UsageError("--device " + device + ": there are cpu and cuda");
-  if (device == "cuda") {
-    require_device(Device::cuda);
-    fail("--device cuda: the kernels of gpu/ are in this build, but the command does not run on them yet; use --device cpu");
-  }
+  require_device(place());
   if (conv != "auto" && conv != "direct") throw UsageError("--conv " + conv + ": there are auto and direct");
   set_conv_algorithm(conv == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::fastest);
   if (threads < 0) throw UsageError("--threads wants a positive number");
@@ -62,6 +65,7 @@ void Common::apply(const std::vector<std::string>& extensions) const {
 
 Model Common::load(bool weights) const {
   return load_model(model, {.dtype = type(),
+                            .device = place(),
                             .config = config,
                             .scheduler = scheduler,
                             .compat = compat,

@@ -26,6 +26,7 @@ struct Common {
   /// Checks dtype and device, sets the thread count and the convolutions' algorithm, and checks that every --out ends in one of `extensions`.
   void apply(const std::vector<std::string>& extensions) const;
   [[nodiscard]] DType type() const;
+  [[nodiscard]] Device place() const;
   [[nodiscard]] Model load(bool weights = true) const;  ///< without weights: see LoadOptions
   /// The same as samplers run it: of a network with a part `denoise`, that part.
   [[nodiscard]] Model load_to_sample() const;

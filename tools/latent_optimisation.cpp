@@ -97,9 +97,11 @@ void LatentOptimisation::restore(const std::function<Tensor(const std::string&)>
     require(v.defined() && v.shape() == mine.shape(),
             "resume: the file holds no {} of shape {}; it was written for another model, count or --wrt", name,
             mine.shape());
-    mine = cast(v, mine.dtype());
-    state_.first[i] = read("first/" + name);
-    state_.second[i] = read("second/" + name);
+    const Device device = mine.device();
+    const auto there = [&](const Tensor& t) { return t.defined() ? t.to(device) : t; };
+    mine = cast(v, mine.dtype()).to(device);
+    state_.first[i] = there(read("first/" + name));
+    state_.second[i] = there(read("second/" + name));
   }
   losses_ = read("losses").to_vector();
   state_.steps = static_cast<std::int64_t>(losses_.size());

@@ -18,7 +18,7 @@ namespace {
 /// The classifier (or its part) on images x (n, h, w, c) in the model's range, in its own dtype; f64 comes out.
 std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, const Model& model, const Common& common,
                                                      const Shape& have, const std::string& part) {
-  const Model c = load_model(name, {.dtype = common.type()});
+  const Model c = load_model(name, {.dtype = common.type(), .device = model.device});
   require(!c.is_exact() && !c.network->signature().takes_time,
           "classifier {}: should be a network of images without a time, such as fashion-classifier", name);
   const Shape want = c.network->signature().input;
@@ -35,7 +35,7 @@ std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, co
 Shape picture_shape(const Model& model, const std::optional<LatentSpace>& space) {
   const Shape latents = model.sample_shape();
   if (!space) return latents;
-  const Tensor pixels = space->decode(Tensor::zeros(latents.with_front(1), DType::f64));
+  const Tensor pixels = space->decode(Tensor::zeros(latents.with_front(1), {DType::f64, model.device}));
   return {pixels.dim(1), pixels.dim(2), pixels.dim(3)};
 }
 
@@ -44,7 +44,7 @@ Tensor target_of(const std::string& file, const Model& model, const Shape& shape
   const Tensor picture = read_png(file);
   require(picture.shape() == shape, "{}: is {}, and {} makes {}", file, picture.shape(), model.name, shape);
   const Tensor x = picture * (model.range[1] - model.range[0]) + model.range[0];
-  return x.reshaped({1, shape[0], shape[1], shape[2]});
+  return x.reshaped({1, shape[0], shape[1], shape[2]}).to(model.device);
 }
 
 Loss image_loss(const std::string& file, const Model& model, const Shape& shape) {
@@ -90,7 +90,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
     require(label >= 0 && label < classes, "class {}: the classifier has classes 0 to {}", label, classes - 1);
     chosen[static_cast<std::size_t>(i * classes + label)] = 1;
   }
-  const Tensor one_hot = Tensor::from(chosen, logits.shape(), logits.dtype());
+  const Tensor one_hot = Tensor::from(chosen, logits.shape(), logits.kind());
   return mean(log_sum_exp(logits) - sum_to(logits * one_hot, {n, 1}));
 }
 
@@ -115,7 +115,7 @@ Loss make_loss(const std::string& name, const Model& model, const Common& common
   if (!of.empty() && kind == "image") return seen(image_loss(of, model, shape()));
   if (!of.empty() && kind == "features") return seen(feature_loss(of, model, common, classifier, shape()));
   if (!of.empty() && kind == "dot") {
-    const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64);
+    const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64).to(model.device);
     const Loss loss = [w](const Tensor& x) { return inner(x, w); };
     return space && w.dim(-1) == space->gain.dim(0) ? loss : seen(loss);
   }

@@ -184,11 +184,13 @@ Tensor Run::rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) cons
 }
 
 Tensor Run::from_start(const std::string& name) const {
-  return options_.start.empty() ? Tensor() : optional_dataset(Hdf5Reader(options_.start), name);
+  const Tensor found = options_.start.empty() ? Tensor() : optional_dataset(Hdf5Reader(options_.start), name);
+  return found.defined() ? found.to(model_.device) : found;
 }
 
 Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
-  return start_x_T_.defined() ? rows_of(start_x_T_, first, rows) : draw_start(model_, grid_, seed_, first, rows);
+  return start_x_T_.defined() ? rows_of(start_x_T_, first, rows).to(model_.device)
+                              : draw_start(model_, grid_, seed_, first, rows);
 }
 
 Tensors Run::memory(std::int64_t first, std::int64_t rows) const {
@@ -199,7 +201,8 @@ Tensors Run::memory(std::int64_t first, std::int64_t rows) const {
   for (std::int64_t k = 0; k < start_memory_.dim(0); ++k) {
     const Tensor one = start_memory_.rows(k, 1);
     all.push_back(
-        cast(rows_of(one.reshaped(Shape(one.shape().begin() + 1, one.shape().end())), first, rows), DType::f64));
+        cast(rows_of(one.reshaped(Shape(one.shape().begin() + 1, one.shape().end())), first, rows), DType::f64)
+            .to(model_.device));
   }
   return all;
 }
@@ -252,7 +255,7 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
   if (start_noise_.defined()) {
     require(start_noise_.rank() >= 2 && start_noise_.dim(1) == count_, "{}: noise has shape {}, not (steps, {}, ...)",
             options_.start, start_noise_.shape(), count_);
-    noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64));
+    noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64).to(model_.device));
   }
   Denoiser denoiser = c.denoiser;
   denoiser.correct = correct_;

@@ -27,6 +27,8 @@ void cpu::to_host(const void* from, void* to, std::size_t bytes) { std::memcpy(t
 
 void cpu::from_host(const void* from, void* to, std::size_t bytes) { std::memcpy(to, from, bytes); }
 
+void cpu::finish() {}
+
 void cpu::fill(double value, Tensor& y) {
   visit_dtype(y.dtype(), [&](auto tag) {
     using T = decltype(tag);

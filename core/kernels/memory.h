@@ -15,6 +15,7 @@ void release(void* p);
 void to_host(const void* from, void* to, std::size_t bytes);
 void from_host(const void* from, void* to, std::size_t bytes);
 void fill(double value, Tensor& y);
+void finish();
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::open) open;
@@ -23,6 +24,7 @@ namespace cuda {
 [[gnu::weak]] decltype(cpu::to_host) to_host;
 [[gnu::weak]] decltype(cpu::from_host) from_host;
 [[gnu::weak]] decltype(cpu::fill) fill;
+[[gnu::weak]] decltype(cpu::finish) finish;
 }  // namespace cuda
 
 /// Throws, saying why, where the device cannot be used: no driver, no device, a chip this build has no code for.
@@ -36,6 +38,8 @@ void set_pooling(bool on);
 inline constexpr Kernel<void(const void*, void*, std::size_t)> to_host_kernel{"to_host", cpu::to_host, cuda::to_host};
 inline constexpr Kernel<void(const void*, void*, std::size_t)> from_host_kernel{"from_host", cpu::from_host,
                                                                                 cuda::from_host};
+/// Waits for all that was queued; throws what went wrong in it.
+inline constexpr Kernel<void()> finish_kernel{"finish", cpu::finish, cuda::finish};
 /// Every element of y is `value`, rounded to its dtype.
 inline constexpr Kernel<void(double, Tensor&)> fill_kernel{"fill", cpu::fill, cuda::fill};
 

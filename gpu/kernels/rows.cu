@@ -6,13 +6,13 @@
 namespace costate::cuda {
 namespace {
 
-/// Indices are few and come from the host: they are checked there, before a kernel can read beside the table.
-void check_indices(const char* op, const Tensor& index, std::int64_t rows) {
-  const Tensor on_host = index.to(Device::cpu);
+/// Indices are few and lie on the host: they are checked there, before a kernel can read beside the table.
+Tensor checked(const char* op, const Tensor& index, std::int64_t rows) {
   for (std::int64_t i = 0; i < index.size(); ++i) {
-    const auto at = on_host.data<std::int32_t>()[i];
+    const auto at = index.data<std::int32_t>()[i];
     require(at >= 0 && at < rows, "{}: index {} is outside a table of {} rows", op, at, rows);
   }
+  return index.to(Device::cuda);
 }
 
 template <class T>
@@ -39,22 +39,22 @@ __global__ void scatter_kernel(std::int64_t count, std::int64_t d, std::int64_t 
 }  // namespace
 
 void gather_rows(const Tensor& table, const Tensor& index, Tensor& y) {
-  check_indices("gather_rows", index, table.dim(0));
+  const Tensor at = checked("gather_rows", index, table.dim(0));
   if (y.size() == 0) return;
   visit_dtype(table.dtype(), [&](auto tag) {
     using T = decltype(tag);
     launch("gather_rows", blocks_for(y.size()), dim3(256), gather_kernel<T>, y.size(), table.dim(1),
-           table.device_data<T>(), index.device_data<std::int32_t>(), y.mutable_device_data<T>());
+           table.device_data<T>(), at.device_data<std::int32_t>(), y.mutable_device_data<T>());
   });
 }
 
 void scatter_add_rows(const Tensor& g, const Tensor& index, Tensor& table) {
-  check_indices("scatter_add_rows", index, table.dim(0));
+  const Tensor at = checked("scatter_add_rows", index, table.dim(0));
   if (table.size() == 0) return;
   visit_dtype(g.dtype(), [&](auto tag) {
     using T = decltype(tag);
     launch("scatter_add_rows", blocks_for(table.size()), dim3(256), scatter_kernel<T>, table.size(), table.dim(1),
-           index.size(), g.device_data<T>(), index.device_data<std::int32_t>(), table.mutable_device_data<T>());
+           index.size(), g.device_data<T>(), at.device_data<std::int32_t>(), table.mutable_device_data<T>());
   });
 }
 

@@ -59,7 +59,7 @@ struct AdmClassifier {
   [[nodiscard]] Tensor operator()(const Inputs& in) const {
     const std::vector<double> t = per_row("times", in.t, in.x.dim(0));
     Tensors each;
-    const Tensor features = unet(in.x, embedding(t, in, in.x.dtype()), {}, out.norm ? nullptr : &each);
+    const Tensor features = unet(in.x, embedding(t, in, in.x.kind()), {}, out.norm ? nullptr : &each);
     return out(features, each);
   }
 

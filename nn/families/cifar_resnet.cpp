@@ -20,7 +20,7 @@ Tensor spaced_and_padded(const Tensor& x, std::int64_t step, std::int64_t channe
   const std::int64_t in = x.dim(3), before = (channels - in) / 2;
   std::vector<double> one_each(static_cast<std::size_t>(in * channels), 0.0);
   for (std::int64_t i = 0; i < in; ++i) one_each[static_cast<std::size_t>(i * channels + before + i)] = 1;
-  return conv2d(x, Tensor::from(one_each, {1, 1, in, channels}, x.dtype()), {.stride_h = step, .stride_w = step});
+  return conv2d(x, Tensor::from(one_each, {1, 1, in, channels}, x.kind()), {.stride_h = step, .stride_w = step});
 }
 
 struct Shortcut {

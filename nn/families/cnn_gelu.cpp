@@ -45,10 +45,10 @@ struct CnnGelu {
   }
 
   /// (n, channels of the first block)
-  [[nodiscard]] Tensor time_vector(const std::vector<double>& t, DType dtype) const {
+  [[nodiscard]] Tensor time_vector(const std::vector<double>& t, Kind kind) const {
     const std::int64_t count = projection.weight.dim(0);
-    const Tensor shift = concat({Tensor::zeros({1, count}, dtype), Tensor::full({1, count}, -1, dtype)}, 1);
-    Tensor e = time.front()(add(projection(t, dtype), shift));
+    const Tensor shift = concat({Tensor::zeros({1, count}, kind), Tensor::full({1, count}, -1, kind)}, 1);
+    Tensor e = time.front()(add(projection(t, kind), shift));
     for (std::size_t i = 1; i < time.size(); ++i) e = time[i](activate(activation, e));
     return e;
   }
@@ -60,7 +60,7 @@ struct CnnGelu {
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       h = activate(activation, blocks[i].norm(blocks[i].conv(h)));
       if (i > 0) continue;
-      h = add(h, reshape(time_vector(per_row("times", in.t, n), in.x.dtype()), {n, 1, 1, h.dim(3)}));
+      h = add(h, reshape(time_vector(per_row("times", in.t, n), in.x.kind()), {n, 1, 1, h.dim(3)}));
     }
     return last(h);
   }

@@ -38,7 +38,7 @@ struct CondVit {
     const auto two_tokens = [&](const Tensor& v) { return reshape(v, {n, 2, width}); };
     const Tensor image = patch_embed(in.x);
     const Tensor tokens = reshape(image, {n, patches, width}) + pos_embed;
-    Tensor h = concat({tokens, two_tokens(sinusoids(t, 2 * width, false, 1, in.x.dtype())), two_tokens(label(in))}, 1);
+    Tensor h = concat({tokens, two_tokens(sinusoids(t, 2 * width, false, 1, in.x.kind())), two_tokens(label(in))}, 1);
     for (const auto& layer : transformer) h = layer(h);
     return unpatch(reshape(slice(h, 1, 0, patches), image.shape()));
   }

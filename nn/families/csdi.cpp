@@ -24,7 +24,7 @@ namespace {
 
 /// [sin, cos] of step 10^(4 k / (width / 2 - 1)). Phases reach 5e5, so how frequencies and phases are rounded shows: they are
 /// f32, step by step, as in the authors' tables that networks were trained with.
-Tensor step_waves(const std::vector<double>& steps, std::int64_t width, DType dtype) {
+Tensor step_waves(const std::vector<double>& steps, std::int64_t width, Kind kind) {
   const std::int64_t half = width / 2;
   std::vector<double> values;
   for (const double step : steps) {
@@ -37,7 +37,7 @@ Tensor step_waves(const std::vector<double>& steps, std::int64_t width, DType dt
     for (const double phase : phases) values.push_back(std::sin(phase));
     for (const double phase : phases) values.push_back(std::cos(phase));
   }
-  return Tensor::from(values, {static_cast<std::int64_t>(steps.size()), width}, dtype);
+  return Tensor::from(values, {static_cast<std::int64_t>(steps.size()), width}, kind);
 }
 
 /// x (n, rows, tokens, width): attention among the tokens of a row. A single token goes through unchanged.
@@ -110,7 +110,7 @@ struct Csdi {
             input.weight.dim(0), x);
     require(in.z.defined() && in.z.shape() == x.with(-1, side()), "csdi: wants z {}, got {}", x.with(-1, side()),
             in.z.defined() ? to_string(in.z.shape()) : "none");
-    const Tensor waves = step_waves(per_row("times", in.t, x[0]), step1.weight.dim(0), in.x.dtype());
+    const Tensor waves = step_waves(per_row("times", in.t, x[0]), step1.weight.dim(0), in.x.kind());
     const Tensor e = silu(step2(silu(step1(waves))));
     Tensor h = relu(input(in.x)), sum;
     for (const auto& layer : residual) {

@@ -57,7 +57,7 @@ struct DiffAe {
             code, in.z.defined() ? to_string(in.z.shape()) : "none; `--part encode` finds one from an image");
     Inputs without_code = in;
     without_code.z = {};
-    return unet(in.x, embedding(per_row("times", in.t, n), without_code, in.x.dtype()), silu(in.z));
+    return unet(in.x, embedding(per_row("times", in.t, n), without_code, in.x.kind()), silu(in.z));
   }
 
   [[nodiscard]] Signature signature() const {

@@ -77,14 +77,14 @@ struct DiT {
 
   /// The fixed table (1, h w, width): the first half of a row from the column, the second from the row, in units of the trained
   /// grid.
-  [[nodiscard]] Tensor positions(std::int64_t h, std::int64_t w, DType dtype) const {
+  [[nodiscard]] Tensor positions(std::int64_t h, std::int64_t w, Kind kind) const {
     const auto base = static_cast<double>(sample_size / patch);
     std::vector<double> columns, rows;
     for (std::int64_t i = 0; i < h * w; ++i) {
       columns.push_back(static_cast<double>(i % w) / (static_cast<double>(w) / base));
       rows.push_back(static_cast<double>(i / w) / (static_cast<double>(h) / base));
     }
-    const auto waves = [&](const std::vector<double>& at) { return sinusoids(at, width() / 2, false, 0, dtype); };
+    const auto waves = [&](const std::vector<double>& at) { return sinusoids(at, width() / 2, false, 0, kind); };
     return reshape(concat({waves(columns), waves(rows)}, 1), {1, h * w, width()});
   }
 
@@ -100,8 +100,8 @@ struct DiT {
       require(label >= 0 && label < static_cast<double>(classes), "dit: label {} is outside 0 to {}", label,
               classes - 1);
     const std::int64_t n = x.dim(0), side = x.dim(1) / patch;
-    const Tensor time = sinusoids(per_row("times", in.t, n), time_features, true, 1, x.dtype());
-    Tensor h = reshape(patches(x), {n, side * side, width()}) + positions(side, side, x.dtype());
+    const Tensor time = sinusoids(per_row("times", in.t, n), time_features, true, 1, x.kind());
+    Tensor h = reshape(patches(x), {n, side * side, width()}) + positions(side, side, x.kind());
     for (const auto& block : blocks) h = block(h, time, in.classes);
     const Tensors m = split_rows(proj_out_1(silu(blocks.front().condition(time, in.classes))), 2);
     h = proj_out_2(modulate(LayerNorm::plain(h, adaptive_eps), m[0], m[1]));

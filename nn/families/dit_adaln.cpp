@@ -94,7 +94,7 @@ struct DitAdaln {
   [[nodiscard]] Tensor operator()(const Inputs& in) const {
     const std::int64_t n = in.x.rank() == 4 ? in.x.dim(0) : 0, p = conv.weight.dim(0), c = conv.weight.dim(2);
     require(in.x.shape() == input().with_front(n), "dit_adaln: wants x (n, ...) of {}, got {}", input(), in.x.shape());
-    const Tensor condition = embedding(per_row("times", in.t, n), in, in.x.dtype());
+    const Tensor condition = embedding(per_row("times", in.t, n), in, in.x.kind());
     Tensor h = patch_emb(reshape(conv(in.x), {n, side * side, conv.weight.dim(3)})) + position;
     for (const auto& block : blocks) h = block(h, condition);
     h = linear(ln(h));  // a patch is (channel, row, column)

@@ -70,7 +70,7 @@ struct FilmCnn {
             in.x.shape());
     require(!in.classes.defined() && !in.z.defined(), "film_cnn: takes no condition");
     const std::int64_t n = in.x.dim(0);
-    Tensor e = sinusoids(per_row("times", in.t, n), time_width, false, 1, in.x.dtype());
+    Tensor e = sinusoids(per_row("times", in.t, n), time_width, false, 1, in.x.kind());
     for (std::size_t i = 0; i < time.size(); ++i) e = time[i](i == 0 ? e : relu(e));
     const Tensor h = pre(in.x);
     const auto half = [&](std::int64_t i) { return reshape(slice(e, 1, i * h.dim(3), h.dim(3)), {n, 1, 1, h.dim(3)}); };

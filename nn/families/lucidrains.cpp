@@ -53,8 +53,8 @@ struct Lucidrains {
     require(!in.classes.defined() && (self_condition || !in.z.defined()), "lucidrains: this network takes no {}",
             in.classes.defined() ? "labels" : "self-conditioning image (z)");
     Tensor x = in.x;
-    if (self_condition) x = concat({in.z.defined() ? in.z : Tensor::zeros(x.shape(), x.dtype()), x}, 3);
-    const Tensor e = silu(time_2(gelu(time_1(time(per_row("times", in.t, x.dim(0)), x.dtype())))));
+    if (self_condition) x = concat({in.z.defined() ? in.z : Tensor::zeros(x.shape(), x.kind()), x}, 3);
+    const Tensor e = silu(time_2(gelu(time_1(time(per_row("times", in.t, x.dim(0)), x.kind())))));
     x = init_conv(x);
     Tensors skips{x};
     for (const auto& level : downs) {

@@ -70,7 +70,7 @@ struct SinusoidalMlp {
     for (std::size_t i = 0; i < coordinates.size(); ++i)
       parts.push_back(coordinates[i](slice(in.x, 1, static_cast<std::int64_t>(i), 1)));
     if (parts.empty()) parts.push_back(in.x);
-    parts.push_back(time(per_row("times", in.t, n), in.x.dtype()));
+    parts.push_back(time(per_row("times", in.t, n), in.x.kind()));
     Tensor h = gelu(first(concat(parts, 1)));
     for (const auto& block : blocks) h = block(h);
     return last(norm(h));

@@ -91,7 +91,7 @@ struct SmallDit {
     require(in.x.shape() == Shape{n, size, size, c}, "smalldiffusion-dit: wants x (n, {}, {}, {}), got {}", size, size,
             c, in.x.shape());
     const std::vector<double> sigma = per_row("times", in.t, n);
-    const Tensor y = embedding(sigma, in, in.x.dtype());
+    const Tensor y = embedding(sigma, in, in.x.kind());
     Tensor h = x_embed(scaled ? unit_scale(in.x, sigma) : in.x);
     h = reshape(h, {n, side * side, h.dim(3)}) + pos_embed;
     for (const auto& block : blocks) h = block(h, y);

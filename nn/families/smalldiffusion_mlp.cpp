@@ -30,7 +30,7 @@ struct SmallMlp {
     require(in.x.shape() == Shape{n, width()}, "smalldiffusion-mlp: wants x (n, {}), got {}", width(), in.x.shape());
     const std::vector<double> sigma = per_row("times", in.t, n);
     const TimeProjection waves{.width = 2, .cos_first = false, .half_log = true, .weight = {}};
-    Tensors parts{scaled ? unit_scale(in.x, sigma) : in.x, waves(sigma, in.x.dtype())};
+    Tensors parts{scaled ? unit_scale(in.x, sigma) : in.x, waves(sigma, in.x.kind())};
     require(label.has_value() == (in.z.defined() || in.classes.defined()), "smalldiffusion-mlp: this network {}",
             label ? "is conditional: it wants labels, or vectors (z) in their place" : "takes no condition");
     if (label) parts.push_back((*label)(in));

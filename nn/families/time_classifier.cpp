@@ -42,7 +42,7 @@ struct TimeClassifier {
     require(in.x.rank() == 4 && in.x.dim(3) == channels, "time_classifier: wants x (n, h, w, {}), got {}", channels,
             in.x.shape());
     require(!in.classes.defined() && !in.z.defined(), "time_classifier: takes no condition");
-    const Tensor time = projection(per_row("time", in.t, in.x.dim(0)), in.x.dtype());
+    const Tensor time = projection(per_row("time", in.t, in.x.dim(0)), in.x.kind());
     const Tensor embedding = embed_3(silu(embed_1(time)));
     Tensor h = in.x;
     for (const auto& stage : stages) h = stage.norm.then(Activation::silu, stage.conv(h, stage.time(embedding)));

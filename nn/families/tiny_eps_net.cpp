@@ -45,9 +45,9 @@ struct TinyEpsNet {
       for (int k = 0; k < frequencies; ++k) waves.push_back(std::sin(std::ldexp(tau, k)));
       for (int k = 0; k < frequencies; ++k) waves.push_back(std::cos(std::ldexp(tau, k)));
     }
-    const DType dtype = in.x.dtype();
+    const Kind kind = in.x.kind();
     const Tensor u =
-        concat({in.x * Tensor::from(scales, {n, 1}, dtype), Tensor::from(waves, {n, 2 * frequencies}, dtype), in.z}, 1);
+        concat({in.x * Tensor::from(scales, {n, 1}, kind), Tensor::from(waves, {n, 2 * frequencies}, kind), in.z}, 1);
     return l3(silu(l2(silu(l1(u)))));
   }
 

@@ -17,7 +17,7 @@ enum class Variance { small, large, learned };
 Tensor add_learned_noise(const Step& step, const Tensor& mean, const Tensor& v, double small, double large) {
   require(v.defined(), "ddpm: variance = learned_range wants a network with twice the channels of its samples");
   const Tensor log_deviation = lincomb((std::log(large) - std::log(small)) / 2, v, 1,
-                                       Tensor::full(v.shape(), (std::log(large) + std::log(small)) / 2, v.dtype()));
+                                       Tensor::full(v.shape(), (std::log(large) + std::log(small)) / 2, v.kind()));
   return mean + exp(log_deviation) * step.normal(mean);
 }
 

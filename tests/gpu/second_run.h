@@ -15,6 +15,7 @@ class SecondRun {
   ~SecondRun() { shim::set_order(shim::Order::forward); }
 };
 inline int fences_broken() { return shim::guard_violations(); }
+inline constexpr bool takes_turns = true;  ///< threads, one after the other
 #else
 /// A device has an order of its own each time.
 class SecondRun {
@@ -22,6 +23,7 @@ class SecondRun {
   SecondRun() {}  // NOLINT(modernize-use-equals-default): an object that is only there is no unused variable
 };
 inline int fences_broken() { return 0; }
+inline constexpr bool takes_turns = false;
 #endif
 
 }  // namespace costate

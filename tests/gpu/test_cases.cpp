@@ -2,6 +2,8 @@
 // bit.
 #include <boost/test/unit_test.hpp>
 
+#include <cmath>
+
 #include "autodiff/transform.h"
 #include "core/memory.h"
 #include "core/random.h"
@@ -17,9 +19,10 @@ struct Outcome {
   Tensors gradients;  ///< one an input; undefined for indices
 };
 
+/// Indices stay on the host.
 Tensors moved(const Tensors& in, Device device) {
   Tensors out;
-  for (const auto& t : in) out.push_back(t.defined() ? t.to(device) : t);
+  for (const auto& t : in) out.push_back(t.defined() && is_floating(t.dtype()) ? t.to(device) : t);
   return out;
 }
 
@@ -94,6 +97,30 @@ BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
   release_cached(Device::cuda);
   BOOST_TEST(fences_broken() == 0);
   BOOST_TEST(memory_use(Device::cuda).live == 0);
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_is_refused_leaves_the_device_usable) {
+  const Tensor before = Tensor::full({3}, 2, {DType::f32, Device::cuda});
+  try {
+    Tensor::empty({std::int64_t{1} << 56}, {DType::f64, Device::cuda});
+    BOOST_ERROR("nothing was thrown");
+  } catch (const Error& e) {
+    for (const char* part : {"cannot allocate 524288.0 TiB on cuda", "in use", "at most so far", "smaller batch"})
+      BOOST_TEST(std::string(e.what()).find(part) != std::string::npos, "'" << part << "' is not in: " << e.what());
+  }
+  BOOST_TEST((before.to_vector() == std::vector<double>(3, 2)));
+}
+
+BOOST_AUTO_TEST_CASE(the_first_of_a_kind_is_found) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+    std::vector<double> v(3000, 0);
+    const auto there = [&] { return Tensor::from(v, {3000}, {dtype, Device::cuda}); };
+    BOOST_TEST(is_all_zero(there()));
+    BOOST_TEST(first_non_finite(there()) == -1);
+    v[2999] = -INFINITY, v[1234] = NAN;
+    BOOST_TEST(first_non_finite(there()) == 1234);
+    BOOST_TEST(!is_all_zero(there()));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

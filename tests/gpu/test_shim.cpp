@@ -66,10 +66,10 @@ BOOST_AUTO_TEST_CASE(shuffles_swap_lanes_of_a_warp) {
 
 BOOST_AUTO_TEST_CASE(writes_beside_a_block_are_seen) {
   void* p = nullptr;
-  BOOST_REQUIRE(cudaMalloc(&p, 100) == cudaSuccess);
+  BOOST_REQUIRE(cudaMallocAsync(&p, 100, nullptr) == cudaSuccess);
   static_cast<char*>(p)[100] = 1;
   const int before = shim::guard_violations();
-  cudaFree(p);
+  cudaFreeAsync(p, nullptr);
   BOOST_TEST(shim::guard_violations() == before + 1);
 }
 

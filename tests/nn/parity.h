@@ -37,8 +37,8 @@ inline bool available(const std::string& path) {
   return there;
 }
 
-/// The inputs of an in.h5, in dtype. What has no place of its own goes by its name.
-inline Inputs read_inputs(const Hdf5Reader& file, DType dtype) {
+/// The inputs of an in.h5, of this kind. What has no place of its own goes by its name.
+inline Inputs read_inputs(const Hdf5Reader& file, Kind kind) {
   Inputs in;
   for (const auto& name : file.datasets()) {
     if (name == "g") continue;
@@ -48,7 +48,7 @@ inline Inputs read_inputs(const Hdf5Reader& file, DType dtype) {
     else if (name == "class")
       in.classes = value;
     else
-      (name == "x" ? in.x : name == "z" ? in.z : in.extra[name]) = cast(value, dtype);
+      (name == "x" ? in.x : name == "z" ? in.z : in.extra[name]) = cast(value, kind.dtype).to(kind.device);
   }
   return in;
 }
@@ -140,7 +140,7 @@ inline std::map<std::string, Tensor*> float_inputs(Inputs& in) {
 /// Evaluates the network on in.h5, pulls its cotangent back and compares with ref.h5.
 inline Errors compare(const Model& model, const std::filesystem::path& in_path, const std::filesystem::path& ref_path) {
   const Hdf5Reader in_file(in_path), ref(ref_path);
-  Inputs in = read_inputs(in_file, model.dtype);
+  Inputs in = read_inputs(in_file, model.kind());
   const std::vector<Parameter> parameters = model.network->parameters();
   Tensors point;
   Wanted wanted;
@@ -162,7 +162,7 @@ inline Errors compare(const Model& model, const std::filesystem::path& in_path, 
         return Tensors{(*model.network->with(Tensors(at.begin() + first, at.end())))(now)};
       },
       point, wanted);
-  const Tensors g = run.pull({cast(in_file.read("g"), model.dtype)});
+  const Tensors g = run.pull({cast(in_file.read("g"), model.dtype).to(model.device)});
   Errors e;
   e.y = relative(run.value[0], ref.read("y"));
   std::size_t i = 0;

@@ -20,11 +20,12 @@ inline SchedulePtr vp_linear(double t_min = 1e-3) {
 }
 
 /// Three components with standard deviation 0.15 in the plane: the problem of all regression values.
-inline ExactProblem mixture() {
+inline ExactProblem mixture(Device device = Device::cpu) {
   return exact_problem(Config::parse(R"({"family": "gaussian_mixture", "weights": [0.5, 0.3, 0.2],
     "means": [[1, 0.3], [-0.7, 0.9], [0.2, -1.1]],
     "covariances": [[[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]], [[0.0225, 0], [0, 0.0225]]]})",
-                                     "mixture"));
+                                     "mixture"),
+                       device);
 }
 
 /// N(0, variance) on the line.

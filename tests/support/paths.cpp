@@ -5,7 +5,10 @@
 
 namespace costate {
 
-std::filesystem::path source_dir() { return COSTATE_SOURCE_DIR; }
+std::filesystem::path source_dir() {
+  const char* given = std::getenv("COSTATE_SOURCE");  // of a test that was carried to another machine
+  return given != nullptr ? std::filesystem::path(given) : std::filesystem::path(COSTATE_SOURCE_DIR);
+}
 
 std::filesystem::path command_path() { return COSTATE_COMMAND; }
 

@@ -5,7 +5,7 @@
 
 namespace costate {
 
-/// The root of the checkout.
+/// The root of the checkout, or $COSTATE_SOURCE.
 std::filesystem::path source_dir();
 /// The `costate` program of this build.
 std::filesystem::path command_path();

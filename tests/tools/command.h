@@ -55,10 +55,11 @@ inline std::string slurp(const fs::path& file) {
 inline void spill(const fs::path& file, const std::string& bytes) { std::ofstream(file, std::ios::binary) << bytes; }
 
 /// costate ARGUMENTS...; `file_limit` bounds the size of every file it writes, as a full disk would.
-inline Outcome run(const std::vector<std::string>& arguments, std::size_t file_limit = 0) {
+inline Outcome run(const std::vector<std::string>& arguments, std::size_t file_limit = 0,
+                   const fs::path& program = command_path()) {
   const Folder folder;
   const std::string out = (folder / "out").string(), err = (folder / "err").string();
-  std::vector<std::string> words{command_path().string()};
+  std::vector<std::string> words{program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& w : words) argv.push_back(w.data());

@@ -45,9 +45,11 @@ void run_check(const std::string& only, const Common& o) {
       if (c.bench || c.constant || (!only.empty() && c.op != only)) continue;
       Wanted wanted;
       for (const auto& input : c.inputs) wanted.push_back(!input.index);
-      const DerivativeReport r =
-          check_derivatives([&](const Tensors& t) { return Tensors{c.run(t)}; }, case_inputs(c, DType::f64), wanted,
-                            {.seed = o.seed + 1, .directions = 2, .through = c.through});
+      Tensors inputs = case_inputs(c, DType::f64);
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (wanted[i]) inputs[i] = inputs[i].to(o.place());
+      const DerivativeReport r = check_derivatives([&](const Tensors& t) { return Tensors{c.run(t)}; }, inputs, wanted,
+                                                   {.seed = o.seed + 1, .directions = 2, .through = c.through});
       all_good = all_good && good(r, c.through == DType::f64   ? tolerance
                                      : c.through == DType::f32 ? 1e-3
                                                                : bf16_tolerance);

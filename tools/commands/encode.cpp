@@ -14,6 +14,7 @@
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/encode.h"
+#include "tools/model/inputs.h"
 #include "tools/model/latent.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
@@ -58,7 +59,7 @@ class Source {
   Source(const Options& o, const Model& model) : sampling_(o.sampling) {
     if (std::filesystem::path(sampling_.start).extension() != ".png") return;
     const Tensor picture = read_png(sampling_.start);
-    picture_ = with_front(picture * (model.range[1] - model.range[0]) + model.range[0]);
+    picture_ = with_front(picture * (model.range[1] - model.range[0]) + model.range[0]).to(model.device);
     sampling_.start.clear();
     sampling_.count = 1;
   }
@@ -84,7 +85,7 @@ class Encoding {
     if (!condition.z_scheduled) found.z = condition.z;
     if (!condition.z.defined() && encoder_) {
       Inputs in;
-      in.x = cast(x_0, model_.dtype);
+      in.x = as_taken(x_0, model_);
       found.z = condition.z = (*encoder_)(in);
     }
     found.classes = condition.classes;
@@ -205,6 +206,7 @@ nlohmann::ordered_json report(const Options& o, const Model& model, const Run& r
           {"sampler", run.stepper().name},
           {"steps", run.grid().size() - 1},
           {"samples", run.count()},
+          {"device", o.common.device},
           {"nfe", e.nfe},
           {"draws", e.noise.defined() ? e.noise.dim(0) : 0},
           {"round_trip", {{"largest", off.largest}, {"relative", off.relative}, {"ulp", off.ulp}}},

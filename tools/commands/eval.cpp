@@ -9,6 +9,7 @@
 
 #include "autodiff/ops/cast.h"
 #include "autodiff/transform.h"
+#include "core/kernels/memory.h"
 #include "core/random.h"
 #include "tools/gradients_file.h"
 #include "tools/model/inputs.h"
@@ -42,7 +43,8 @@ Problem make_problem(const Options& o, const Model& model) {
     in = noise_inputs(model, o.common.seed, o.batch);
     if (o.vjp) {
       const Tensor y = (*model.network)(in);
-      g = normal_noise(o.common.seed, 0, o.batch, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()));
+      g = normal_noise(o.common.seed, 0, o.batch, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()),
+                       {DType::f64, model.device});
     }
   } else {
     const Hdf5Reader file(o.in);
@@ -52,7 +54,7 @@ Problem make_problem(const Options& o, const Model& model) {
   }
   const auto words = word_list(o.wrt);
   as_usage([&] { check_wrt(words, differentiable_inputs(in, model.network->signature())); });
-  return {Evaluation(in, model, words), g.defined() ? cast(g, model.dtype) : g};
+  return {Evaluation(in, model, words), g.defined() ? as_taken(g, model) : g};
 }
 
 /// Writing gradients needs shapes only: the weights of a large network, and what kernels hung on them, make room for the file.
@@ -81,17 +83,18 @@ void write_result(const Options& o, const Problem& p, const Model& model, const 
 
 /// Minimum and median of `repeat` runs after three warm-ups, in ms, and the peak bytes that one run adds.
 template <class Work>
-nlohmann::ordered_json time_it(std::int64_t repeat, std::int64_t& peak, const Work& work) {
+nlohmann::ordered_json time_it(const Options& o, std::int64_t& peak, const Work& work) {
+  const Device device = o.common.place();
   for (int i = 0; i < 3; ++i) work();
-  const std::int64_t before = memory_use().live;
-  reset_peak();
+  const std::int64_t before = memory_use(device).live;
+  reset_peak(device);
   std::vector<double> ms;
-  for (std::int64_t i = 0; i < repeat; ++i) {
+  for (std::int64_t i = 0; i < o.repeat; ++i) {
     const auto start = std::chrono::steady_clock::now();
     work();
     ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   }
-  peak = memory_use().peak - before;
+  peak = memory_use(device).peak - before;
   std::sort(ms.begin(), ms.end());
   return {{"min", ms.front()}, {"median", ms[ms.size() / 2]}};
 }
@@ -108,25 +111,32 @@ nlohmann::ordered_json convolutions_of(const Work& work) {
   return calls;
 }
 
-/// Where the time of `repeat` runs goes.
+/// Where the time of the runs goes.
 template <class Work>
-void print_profile(const char* what, std::int64_t repeat, const Work& work) {
+void print_profile(const Options& o, const char* what, const Work& work) {
   const Profile profile;
   const auto start = std::chrono::steady_clock::now();
-  for (std::int64_t i = 0; i < repeat; ++i) work();
+  for (std::int64_t i = 0; i < o.repeat; ++i) work();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::cout << "\n" << what << "\n" << profile_table(profile, repeat, took.count());
+  std::cout << "\n"
+            << what << " on " << o.common.device << "\n"
+            << profile_table(profile, o.repeat, took.count(), o.common.place());
 }
 
 void run_timing(const Options& o, const Problem& p, const Network& network) {
   std::int64_t forward_peak = 0, vjp_peak = 0;
   nlohmann::ordered_json j;
-  const auto forward = [&] { static_cast<void>(p.run(network, false)); };
-  const auto with_vjp = [&] { static_cast<void>(p.run(network, true)); };
-  j["forward_ms"] = time_it(o.repeat, forward_peak, forward);
-  if (o.vjp) j["vjp_ms"] = time_it(o.repeat, vjp_peak, with_vjp);
+  const auto finished = [&](bool vjp) {  // a device's work is queued, and done later
+    static_cast<void>(p.run(network, vjp));
+    finish_kernel.always(o.common.place());
+  };
+  const auto forward = [&] { finished(false); };
+  const auto with_vjp = [&] { finished(true); };
+  j["forward_ms"] = time_it(o, forward_peak, forward);
+  if (o.vjp) j["vjp_ms"] = time_it(o, vjp_peak, with_vjp);
   j["peak_bytes"] = {{"forward", forward_peak}};
   if (o.vjp) j["peak_bytes"]["vjp"] = vjp_peak;
+  j["device"] = o.common.device;
   j["isa"] = instruction_set();
   j["conv_calls"] = convolutions_of(forward);
   j["conv"] = j["conv_calls"].contains("F(4,3)") || j["conv_calls"].contains("F(2,3)") ? "winograd" : "direct";
@@ -143,8 +153,8 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
   if (o.vjp) rows.push_back(row("vjp", "vjp_ms", vjp_peak));
   std::cout << text_table(rows);
   if (!o.profile) return;
-  print_profile("forward", o.repeat, forward);
-  if (o.vjp) print_profile("vjp", o.repeat, with_vjp);
+  print_profile(o, "forward", forward);
+  if (o.vjp) print_profile(o, "vjp", with_vjp);
 }
 
 void run_eval(const Options& o) {
@@ -175,6 +185,7 @@ void run_eval(const Options& o) {
                            {"y", std::vector<std::int64_t>(r.y.shape().begin(), r.y.shape().end())},
                            {"y_norm", std::sqrt(norms.squares)},
                            {"y_largest", norms.largest},
+                           {"device", o.common.device},
                            {"out", o.common.out}};
   if (o.common.json) {
     std::cout << j.dump(2) << "\n";

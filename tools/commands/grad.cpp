@@ -8,6 +8,7 @@
 
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/sum.h"
+#include "core/kernels/memory.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "tools/adjoint_options.h"
@@ -106,7 +107,8 @@ class Job {
   [[nodiscard]] nlohmann::ordered_json report_json() const {
     nlohmann::ordered_json j{
         {"model", model_.name},    {"sampler", run_.stepper().name}, {"steps", run_.grid().size() - 1},
-        {"samples", run_.count()}, {"dtype", o_.common.dtype},       {"seed", o_.common.seed}};
+        {"samples", run_.count()}, {"dtype", o_.common.dtype},       {"device", o_.common.device},
+        {"seed", o_.common.seed}};
     for (const auto& e : entries_) {
       nlohmann::ordered_json row{{"adjoint", e.adjoint},    {"loss", e.gradient.loss}, {"nfe", e.gradient.nfe},
                                  {"vjps", e.gradient.vjps}, {"seconds", e.seconds},    {"peak_bytes", e.peak}};
@@ -149,8 +151,8 @@ class Job {
  private:
   Entry one(const Adjoint& adjoint) const {
     const Sampler sampler = run_.sampler(conditioned_, 0, run_.count());
-    const std::int64_t before = memory_use().live;
-    reset_peak();
+    const std::int64_t before = memory_use(model_.device).live;
+    reset_peak(model_.device);
     const auto start = std::chrono::steady_clock::now();
     const bool alone = adjoints_.size() == 1;  // among several, the levels are for those that take them
     Entry e{adjoint.name,
@@ -166,8 +168,9 @@ class Job {
             0,
             0};
     e.theta = asked_.theta ? total_theta_gradient(model_, condition_, conditioned_, e.gradient.p) : Tensors();
+    finish_kernel.always(model_.device);
     e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    e.peak = memory_use().peak - before;
+    e.peak = memory_use(model_.device).peak - before;
     if (e.gradient.x_T.defined()) require_finite(e.gradient.x_T, adjoint.name + ", gradient in x_T");
     return e;
   }

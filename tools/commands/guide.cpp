@@ -108,7 +108,8 @@ class Guide {
 
   [[nodiscard]] nlohmann::ordered_json report_json() const {
     nlohmann::ordered_json j{{"model", model_.name}, {"loss", loss_},          {"losses", work_->losses()},
-                             {"wrt", o_.wrt},        {"seed", o_.common.seed}, {"out", o_.common.out}};
+                             {"wrt", o_.wrt},        {"seed", o_.common.seed}, {"device", o_.common.device},
+                             {"out", o_.common.out}};
     if (!warning_.empty()) j["warning"] = warning_;
     return j;
   }

@@ -23,14 +23,15 @@ struct Options {
 /// transformed copies), and the most the process had in real memory. The last also counts pages of the mapped file, which the
 /// system may take back.
 nlohmann::ordered_json memory_of(const Common& o) {
-  const std::int64_t before = memory_use().live;
+  const Device device = o.place();
+  const std::int64_t before = memory_use(device).live;
   const Model m = o.load();
   require(!m.is_exact(), "info --memory: {} is an exact problem, not a network", m.name);
-  const std::int64_t loaded = memory_use().live - before;
+  const std::int64_t loaded = memory_use(device).live - before;
   nlohmann::ordered_json j{{"file", std::filesystem::file_size(m.file)}, {"weights", loaded}};
   if (m.network->signature().whole) {
     static_cast<void>((*m.network)(noise_inputs(m, o.seed, 1)));
-    j["packed"] = memory_use().live - before - loaded;
+    j["packed"] = memory_use(device).live - before - loaded;
   }
   rusage use{};
   getrusage(RUSAGE_SELF, &use);

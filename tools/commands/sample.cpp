@@ -165,6 +165,7 @@ void run_sample(const Options& o) {
                            {"finer_scales", o.finer.size()},
                            {"seed", o.common.seed},
                            {"dtype", o.common.dtype},
+                           {"device", o.common.device},
                            {"seconds", seconds},
                            {"isa", instruction_set()},
                            {"out", o.common.out}};

@@ -60,7 +60,7 @@ std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed, std::int6
 struct Batch {
   Tensor x, labels;
 };
-Batch rows_of(const Data& d, const std::vector<std::int64_t>& index) {
+Batch rows_of(const Data& d, const std::vector<std::int64_t>& index, Device device) {
   std::vector<double> rows, labels;
   for (const auto i : index) {
     rows.push_back(static_cast<double>(i));
@@ -68,17 +68,17 @@ Batch rows_of(const Data& d, const std::vector<std::int64_t>& index) {
   }
   const auto n = static_cast<std::int64_t>(index.size());
   const Tensor x = gather_rows(d.x, Tensor::from(rows, {n}, DType::i32));
-  return {x.reshaped({n, d.height, d.width, 1}), Tensor::from(labels, {n}, DType::i32)};
+  return {x.reshaped({n, d.height, d.width, 1}).to(device), Tensor::from(labels, {n}, DType::i32)};
 }
 
 /// Weights with the variance of He et al. 2015; biases zero.
-Tensors first_values(const Network& network, std::uint64_t seed) {
+Tensors first_values(const Network& network, std::uint64_t seed, Kind kind) {
   Tensors values;
   for (const auto& p : network.parameters()) {
     const Shape& shape = p.value.shape();
     const auto fan_in = static_cast<double>(shape.size() / shape[-1]);
-    const Tensor noise = normal_noise(seed, 0, 1, static_cast<std::uint32_t>(values.size()), shape, DType::f32);
-    values.push_back(shape.rank() == 1 ? Tensor::zeros(shape) : noise.reshaped(shape) * std::sqrt(2 / fan_in));
+    const Tensor noise = normal_noise(seed, 0, 1, static_cast<std::uint32_t>(values.size()), shape, kind);
+    values.push_back(shape.rank() == 1 ? Tensor::zeros(shape, kind) : noise.reshaped(shape) * std::sqrt(2 / fan_in));
   }
   return values;
 }
@@ -90,12 +90,12 @@ Tensor logits_of(const Network& network, const Tensor& x) {
 }
 
 /// Share of right answers on images first ... of the data.
-double accuracy(const Network& network, const Data& d, std::int64_t first) {
+double accuracy(const Network& network, const Data& d, std::int64_t first, Device device) {
   std::int64_t right = 0;
   for (std::int64_t at = first; at < d.count(); at += 500) {
     std::vector<std::int64_t> index(static_cast<std::size_t>(std::min<std::int64_t>(500, d.count() - at)));
     std::iota(index.begin(), index.end(), at);
-    const Batch b = rows_of(d, index);
+    const Batch b = rows_of(d, index, device);
     const auto logits = logits_of(network, b.x).to_vector();
     const std::size_t classes = logits.size() / index.size();
     for (std::size_t i = 0; i < index.size(); ++i) {
@@ -123,6 +123,7 @@ void write_model(const std::string& file, const Network& network, const Config& 
 void run_training(const Options& o) {
   o.common.apply({".h5"});
   if (o.common.out.size() != 1) throw UsageError("--out: give one .h5 file for the classifier");
+  const Device device = o.common.place();
   const Data data = read_data(o);
   const std::int64_t train = data.count() - o.held_out;
   const int classes = 1 + *std::max_element(data.label.begin(), data.label.end());
@@ -133,7 +134,7 @@ void run_training(const Options& o) {
                       "train-classifier");
   std::string reason;
   const auto blank = find_family(config, {}, reason).make(config, {});
-  Tensors values = first_values(*blank, o.common.seed);
+  Tensors values = first_values(*blank, o.common.seed, {DType::f32, device});
   Optimiser adam{.rate = o.rate};
   Optimiser::State state;
   const Progress progress = o.common.progress("training");
@@ -147,7 +148,7 @@ void run_training(const Options& o) {
       const double part = static_cast<double>(epoch * steps + i) / static_cast<double>(o.epochs * steps);
       adam.rate = o.rate * (1 + std::cos(part * 3.14159265358979)) / 2;
       const auto from = order.begin() + i * o.batch;
-      const Batch b = rows_of(data, {from, from + o.batch});
+      const Batch b = rows_of(data, {from, from + o.batch}, device);
       const auto [l, g] = value_and_grad(
           [&](const Tensors& v) { return cross_entropy(logits_of(*blank->with(v), b.x), b.labels); }, values);
       values = adam.step(values, g, state);
@@ -156,7 +157,7 @@ void run_training(const Options& o) {
     }
   }
   const auto network = blank->with(values);
-  const double held_out = accuracy(*network, data, train);
+  const double held_out = accuracy(*network, data, train, device);
   write_model(o.common.out[0], *network, config, o.common);
   if (o.common.json)
     std::cout << nlohmann::ordered_json{{"loss", loss}, {"accuracy", held_out}, {"trained_on", train}}.dump(2) << "\n";

@@ -37,20 +37,22 @@ double slope(const Denoiser& d, const Level& at) {
 }
 
 /// (n, classes) with a 1 at each row's label.
-Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
+Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind) {
   std::vector<double> values(static_cast<std::size_t>(labels.dim(0) * classes), 0.0);
   for (std::int64_t i = 0; i < labels.dim(0); ++i) {
     const std::int64_t label = labels.data<std::int32_t>()[i];
     require(label >= 0 && label < classes, "class {}: the classifier knows classes 0 to {}", label, classes - 1);
     values[static_cast<std::size_t>(i * classes + label)] = 1;
   }
-  return Tensor::from(values, {labels.dim(0), classes}, dtype);
+  return Tensor::from(values, {labels.dim(0), classes}, kind);
 }
 
 }  // namespace
 
 Classifier::Classifier(const std::string& file, double strength, const Model& guided)
-    : model(load_model(file, {.dtype = guided.dtype})), scale(strength), unit_input(guided.unit_input) {
+    : model(load_model(file, {.dtype = guided.dtype, .device = guided.device})),
+      scale(strength),
+      unit_input(guided.unit_input) {
   require(!model.is_exact(), "{}: an exact problem is no classifier", file);
   const Signature s = model.network->signature();
   const Shape x = guided.sample_shape();
@@ -59,7 +61,7 @@ Classifier::Classifier(const std::string& file, double strength, const Model& gu
 }
 
 Net Classifier::guide(const Denoiser& denoiser, const Tensor& labels) const {
-  const Tensor chosen = one_hot(labels, classes(), model.dtype);
+  const Tensor chosen = one_hot(labels, classes(), model.kind());
   return [=, network = model.network, time_scale = model.time_scale, strength = scale, unit = unit_input](
              const Tensor& x, const Level& at, const Tensors& p) {
     Inputs in;

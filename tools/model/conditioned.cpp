@@ -12,6 +12,7 @@
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
 #include "solvers/halves.h"
+#include "tools/model/inputs.h"
 
 namespace costate {
 namespace {
@@ -166,32 +167,32 @@ Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, 
 namespace {
 
 /// What the network is told with the condition: from labels, rows of the network's own table where z stands for them.
-Told told_of(const Network& network, const Condition& c, DType dtype) {
+Told told_of(const Network& network, const Condition& c, const Model& model) {
   Told told;
   const bool rows = labels_become_z(network.signature());
   if (c.z.defined())
-    told.add("z", cast(c.z, dtype));
+    told.add("z", as_taken(c.z, model));
   else if (c.classes.defined() && rows)
     told.add("z", network.embed_classes(c.classes));
   if (!rows) told.classes = c.classes;
-  for (const auto& [name, value] : c.extra) told.add(name, is_floating(value.dtype()) ? cast(value, dtype) : value);
+  for (const auto& [name, value] : c.extra) told.add(name, as_taken(value, model));
   return told;
 }
 
 /// And without it.
-Told null_of(const Network& network, const Condition& c, DType dtype) {
+Told null_of(const Network& network, const Condition& c, const Model& model) {
   const Signature s = network.signature();
   Told null;
   const bool has_row = s.classes > 0 && s.null_class;
   const Tensor no_class = has_row ? Tensor::full({1}, static_cast<double>(s.classes - 1), DType::i32) : Tensor();
   if (c.z_null.defined())
-    null.add("z", cast(c.z_null, dtype));
+    null.add("z", as_taken(c.z_null, model));
   else if (labels_become_z(s) && has_row)
     null.add("z", network.embed_classes(no_class));
   else
     require(s.z.rank() == 0, "guidance: the network has no row for \"no class\" in a label table; give z_null");
   if (!labels_become_z(s) && c.classes.defined()) null.classes = has_row ? no_class : c.classes;
-  for (const auto& [name, value] : c.extra_null) null.add(name, cast(value, dtype));
+  for (const auto& [name, value] : c.extra_null) null.add(name, as_taken(value, model));
   return null;
 }
 
@@ -226,8 +227,8 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
           "guidance: {} takes no condition, so there is nothing to guide by", model.name);
   require(guided || c.guidance_rescale == 0,
           "guidance rescale: there is no guidance to rescale; give a weight other than 1");
-  const Told told = told_of(*model.network, c, model.dtype);
-  const Told null = guided ? null_of(*model.network, c, model.dtype) : Told();
+  const Told told = told_of(*model.network, c, model);
+  const Told null = guided ? null_of(*model.network, c, model) : Told();
   out.p = told.values;
   out.names = told.names;
   out.p.insert(out.p.end(), null.values.begin(), null.values.end());
@@ -264,9 +265,9 @@ Tensors total_theta_gradient(const Model& model, const Condition& condition, con
   const Wanted wanted(c.differentiable.begin() + at, c.differentiable.end());
   const auto rows = [&](const Tensors& weights) {
     const auto network = model.network->with(weights);
-    Tensors all = told_of(*network, condition, model.dtype).values;
+    Tensors all = told_of(*network, condition, model).values;
     if (!is_guided(condition)) return all;
-    const Tensors null = null_of(*network, condition, model.dtype).values;
+    const Tensors null = null_of(*network, condition, model).values;
     all.insert(all.end(), null.begin(), null.end());
     return all;
   };

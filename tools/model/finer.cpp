@@ -59,7 +59,7 @@ Tensor stretched(const Tensor& x, double top) {
     const double least = *low, span = *high - *low;
     std::transform(at, end, at, [&](double e) { return span > 0 ? top * (e - least) / span : 0; });
   }
-  return Tensor::from(v, x.shape());
+  return Tensor::from(v, x.shape(), x.kind().with(DType::f64));
 }
 
 FinerScales::FinerScales(const std::vector<std::string>& files, const Model& coarse, Stepper method,
@@ -68,7 +68,7 @@ FinerScales::FinerScales(const std::vector<std::string>& files, const Model& coa
   const Shape image = coarse.sample_shape();
   require(image.rank() == 3, "finer scales: {} makes no images but {}", coarse.name, image);
   for (const auto& file : files) {
-    models.push_back(load_model(file, {.dtype = coarse.dtype}));
+    models.push_back(load_model(file, {.dtype = coarse.dtype, .device = coarse.device}));
     const Model& m = models.back();
     require(!m.is_exact(), "{}: an exact problem is no denoiser of details", file);
     const Signature s = m.network->signature();
@@ -90,7 +90,8 @@ Tensor FinerScales::refine(Tensor x, std::uint64_t seed, std::int64_t first, con
                           .stepper = stepper,
                           .noise = fresh_noise(own, from),
                           .schedule = m.schedule};
-    const Tensor start = normal_noise(own, from, x.dim(0), 0, {x.dim(1), x.dim(2), 3 * x.dim(3)});
+    const Tensor start =
+        normal_noise(own, from, x.dim(0), 0, {x.dim(1), x.dim(2), 3 * x.dim(3)}, {DType::f64, m.device});
     const auto before = static_cast<std::int64_t>(scale) * steps,
                all = static_cast<std::int64_t>(models.size()) * steps;
     const auto part = [&](std::int64_t done, std::int64_t) { report(progress, before + done, all); };

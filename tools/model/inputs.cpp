@@ -10,9 +10,6 @@
 namespace costate {
 namespace {
 
-/// Floating tensors in the network's dtype; indices as they are.
-Tensor in_dtype(const Tensor& t, DType dtype) { return is_floating(t.dtype()) ? cast(t, dtype) : t; }
-
 void refuse_unknown(const NamedTensors& given, const Signature& s, const std::string& where) {
   std::vector<std::string> known = {"x", "t", "z", "class", "g", "alpha", "sigma"};
   for (const auto& each : s.extra) known.push_back(each.name);
@@ -60,6 +57,10 @@ Shape usual(Shape shape) {
 
 }  // namespace
 
+Tensor as_taken(const Tensor& t, const Model& model) {
+  return is_floating(t.dtype()) ? cast(t, model.dtype).to(model.device) : t;
+}
+
 Inputs make_inputs(const NamedTensors& given, const Model& model, const std::string& where) {
   const Signature s = model.network->signature();
   const auto find = [&](const std::string& name) {
@@ -72,14 +73,14 @@ Inputs make_inputs(const NamedTensors& given, const Model& model, const std::str
   refuse_unknown(given, s, where);
   require(find("x").defined(), "{}: holds no x (n, ...)", where);
   Inputs in;
-  in.x = cast(find("x"), model.dtype);
+  in.x = as_taken(find("x"), model);
   in.t = numbers("t");
   in.alpha = numbers("alpha");
   in.sigma = numbers("sigma");
   in.classes = find("class");
-  if (find("z").defined()) in.z = cast(find("z"), model.dtype);
+  if (find("z").defined()) in.z = as_taken(find("z"), model);
   for (const auto& each : s.extra)
-    if (find(each.name).defined()) in.extra[each.name] = in_dtype(find(each.name), model.dtype);
+    if (find(each.name).defined()) in.extra[each.name] = as_taken(find(each.name), model);
   check(in, model, where);
   derive_level(in, model);
   return in;
@@ -95,7 +96,7 @@ Inputs noise_inputs(const Model& model, std::uint64_t seed, std::int64_t rows) {
   const Signature s = model.network->signature();
   std::int64_t stream = 0;
   const auto noise = [&](const Shape& one) {
-    return cast(normal_noise(seed, 0, rows, stream++, usual(one)), model.dtype);
+    return cast(normal_noise(seed, 0, rows, stream++, usual(one), {DType::f64, model.device}), model.dtype);
   };
   Inputs in;
   in.x = noise(s.input);

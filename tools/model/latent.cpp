@@ -39,7 +39,7 @@ std::optional<LatentSpace> latent_space(const Model& model) {
   std::error_code none;  // a model that was named by its own folder or file gives latents
   const bool whole = std::filesystem::equivalent(model.name, pipeline, none);
   if (model.is_exact() || !whole || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
-  const Model vae = load_model(folder.string(), {.dtype = model.dtype});
+  const Model vae = load_model(folder.string(), {.dtype = model.dtype, .device = model.device});
   LatentSpace space{.decoder = vae.network->part("decode"),
                     .encoder = vae.network->part("encode"),
                     .gain = {},
@@ -55,8 +55,8 @@ std::optional<LatentSpace> latent_space(const Model& model) {
   if (mean.empty()) mean.assign(static_cast<std::size_t>(channels), vae.config.number("shift_factor", 0));
   if (std.empty()) std.assign(static_cast<std::size_t>(channels), 1);
   for (auto& each : std) each /= scale;
-  space.gain = Tensor::from(std, {channels});
-  space.offset = Tensor::from(mean, {channels});
+  space.gain = Tensor::from(std, {channels}, {DType::f64, model.device});
+  space.offset = Tensor::from(mean, {channels}, {DType::f64, model.device});
   return space;
 }
 

@@ -76,7 +76,7 @@ Model load_exact(const ModelFiles& files, const LoadOptions& options, Model m) {
   m.format = "json";
   m.family = m.config.text("family", "");
   m.reason = "named by the configuration";
-  m.exact = exact_problem(m.config);
+  m.exact = exact_problem(m.config, m.device);
   m.dtype = DType::f64;  // closed forms are for trusting digits
   json c = json::parse(m.config.dump());
   take_scheduler(c, options, {});
@@ -96,6 +96,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.name = name;
   m.compat = options.compat;
   m.dtype = options.dtype;
+  m.device = options.device;
   m.config = files.config;
   m.file = files.weights;
   const auto exact = exact_families();
@@ -116,7 +117,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.key = options.key;
   const auto network = family.make(m.config, keys.shapes());
   const Placement place = place_parameters(*network, checkpoint, keys);
-  m.network = load_parameters(*network, checkpoint, place, options.dtype, options.weights);
+  m.network = load_parameters(*network, checkpoint, place, m.kind(), options.weights);
   m.keys = place.keys;
   m.file_shapes = place.shapes;
 

@@ -19,6 +19,7 @@ namespace costate {
 
 struct LoadOptions {
   DType dtype = DType::f32;              ///< what the network computes in
+  Device device = Device::cpu;           ///< and where
   std::filesystem::path config = {};     ///< configuration, where the model does not bring its own
   std::filesystem::path scheduler = {};  ///< a diffusers scheduler_config.json instead of the model's own schedule
   bool compat = false;                   ///< follow the scheduler's library where it departs from the right formula
@@ -46,6 +47,8 @@ struct Model {
   SchedulePtr schedule;
   Prediction prediction = Prediction::epsilon;
   DType dtype = DType::f32;
+  Device device = Device::cpu;  ///< where the parameters lie; inputs go there when they are read
+  [[nodiscard]] Kind kind() const { return {dtype, device}; }
   // From "sampling":
   std::string grid;  ///< default grid name
   FinalLevel end = FinalLevel::zero;

@@ -131,25 +131,26 @@ Placement place_parameters(const Network& network, const Checkpoint& checkpoint,
 namespace {
 
 /// One parameter in this library's layout, in memory of its own: the file may go.
-Tensor load_parameter(const Checkpoint& checkpoint, const std::string& key, const Parameter& p, DType dtype) {
+Tensor load_parameter(const Checkpoint& checkpoint, const std::string& key, const Parameter& p, Kind kind) {
   const Tensor value = checkpoint.read(key);
   const std::int64_t bad = first_non_finite(value);
   require(bad < 0, "{}: {} holds a NaN or infinity, first at flat index {}; the weights are damaged",
           checkpoint.path().string(), key, bad);
-  const Tensor here = cast(from_file_layout(value, p.layout), dtype);
+  const Tensor here = cast(from_file_layout(value, p.layout), kind.dtype);
+  if (kind.device != here.device()) return here.to(kind.device);
   return here.storage().borrowed() ? copy_of(here) : here;
 }
 
 }  // namespace
 
 std::shared_ptr<const Network> load_parameters(const Network& network, const Checkpoint& checkpoint,
-                                               const Placement& placement, DType dtype, bool weights) {
+                                               const Placement& placement, Kind kind, bool weights) {
   const auto parameters = network.parameters();
   Tensors values;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& p = parameters[i];
-    values.push_back(weights || p.buffer ? load_parameter(checkpoint, placement.keys[i], p, dtype)
-                                         : Tensor::ghost_of(p.value.shape(), dtype));
+    values.push_back(weights || p.buffer ? load_parameter(checkpoint, placement.keys[i], p, kind)
+                                         : Tensor::ghost_of(p.value.shape(), kind.dtype));
   }
   return network.with(values);
 }

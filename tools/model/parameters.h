@@ -34,9 +34,9 @@ struct Placement {
 /// Missing, surplus and wrongly shaped keys throw together: at most five of each by name, then a count.
 Placement place_parameters(const Network& network, const Checkpoint& checkpoint, const CheckpointKeys& names);
 
-/// The network with its parameters read, in this library's layout and `dtype`. NaN and infinity among them throw. Without
+/// The network with its parameters read, in this library's layout, of this kind. NaN and infinity among them throw. Without
 /// `weights` only buffers are read, and the others are ghosts: for what can be said from shapes.
 std::shared_ptr<const Network> load_parameters(const Network& network, const Checkpoint& checkpoint,
-                                               const Placement& placement, DType dtype, bool weights);
+                                               const Placement& placement, Kind kind, bool weights);
 
 }  // namespace costate

@@ -15,7 +15,8 @@ Tensor draw_start(const Model& model, const Grid& grid, std::uint64_t seed, std:
   require(shape.size() > 0,
           "{}: its files do not say how large samples are, {}; give x_T, or the size in the configuration", model.name,
           shape);
-  const Tensor noise = normal_noise(seed, static_cast<std::uint64_t>(first), rows, start_step, shape);
+  const Tensor noise =
+      normal_noise(seed, static_cast<std::uint64_t>(first), rows, start_step, shape, {DType::f64, model.device});
   // The first level's own scale: sqrt(alpha^2 var + sigma^2) is the prior's where alpha is small, sigma where alpha is 1.
   const double std = model.schedule->prior_std() == 1 ? 1 : grid.front().sigma;
   return model.prior_mean == 0 ? scale(noise, std) : add_scalar(scale(noise, std), model.prior_mean);

@@ -63,9 +63,11 @@ class Study {
   explicit Study(const Options& o)
       : o_(o),
         model_(o.common.load_to_sample()),
-        precise_(load_model(
-            o.common.model,
-            {.dtype = DType::f64, .config = o.common.config, .scheduler = o.common.scheduler, .key = o.common.key})),
+        precise_(load_model(o.common.model, {.dtype = DType::f64,
+                                             .device = o.common.place(),
+                                             .config = o.common.config,
+                                             .scheduler = o.common.scheduler,
+                                             .key = o.common.key})),
         loss_(make_loss(o.loss, model_, o.common, "fashion-classifier")) {
     if (adjoints_.empty()) adjoints_ = o.adjoint.make();
     grids_ = word_list(o.grids);
@@ -170,8 +172,8 @@ class Study {
     const Grid levels =
         m == n ? Grid() : make_grid(grid, *model_.schedule, static_cast<int>(m), model_.end, model_.offset);
     try {
-      const std::int64_t before = memory_use().live;
-      reset_peak();
+      const std::int64_t before = memory_use(model_.device).live;
+      reset_peak(model_.device);
       row.seconds = std::numeric_limits<double>::infinity();
       double spent = 0;
       for (int i = 0; i < 5 && (i == 0 || spent < short_run); ++i) {  // short ones again: the least of them
@@ -181,7 +183,7 @@ class Study {
         spent += seconds;
         row.seconds = std::min(row.seconds, seconds);
       }
-      row.peak = memory_use().peak - before;
+      row.peak = memory_use(model_.device).peak - before;
     } catch (const Error& e) {
       row.refused = e.what();  // one that diverges, or does not fit the sampler: a finding as well
       return row;

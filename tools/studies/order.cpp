@@ -88,7 +88,7 @@ std::vector<std::string> chosen(const std::string& kind, const std::string& aske
 }
 
 ExactProblem problem_of(const Common& o) {
-  if (o.model.empty()) return exact_problem(Config::parse(mixture, "study order"));
+  if (o.model.empty()) return exact_problem(Config::parse(mixture, "study order"), o.place());
   const Model model = o.load_to_sample();
   require(model.is_exact(), "study order: {} is a network, whose solution is not known; give an exact problem (.json)",
           model.name);
@@ -97,7 +97,8 @@ ExactProblem problem_of(const Common& o) {
 
 class Study {
  public:
-  explicit Study(const Options& o) : o_(o), problem_(problem_of(o.common)) {
+  explicit Study(const Options& o)
+      : o_(o), problem_(problem_of(o.common)), line_(exact_problem(Config::parse(normal, "study order"))) {
     const auto asked = word_list(o.samplers);
     for (const auto& label : asked.empty() ? all_methods() : asked)
       methods_.push_back(as_usage([&] { return method_from(label); }));
@@ -108,7 +109,7 @@ class Study {
     for (const auto& schedule : chosen("schedule", o.schedules, schedule_names))
       for (const auto& prediction : predictions)
         for (const auto& m : methods_) add(m, schedule, prediction, prediction == predictions.front());
-    const Tensor y = normal_noise(o.common.seed, 0, rows, 0, {problem_.dimension});
+    const Tensor y = normal_noise(o.common.seed, 0, rows, 0, {problem_.dimension}, {DType::f64, o.common.place()});
     const double far = std::exp(-lambda_far), curved = std::exp(-lambda_curved);
     const Flow to_curved = solve_flow(problem_, scale(y, far), far, curved);
     from_curved_ = solve_flow(problem_, to_curved.to, curved, std::exp(-lambda_end));
@@ -174,7 +175,7 @@ class Study {
   }
 
   Options o_;
-  ExactProblem problem_, line_ = exact_problem(Config::parse(normal, "study order"));
+  ExactProblem problem_, line_;
   std::vector<Method> methods_;
   std::vector<Case> cases_;
   Flow from_noise_, from_curved_;

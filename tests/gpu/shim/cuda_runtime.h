@@ -87,8 +87,20 @@ struct cudaLaunchConfig_t {
   cudaStream_t stream = nullptr;
 };
 
-cudaError_t cudaMalloc(void** p, std::size_t bytes);  ///< filled with NaN, between two guard zones
-cudaError_t cudaFree(void* p);
+using cudaEvent_t = void*;
+using cudaMemPool_t = void*;
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold };
+inline constexpr unsigned cudaEventDisableTiming = 2;
+
+cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t);  ///< filled with NaN, between two guard zones
+cudaError_t cudaFreeAsync(void* p, cudaStream_t);
+cudaError_t cudaMallocHost(void** p, std::size_t bytes);
+inline cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t*, int) { return cudaSuccess; }
+inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
+inline cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return cudaSuccess; }
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned) { return cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
   std::memcpy(to, from, bytes);
   return cudaSuccess;

@@ -23,7 +23,7 @@ bool intact(const unsigned char* p, std::size_t n) {
 
 int shim::guard_violations() { return violations; }
 
-cudaError_t cudaMalloc(void** p, std::size_t bytes) {
+cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t) {
   const std::size_t whole = (bytes + 3 * fence - 1) / fence * fence;
   auto* block = static_cast<unsigned char*>(std::aligned_alloc(fence, whole));
   if (block == nullptr) return *p = nullptr, cudaErrorMemoryAllocation;
@@ -35,7 +35,12 @@ cudaError_t cudaMalloc(void** p, std::size_t bytes) {
   return cudaSuccess;
 }
 
-cudaError_t cudaFree(void* p) {
+cudaError_t cudaMallocHost(void** p, std::size_t bytes) {
+  *p = std::malloc(bytes);
+  return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+cudaError_t cudaFreeAsync(void* p, cudaStream_t) {
   auto* block = static_cast<unsigned char*>(p) - fence;
   const std::size_t bytes = reinterpret_cast<const Header*>(block)->bytes;
   if (!intact(block + sizeof(Header), fence - sizeof(Header)) || !intact(block + fence + bytes, fence)) ++violations;

@@ -1,0 +1,37 @@
+// The first element of a kind.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/kernels/pointwise.h"
+
+namespace costate {
+
+enum class Search { non_finite, non_zero };
+
+/// Whether v is what is looked for. Integers are finite; -0 is zero.
+template <class T>
+constexpr bool is_found(Search what, T v) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return what == Search::non_zero ? (v.bits & 0x7fffU) != 0 : (v.bits & 0x7f80U) == 0x7f80U;
+  else if (what == Search::non_zero)
+    return v != T{0};
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return false;
+  else
+    return !((v < T{0} ? -v : v) <= std::numeric_limits<T>::max());
+}
+
+namespace cpu {
+void search(Search what, const Tensor& x, std::int64_t& at);
+}  // namespace cpu
+namespace cuda {
+[[gnu::weak]] decltype(cpu::search) search;
+}  // namespace cuda
+
+/// at: the first such element's index in row-major order, or -1. Waits for the device.
+inline constexpr Kernel<void(Search, const Tensor&, std::int64_t&)> search_kernel{"search", cpu::search, cuda::search};
+
+}  // namespace costate
