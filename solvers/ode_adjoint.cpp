@@ -152,6 +152,9 @@ Adjoint ode_adjoint(const std::string& name, StateSource source, const std::stri
   const bool chosen = !options.method.empty() && !find_tableau(options.method).error.empty();
   require(chosen || (!config.has("rtol") && !config.has("atol")),
           "adjoint {}: rtol and atol are for method = rk45 and tsit5, which choose their steps", name);
+  require(options.tolerance.relative > 0 && options.tolerance.absolute > 0,
+          "adjoint {}: rtol = {} and atol = {} should be positive", name, options.tolerance.relative,
+          options.tolerance.absolute);
   return {.forward = [options](const GradientProblem& problem) {
     const auto back = std::make_shared<OdeBack>(options, problem);
     Forward run = back->run();

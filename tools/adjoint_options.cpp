@@ -60,16 +60,19 @@ std::vector<Adjoint> AdjointOptions::make() const {
 }
 
 Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model) const {
-  if (steps == 0 && grid.empty()) return {};
+  if (steps != as_sampler && steps < 1)
+    throw UsageError(fmt::format("--adjoint-steps {}: a grid needs at least one step", steps));
+  if (steps == as_sampler && grid.empty()) return {};
   if (std::filesystem::path(grid).extension() == ".h5") {
-    if (steps != 0) throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
+    if (steps != as_sampler)
+      throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
     return read_grid(grid, model, static_cast<int>(sampling.steps));
   }
   const std::string name = !grid.empty() ? grid : sampling.grid.empty() ? model.grid : sampling.grid;
   if (std::filesystem::path(name).extension() == ".h5")
     throw UsageError(
         "--adjoint-steps: the sampler's grid is a file; name one for the adjoint, too, with --adjoint-grid");
-  const auto count = static_cast<int>(steps == 0 ? sampling.steps : steps);
+  const auto count = static_cast<int>(steps == as_sampler ? sampling.steps : steps);
   return as_usage([&] { return make_grid(name, *model.schedule, count, model.end, model.offset); });
 }
 

@@ -1,6 +1,7 @@
 // The options of subcommands that differentiate a sampler, and the adjoints they ask for.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace costate {
 
 struct AdjointOptions {
   std::string names = "checkpointed", grid, states;
-  std::int64_t steps = 0;        ///< 0: as many as the sampler's
+  static constexpr std::int64_t as_sampler = std::numeric_limits<std::int64_t>::min();
+  std::int64_t steps = as_sampler;
   std::vector<std::string> set;  ///< KEY=VALUE
 
   void declare(Arguments& a, bool several);

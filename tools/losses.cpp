@@ -32,10 +32,9 @@ std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, co
 }
 
 /// The shape of a picture: a sample, or what the samples of a latent pipeline are decoded to.
-Shape picture_shape(const Model& model, const std::optional<LatentSpace>& space) {
-  const Shape latents = model.sample_shape();
-  if (!space) return latents;
-  const Tensor pixels = space->decode(Tensor::zeros(latents.with_front(1), {DType::f64, model.device}));
+Shape picture_shape(const Shape& sample, const std::optional<LatentSpace>& space, Device device) {
+  if (!space) return sample;
+  const Tensor pixels = space->decode(Tensor::zeros(sample.with_front(1), {DType::f64, device}));
   return {pixels.dim(1), pixels.dim(2), pixels.dim(3)};
 }
 
@@ -102,7 +101,8 @@ Loss of_pixels(const Loss& loss, const LatentSpace& space) {
   return [loss, space](const Tensor& x_0) { return loss(space.decode(x_0)); };
 }
 
-Loss make_loss(const std::string& name, const Model& model, const Common& common, const std::string& classifier) {
+Loss make_loss(const std::string& name, const Model& model, const Shape& sample, const Common& common,
+               const std::string& classifier) {
   const auto space = latent_space(model);
   const auto seen = [&](const Loss& loss) { return space ? of_pixels(loss, *space) : loss; };
   if (name == "norm") return seen([](const Tensor& x) { return 0.5 * sum(square(x)); });
@@ -110,7 +110,7 @@ Loss make_loss(const std::string& name, const Model& model, const Common& common
   if (name == "sum") return seen([](const Tensor& x) { return sum(x); });
   const auto colon = name.find(':');
   const std::string kind = name.substr(0, colon), of = colon == std::string::npos ? "" : name.substr(colon + 1);
-  const auto shape = [&] { return picture_shape(model, space); };
+  const auto shape = [&] { return picture_shape(sample, space, model.device); };
   if (!of.empty() && kind == "class") return seen(class_loss(of, model, common, classifier, shape()));
   if (!of.empty() && kind == "image") return seen(image_loss(of, model, shape()));
   if (!of.empty() && kind == "features") return seen(feature_loss(of, model, common, classifier, shape()));

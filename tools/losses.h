@@ -28,8 +28,9 @@ std::function<Tensor(const Tensor& x, const Tensor& targets)> feature_distance(c
 /// A loss of pixels as one of the latents that they are decoded from.
 Loss of_pixels(const Loss& loss, const LatentSpace& space);
 
-/// A loss of x_0 (n, ...) of a model; of a latent pipeline, of the pixels (dot: of whichever w has the channels of).
+/// A loss of x_0 (n, ...) of a model, rows of shape `sample`; of a latent pipeline, of the pixels (dot: of whichever w has the channels of).
 /// `classifier` is a MODEL for class and features. Unknown names and files that do not fit the model throw.
-Loss make_loss(const std::string& name, const Model& model, const Common& common, const std::string& classifier);
+Loss make_loss(const std::string& name, const Model& model, const Shape& sample, const Common& common,
+               const std::string& classifier);
 
 }  // namespace costate

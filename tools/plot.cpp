@@ -112,7 +112,7 @@ class Script {
     frame(panel, x, y, all);
     for (const auto& t : panel.triangles) triangle(t.order, x, y);
     labels(all, x, y);
-    lines(all);
+    lines(all, x, y);
   }
 
   [[nodiscard]] std::string text() const { return out_.str() + "unset multiplot\nset output\n"; }
@@ -133,41 +133,48 @@ class Script {
     line("set rmargin {}", 3 + longest);
     line("set title {} font ',15'; set xlabel {}; set ylabel {}", quoted(panel.title), quoted(panel.x_label),
          quoted(panel.y_label));
-    if (x.log) line("set logscale x; set xtics {}", ticks(x, all));
-    if (y.log) line("set logscale y; set format y '%.0e'");
+    line("unset mxtics; unset mytics; set ytics autofreq");
+    if (x.log) {
+      std::set<double> at;
+      for (const auto& s : all) at.insert(s.x.begin(), s.x.end());
+      line("set logscale x; set xtics {}", ticks(x, at));
+    }
+    if (y.log) line("set logscale y; set format y '{}'; set ytics {}", short_axis(y) ? "%g" : "%.0e", ticks(y, {}));
     line("set xrange [{:.17g}:{:.17g}]; set yrange [{:.17g}:{:.17g}]", x.low, x.high, y.low, y.high);
   }
 
-  /// Ticks of a logarithmic axis that spans few decades: the abscissae themselves where they are few, else 1, 2, 5, 10 ...
-  static std::string ticks(const Axis& x, const std::vector<Series>& all) {
+  /// Of so few decades that 1, 2, 5, 10 ... are its ticks.
+  static bool short_axis(const Axis& axis) { return std::log10(axis.high / axis.low) < 2.4; }
+
+  /// Ticks of a logarithmic axis: the values themselves where there are few, else 1, 2, 5, 10 ..., else every n-th decade.
+  static std::string ticks(const Axis& axis, std::set<double> at) {
     constexpr std::size_t most = 8;
-    std::set<double> at;
-    for (const auto& s : all) at.insert(s.x.begin(), s.x.end());
-    if (at.size() > most) {
+    if (at.empty() || at.size() > most) {
       at.clear();
-      for (double decade = std::pow(10, std::floor(std::log10(x.low))); decade <= x.high; decade *= 10)
-        for (const double digit : {1, 2, 5})
-          if (digit * decade >= x.low && digit * decade <= x.high) at.insert(digit * decade);
+      const double first = std::floor(std::log10(axis.low));
+      const double stride = std::ceil(std::log10(axis.high / axis.low) / static_cast<double>(most));
+      for (double k = first; std::pow(10, k) <= axis.high; k += stride)
+        for (const double digit : short_axis(axis) ? std::vector<double>{1, 2, 5} : std::vector<double>{1})
+          if (const double v = digit * std::pow(10, k); v >= axis.low && v <= axis.high) at.insert(v);
     }
-    if (at.empty() || at.size() > most) return "autofreq";
     std::string list;
     for (const double v : at) list += fmt::format("{}{:.17g}", list.empty() ? "(" : ", ", v);
-    return list + ")";
+    return list.empty() ? "autofreq" : list + ")";
   }
 
   /// In the lower left corner, where errors of high order do not go; steeper ones stand further right.
   void triangle(int order, const Axis& x, const Axis& y) {
     const double decades = std::log10(y.high / y.low);
     const double step = std::min(std::log10(x.high / x.low) * 0.16, 0.28 * decades / order);
-    const double left = x.low * std::pow(x.high / x.low, 0.04 + 0.19 * (triangles_++ % 4)),
+    const double left = x.low * std::pow(x.high / x.low, 0.08 + 0.2 * (triangles_++ % 4)),
                  right = left * std::pow(10, step);
     const double bottom = y.low * std::pow(y.high / y.low, 0.06), top = bottom * std::pow(10, order * step);
     line(
         "set object polygon from {0:.17g},{2:.17g} to {0:.17g},{3:.17g} to {1:.17g},{2:.17g} to {0:.17g},{2:.17g} fs "
         "empty border lc '#808080'",
         left, right, bottom, top);
-    line("set label {} at {:.17g},{:.17g} offset 0.4,0.6 tc '#606060' font ',12'", quoted(fmt::format("{}", order)),
-         left, bottom);
+    line("set label {} at {:.17g},{:.17g} right offset -0.5,0.5 tc '#606060' font ',12'",
+         quoted(fmt::format("{}", order)), left, bottom);
   }
 
   void labels(const std::vector<Series>& all, const Axis& x, const Axis& y) {
@@ -181,16 +188,29 @@ class Script {
     }
   }
 
-  void lines(const std::vector<Series>& all) {
+  /// Whether two lines lie on each other.
+  static bool coincide(const Series& a, const Series& b, const Axis& x, const Axis& y) {
+    constexpr double near = 0.006;
+    bool same = a.x.size() == b.x.size();
+    for (std::size_t k = 0; same && k < a.x.size(); ++k)
+      same = std::abs(x.place(a.x[k]) - x.place(b.x[k])) < near && std::abs(y.place(a.y[k]) - y.place(b.y[k])) < near;
+    return same;
+  }
+
+  /// A line under others that coincide with it is wider than they are, so that all show.
+  void lines(const std::vector<Series>& all, const Axis& x, const Axis& y) {
     for (std::size_t i = 0; i < all.size(); ++i) {
       out_ << "$data" << i << " << EOD\n";
       for (std::size_t k = 0; k < all[i].x.size(); ++k) line("{:.17g} {:.17g}", all[i].x[k], all[i].y[k]);
       out_ << "EOD\n";
     }
     std::string plots;
-    for (std::size_t i = 0; i < all.size(); ++i)
-      plots += fmt::format("{}$data{} with linespoints lc '{}' dt {} lw 1.6 pt 7 ps 0.35", i > 0 ? ", " : "", i,
-                           colour(i), dash(all[i], i));
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto above = std::count_if(all.begin() + static_cast<std::ptrdiff_t>(i) + 1, all.end(),
+                                       [&](const Series& s) { return coincide(all[i], s, x, y); });
+      plots += fmt::format("{}$data{} with linespoints lc '{}' dt {} lw {} pt 7 ps 0.35", i > 0 ? ", " : "", i,
+                           colour(i), dash(all[i], i), 1.6 + 2.6 * static_cast<double>(above));
+    }
     line("plot {}", plots.empty() ? "NaN" : plots);
   }
 

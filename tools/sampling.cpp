@@ -188,6 +188,12 @@ Tensor Run::from_start(const std::string& name) const {
   return found.defined() ? found.to(model_.device) : found;
 }
 
+Shape Run::sample_shape() const {
+  if (!start_x_T_.defined()) return model_.sample_shape();
+  const Shape& all = start_x_T_.shape();
+  return {all.begin() + 1, all.end()};
+}
+
 Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
   return start_x_T_.defined() ? rows_of(start_x_T_, first, rows).to(model_.device)
                               : draw_start(model_, grid_, seed_, first, rows);

@@ -38,6 +38,8 @@ class Run {
   Run(const SamplingOptions& options, const Common& common, const Model& model);
 
   [[nodiscard]] std::int64_t count() const { return count_; }
+  /// Of one sample: of --start's where that is given, else the model's own.
+  [[nodiscard]] Shape sample_shape() const;
   [[nodiscard]] const Grid& grid() const { return grid_; }
   [[nodiscard]] const Stepper& stepper() const { return stepper_; }
 

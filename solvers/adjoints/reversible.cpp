@@ -1,10 +1,29 @@
 // Reversible: the states on the way back are the sampler's own steps inverted, so none is kept.
+#include <algorithm>
 #include <memory>
 
+#include "autodiff/ops/add.h"
+#include "autodiff/transform.h"
+#include "solvers/norm.h"
 #include "solvers/way_back.h"
 
 namespace costate {
 namespace {
+
+/// Throws unless the inverted states have come back to x_T; behind pure noise there is no inverse to tell by.
+void require_return(const GradientProblem& problem, const State& second) {
+  constexpr double most = 1e-3;  // of its norm: as far as single precision goes astray
+  const Sampler& sampler = problem.sampler;
+  if (sampler.grid.front().alpha == 0) return;
+  const Tensor start = stop_gradient(sampler.start(problem.x_T).y);
+  const Tensor back = stop_gradient(sampler.invert(0, second, problem.p).y);
+  const double off = norm(lincomb(1, back, -1, start)) / std::max(norm(start), 1e-300);
+  require(
+      off <= most,
+      "reversible: the inverse of {} steps of {} comes back to x_T off by {:.1e} of its norm (t = {:.6g}; the norm of "
+      "the state is {:.3e}); take checkpointed, fewer steps, or sampler o-belm",
+      sampler.steps(), sampler.stepper.name, off, sampler.grid.front().t, norm(start));
+}
 
 /// The step from a state that was inverted is taped as any other; the first state is x_T itself, so that the first step
 /// starts as the sampler's did.
@@ -14,6 +33,7 @@ Pulled pull(const GradientProblem& problem, const State& last, const Tensor& a_0
   Tensors a = end_cotangents(problem, last, a_0);
   State state = last;
   for (int i = steps - 1; i >= 0; --i) {
+    if (i == 0 && steps > 1) require_return(problem, state);
     state = i == 0 ? sampler.start(problem.x_T) : sampler.invert(i, state, problem.p);
     if (i == 1 && sampler.grid.front().alpha == 0) state.memory.clear();  // behind pure noise, as at the start
     pull_step(problem, i, state, a, "reversible");

@@ -4,7 +4,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "core/random.h"
 #include "io/hdf5.h"
+#include "io/png.h"
 #include "tests/tools/command.h"
 
 using costate::Hdf5Reader;
@@ -36,9 +38,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 BOOST_AUTO_TEST_SUITE(guide)
 
 BOOST_AUTO_TEST_CASE(the_classifier_is_led_to_another_class) {
-  for (const std::string wrt : {"x_T", "z", "z_t"}) {
-    const auto l =
-        losses({"--loss", "class:7", "--wrt", wrt, "--rate", wrt == "x_T" ? "0.1" : "0.3", "--iterations", "8"});
+  for (const auto& [wrt, rate] : {std::pair<std::string, std::string>{"x_T", "0.1"}, {"z", "0.3"}, {"z_t", "0.3"}}) {
+    const auto l = losses({"--loss", "class:7", "--wrt", wrt, "--rate", rate, "--iterations", "8"});
     BOOST_TEST_MESSAGE(wrt << ": from " << l.front() << " to " << l.back());
     BOOST_TEST(l.back() < 0.7 * l.front());
   }
@@ -67,6 +68,22 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   const auto o = run({"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--loss", "norm", "--wrt",
                       "z", "--resume", half});
   BOOST_TEST((o.code == 1 && o.err.find("--wrt") != std::string::npos), o.err);
+}
+
+BOOST_AUTO_TEST_CASE(an_image_loss_has_the_size_of_the_start) {
+  const Folder folder;
+  const std::string start = (folder / "start.h5").string();
+  costate::Hdf5Writer file(start);
+  file.write("x_T", costate::normal_noise(1, 0, 1, 0, {16, 20, 1}));
+  file.finish();
+  for (const std::int64_t width : {20, 28}) {
+    const std::string target = (folder / "target.png").string();
+    costate::write_png(target, Tensor::full({16, width, 1}, 0.5, costate::DType::f64));
+    const auto o = run({"grad", "fashion-unet", "--class", "3", "--steps", "2", "--start", start, "--loss",
+                        "image:" + target, "--wrt", "x_T"});
+    BOOST_TEST((o.code == (width == 20 ? 0 : 1)), o.err);
+    if (width != 20) BOOST_TEST(o.err.find("(16, 20, 1)") != std::string::npos, o.err);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(wrong_usage) {

@@ -108,6 +108,20 @@ BOOST_AUTO_TEST_CASE(of_a_transformer_with_and_without_guidance) {
   check_sampler((folder / "DiffusionViT.pth").string(), folder / "guided.sample.h5");
 }
 
+BOOST_AUTO_TEST_CASE(of_an_exact_problem_with_its_own_z) {
+  const Folder folder;
+  costate::test::spill(folder / "normal.json", R"({"family": "gaussian_mixture", "weights": [0.6, 0.4],
+    "means": [[1, 0.3], [-0.7, 0.9]], "covariances": [[[0.04, 0], [0, 0.04]], [[0.04, 0], [0, 0.04]]],
+    "schedule": {"type": "vp_linear", "t_min": 0.01}})");
+  const std::string model = (folder / "normal.json").string();
+  const Hdf5Reader all = result(folder, {"grad", model, "--steps", "6", "--grid", "lambda", "-n", "3"});
+  const auto z = all.read("g_z"), theta = all.read("g_theta/theta");
+  BOOST_TEST((z.shape() == costate::Shape{1, 2} && theta.shape() == costate::Shape{1}));
+  const Hdf5Reader alone = result(folder, {"grad", model, "--steps", "6", "--grid", "lambda", "-n", "3", "--wrt", "z"});
+  BOOST_TEST(alone.read("g_z").to_vector() == z.to_vector());
+  BOOST_TEST((!alone.contains("g_x_T") && !alone.contains("g_theta/theta")));
+}
+
 BOOST_AUTO_TEST_CASE(of_the_small_network_by_every_method) {
   const fs::path fixtures = shared_dir() / "fixtures/gradients";
   if (skipped(fixtures)) return;

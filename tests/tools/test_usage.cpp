@@ -44,6 +44,10 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"grad", "fashion-unet", "--adjoint", "checkpoint"}), 2, {"checkpoint", "checkpointed"});
   expect(run({"grad", "fashion-unet", "--loss", "nrom"}), 2, {"nrom", "norm"});
   expect(run({"grad", "fashion-unet", "--wrt", "x_0"}), 2, {"x_0", "theta"});
+  expect(run({"grad", "fashion-unet", "--wrt", ""}), 2, {"--wrt", "empty"});
+  expect(run({"grad", "fashion-unet", "--adjoint", "adjointdeis-1", "--adjoint-steps", "0"}), 2, {"--adjoint-steps 0"});
+  expect(run({"grad", "fashion-unet", "--adjoint", "backsolve", "--adjoint-set", "rtol=0"}), 2, {"rtol = 0"});
+  expect(run({"grad", "fashion-unet", "--eta", "nan"}), 2, {"--eta", "finite"});
   expect(run({"sample", "fashion-unet", "--steps", "0"}), 2, {"--steps 0"});
   expect(run({"sample", "fashion-unet", "--steps", "three"}), 2, {"--steps"});
   expect(run({"sample", "fashion-unet", "--steps", "1001"}), 2, {"1001", "1000"});

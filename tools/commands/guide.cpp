@@ -45,13 +45,13 @@ class Guide {
     const Conditioned c = make_conditioned(model_, condition, run_.count(), run_.grid());
     const Optimiser optimiser{
         .kind = as_usage([&] { return optimiser_from(o.optimiser); }), .rate = o.rate, .momentum = o.momentum};
-    work_ =
-        std::make_unique<LatentOptimisation>(GradientProblem{.sampler = run_.sampler(c, 0, run_.count()),
-                                                             .x_T = run_.x_T(0, run_.count()),
-                                                             .p = c.p,
-                                                             .loss = make_loss(o.loss, model_, o.common, o.classifier),
-                                                             .adjoint_grid = o.adjoint.levels(o.sampling, model_)},
-                                             c, free_, adjoints[0], optimiser);
+    work_ = std::make_unique<LatentOptimisation>(
+        GradientProblem{.sampler = run_.sampler(c, 0, run_.count()),
+                        .x_T = run_.x_T(0, run_.count()),
+                        .p = c.p,
+                        .loss = make_loss(o.loss, model_, run_.sample_shape(), o.common, o.classifier),
+                        .adjoint_grid = o.adjoint.levels(o.sampling, model_)},
+        c, free_, adjoints[0], optimiser);
     if (!o.resume.empty()) restore();
   }
 

@@ -218,6 +218,7 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
     out.denoiser.net = model.exact.predicting(model.prediction, out.denoiser.sigma_data);
     out.p = model.exact.p;
     out.names = model.exact.p_names;
+    out.first_theta = !out.names.empty() && out.names[0] == "z" ? 1 : 0;
     out.differentiable.assign(out.p.size(), true);
     return out;
   }

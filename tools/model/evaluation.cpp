@@ -46,10 +46,12 @@ Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) con
 std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, const Tensors& gradients) {
   std::vector<std::pair<std::string, Tensor>> all;
   const auto parameters = model.is_exact() ? std::vector<Parameter>() : model.network->parameters();
+  // Of an exact problem's names those that are not z come last.
+  const std::size_t first = model.is_exact() ? model.exact.p_names.size() - gradients.size() : 0;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (!gradients[i].defined()) continue;
     if (model.is_exact())
-      all.emplace_back(model.exact.p_names[i], gradients[i]);
+      all.emplace_back(model.exact.p_names[first + i], gradients[i]);
     else
       all.emplace_back(model.keys[i], to_file_layout(gradients[i], parameters[i].layout, model.file_shapes[i]));
   }

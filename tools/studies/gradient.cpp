@@ -68,7 +68,7 @@ class Study {
                                              .config = o.common.config,
                                              .scheduler = o.common.scheduler,
                                              .key = o.common.key})),
-        loss_(make_loss(o.loss, model_, o.common, "fashion-classifier")) {
+        loss_(make_loss(o.loss, model_, model_.sample_shape(), o.common, "fashion-classifier")) {
     if (adjoints_.empty()) adjoints_ = o.adjoint.make();
     grids_ = word_list(o.grids);
     if (grids_.empty()) grids_ = model_.is_exact() ? std::vector<std::string>{"lambda", "t"} : std::vector{model_.grid};
@@ -208,9 +208,10 @@ class Study {
     std::vector<Panel> all;
     for (const auto& grid : grids_) {
       const std::string against = truth_.count(grid) != 0 ? "the exact ODE" : "the sampler itself";
-      Panel error{fmt::format("x_T gradient against {}, grid {}", against, grid), "steps", "relative error"},
+      Panel error{fmt::format("x_T gradient against {}, grid {} (measured order)", against, grid), "steps",
+                  "relative error"},
           time{"what that error costs, grid " + grid, "milliseconds", "relative error"},
-          bytes{"memory of the gradient, grid " + grid, "steps", "peak bytes"};
+          bytes{"memory of the gradient, grid " + grid, "steps", "peak, KiB"};
       for (const auto& adjoint : adjoints_) {
         Series e{adjoint.name, {}, {}}, t = e, b = e;
         for (const auto& r : rows_) {
@@ -218,7 +219,7 @@ class Study {
           const double off = r.truth.count("x_T") != 0 ? r.truth.at("x_T") : r.own.at("x_T");
           e.x.push_back(r.adjoint_steps), e.y.push_back(off);
           t.x.push_back(1e3 * r.seconds), t.y.push_back(off);
-          b.x.push_back(r.adjoint_steps), b.y.push_back(static_cast<double>(r.peak));
+          b.x.push_back(r.adjoint_steps), b.y.push_back(static_cast<double>(r.peak) / 1024);
         }
         if (const double order = order_of(grid, adjoint.name); std::isfinite(order))
           e.label += fmt::format(" ({:.1f})", order);

@@ -18,10 +18,19 @@ namespace {
 struct Options {
   Common common;
   SamplingOptions sampling;
-  std::string adjoints = "checkpointed,adjointdeis-1,adjointdeis-2m", adjoint_steps = "20,15,10,5", rates = "0.05";
+  std::string adjoints = "checkpointed,adjointdeis-1,adjointdeis-2m", preset = "steps", adjoint_steps, rates;
   std::string equations = "ODE,SDE", optimiser = "adam", classifier = "fashion-classifier";
   std::int64_t iterations = 10;
 };
+
+/// The two ablations of Blasingame and Liu 2024, appendix: over the steps M of the adjoint, and over learning rates.
+void fill_in(Options& o) {
+  if (o.preset != "steps" && o.preset != "rates")
+    throw UsageError("--preset " + o.preset + ": there are steps and rates");
+  const bool steps = o.preset == "steps";
+  if (o.adjoint_steps.empty()) o.adjoint_steps = steps ? "20,15,10,5" : "20";
+  if (o.rates.empty()) o.rates = steps ? "0.05" : "0.01,0.05,0.1";
+}
 
 struct Row {
   std::string equation, adjoint, failed;
@@ -44,7 +53,7 @@ std::vector<double> number_list(const std::string& option, const std::string& te
 /// On the great circle between two rows of noise, halfway: of the same length as both.
 Tensor halfway(const Tensor& a, const Tensor& b) { return (a + b) * std::sqrt(0.5); }
 
-/// Two garments A and B of one pair, their latents, and the morph that starts between them: as the paper's morphs of faces.
+/// Two samples A and B of one pair, their latents, and the morph that starts between them: as the paper's morphs of faces.
 class Study {
  public:
   explicit Study(const Options& o)
@@ -99,7 +108,7 @@ class Study {
   }
 
  private:
-  /// Garment `which` of every pair: its own seed, and of the classes given the next one.
+  /// Sample `which` of every pair: its own seed, and of the classes given the next one.
   [[nodiscard]] Run run(const std::string& equation, std::int64_t which) const {
     SamplingOptions s = o_.sampling;
     s.eta = equation == "SDE" ? 1 : 0;
@@ -114,7 +123,7 @@ class Study {
     return make_conditioned(model_, r.condition(0, r.count()), r.count(), r.grid());
   }
 
-  /// d_A + d_B + |d_A - d_B| of every pair: twice the distance to the garment that the morph is farther from.
+  /// d_A + d_B + |d_A - d_B| of every pair: twice the distance to the one that the morph is farther from.
   [[nodiscard]] Tensor twice_farther(const Tensor& x) const {
     const Tensor a = distance_(x, targets_[0]), b = distance_(x, targets_[1]);
     return a + b + relu(a - b) + relu(b - a);
@@ -179,7 +188,7 @@ class Study {
 
   [[nodiscard]] std::string verdict() const {
     std::string text =
-        "\nEvery pair of garments A and B has a morph that starts halfway between their latents; x_T and z are "
+        "\nEvery pair of samples A and B has a morph that starts halfway between their latents; x_T and z are "
         "optimised "
         "for\nloss = d_A + d_B + |d_A - d_B|, d the cosine distance of the classifier's features. `of exact`: the gain "
         "as "
@@ -206,7 +215,8 @@ class Study {
   std::vector<Row> rows_;
 };
 
-void run_study(const Options& o) {
+void run_study(Options& o) {
+  fill_in(o);
   o.common.apply(study_extensions);
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
@@ -221,7 +231,7 @@ Command optimisation_study() {
   return {
       "optimisation", "morphs by latent optimisation: gradient methods, their steps M and learning rates side by side",
       "  costate study optimisation fashion-unet --out morphs.svg --out morphs.csv     (M = 20, 15, 10, 5; minutes)\n"
-      "  costate study optimisation fashion-unet --adjoint-steps 20 --rate 0.01,0.05,0.2\n"
+      "  costate study optimisation fashion-unet --preset rates\n"
       "  costate study optimisation fashion-unet -n 1 --steps 5 --adjoint-steps 5 --iterations 3 --equation ODE",
       [](Arguments& a) {
         const auto o = std::make_shared<Options>();
@@ -238,8 +248,11 @@ Command optimisation_study() {
         a.option("--equation", o->equations, "ODE (eta 0) and SDE (eta 1, its noise replayed) [ODE,SDE]", "LIST");
         a.option("--adjoint", o->adjoints, "see `costate list adjoints` [checkpointed,adjointdeis-1,adjointdeis-2m]",
                  "LIST");
-        a.option("--adjoint-steps", o->adjoint_steps, "steps M of the continuous adjoints [20,15,10,5]", "LIST");
-        a.option("--rate", o->rates, "learning rates [0.05]", "LIST");
+        a.option("--preset", o->preset,
+                 "the ablation: steps (M = 20, 15, 10, 5 at rate 0.05) or rates (0.01, 0.05, 0.1 at M = 20) [steps]",
+                 "NAME");
+        a.option("--adjoint-steps", o->adjoint_steps, "steps M of the continuous adjoints [the preset's]", "LIST");
+        a.option("--rate", o->rates, "learning rates [the preset's]", "LIST");
         a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
         a.option("--iterations", o->iterations, "steps of the optimiser [10]");
         a.option("--loss-classifier", o->classifier, "the MODEL whose features are compared [fashion-classifier]",
