@@ -15,13 +15,16 @@ constexpr int steps = 20;
 void layer(benchmark::State& state, const std::string& adjoint, const std::string& sampler) {
   const SchedulePtr schedule = schedule_from(Config::parse(R"({"type": "ddpm"})", "bench"));
   const Net net = [](const Tensor& x, const Level&, const Tensors&) { return x; };
-  const GradientProblem problem{.sampler = {.denoiser = {.net = net, .dtype = DType::f32},
-                                            .grid = make_grid("lambda", *schedule, steps),
-                                            .stepper = make_stepper(sampler),
-                                            .schedule = schedule},
-                                .x_T = normal_noise(0, 0, 1, 0, {32, 32, 3}),
-                                .p = {},
-                                .loss = sum};
+  Sampler of;
+  of.denoiser.net = net;
+  of.denoiser.dtype = DType::f32;
+  of.grid = make_grid("lambda", *schedule, steps);
+  of.stepper = make_stepper(sampler);
+  of.schedule = schedule;
+  GradientProblem problem;
+  problem.sampler = of;
+  problem.x_T = normal_noise(0, 0, 1, 0, {32, 32, 3});
+  problem.loss = sum;
   const Adjoint method = make_adjoint(adjoint);
   for (auto _ : state) benchmark::DoNotOptimize(method.gradient(problem));
   state.counters["s/step"] =

@@ -167,7 +167,7 @@ void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::si
   gridDim = blocks;
   blockDim = threads;
   void* memory = nullptr;
-  cudaMalloc(&memory, shared);
+  cudaMallocAsync(&memory, shared, nullptr);
   shared_memory = memory;
   context::pooled_fixedsize_stack stacks(std::size_t{64} << 10);
   for (unsigned z = 0; z < blocks.z; ++z) {
@@ -179,7 +179,7 @@ void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::si
       }
     }
   }
-  cudaFree(memory);
+  cudaFreeAsync(memory, nullptr);
 }
 
 }  // namespace shim
