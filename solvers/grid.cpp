@@ -141,12 +141,12 @@ Grid listed(const Schedule& schedule, const Config& options) {
 }
 
 /// Which of the three kinds a name is of.
-struct Kind {
+struct GridKind {
   const Clock* clock = nullptr;
   bool spacing = false, list = false;
 };
 
-Kind kind_of(const std::string& name) {
+GridKind kind_of(const std::string& name) {
   for (const auto& clock : clocks)
     if (clock.name == name) return {.clock = &clock};
   for (const auto& spacing : spacings)
@@ -155,7 +155,7 @@ Kind kind_of(const std::string& name) {
   fail_unknown("grid", name, grid_names());
 }
 
-std::vector<std::string> options_of(const Kind& kind, const std::string& name) {
+std::vector<std::string> options_of(const GridKind& kind, const std::string& name) {
   if (kind.list) return {"t", "s", "steps", "final"};
   if (name == "leading") return {"offset", "final"};
   return kind.clock != nullptr && kind.clock->rho > 0 ? std::vector<std::string>{"rho", "final"}
@@ -183,7 +183,7 @@ Grid make_grid(const std::string& spec, const Schedule& schedule, int steps, Fin
   require(steps >= 1, "grid {}: {} steps; wants 1 or more", name, steps);
   require(schedule.steps() == 0 || steps <= schedule.steps(), "grid {}: {} steps of a schedule that has {}", name,
           steps, schedule.steps());
-  const Kind kind = kind_of(name);
+  const GridKind kind = kind_of(name);
   check_options("grid " + name, options, options_of(kind, name));
   const bool has_end = schedule.steps() > 0 || (kind.clock != nullptr && kind.clock->has_end) || options.has("final");
   const std::string otherwise = end == FinalLevel::zero ? "zero" : "first";

@@ -14,15 +14,15 @@ using namespace costate::io_test;
 
 namespace {
 
-struct Kind {
+struct Stored {
   Element element;
   const char* storage;  ///< PyTorch's
 };
-const std::vector<Kind> kinds = {{Element::f64, "DoubleStorage"}, {Element::f32, "FloatStorage"},
-                                 {Element::f16, "HalfStorage"},   {Element::bf16, "BFloat16Storage"},
-                                 {Element::i64, "LongStorage"},   {Element::i32, "IntStorage"},
-                                 {Element::i16, "ShortStorage"},  {Element::i8, "CharStorage"},
-                                 {Element::u8, "ByteStorage"},    {Element::boolean, "BoolStorage"}};
+const std::vector<Stored> kinds = {{Element::f64, "DoubleStorage"}, {Element::f32, "FloatStorage"},
+                                   {Element::f16, "HalfStorage"},   {Element::bf16, "BFloat16Storage"},
+                                   {Element::i64, "LongStorage"},   {Element::i32, "IntStorage"},
+                                   {Element::i16, "ShortStorage"},  {Element::i8, "CharStorage"},
+                                   {Element::u8, "ByteStorage"},    {Element::boolean, "BoolStorage"}};
 
 /// Six elements that no conversion would leave alone: NaNs with payloads, 64-bit integers beyond doubles.
 std::string awkward_bytes(Element e) {

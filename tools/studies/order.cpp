@@ -65,13 +65,13 @@ std::vector<std::string> all_methods() {
 }
 
 /// What is measured: the path from pure noise or from where the flow is curved, or the moments and the path under noise.
-enum class Kind { noise, curved, weak, strong };
+enum class Measured { noise, curved, weak, strong };
 constexpr const char* kind_names[] = {"noise", "curved", "weak", "strong"};
 
 struct Case {
   const Method* method;
   std::string schedule, prediction;
-  Kind kind;
+  Measured kind;
   int nominal;
   Convergence found = {};
   std::string refused = {};                                                     ///< why it could not be measured
@@ -134,9 +134,9 @@ class Study {
   /// Paths from pure noise and strong orders are measured for the first prediction of every schedule alone.
   void add(const Method& m, const std::string& schedule, const std::string& prediction, bool all_kinds) {
     const Stepper& s = m.stepper;
-    cases_.push_back({&m, schedule, prediction, s.eta > 0 ? Kind::weak : Kind::curved, s.order});
-    if (all_kinds && s.eta == 0) cases_.push_back({&m, schedule, prediction, Kind::noise, s.order});
-    if (all_kinds && s.eta > 0 && has_path(s)) cases_.push_back({&m, schedule, prediction, Kind::strong, 1});
+    cases_.push_back({&m, schedule, prediction, s.eta > 0 ? Measured::weak : Measured::curved, s.order});
+    if (all_kinds && s.eta == 0) cases_.push_back({&m, schedule, prediction, Measured::noise, s.order});
+    if (all_kinds && s.eta > 0 && has_path(s)) cases_.push_back({&m, schedule, prediction, Measured::strong, 1});
   }
 
   [[nodiscard]] bool has_path(const Stepper& stepper) const {
@@ -153,16 +153,16 @@ class Study {
   }
 
   void measure(Case& c) const {
-    const Setting setting{.problem = c.kind < Kind::weak ? problem_ : line_,
+    const Setting setting{.problem = c.kind < Measured::weak ? problem_ : line_,
                           .schedule = schedule_from(Config(nlohmann::json{{"type", c.schedule}}, "study order")),
                           .prediction = prediction_from(c.prediction)};
     const Stepper& stepper = c.method->stepper;
-    const Flow& flow = c.kind == Kind::noise ? from_noise_ : from_curved_;
+    const Flow& flow = c.kind == Measured::noise ? from_noise_ : from_curved_;
     const int last = static_cast<int>(o_.most_steps);
     try {
-      if (c.kind == Kind::weak)
+      if (c.kind == Measured::weak)
         c.found = converge_weakly(setting, line, from_noise_.s_from, from_noise_.s_to, stepper, first_steps, last);
-      else if (c.kind == Kind::strong)
+      else if (c.kind == Measured::strong)
         c.found = converge_strongly(setting, line, from_noise_.s_from, from_noise_.s_to, stepper, first_steps, last);
       else if (stepper.evaluations == 0)
         c.found = converge_adaptive(setting, flow, c.method->name, c.method->options);
@@ -184,20 +184,20 @@ class Study {
 /// Panels of at most eight lines: methods of one order and kind, error against steps and against evaluations. One
 /// schedule and prediction is drawn; the table has all.
 std::vector<Panel> panels_of(const std::vector<Case>& cases) {
-  std::map<std::pair<Kind, int>, std::vector<const Case*>> groups;
+  std::map<std::pair<Measured, int>, std::vector<const Case*>> groups;
   for (const auto& c : cases)
-    if (c.schedule == cases.front().schedule && c.prediction == cases.front().prediction && c.kind != Kind::noise)
+    if (c.schedule == cases.front().schedule && c.prediction == cases.front().prediction && c.kind != Measured::noise)
       groups[{c.kind, c.nominal}].push_back(&c);
   constexpr std::size_t lines = 8;
   std::vector<Panel> panels;
   for (const auto& [group, members] : groups) {
     const auto [kind, order] = group;
     const std::string title = fmt::format(
-        "{}order {}: {}, {}", kind < Kind::weak ? "" : std::string(kind_names[static_cast<int>(kind)]) + " ", order,
+        "{}order {}: {}, {}", kind < Measured::weak ? "" : std::string(kind_names[static_cast<int>(kind)]) + " ", order,
         cases.front().schedule, cases.front().prediction);
-    const char* error = kind == Kind::weak     ? "error of mean and variance"
-                        : kind == Kind::strong ? "distance of N and 2N steps"
-                                               : "largest error";
+    const char* error = kind == Measured::weak     ? "error of mean and variance"
+                        : kind == Measured::strong ? "distance of N and 2N steps"
+                                                   : "largest error";
     for (std::size_t first = 0; first < members.size(); first += lines) {
       Panel steps{title, "steps", error}, evaluations{title, "evaluations", error};
       steps.triangles = evaluations.triangles = {{order}, {order + 1}};
@@ -235,7 +235,7 @@ Findings findings_of(const std::vector<Case>& cases, const std::string& model) {
              .details = {{"sampler", "schedule", "prediction", "measured", "order", "observed", "passed", "steps",
                           "evaluations", "error", "fitted", "refused"}},
              .panels = panels_of(cases)};
-  std::map<std::pair<std::string, Kind>, std::vector<const Case*>> groups;
+  std::map<std::pair<std::string, Measured>, std::vector<const Case*>> groups;
   std::size_t passed = 0, unmeasured = 0;
   for (const auto& c : cases) {
     groups[{c.method->label, c.kind}].push_back(&c);
