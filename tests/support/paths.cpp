@@ -10,7 +10,10 @@ std::filesystem::path source_dir() {
   return given != nullptr ? std::filesystem::path(given) : std::filesystem::path(COSTATE_SOURCE_DIR);
 }
 
-std::filesystem::path command_path() { return COSTATE_COMMAND; }
+std::filesystem::path command_path() {
+  const char* given = std::getenv("COSTATE_COMMAND");
+  return given != nullptr ? given : COSTATE_COMMAND;
+}
 
 std::filesystem::path shared_dir() {
   const char* given = std::getenv("COSTATE_SHARED");
