@@ -1,6 +1,7 @@
 // From a name to a loss of x_0.
 #include "tools/losses.h"
 
+#include <filesystem>
 #include <memory>
 
 #include "autodiff/ops/arithmetic.h"
@@ -38,12 +39,16 @@ Shape picture_shape(const Shape& sample, const std::optional<LatentSpace>& space
   return {pixels.dim(1), pixels.dim(2), pixels.dim(3)};
 }
 
-/// A picture as the model's samples lie: (1, h, w, c) in its range.
+/// A picture as the model's samples lie: (1, h, w, c) in its range. Of a result in HDF5 its first sample.
 Tensor target_of(const std::string& file, const Model& model, const Shape& shape) {
-  const Tensor picture = read_png(file);
-  require(picture.shape() == shape, "{}: is {}, and {} makes {}", file, picture.shape(), model.name, shape);
-  const Tensor x = picture * (model.range[1] - model.range[0]) + model.range[0];
-  return x.reshaped({1, shape[0], shape[1], shape[2]}).to(model.device);
+  const bool result = std::filesystem::path(file).extension() == ".h5";
+  const Tensor found = result ? cast(Hdf5Reader(file).read("x").rows(0, 1), DType::f64) : read_png(file);
+  const Shape one = shape.with_front(1);
+  require(found.shape() == (result ? one : shape),
+          "{}: is {}, and {} makes {}; pictures of samples are enlarged, results in .h5 are not", file, found.shape(),
+          model.name, shape);
+  const Tensor x = result ? found : (found * (model.range[1] - model.range[0]) + model.range[0]).reshaped(one);
+  return x.to(model.device);
 }
 
 Loss image_loss(const std::string& file, const Model& model, const Shape& shape) {
@@ -120,8 +125,7 @@ Loss make_loss(const std::string& name, const Model& model, const Shape& sample,
     return space && w.dim(-1) == space->gain.dim(0) ? loss : seen(loss);
   }
   as_usage([&] {
-    fail_unknown("loss", name,
-                 {"norm", "mean", "sum", "class:K", "image:FILE.png", "features:FILE.png", "dot:FILE.h5"});
+    fail_unknown("loss", name, {"norm", "mean", "sum", "class:K", "image:FILE", "features:FILE", "dot:FILE.h5"});
   });
   return {};
 }

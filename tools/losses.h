@@ -16,9 +16,10 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 
 /// The names that make_loss takes, for --help.
 inline constexpr const char* loss_names =
-    "norm (half the squared norm of x_0), mean, sum, dot:FILE.h5 (<w, x_0>), image:FILE.png (mean squared distance), "
+    "norm (half the squared norm of x_0), mean, sum, dot:FILE.h5 (<w, x_0>), image:FILE (mean squared distance to a "
+    ".png, or to x of an .h5), "
     "class:K "
-    "(-ln p of the classifier), features:FILE.png (1 - cosine of the classifier's features)";
+    "(-ln p of the classifier), features:FILE (1 - cosine of the classifier's features, likewise)";
 
 /// 1 - cosine between the classifier's features of samples (n, ...) and of targets, (n, ...) or (1, ...): a column (n, 1), as
 /// losses of identity are built.

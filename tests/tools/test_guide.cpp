@@ -86,6 +86,18 @@ BOOST_AUTO_TEST_CASE(an_image_loss_has_the_size_of_the_start) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_result_is_a_target) {
+  const Folder folder;
+  const std::string target = (folder / "boot.h5").string();
+  BOOST_TEST(
+      run({"sample", "fashion-unet", "-n", "1", "--class", "9", "--steps", "2", "--quiet", "--out", target}).code == 0);
+  const auto o = run({"grad", "fashion-unet", "-n", "1", "--class", "9", "--steps", "2", "--loss", "image:" + target,
+                      "--wrt", "x_T", "--dtype", "f64", "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const double loss = nlohmann::json::parse(o.out)["adjoints"][0]["loss"];
+  BOOST_TEST(loss < 1e-9);  // the same sample, then in f32
+}
+
 BOOST_AUTO_TEST_CASE(wrong_usage) {
   const auto expect = [](const std::vector<std::string>& words, const std::string& part) {
     const auto o = run(words);

@@ -137,7 +137,8 @@ void run_guide(const Options& o) {
 
 Command guide_command() {
   return {"guide", "optimise x_T, z or theta under a loss of the samples",
-          "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --iterations 20 --out path.png\n"
+          "  costate sample fashion-unet -n 1 --class 9 --seed 5 --steps 10 --out boot.h5\n"
+          "  costate guide fashion-unet -n 4 --class 9 --seed 1 --steps 10 --loss image:boot.h5 --out path.png\n"
           "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --wrt z --rate 0.1 --out shoes.h5\n"
           "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --wrt z --rate 0.1 --resume shoes.h5 "
           "--out more.h5",
