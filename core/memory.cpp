@@ -78,8 +78,10 @@ class Segments {
 
   void* take(std::size_t bytes) {
     auto found = free_.lower_bound({bytes, nullptr});
-    if (found == free_.end() && !add(pooled ? std::max(bytes, segment) : bytes) && !add(bytes)) return nullptr;
-    found = free_.lower_bound({bytes, nullptr});
+    if (found == free_.end()) {
+      if (!add(pooled ? std::max(bytes, segment) : bytes) && !add(bytes)) return nullptr;
+      found = free_.lower_bound({bytes, nullptr});
+    }
     std::byte* p = found->second;
     free_.erase(found);
     Piece& piece = pieces_.at(p);
