@@ -52,8 +52,7 @@ void settle_sampling(Model& m) {
   m.time_scale = s.number("time_scale", 1);
   m.unit_input = s.flag("unit_input", false);
   m.sigma_data = s.number("sigma_data", 0.5);
-  const auto range = s.numbers("range");
-  if (range.size() == 2) m.range = {range[0], range[1]};
+  m.range = ValueRange::from(s, "range");
 }
 
 /// What a scheduler's file says, unless the model has a schedule of its own; one that was asked for overrules that, too.
