@@ -6,12 +6,13 @@
 #include <iostream>
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/slice.h"
 #include "autodiff/ops/softmax.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
 #include "core/random.h"
+#include "io/hdf5.h"
 #include "tests/tools/command.h"
-#include "tools/losses.h"
 #include "tools/model/conditioned.h"
 
 using namespace costate;
@@ -166,14 +167,21 @@ BOOST_AUTO_TEST_CASE(a_classifier_of_scaled_input_is_told_so) {
 
 BOOST_AUTO_TEST_CASE(losses_show_the_classifier_its_own_range) {
   if (!available()) return;
-  const Guided g;
-  Common common;
-  common.dtype = "f64";
+  const test::Folder folder;
+  const std::string out = (folder / "g.h5").string();
+  const auto o = test::run({"grad", digits, "-n", "2", "--steps", "2", "--dtype", "f64", "--loss", "class:7",
+                            "--loss-classifier", clean, "--wrt", "x_T", "--out", out});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const Hdf5Reader written(out);
   const Model classifier = load_model(clean, {.dtype = DType::f64});
-  Inputs in;
-  in.x = (g.x - 0.1307) / 0.3081;
-  const double want = -log_p((*classifier.network)(in), 7).item();
-  BOOST_TEST(std::abs(make_loss("class:7", g.model, common, clean)(g.x).item() - want) <= 1e-12 * std::abs(want));
+  const Tensor x = written.read("x_0");
+  double want = 0;
+  for (std::int64_t i = 0; i < x.dim(0); ++i) {
+    Inputs in;
+    in.x = (slice(x, 0, i, 1) - 0.1307) / 0.3081;
+    want -= log_p((*classifier.network)(in), 7).item() / static_cast<double>(x.dim(0));
+  }
+  BOOST_TEST(std::abs(written.read("loss").item() - want) <= 1e-12 * std::abs(want));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

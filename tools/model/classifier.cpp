@@ -37,12 +37,6 @@ double slope(const Denoiser& d, const Level& at) {
   fail("classifier guidance: unknown prediction {}", static_cast<int>(d.prediction));
 }
 
-/// What a network's x is to the canonical state y, see Denoiser.
-double input_scale(const Denoiser& d, const Level& at) {
-  const bool edm = d.prediction == Prediction::edm || d.prediction == Prediction::edm_v;
-  return edm ? 1 / std::hypot(at.s(), d.sigma_data) : at.scale();
-}
-
 /// (n, classes) with a 1 at each row's label.
 Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
   std::vector<double> values(static_cast<std::size_t>(labels.dim(0) * classes), 0.0);
@@ -71,7 +65,7 @@ Classifier::Classifier(const std::string& file, double strength, const Model& gu
 Tensor Classifier::log_p(const Tensor& x, const Level& own, const Tensor& chosen) const {
   Inputs in;
   in.x = model.unit_input ? x * (1 / std::hypot(own.alpha, own.sigma)) : x;
-  in.t.assign(static_cast<std::size_t>(x.dim(0)), model.time_scale * own.t);
+  in.t.assign(static_cast<std::size_t>(x.dim(0)), model.time_offset + model.time_scale * own.t);
   const Tensor logits = (*model.network)(in);
   require(logits.shape() == chosen.shape(), "classifier guidance: the classifier returned {}, not logits {}",
           logits.shape(), chosen.shape());
@@ -103,7 +97,7 @@ Net Classifier::guide(const Denoiser& denoiser, const Tensor& labels) const {
     const Tensor out = denoiser.net(x, at, p);
     if (!self.judges(at)) return out;
     const auto f = [&](const Tensors& y) { return self.log_p(denoiser, y[0], at, p, chosen); };
-    const Tensor gradient = value_and_grad(f, {x * (1 / input_scale(denoiser, at))}).second[0];
+    const Tensor gradient = value_and_grad(f, {x * (1 / denoiser.input_scale(at))}).second[0];
     const double step = self.scale * at.sigma / at.scale();  // of eps: sigma grad_x = sigma / scale grad_y
     auto [prediction, variance] = halves(out, x);
     return joined({lincomb(1, prediction, -slope(denoiser, at) * step, gradient), variance});

@@ -51,7 +51,8 @@ struct Model {
   FinalLevel end = FinalLevel::zero;
   int offset = 0;           ///< steps_offset of a discrete schedule
   double prior_mean = 0;    ///< x_T = prior_mean + prior_std * noise
-  double time_scale = 1;    ///< the network is told this times the schedule's t
+  double time_scale = 1;    ///< the network is told this times the schedule's t,
+  double time_offset = 0;   ///< and this added to it
   bool unit_input = false;  ///< the network is given x / sqrt(alpha^2 + sigma^2)
   double sigma_data = 0.5;  ///< see Denoiser
   ValueRange range;         ///< of the data, for pictures
