@@ -58,9 +58,7 @@ Mixes mixes(const Denoiser& d, const Level& at) {
 Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tensors& p) {
   require(at.scale() > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}", at.t, at.alpha,
           at.sigma);
-  const bool edm = d.prediction == Prediction::edm || d.prediction == Prediction::edm_v;
-  const double input = edm ? 1 / std::hypot(at.s(), d.sigma_data) : at.scale();
-  const Tensor out = halves(d.net(cast(scale(y, input), d.dtype), at, p), y).prediction;
+  const Tensor out = halves(d.net(cast(scale(y, d.input_scale(at)), d.dtype), at, p), y).prediction;
   require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
   require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()),
           name_of(d.dtype));
@@ -98,6 +96,11 @@ std::string name_of(Prediction p) {
     if (known == p) return name;
   }
   fail("denoiser: unknown prediction {}", static_cast<int>(p));
+}
+
+double Denoiser::input_scale(const Level& at) const {
+  const bool edm = prediction == Prediction::edm || prediction == Prediction::edm_v;
+  return edm ? 1 / std::hypot(at.s(), sigma_data) : at.scale();
 }
 
 Tensor Denoiser::eps(const Tensor& y, const Level& at, const Tensors& p) const {

@@ -16,51 +16,54 @@
 namespace costate {
 namespace {
 
-/// The classifier (or its part) on images x (n, h, w, c) in the model's range, in its own dtype; f64 comes out.
-std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, const Model& model, const Common& common,
-                                                     const Shape& have, const std::string& part) {
-  const Model c = load_model(name, {.dtype = common.type(), .device = model.device});
+/// What losses see: a model's samples, or what those of a latent pipeline are decoded to.
+struct Pictures {
+  std::string maker;
+  Shape shape;  ///< (h, w, c)
+  ValueRange range;
+  Device device;
+};
+
+Pictures pictures_of(const Model& model, const Shape& sample, const std::optional<LatentSpace>& space) {
+  if (!space) return {model.name, sample, model.range, model.device};
+  const Tensor pixels = space->decode(Tensor::zeros(sample.with_front(1), {DType::f64, model.device}));
+  return {model.name, {pixels.dim(1), pixels.dim(2), pixels.dim(3)}, space->range, model.device};
+}
+
+/// The classifier (or its part) on pictures x (n, h, w, c), in its own range and dtype; f64 comes out.
+std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, const Pictures& have,
+                                                     const Common& common, const std::string& part) {
+  const Model c = load_model(name, {.dtype = common.type(), .device = have.device});
   require(!c.is_exact() && !c.network->signature().takes_time,
           "classifier {}: should be a network of images without a time, such as fashion-classifier", name);
   const Shape want = c.network->signature().input;
-  require(want == have, "classifier {}: takes images {}, and {} makes {}", name, want, model.name, have);
+  require(want == have.shape, "classifier {}: takes images {}, and {} makes {}", name, want, have.maker, have.shape);
   const auto network = part.empty() ? c.network : c.network->part(part);
-  return [network, dtype = c.dtype](const Tensor& x) {
+  return [network, dtype = c.dtype, from = have.range, to = c.range](const Tensor& x) {
     Inputs in;
-    in.x = cast(x, dtype);
+    in.x = cast(from.convert(x, to), dtype);
     return cast((*network)(in), DType::f64);
   };
 }
 
-/// The shape of a picture: a sample, or what the samples of a latent pipeline are decoded to.
-Shape picture_shape(const Shape& sample, const std::optional<LatentSpace>& space, Device device) {
-  if (!space) return sample;
-  const Tensor pixels = space->decode(Tensor::zeros(sample.with_front(1), {DType::f64, device}));
-  return {pixels.dim(1), pixels.dim(2), pixels.dim(3)};
-}
-
-/// A picture as the model's samples lie: (1, h, w, c) in its range. Of a result in HDF5 its first sample.
-Tensor target_of(const std::string& file, const Model& model, const Shape& shape) {
+/// A file's picture as those that are made lie: (1, h, w, c) in their range. Of a result in HDF5 its first sample.
+Tensor target_of(const std::string& file, const Pictures& like) {
   const bool result = std::filesystem::path(file).extension() == ".h5";
   const Tensor found = result ? cast(Hdf5Reader(file).read("x").rows(0, 1), DType::f64) : read_png(file);
-  const Shape one = shape.with_front(1);
-  require(found.shape() == (result ? one : shape),
+  const Shape one = like.shape.with_front(1);
+  require(found.shape() == (result ? one : like.shape),
           "{}: is {}, and {} makes {}; pictures of samples are enlarged, results in .h5 are not", file, found.shape(),
-          model.name, shape);
-  const Tensor x = result ? found : (found * (model.range[1] - model.range[0]) + model.range[0]).reshaped(one);
-  return x.to(model.device);
+          like.maker, like.shape);
+  return (result ? found : unit_range().convert(found, like.range).reshaped(one)).to(like.device);
 }
 
-Loss image_loss(const std::string& file, const Model& model, const Shape& shape) {
-  return [target = target_of(file, model, shape)](const Tensor& x) {
-    return mean(square(x - broadcast_to(target, x.shape())));
-  };
+Loss image_loss(const std::string& file, const Pictures& of) {
+  return [target = target_of(file, of)](const Tensor& x) { return mean(square(x - broadcast_to(target, x.shape()))); };
 }
 
-Loss class_loss(const std::string& text, const Model& model, const Common& common, const std::string& classifier,
-                const Shape& shape) {
+Loss class_loss(const std::string& text, const Pictures& of, const Common& common, const std::string& classifier) {
   const auto labels = integer_list("--loss class", text);
-  const auto logits = classifier_of(classifier, model, common, shape, "");
+  const auto logits = classifier_of(classifier, of, common, "");
   return [labels, logits](const Tensor& x) {
     const Tensor l = logits(x);
     return cross_entropy(l, repeat_labels(labels, 0, l.dim(0)));
@@ -78,10 +81,9 @@ Distance distance_in(const std::function<Tensor(const Tensor&)>& features) {
   };
 }
 
-Loss feature_loss(const std::string& file, const Model& model, const Common& common, const std::string& classifier,
-                  const Shape& shape) {
-  return [distance = distance_in(classifier_of(classifier, model, common, shape, "features")),
-          target = target_of(file, model, shape)](const Tensor& x) { return mean(distance(x, target)); };
+Loss feature_loss(const std::string& file, const Pictures& of, const Common& common, const std::string& classifier) {
+  return [distance = distance_in(classifier_of(classifier, of, common, "features")),
+          target = target_of(file, of)](const Tensor& x) { return mean(distance(x, target)); };
 }
 
 }  // namespace
@@ -99,7 +101,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
 }
 
 Distance feature_distance(const Model& model, const Common& common, const std::string& classifier) {
-  return distance_in(classifier_of(classifier, model, common, model.sample_shape(), "features"));
+  return distance_in(
+      classifier_of(classifier, pictures_of(model, model.sample_shape(), std::nullopt), common, "features"));
 }
 
 Loss of_pixels(const Loss& loss, const LatentSpace& space) {
@@ -115,10 +118,10 @@ Loss make_loss(const std::string& name, const Model& model, const Shape& sample,
   if (name == "sum") return seen([](const Tensor& x) { return sum(x); });
   const auto colon = name.find(':');
   const std::string kind = name.substr(0, colon), of = colon == std::string::npos ? "" : name.substr(colon + 1);
-  const auto shape = [&] { return picture_shape(sample, space, model.device); };
-  if (!of.empty() && kind == "class") return seen(class_loss(of, model, common, classifier, shape()));
-  if (!of.empty() && kind == "image") return seen(image_loss(of, model, shape()));
-  if (!of.empty() && kind == "features") return seen(feature_loss(of, model, common, classifier, shape()));
+  const auto pictures = [&] { return pictures_of(model, sample, space); };
+  if (!of.empty() && kind == "class") return seen(class_loss(of, pictures(), common, classifier));
+  if (!of.empty() && kind == "image") return seen(image_loss(of, pictures()));
+  if (!of.empty() && kind == "features") return seen(feature_loss(of, pictures(), common, classifier));
   if (!of.empty() && kind == "dot") {
     const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64).to(model.device);
     const Loss loss = [w](const Tensor& x) { return inner(x, w); };

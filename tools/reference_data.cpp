@@ -17,9 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Picture values in [0, 1] in the model's range.
-Tensor in_range(const Tensor& picture, const Model& model) {
-  return picture * (model.range[1] - model.range[0]) + model.range[0];
-}
+Tensor in_range(const Tensor& picture, const Model& model) { return unit_range().convert(picture, model.range); }
 
 Tensor read_folder(const std::string& folder, const Model& model, std::int64_t most) {
   std::vector<fs::path> files;

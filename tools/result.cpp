@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/ops/cast.h"
+
 namespace costate {
 
 Hdf5Writer result_file(const std::string& file, const Common& common) {
@@ -15,11 +17,7 @@ Hdf5Writer result_file(const std::string& file, const Common& common) {
   return out;
 }
 
-Tensor to_picture(const Tensor& x, const Model& model) {
-  auto v = x.to_vector();
-  for (auto& e : v) e = (e - model.range[0]) / (model.range[1] - model.range[0]);
-  return Tensor::from(v, x.shape());
-}
+Tensor to_picture(const Tensor& x, const ValueRange& range) { return range.convert(cast(x, DType::f64), unit_range()); }
 
 Tensor to_signed_colours(const Tensor& g) {
   const auto v = g.to_vector();

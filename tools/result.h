@@ -12,8 +12,8 @@ namespace costate {
 /// An HDF5 file with the root attributes command, version, seed and model. Call finish() when all is written.
 Hdf5Writer result_file(const std::string& file, const Common& common);
 
-/// Data of the model's range as picture values: (x - range[0]) / (range[1] - range[0]), f64.
-Tensor to_picture(const Tensor& x, const Model& model);
+/// Data of a range as picture values, f64.
+Tensor to_picture(const Tensor& x, const ValueRange& range);
 /// Signed values (n, h, w, c) as colours (n, h, w, 3): blue below zero, white at zero, red above; each image by its own largest size.
 Tensor to_signed_colours(const Tensor& g);
 /// Grey images as RGB.

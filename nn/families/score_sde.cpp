@@ -129,19 +129,26 @@ UNetPlan plan_of(const Said& said) {
   return p;
 }
 
-/// The SDE it was trained with. VE networks are told sigma and return the score, VP networks are told 999 t.
+/// The SDE it was trained with. VE networks are told sigma (or its number) and return the score, VP networks are told 999 t.
 std::string defaults_of(const Said& said) {
   using nlohmann::json;
   const std::string sde = said.training.choice("sde", said.fourier ? "vesde" : "vpsde", {"vesde", "vpsde", "subvpsde"});
   const json sampling = {{"range", {said.data.flag("centered", false) ? -1 : 0, 1}}};
-  if (sde == "vesde")
-    return json{{"prediction", "score"},
-                {"schedule",
-                 {{"type", "edm"},
-                  {"sigma_min", said.model.number("sigma_min", 0.01)},
-                  {"sigma_max", said.model.number("sigma_max", 50)}}},
-                {"sampling", sampling}}
-        .dump();
+  if (sde == "vesde") {
+    json ve = {{"prediction", "score"},
+               {"schedule",
+                {{"type", "edm"},
+                 {"sigma_min", said.model.number("sigma_min", 0.01)},
+                 {"sigma_max", said.model.number("sigma_max", 50)}}},
+               {"sampling", sampling}};
+    if (!said.training.flag("continuous",
+                            true)) {  // told the number of a level, 0 the noisiest of a geometric sequence
+      const double last = static_cast<double>(size_from(said.model, "num_scales", 1000) - 1);
+      ve["schedule"]["type"] = "ve";
+      ve["sampling"].update({{"time_scale", -last}, {"time_offset", last}});
+    }
+    return ve.dump();
+  }
   json vp = {{"prediction", "epsilon"},
              {"schedule",
               {{"type", sde == "vpsde" ? "vp_linear" : "sub_vp"},

@@ -4,11 +4,14 @@
 #include <iostream>
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/cast.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
 #include "core/random.h"
 #include "io/hdf5.h"
 #include "io/png.h"
+#include "io/safetensors.h"
+#include "tests/nn/small_networks.h"
 #include "tests/tools/command.h"
 #include "tools/model/latent.h"
 
@@ -186,6 +189,46 @@ BOOST_AUTO_TEST_CASE(text_is_asked_for) {
   const auto picture = run({"sample", (networks / "diffusers-cond-sd2").string(), "-n", "1", "--out", "latents.png"});
   BOOST_TEST(picture.code == 1);
   BOOST_TEST(picture.err.find("write .h5 instead") != std::string::npos, picture.err);
+}
+
+BOOST_AUTO_TEST_CASE(a_tiny_autoencoder_makes_the_pictures) {
+  const fs::path decoder = shared_dir() / "weights/taef2-autoencoder/taef2_decoder.pth";
+  if (!fs::exists(decoder)) {
+    std::cerr << "SKIPPED: latents of a tiny autoencoder: no " << decoder.string() << " (set COSTATE_SHARED)\n";
+    return;
+  }
+  const Folder folder;
+  fs::create_directory(folder / "unet");
+  fs::create_directory(folder / "vae");
+  const std::string config = small::unet2d_json(R"("in_channels": 32, "out_channels": 32, "sample_size": 4)");
+  std::vector<std::pair<std::string, Tensor>> entries;
+  for (const auto& p : small::filled(*small::from_config(config), DType::f32)->parameters())
+    entries.emplace_back(p.key, to_file_layout(p.value, p.layout, file_shape(p.value.shape(), p.layout)));
+  write_safetensors(folder / "unet" / "diffusion_pytorch_model.safetensors", entries, {});
+  test::spill(folder / "unet" / "config.json", config);
+  fs::copy(decoder, folder / "vae" / "model.pth");
+  test::spill(folder / "vae" / "config.json", R"({"family": "tiny_autoencoder"})");
+  const std::string pipeline = (folder / "").string(), out = (folder / "out.h5").string();
+  const auto o =
+      run({"sample", pipeline, "-n", "2", "--steps", "2", "--out", out, "--out", (folder / "out.png").string()});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const auto space = latent_space(load_model(pipeline));
+  BOOST_REQUIRE(space.has_value());
+  BOOST_TEST((space->range == unit_range()));
+  const Hdf5Reader drawn(out);
+  BOOST_TEST((drawn.shape("x") == Shape{2, 32, 32, 3}));
+  Inputs in;
+  in.x = cast(drawn.read("latents"), DType::f32);
+  BOOST_TEST(largest_difference((*load_model(decoder.string()).network)(in), drawn.read("x")) == 0);
+  const std::string target = (folder / "target.png").string();
+  write_png(target, Tensor::full({32, 32, 3}, 0.25, DType::f64));
+  const std::string gradient = (folder / "g.h5").string();
+  const auto g = run({"grad", pipeline, "-n", "2", "--steps", "2", "--loss", "image:" + target, "--out", gradient});
+  BOOST_REQUIRE_MESSAGE(g.code == 0, g.err);
+  const Hdf5Reader derived(gradient);
+  const Tensor x = derived.read("pixels"), off = x - broadcast_to(read_png(target).reshaped({1, 32, 32, 3}), x.shape());
+  const double want = inner(off, off).item() / static_cast<double>(x.size());
+  BOOST_TEST(std::abs(derived.read("loss").item() - want) <= 1e-12 * want);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -56,10 +56,10 @@ Noise recording(const Noise& noise, Tensors& draws) {
 /// The pictures or data of --in, as the model has them.
 class Source {
  public:
-  Source(const Options& o, const Model& model) : sampling_(o.sampling) {
+  Source(const Options& o, const ValueRange& range, Device device) : sampling_(o.sampling) {
     if (std::filesystem::path(sampling_.start).extension() != ".png") return;
     const Tensor picture = read_png(sampling_.start);
-    picture_ = with_front(picture * (model.range[1] - model.range[0]) + model.range[0]).to(model.device);
+    picture_ = with_front(unit_range().convert(picture, range)).to(device);
     sampling_.start.clear();
     sampling_.count = 1;
   }
@@ -167,7 +167,9 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const T
 /// Two rows: what was encoded, and what came back.
 void write_picture(const std::string& file, const Model& model, const std::optional<LatentSpace>& space,
                    const Tensor& x_0, const Tensor& back) {
-  const auto pixels = [&](const Tensor& x) { return to_picture(space ? space->decode(x) : x, model); };
+  const auto pixels = [&](const Tensor& x) {
+    return to_picture(space ? space->decode(x) : x, space ? space->range : model.range);
+  };
   const Tensor both = concat({pixels(x_0), pixels(back)}, 0);
   write_png(file,
             tile(both, static_cast<int>(x_0.dim(0)), 2, static_cast<int>(std::max<std::int64_t>(1, 84 / both.dim(2)))));
@@ -231,9 +233,9 @@ void run_encode(const Options& o) {
   if (o.states != "posterior" && o.states != "independent")
     throw UsageError("--states " + o.states + ": there are posterior and independent");
   const Model model = o.common.load_to_sample();
-  const Source source(o, model);
-  const Run run(source.sampling(), o.common, model);
   const auto space = latent_space(model);
+  const Source source(o, space ? space->range : model.range, model.device);
+  const Run run(source.sampling(), o.common, model);
   if (!space)
     for (const auto& file : o.common.outputs(".png")) require_images(model, file);
   Tensor x_0;

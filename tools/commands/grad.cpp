@@ -234,7 +234,7 @@ class Job {
 
   /// Two rows: the samples, and below each its gradient (blue: less noise there raises the loss; red: more does).
   [[nodiscard]] Tensor picture(const Entry& e) const {
-    const Tensor samples = to_rgb(to_picture(e.gradient.x_0, model_)), g = to_signed_colours(e.gradient.x_T);
+    const Tensor samples = to_rgb(to_picture(e.gradient.x_0, model_.range)), g = to_signed_colours(e.gradient.x_T);
     const auto width = model_.sample_shape()[1];
     return tile(concat({samples, g}, 0), static_cast<int>(run_.count()), 4,
                 static_cast<int>(std::max<std::int64_t>(1, 168 / width)));

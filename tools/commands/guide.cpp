@@ -85,7 +85,7 @@ class Guide {
     for (const auto& file : o_.common.outputs(".png")) {
       const Tensor path = concat(path_, 0), pixels = space_ ? space_->decode(path) : path;
       const auto width = pixels.dim(2);
-      write_png(file, tile(to_picture(pixels, model_), static_cast<int>(run_.count()), 2,
+      write_png(file, tile(to_picture(pixels, space_ ? space_->range : model_.range), static_cast<int>(run_.count()), 2,
                            static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
     }
     for (const auto& file : o_.common.outputs(".json")) write_file(file, report_json().dump(2) + "\n");

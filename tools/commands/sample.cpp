@@ -154,8 +154,8 @@ void run_sample(const Options& o) {
   columns = std::clamp<std::int64_t>(columns, 1, run.count());
   for (const auto& file : o.common.outputs(".png")) {
     const auto width = s.x_0.dim(2);
-    write_png(file, tile(to_picture(s.x_0, model), static_cast<int>(columns), 2,
-                         static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
+    write_png(file, tile(to_picture(s.x_0, beyond.space ? beyond.space->range : model.range), static_cast<int>(columns),
+                         2, static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
   }
   nlohmann::ordered_json j{{"model", model.name},
                            {"sampler", run.stepper().name},

@@ -1,5 +1,8 @@
-// Classifier guidance (Dhariwal and Nichol 2021, algorithm 2): eps - scale sigma grad_x ln p(class | x, t), with p from a
-// classifier that was trained on noisy images.
+// Classifier guidance (Dhariwal and Nichol 2021, algorithm 2): eps - scale sigma grad_x ln p(class | x, t).
+//
+// A classifier of noisy images is shown x as its own schedule and range would have it at the same noise level, and where the level is
+// beyond its schedule it has no say. A classifier that knows no time is shown the x_0 that the model finds in x (Bansal et al. 2023,
+// "Universal guidance for diffusion models", section 3.2).
 #pragma once
 
 #include <string>
@@ -11,7 +14,8 @@ namespace costate {
 struct Classifier {
   Model model;
   double scale = 1;
-  bool unit_input = false;  ///< of the guided model: the classifier is given what its network is
+  ValueRange range;  ///< of what is guided
+  bool same = true;  ///< what is guided has the classifier's schedule, range and clock
 
   /// From a checkpoint; throws unless it takes the images of `guided` and returns a row of logits a sample.
   Classifier(const std::string& file, double strength, const Model& guided);
@@ -19,6 +23,15 @@ struct Classifier {
   [[nodiscard]] std::int64_t classes() const { return model.network->signature().out_channels; }
   /// `net` with eps guided towards the labels (n), in terms of its own prediction. Differentiable.
   [[nodiscard]] Net guide(const Denoiser& denoiser, const Tensor& labels) const;
+
+ private:
+  /// ln p of the labels' one-hot rows at x of a level of the classifier's own, summed over the samples.
+  [[nodiscard]] Tensor log_p(const Tensor& x, const Level& own, const Tensor& chosen) const;
+  /// The same of the canonical state y that is guided, at its level.
+  [[nodiscard]] Tensor log_p(const Denoiser& denoiser, const Tensor& y, const Level& at, const Tensors& p,
+                             const Tensor& chosen) const;
+  /// Is the level one that the classifier can judge?
+  [[nodiscard]] bool judges(const Level& at) const;
 };
 
 }  // namespace costate

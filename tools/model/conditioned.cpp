@@ -36,7 +36,7 @@ struct Told {
 
 /// How x and t reach the network, see Model.
 struct Telling {
-  double time_scale;
+  double time_scale, time_offset;
   bool unit_input;
 };
 
@@ -46,7 +46,7 @@ Tensor evaluate(const Network& network, const Telling& telling, const Tensor& x,
   const double norm = telling.unit_input ? std::hypot(at.alpha, at.sigma) : 1;
   Inputs in;
   in.x = norm == 1 ? x : scale(x, 1 / norm);
-  in.t.assign(n, telling.time_scale * at.t);
+  in.t.assign(n, telling.time_offset + telling.time_scale * at.t);
   in.alpha.assign(n, at.alpha / norm);
   in.sigma.assign(n, at.sigma / norm);
   in.classes = told.classes;
@@ -107,8 +107,8 @@ Guidance guidance_of(const Condition& c, const Grid& grid) {
 
 /// p = {told, null, weights ...}
 Net network_net(const Model& model, const Told& told, const Told& null, const Guidance& guidance) {
-  return [base = model.network, how = Telling{model.time_scale, model.unit_input}, told, null, guidance](
-             const Tensor& x, const Level& at, const Tensors& p) {
+  return [base = model.network, how = Telling{model.time_scale, model.time_offset, model.unit_input}, told, null,
+          guidance](const Tensor& x, const Level& at, const Tensors& p) {
     Told with = told, without = null;
     const auto middle = p.begin() + static_cast<std::ptrdiff_t>(with.values.size()),
                rest = middle + static_cast<std::ptrdiff_t>(without.values.size());

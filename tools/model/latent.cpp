@@ -1,6 +1,8 @@
 // Finding and running the decoder of a latent pipeline.
 #include "tools/model/latent.h"
 
+#include <algorithm>
+
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
@@ -23,6 +25,7 @@ Tensor LatentSpace::decode(const Tensor& latents) const {
 }
 
 Tensor LatentSpace::encode(const Tensor& pixels) const {
+  require(encoder != nullptr, "encode: the pipeline's autoencoder holds a decoder only");
   const Shape channels{1, 1, 1, gain.dim(0)};
   Tensors latents;
   for (std::int64_t i = 0; i < pixels.dim(0); ++i) {
@@ -40,16 +43,19 @@ std::optional<LatentSpace> latent_space(const Model& model) {
   const bool whole = std::filesystem::equivalent(model.name, pipeline, none);
   if (model.is_exact() || !whole || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
   const Model vae = load_model(folder.string(), {.dtype = model.dtype, .device = model.device});
+  const auto parts = vae.network->parts();
+  const bool encodes = std::find(parts.begin(), parts.end(), "encode") != parts.end();
   LatentSpace space{.decoder = vae.network->part("decode"),
-                    .encoder = vae.network->part("encode"),
+                    .encoder = encodes ? vae.network->part("encode") : nullptr,
                     .gain = {},
                     .offset = {},
-                    .dtype = model.dtype};
+                    .dtype = model.dtype,
+                    .range = vae.range};
   const std::int64_t channels = space.decoder->signature().input[-1];
   require(channels == model.sample_shape()[-1], "{}: decodes latents of {} channels, {} has {}", folder.string(),
           channels, model.name, model.sample_shape()[-1]);
   // diffusers: latents / scaling_factor + shift_factor, or latents std / scaling_factor + mean, channel by channel.
-  const double scale = vae.config.number("scaling_factor", 0.18215);
+  const double scale = vae.config.number("scaling_factor", 1);
   if (scale == 0) vae.config.unsupported("scaling_factor", "latents are divided by it");
   auto mean = vae.config.numbers("latents_mean"), std = vae.config.numbers("latents_std");
   if (mean.empty()) mean.assign(static_cast<std::size_t>(channels), vae.config.number("shift_factor", 0));

@@ -9,9 +9,10 @@
 namespace costate {
 
 struct LatentSpace {
-  std::shared_ptr<const Network> decoder, encoder;
-  Tensor gain, offset;  ///< (channels): the decoder reads latents * gain + offset
+  std::shared_ptr<const Network> decoder, encoder;  ///< encoder: null where the files hold none
+  Tensor gain, offset;                              ///< (channels): the decoder reads latents * gain + offset
   DType dtype = DType::f32;
+  ValueRange range;  ///< of the pixels
 
   /// (n, h, w, channels) f64 to pixels (n, H, W, 3) f64, one sample after the other: differentiable, and its memory is one sample's.
   [[nodiscard]] Tensor decode(const Tensor& latents) const;

@@ -50,10 +50,10 @@ void settle_sampling(Model& m) {
   m.offset = static_cast<int>(s.integer("offset", 0));
   m.prior_mean = s.number("prior_mean", 0);
   m.time_scale = s.number("time_scale", 1);
+  m.time_offset = s.number("time_offset", 0);
   m.unit_input = s.flag("unit_input", false);
   m.sigma_data = s.number("sigma_data", 0.5);
-  const auto range = s.numbers("range");
-  if (range.size() == 2) m.range = {range[0], range[1]};
+  m.range = ValueRange::from(s, "range");
 }
 
 /// What a scheduler's file says, unless the model has a schedule of its own; one that was asked for overrules that, too.

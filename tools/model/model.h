@@ -1,7 +1,6 @@
 // Loading a MODEL - a bundled name, a diffusers folder, a checkpoint, a costate file or an exact problem - ready to be used.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 #include "solvers/grid.h"
 #include "solvers/schedule.h"
 #include "tools/model/scheduler.h"
+#include "tools/model/value_range.h"
 
 namespace costate {
 
@@ -52,12 +52,13 @@ struct Model {
   // From "sampling":
   std::string grid;  ///< default grid name
   FinalLevel end = FinalLevel::zero;
-  int offset = 0;                      ///< steps_offset of a discrete schedule
-  double prior_mean = 0;               ///< x_T = prior_mean + prior_std * noise
-  double time_scale = 1;               ///< the network is told this times the schedule's t
-  bool unit_input = false;             ///< the network is given x / sqrt(alpha^2 + sigma^2)
-  double sigma_data = 0.5;             ///< see Denoiser
-  std::array<double, 2> range{-1, 1};  ///< of the data, for pictures
+  int offset = 0;           ///< steps_offset of a discrete schedule
+  double prior_mean = 0;    ///< x_T = prior_mean + prior_std * noise
+  double time_scale = 1;    ///< the network is told this times the schedule's t,
+  double time_offset = 0;   ///< and this added to it
+  bool unit_input = false;  ///< the network is given x / sqrt(alpha^2 + sigma^2)
+  double sigma_data = 0.5;  ///< see Denoiser
+  ValueRange range;         ///< of the data, for pictures
 
   bool compat = false;  ///< as asked for
   /// A diffusers scheduler's configuration, where it says how to sample; empty: `sampling` does.
