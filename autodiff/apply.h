@@ -3,7 +3,8 @@
 // An op has `static constexpr const char* name`, attributes, `forward`, and the member that gives its derivative by family:
 //
 //   linear     Tensor transpose(const Tensor& g, const Tensors& in, int i): cotangent of input i; reads shapes and dtypes only
-//   bilinear   Tensor wrt0(g, b, a), Tensor wrt1(g, a, b): cotangent of one factor from the other; of the last only the shape
+//   bilinear   Tensor wrt0(g, b, a), Tensor wrt1(g, a, b): cotangent of one factor from the other; of the last only the shape.
+//              A third input is a bias, added to the product: (c), or a row a sample, (n, c)
 //   pointwise  Tensor slope(x, y): dy/dx, with `static constexpr bool slope_reads_output` saying which of the two it reads
 //   composite  Tensor spec(in): the definition in plain ops. `forward` may be missing. Optional `fast_vjp(in, g, wanted)`:
 //              kernels for the first derivative; everything else is answered by spec
@@ -63,8 +64,10 @@ Tensor spread(const F& f, const Tensors& in) {
     return f(in[0], in[1], in[2], in[3]);
 }
 
-Tensor multiply(const Tensor& a, const Tensor& b);  // mul, spelt here so that ops need not include one another
-Tensor sum_of(const Tensor& a, const Tensor& b);    // add; either may be undefined
+Tensor multiply(const Tensor& a, const Tensor& b);          // mul, spelt here so that ops need not include one another
+Tensor sum_of(const Tensor& a, const Tensor& b);            // add; either may be undefined
+Tensor bias_cotangent(const Tensor& g, const Shape& bias);  // what a bias is told of g (n, ..., c)
+Tensor with_bias(const Tensor& y, const Tensor& bias, const Shape& product);  // y may be undefined
 
 template <class Op>
 Tensor run_forward(const Op& op, const Tensors& in) {
@@ -86,9 +89,11 @@ class OpRule final : public Rule {
   [[nodiscard]] const char* name() const override { return Op::name; }
 
   [[nodiscard]] Wanted reads(const Wanted& wanted) const override {
-    if constexpr (Bilinear<Op>)
-      return {wanted[1], wanted[0], false};
-    else if constexpr (Pointwise<Op>)
+    if constexpr (Bilinear<Op>) {
+      Wanted factors(wanted.size() + 1, false);
+      factors[0] = wanted[1], factors[1] = wanted[0];
+      return factors;
+    } else if constexpr (Pointwise<Op>)
       return {!Op::slope_reads_output, Op::slope_reads_output};
     else {
       Wanted inputs(wanted.size() + 1, Composite<Op>);
@@ -107,7 +112,9 @@ class OpRule final : public Rule {
       }
       return back;
     } else if constexpr (Bilinear<Op>) {
-      return {wanted[0] ? op_.wrt0(g, in[1], in[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
+      Tensors back{wanted[0] ? op_.wrt0(g, in[1], in[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
+      if (in.size() == 3) back.push_back(wanted[2] ? detail::bias_cotangent(g, in[2].shape()) : Tensor());
+      return back;
     } else if constexpr (Pointwise<Op>) {
       return {detail::multiply(g, op_.slope(in[0], out[0]))};
     } else {
@@ -133,8 +140,9 @@ class OpRule final : public Rule {
       }
       return {apply_again(full)};
     } else if constexpr (Bilinear<Op>) {
-      return {detail::sum_of(v[0].defined() ? apply_again({v[0], in[1]}) : Tensor(),
-                             v[1].defined() ? apply_again({in[0], v[1]}) : Tensor())};
+      const Tensor product = detail::sum_of(v[0].defined() ? apply_again({v[0], in[1]}) : Tensor(),
+                                            v[1].defined() ? apply_again({in[0], v[1]}) : Tensor());
+      return {in.size() == 3 && v[2].defined() ? detail::with_bias(product, v[2], out[0].shape()) : product};
     } else if constexpr (Pointwise<Op>) {
       return {detail::multiply(v[0], op_.slope(in[0], out[0]))};
     } else {

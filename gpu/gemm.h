@@ -20,6 +20,15 @@ struct Product {
   bool packed;  ///< rows of C may be written 16 bytes at a time
 };
 
+/// Sums from a row m, columns n on, with their part of the bias; those past `room` are left alone.
+template <int width, class T, class Sum>
+__device__ void add_bias(const Output<T>& c, int problem, int m, int n, int room, Sum (&sum)[width]) {
+  if (c.bias.data == nullptr) return;
+  const T* row = c.bias.data + c.bias.rows.quotient(m) * c.bias.step + c.start.of(problem) + n;
+  for (int i = 0; i < width; ++i)
+    if (i < room) sum[i] += static_cast<Sum>(widen(row[i]));
+}
+
 /// Writes as one word if that is allowed, else what lies within `room`.
 template <int width, class T, class Sum>
 __device__ void store(T* to, const Sum* from, int room, bool packed) {
@@ -83,10 +92,11 @@ __global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 
   Tile::template visit<A::along_k, B::along_k>(sum, [&]<int width>(int row, int column, const Sum* values) {
     const int m = m0 + row, n = n0 + column;
     if (m >= p.m) return;
-    if (partial != nullptr)
-      store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
-    else
-      store<width>(c.at(problem, m, n), values, p.n - n, p.packed);
+    if (partial != nullptr) return store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
+    Sum all[width];
+    for (int i = 0; i < width; ++i) all[i] = values[i];
+    add_bias(c, problem, m, n, p.n - n, all);
+    store<width>(c.at(problem, m, n), all, p.n - n, p.packed);
   });
 }
 
@@ -101,8 +111,9 @@ __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::in
       for (int e = 0; e < width; ++e) sum[e] += more.v[e];
     }
     const std::int64_t row = i / p.n;
-    store<width>(c.at(static_cast<int>(row / p.m), static_cast<int>(row % p.m), static_cast<int>(i % p.n)), sum, width,
-                 true);
+    const int problem = static_cast<int>(row / p.m), m = static_cast<int>(row % p.m), n = static_cast<int>(i % p.n);
+    add_bias(c, problem, m, n, width, sum);
+    store<width>(c.at(problem, m, n), sum, width, true);
   }
 }
 

@@ -24,13 +24,11 @@ struct Conv2d {
     visit("bias", self.bias);
   }
 
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return add_bias(conv2d(x, weight, geometry), bias); }
+  [[nodiscard]] Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias, geometry); }
 
-  /// The same plus a vector a sample, shift (n, out). It is added to the bias first, so the image is passed over once
-  /// only.
+  /// The same plus a vector a sample, shift (n, out).
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& shift) const {
-    const Tensor all = add_bias(shift, bias);
-    return add(conv2d(x, weight, geometry), reshape(all, {all.dim(0), 1, 1, all.dim(1)}));
+    return conv2d(x, weight, add_bias(shift, bias), geometry);
   }
 };
 

@@ -1,7 +1,7 @@
 // A linear layer: x W + b.
 #pragma once
 
-#include "autodiff/ops/matmul.h"
+#include "autodiff/ops/linear.h"
 #include "nn/network.h"
 #include "nn/parameter.h"
 
@@ -29,7 +29,7 @@ struct Linear {
   }
 
   /// (..., in) -> (..., out)
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return add_bias(matmul_weight(x, weight), bias); }
+  [[nodiscard]] Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
 };
 
 /// score_sde's 1x1 convolution: y = x W + b, stored as it is here.

@@ -3,6 +3,7 @@
 
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/concat.h"
+#include "autodiff/ops/matmul.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/resample.h"
 #include "autodiff/ops/silu.h"

@@ -1,6 +1,7 @@
 // What all layers share: parameters before weights are loaded, and the bias.
 #pragma once
 
+#include "autodiff/bias.h"
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/reshape.h"
 
@@ -11,8 +12,7 @@ namespace costate {
 
 /// v (c) as (1, ..., 1, c), to meet a tensor of this rank along its last axis.
 [[nodiscard]] inline Tensor along_last_axis(const Tensor& v, int rank) {
-  const std::vector<std::int64_t> ones(static_cast<std::size_t>(rank), 1);
-  return reshape(v, Shape(ones).with(-1, v.dim(0)));
+  return reshape(v, bias_shape(v.shape(), rank));
 }
 
 /// y (..., c) + bias (c); y itself for a layer without a bias.

@@ -7,6 +7,7 @@
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
+#include "autodiff/ops/linear.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
@@ -78,7 +79,7 @@ struct Pull {
 Pull pull(const Component& c, const Inverse& precision, const Tensor& x, const Tensor& z, double alpha) {
   const auto d = x.dim(1);
   const Tensor off = x - alpha * (row(c.mean, x.kind()) + z);
-  const Tensor towards = matmul_weight(off, Tensor::from(precision.matrix, {d, d}, x.kind()));
+  const Tensor towards = linear(off, Tensor::from(precision.matrix, {d, d}, x.kind()));
   return {towards, sum_to(off * towards, {x.dim(0), 1})};
 }
 
@@ -95,7 +96,7 @@ Net mixture_net(std::vector<Component> components, const char* family, bool has_
       const Pull k = pull(c, precision, x, z, at.alpha);
       const auto x_0 = [&] {
         const Tensor covariance = Tensor::from(c.covariance, {d, d}, x.kind());
-        return (row(c.mean, x.kind()) + z) + at.alpha * matmul_weight(k.towards, covariance);
+        return (row(c.mean, x.kind()) + z) + at.alpha * linear(k.towards, covariance);
       };
       parts.push_back(of_x_0 ? x_0() : k.towards);
       logits.push_back(-0.5 * k.distance + (c.log_weight - precision.half_log_det));
@@ -135,11 +136,11 @@ Net one_covariance_net(std::vector<Component> components, const char* family, bo
     }
     const Tensor z = cast(p[0], kind.dtype), u = lincomb(1, x, -at.alpha, z);
     const Tensor theta = reshape(cast(p[1], kind.dtype), {1, 1}) * row(first, kind);
-    const Tensor r = softmax(matmul_weight(u, Tensor::from(slopes, {d, k}, kind)) + (row(bias, kind) + theta));
-    const Tensor mean = matmul_weight(r, Tensor::from(means, {k, d}, kind));
-    const Tensor towards = matmul_weight(lincomb(1, u, -at.alpha, mean), Tensor::from(precision, {d, d}, kind));
+    const Tensor r = softmax(linear(u, Tensor::from(slopes, {d, k}, kind)) + (row(bias, kind) + theta));
+    const Tensor mean = linear(r, Tensor::from(means, {k, d}, kind));
+    const Tensor towards = linear(lincomb(1, u, -at.alpha, mean), Tensor::from(precision, {d, d}, kind));
     if (!of_x_0) return at.sigma * towards;
-    return mean + z + at.alpha * matmul_weight(towards, Tensor::from(components[0].covariance, {d, d}, kind));
+    return mean + z + at.alpha * linear(towards, Tensor::from(components[0].covariance, {d, d}, kind));
   };
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autodiff/ops/matmul.h"
+#include "autodiff/ops/linear.h"
 #include "core/random.h"
 
 namespace costate {
@@ -47,7 +47,7 @@ double wasserstein_2(const Rows& a, const Rows& b) {
 /// Values of all rows along unit vectors (d, k): sorted, by direction.
 std::vector<Rows> projected(const Tensor& x, const Tensor& directions) {
   const std::int64_t n = x.dim(0), k = directions.dim(1);
-  const auto values = matmul_weight(x.reshaped({n, x.size() / n}), directions).to_vector();
+  const auto values = linear(x.reshaped({n, x.size() / n}), directions).to_vector();
   std::vector<Rows> sorted(static_cast<std::size_t>(k));
   for (std::size_t i = 0; i < values.size(); ++i) sorted[i % sorted.size()].push_back(values[i]);
   for (auto& line : sorted) std::sort(line.begin(), line.end());

@@ -2,6 +2,7 @@
 #include "autodiff/ops/conv2d.h"
 
 #include "autodiff/apply.h"
+#include "autodiff/bias.h"
 #include "autodiff/ops/conv2d_shape.h"
 #include "core/flops.h"
 #include "core/kernels/copy.h"
@@ -13,13 +14,15 @@ struct Op {
   static constexpr const char* name = "conv2d";
   ConvGeometry geometry;
 
-  [[nodiscard]] Tensor forward(const Tensor& x, const Tensor& w) const {
+  [[nodiscard]] Tensor forward(const Tensors& in) const {
+    const Tensor &x = in[0], &w = in[1], bias = in.size() == 3 ? in[2] : Tensor();
     require_same_kind(name, x, w);
     const Shape shape = conv2d_shape(name, geometry, x.shape(), w.shape());
+    require_bias(name, bias, x, shape);
     const Tensor u = to_compute(x), v = to_compute_weight(w);
     Tensor y = Tensor::empty(shape, u.kind());
     count_products(shape.size(), w.size() / w.dim(3));
-    conv2d_kernel(x.device(), geometry, u, v, y);
+    conv2d_kernel(x.device(), geometry, u, v, bias.defined() ? to_compute(bias) : bias, y);
     return to_stored(y, x.dtype());
   }
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor& x) const {
@@ -33,6 +36,9 @@ struct Op {
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const ConvGeometry& geometry) { return apply_op(Op{geometry}, {x, w}); }
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry) {
+  return bias.defined() ? apply_op(Op{geometry}, {x, w, bias}) : conv2d(x, w, geometry);
+}
 
 ConvGeometry same_padding(std::int64_t kernel_h, std::int64_t kernel_w) {
   return {.top = (kernel_h - 1) / 2, .bottom = kernel_h / 2, .left = (kernel_w - 1) / 2, .right = kernel_w / 2};

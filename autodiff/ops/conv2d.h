@@ -9,6 +9,9 @@ namespace costate {
 /// x (n,h,w,cin), w (kh,kw,cin/groups,cout) -> (n,oh,ow,cout). See ConvGeometry for strides, padding, dilation and groups.
 [[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const ConvGeometry& geometry = {});
 
+/// The same plus a bias (cout), or a row an image (n,cout); undefined: none.
+[[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
+
 /// The gradient in x of <g, conv2d(x, w)>; also known as transposed convolution. `x` is the shape of the result.
 [[nodiscard]] Tensor conv2d_dx(const Tensor& g, const Tensor& w, const Shape& x, const ConvGeometry& geometry = {});
 

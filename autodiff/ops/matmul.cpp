@@ -2,7 +2,6 @@
 #include "autodiff/ops/matmul.h"
 
 #include "autodiff/apply.h"
-#include "autodiff/ops/reshape.h"
 #include "autodiff/ops/sum.h"
 #include "core/flops.h"
 #include "core/kernels/copy.h"
@@ -25,7 +24,7 @@ struct Op {
     const Tensor u = to_compute(a), v = b.dim(0) == 1 ? to_compute_weight(b) : to_compute(b);
     Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, u.kind());
     count_products(c.size(), k);
-    matmul_kernel(a.device(), ta, tb, u, v, c);
+    matmul_kernel(a.device(), ta, tb, u, v, {}, c);
     return to_stored(c, a.dtype());
   }
   // c = op(a) op(b):  d op(a) = g op(b)^T,  d op(b) = op(a)^T g; a shared factor sums over the batch.
@@ -43,14 +42,6 @@ struct Op {
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
   return apply_op(Op{transpose_a, transpose_b}, {a, b});
-}
-
-Tensor matmul_weight(const Tensor& x, const Tensor& w) {
-  require(x.rank() >= 1 && w.rank() == 2, "matmul_weight: wants (..., k) and (k, n), got {} and {}", x.shape(),
-          w.shape());
-  const std::int64_t k = x.dim(-1);
-  const Tensor rows = reshape(x, {1, k == 0 ? 0 : x.size() / k, k});
-  return reshape(matmul(rows, reshape(w, {1, w.dim(0), w.dim(1)})), x.shape().with(-1, w.dim(1)));
 }
 
 }  // namespace costate

@@ -9,7 +9,4 @@ namespace costate {
 /// as (batch, k, m) or (batch, n, k). b's batch may be 1; it is then shared, and treated as a weight: packed once.
 [[nodiscard]] Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
-/// x w for x (..., k) and a weight matrix w (k, n).
-[[nodiscard]] Tensor matmul_weight(const Tensor& x, const Tensor& w);
-
 }  // namespace costate

@@ -91,7 +91,7 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
   Tensor y = room(ys, dtype), dx = room(xs, dtype), dw = room(ws, dtype);
   const double flop = 2.0 * static_cast<double>(ys.size() * c.kernel * c.kernel * c.cin);
   print(fmt::format("conv{} {}>{}@{} n{}", c.kernel, c.cin, c.cout, c.size, batch), dtype,
-        with_rate("fwd", time_of([&] { cuda::conv2d(g, x, w, y); }), flop) +
+        with_rate("fwd", time_of([&] { cuda::conv2d(g, x, w, {}, y); }), flop) +
             with_rate("dx", time_of([&] { cuda::conv2d_dx(g, slope, w, dx); }), flop) +
             with_rate("dw", time_of([&] { cuda::conv2d_dw(g, x, slope, dw); }), flop));
 }
@@ -106,8 +106,8 @@ void product(const Product& p, DType dtype) {
   Tensor c = room({p.batch, p.m, p.n}, dtype);
   const double flop = 2.0 * static_cast<double>(p.batch * p.m * p.k * p.n);
   print(fmt::format("matmul {} x ({},{},{})", p.batch, p.m, p.k, p.n), dtype,
-        with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, c); }), flop) +
-            with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, c); }), flop));
+        with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, {}, c); }), flop) +
+            with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, {}, c); }), flop));
 }
 
 struct Heads {

@@ -129,16 +129,19 @@ class Gather {
     for (std::size_t b = 1; b < x_.taps.size(); ++b) rows_join_ &= x_.taps[b].offset == x_.taps[b - 1].offset + 1;
   }
 
-  void run(Tensor& out) const {
+  void run(Tensor& out, const Tensor& bias = {}) const {
     const std::int64_t images = out.dim(0), tiles = (y_.count * x_.count + tile_rows - 1) / tile_rows;
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
     T* const to = out.mutable_data<T>();
+    const T* const start = bias.defined() ? bias.data<T>() : nullptr;
+    const std::int64_t start_step = bias.defined() && bias.rank() == 2 ? bias.dim(1) : 0;
     // Blocks outermost: the panels of one stay in the cache while images and pixels go by.
     parallel_tiles(static_cast<std::int64_t>(blocks_.size()) * images, tiles,
                    2 * tile_rows * blocks_.front().width * taps * view_.reduced,
                    [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
                      const std::int64_t image = piece % images;
-                     run_tiles(blocks_[static_cast<std::size_t>(piece / images)], image, first, last,
+                     const auto& block = blocks_[static_cast<std::size_t>(piece / images)];
+                     run_tiles(block, image, first, last, start ? start + image * start_step + block.first : nullptr,
                                to + image * (out.size() / images), out.dim(2), out.dim(3));
                    });
   }
@@ -151,14 +154,14 @@ class Gather {
     bool interior;  ///< no column tap of any pixel falls outside the source
   };
 
-  void run_tiles(const ColumnBlock& block, std::int64_t image, std::int64_t first, std::int64_t last, T* out,
-                 std::int64_t out_width, std::int64_t out_channels) const {
+  void run_tiles(const ColumnBlock& block, std::int64_t image, std::int64_t first, std::int64_t last, const T* bias,
+                 T* out, std::int64_t out_width, std::int64_t out_channels) const {
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
     const T* panels = weights_->panels.data() + block.offset * taps * view_.reduced;
     const T* source = source_ + image * y_.source * x_.source * channels_ + block.group * view_.reduced;
     const auto& tiles = tile_kernels<T>();
     std::vector<Segment<T>> segments(static_cast<std::size_t>(taps));
-    TileWork<T> work{segments.data(), 0, 1, block.width, {}, block.count, false};
+    TileWork<T> work{segments.data(), 0, 1, block.width, {}, block.count, false, bias};
     for (std::int64_t tile = first; tile < last; ++tile) {
       Pixels pixels{std::min(tile_rows, y_.count * x_.count - tile * tile_rows), {}, {}, !x_.taps.empty()};
       for (std::int64_t p = 0; p < pixels.rows; ++p) {
@@ -230,21 +233,21 @@ std::atomic<ConvAlgorithm>& algorithm() {
 
 }  // namespace
 
-void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tensor& y) {
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
   if (y.size() == 0) return;
   const auto& g = geometry;
-  if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, y);
+  if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, bias, y);
   note_direct(w);
   const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
   const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
   visit_compute(x.dtype(), "conv2d",
-                [&](auto tag) { Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y); });
+                [&](auto tag) { Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y, bias); });
 }
 
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
   if (dx.size() == 0) return;
   const auto& at = geometry;
-  if (const int m = winograd_of(at, dx, w, w.dim(3))) return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, dx);
+  if (const int m = winograd_of(at, dx, w, w.dim(3))) return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, dx);
   note_direct(w);
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
   visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {

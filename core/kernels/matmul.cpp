@@ -21,7 +21,7 @@ constexpr std::int64_t few_rows = 2 * tile_rows;
 template <class T>
 class Product {
  public:
-  Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c)
+  Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c)
       : transpose_a_(transpose_a),
         transpose_b_(transpose_b),
         shared_b_(b.dim(0) == 1),
@@ -31,6 +31,7 @@ class Product {
         k_(a.dim(transpose_a ? 1 : 2)),
         a_(a.data<T>()),
         b_(b.data<T>()),
+        bias_(bias.defined() ? bias.data<T>() : nullptr),
         c_(c.mutable_data<T>()),
         blocks_(column_blocks<T>(1, n_)) {
     if (shared_b_ && !transpose_a) {  // one tall product: rows do not care which item they belong to
@@ -104,7 +105,8 @@ class Product {
     const T* panels = shared_b_ ? cached_b_->data() : packed_b_->data();
     const T* b = packed ? panels + panel_offset(shared_b_ ? 0 : item, block) : b_ + item * k_ * n_ + at.first;
     Segment<T> segment{};
-    TileWork<T> work{&segment, 1, transpose_a_ ? tile_rows : 1, packed ? at.width : n_, {}, at.count, false};
+    TileWork<T> work{&segment, 1,     transpose_a_ ? tile_rows : 1,      packed ? at.width : n_, {},
+                     at.count, false, bias_ ? bias_ + at.first : nullptr};
     std::int64_t k = 0;
     do {  // once even for an empty reduction: it has to write its zeros
       segment.length = std::min(reduction_block, k_ - k);
@@ -129,7 +131,7 @@ class Product {
 
   bool transpose_a_, transpose_b_, shared_b_;
   std::int64_t batch_, m_, n_, k_, tiles_ = 0;
-  const T *a_, *b_;
+  const T *a_, *b_, *bias_;
   T* c_;
   std::vector<ColumnBlock> blocks_;
   std::size_t first_packed_ = 0;   ///< blocks before this one are read from b itself
@@ -140,10 +142,10 @@ class Product {
 
 }  // namespace
 
-void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c) {
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
   if (c.size() == 0) return;
   visit_compute(a.dtype(), "matmul",
-                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, c).run(); });
+                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, bias, c).run(); });
 }
 
 }  // namespace costate::cpu

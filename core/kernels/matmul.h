@@ -7,16 +7,16 @@
 namespace costate {
 
 namespace cpu {
-void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c);
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::matmul) matmul;
 }  // namespace cuda
 
-/// c[i] = op(a[i]) op(b[i]) for each i of the first axis. a (batch,m,k) or (batch,k,m) if transpose_a; b (batch,k,n) or
-/// (batch,n,k) if transpose_b; b's batch may be 1 and is then shared. c (batch,m,n). f32 or f64; the callers have
-/// checked.
-inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, Tensor&)> matmul_kernel{"matmul", cpu::matmul,
-                                                                                               cuda::matmul};
+/// c[i] = op(a[i]) op(b[i]) + bias for each i of the first axis. a (batch,m,k) or (batch,k,m) if transpose_a; b (batch,k,n) or
+/// (batch,n,k) if transpose_b; b's batch may be 1 and is then shared. c (batch,m,n). bias (n), the start of every row, or undefined. f32 or f64; the callers
+/// have checked.
+inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, const Tensor&, Tensor&)> matmul_kernel{
+    "matmul", cpu::matmul, cuda::matmul};
 
 }  // namespace costate

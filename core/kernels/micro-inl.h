@@ -33,7 +33,7 @@ class Tile {
  public:
   static void run(const TileWork<T>& work) {
     Tile tile;
-    if (work.accumulate)
+    if (work.accumulate || work.bias != nullptr)
       tile.load(work, Rows());
     else
       tile.zero(std::make_index_sequence<rows * vectors>());
@@ -67,7 +67,7 @@ class Tile {
 
   template <std::size_t... r>
   HWY_INLINE void load(const TileWork<T>& work, std::index_sequence<r...>) {
-    (load_row<r>(work.out[r], work.columns, Vectors()), ...);
+    (load_row<r>(work.accumulate ? work.out[r] : work.bias, work.columns, Vectors()), ...);
   }
 
   template <std::size_t r, std::size_t... v>

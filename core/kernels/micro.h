@@ -35,7 +35,8 @@ struct TileWork {
   std::int64_t a_step, b_step;
   std::array<T*, tile_rows> out;
   std::int64_t columns;
-  bool accumulate;  ///< continue the chains that out holds, instead of starting from zero
+  bool accumulate;          ///< continue the chains that out holds,
+  const T* bias = nullptr;  ///< instead of starting each row from `columns` values, or from zero
 };
 
 /// The tiles of one instruction set: run[rows - 1][vectors - 1].

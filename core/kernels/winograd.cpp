@@ -77,7 +77,7 @@ std::shared_ptr<const Scratch<float>> transformed_weights(const WinogradConv& co
 
 class Winograd {
  public:
-  Winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, Tensor& out)
+  Winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out)
       : conv_(conv),
         tiles_(winograd_tiles(conv.m)),
         n_(conv.m + 2),
@@ -93,8 +93,10 @@ class Winograd {
         across_((out.dim(2) + conv.m - 1) / conv.m),
         blocks_(column_blocks<float>(1, out.dim(3))),
         weights_(transformed_weights(conv, w, blocks_)),
-        zeros_(static_cast<std::size_t>(reduced_)),
+        zeros_(static_cast<std::size_t>(std::max(reduced_, channels_))),
         source_(source.data<float>()),
+        bias_(bias.defined() ? bias.data<float>() : zeros_.data()),
+        bias_step_(bias.defined() && bias.rank() == 2 ? channels_ : 0),
         out_(out.mutable_data<float>()) {}
 
   void run() const {
@@ -173,7 +175,7 @@ class Winograd {
         if (at.y + i < height_ && at.x + j < width_)
           pixels[static_cast<std::size_t>(i * conv_.m + j)] =
               out_ + ((at.image * height_ + at.y + i) * width_ + at.x + j) * channels_ + block.first;
-    tiles_.output(products, block.width, block.count, pixels.data());
+    tiles_.output(products, block.width, bias_ + at.image * bias_step_ + block.first, block.count, pixels.data());
   }
 
   WinogradConv conv_;
@@ -184,15 +186,16 @@ class Winograd {
   std::vector<ColumnBlock> blocks_;
   std::shared_ptr<const Scratch<float>> weights_;
   std::vector<float> zeros_;
-  const float* source_;
+  const float *source_, *bias_;
+  std::int64_t bias_step_;  ///< from one image's to the next one's
   float* out_;
 };
 
 }  // namespace
 
-void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, Tensor& out) {
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out) {
   if (profiling()) profile_note(fmt::format("F({},3)", conv.m));
-  Winograd(conv, source, w, out).run();
+  Winograd(conv, source, w, bias, out).run();
 }
 
 // A tile must save at least 40 % of the products (it does not where most of it hangs over the edge), and 9 of them share

@@ -13,8 +13,8 @@ struct WinogradConv {
   std::int64_t top, left;
 };
 
-/// f32 NHWC; w (3, 3, in, out). Weights are transformed once and kept with their storage.
-void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, Tensor& out);
+/// f32 NHWC; w (3, 3, in, out); bias as conv2d has it. Weights are transformed once and kept with their storage.
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out);
 
 /// 4, 2, or 0 for the direct convolution: what fits outputs of this size, summed over `in` channels. It depends on one
 /// image alone (and on conv_algorithm()), so the bits do not depend on the batch.

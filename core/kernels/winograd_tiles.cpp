@@ -82,10 +82,12 @@ void tile_input(const float* const* pixels, std::int64_t channels, std::int64_t 
 }
 
 template <int m>
-void tile_output(const float* in, std::int64_t width, std::int64_t channels, float* const* pixels) {
+void tile_output(const float* in, std::int64_t width, const float* bias, std::int64_t channels, float* const* pixels) {
   constexpr int n = m + 2;
   constexpr std::int64_t lanes = hn::MaxLanes(F32());
   for (std::int64_t c = 0; c < channels; c += lanes) {
+    const auto count = static_cast<std::size_t>(channels - c);
+    const V32 start = load_some(F32(), bias + c, count);
     V32 half[m][n];
     for (int j = 0; j < n; ++j) {
       V32 s[n], y[m];
@@ -97,8 +99,7 @@ void tile_output(const float* in, std::int64_t width, std::int64_t channels, flo
       V32 y[m];
       Axis<m>::output(half[i], y);
       for (int j = 0; j < m; ++j)
-        if (float* to = pixels[i * m + j]; to != nullptr)
-          store_some(y[j], F32(), to + c, static_cast<std::size_t>(channels - c));
+        if (float* to = pixels[i * m + j]; to != nullptr) store_some(hn::Add(y[j], start), F32(), to + c, count);
     }
   }
 }

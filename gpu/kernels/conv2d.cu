@@ -35,13 +35,15 @@ Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& w
   by_stride_h = Divisor(stride_h), by_stride_w = Divisor(stride_w);
 }
 
-void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, Tensor& y) {
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
   with_products("conv2d", x, w, y, [&]<class T>(T, const Tensor& x, const Tensor& w, Tensor& y) {
     const Convolution s(geometry, x, w, y);
     const std::int64_t k = w.size() / w.dim(3);
-    gemm<T>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()},
-            Output<T>{y.mutable_device_data<T>(), Start(s.cout), y.dim(3)}, s.groups, y.size() / y.dim(3), s.cout, k,
-            piece_of(k, chain), {in_words<T>(x, s.cin), in_words<T>(w, s.cout)});
+    const Tensor start = bias.defined() ? to_stored(bias, x.dtype()) : bias;
+    gemm<T>(
+        "conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()},
+        Output<T>{y.mutable_device_data<T>(), Start(s.cout), y.dim(3), Bias<T>::of(start, std::int64_t{s.oh} * s.ow)},
+        s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, chain), {in_words<T>(x, s.cin), in_words<T>(w, s.cout)});
   });
 }
 

@@ -19,25 +19,27 @@ Matrix<T, along_k> matrix_of(const Tensor& t) {
 }
 
 template <class T, bool transpose_a, bool transpose_b>
-void product(const Tensor& a, const Tensor& b, Tensor& c) {
+void product(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
   const std::int64_t m = c.dim(1), n = c.dim(2), k = transpose_a ? a.dim(1) : a.dim(2);
   // A shared b makes the batch one tall matrix, if a's rows follow each other.
   const bool tall = b.dim(0) == 1 && !transpose_a;
   const std::int64_t problems = tall ? 1 : c.dim(0), height = tall ? c.dim(0) * m : m, piece = piece_of(k, chain<T>);
   const auto left = matrix_of<T, !transpose_a>(a);
   const auto right = matrix_of<T, transpose_b>(b);
-  const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n};
+  require(!bias.defined() || tall, "matmul: a bias goes with rows and a shared factor");
+  const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, Bias<T>::of(bias, height)};
   gemm<T>("matmul", left, right, out, problems, height, n, k, piece, {in_words(left), in_words(right)});
 }
 
 }  // namespace
 
-void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, Tensor& c) {
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
   with_products("matmul", a, b, c, [&]<class T>(T, const Tensor& a, const Tensor& b, Tensor& c) {
+    const Tensor start = bias.defined() ? to_stored(bias, a.dtype()) : bias;
     if (transpose_a)
-      transpose_b ? product<T, true, true>(a, b, c) : product<T, true, false>(a, b, c);
+      transpose_b ? product<T, true, true>(a, b, start, c) : product<T, true, false>(a, b, start, c);
     else
-      transpose_b ? product<T, false, true>(a, b, c) : product<T, false, false>(a, b, c);
+      transpose_b ? product<T, false, true>(a, b, start, c) : product<T, false, false>(a, b, start, c);
   });
 }
 

@@ -1,7 +1,28 @@
 // Cases of convolution.
+#include "autodiff/bias.h"
+#include "autodiff/ops/add.h"
+#include "autodiff/ops/reshape.h"
 #include "tests/cases/convolutions.h"
 
 namespace costate {
+
+namespace {
+
+/// With a bias (channels), or a row of them an image.
+Case with_bias(const Convolution& c, const Case& without, bool rows) {
+  Case one = without;
+  one.variant += rows ? "_bias_rows" : "_bias";
+  one.inputs.push_back(rows ? batched({c.x[0], c.w[3]}) : CaseInput{{c.w[3]}});
+  one.run = [g = c.geometry](const Tensors& in) { return conv2d(in[0], in[1], in[2], g); };
+  one.spec = [g = c.geometry](const Tensors& in) {
+    const Tensor& b = in[2];
+    return add(conv2d(in[0], in[1], g), reshape(b, bias_shape(b.shape(), 4)));
+  };
+  one.plain = {};
+  return one;
+}
+
+}  // namespace
 
 CaseFile conv2d_case() {
   CaseFile file{.name = "conv2d"};
@@ -18,6 +39,9 @@ CaseFile conv2d_case() {
     one.reduction = c.reduction();
     one.bench = c.bench;
     file.cases.push_back(one);
+    for (const char* variant : {"same", "stride", "groups", "one", "winograd_4", "winograd_2", "words", "narrow"})
+      if (c.variant == variant)
+        for (const bool rows : {false, true}) file.cases.push_back(with_bias(c, one, rows));
   }
   const auto call = [](const Shape& x, const Shape& w, const ConvGeometry& g = {}) {
     return [=] { return conv2d(Tensor::zeros(x), Tensor::zeros(w), g); };
@@ -40,6 +64,14 @@ CaseFile conv2d_case() {
       {"conv2d", "integers",
        [] {
          return conv2d(Tensor::zeros({1, 4, 4, 3}, DType::i32), Tensor::zeros({3, 3, 3, 4}, DType::i32));
+       }},
+      {"conv2d", "a bias of another width",
+       [] {
+         return conv2d(Tensor::zeros({2, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}), Tensor::zeros({3}), {});
+       }},
+      {"conv2d", "biases of fewer images",
+       [] {
+         return conv2d(Tensor::zeros({2, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}), Tensor::zeros({1, 4}), {});
        }},
       {"conv2d", "nothing",
        [] {

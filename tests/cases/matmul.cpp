@@ -1,4 +1,4 @@
-// Cases of the batched matrix product: every transposition, a shared second factor, odd sizes, the linear layer.
+// Cases of the batched matrix product: every transposition, a shared second factor, odd sizes.
 #include "autodiff/ops/matmul.h"
 
 #include <algorithm>
@@ -41,22 +41,6 @@ Case product(const std::string& variant, Sizes s, bool ta, bool tb, bool shared)
           .reduction = std::max({s.k, s.n, shared ? s.batch * s.m : s.m})};
 }
 
-Case layer(const std::string& variant, const Shape& x, std::int64_t n) {
-  const std::int64_t k = x[-1];
-  return {
-      .op = "matmul",
-      .variant = variant,
-      .inputs = {batched(x), {{k, n}}},
-      .run = [](const Tensors& in) { return matmul_weight(in[0], in[1]); },
-      .spec =
-          [k, n](const Tensors& in) {
-            const std::int64_t rows = in[0].size() / k;
-            return matmul(in[0].reshaped({1, rows, k}), in[1].reshaped({1, k, n})).reshaped(in[0].shape().with(-1, n));
-          },
-      .flops = 2 * static_cast<double>(x.size() * n),
-      .reduction = std::max({k, n, x.size() / k})};
-}
-
 }  // namespace
 
 CaseFile matmul_case() {
@@ -71,22 +55,12 @@ CaseFile matmul_case() {
   file.cases.push_back(product("one_row", {2, 1, 19, 33}, false, false, false));
   file.cases.push_back(product("rows", {11, 1, 300, 20}, false, false, true));  // sums in pieces (gpu/gemm.h)
   file.cases.push_back(product("wide", {1, 9, 3, 70}, false, true, false));
-  Case linear = layer("linear", {3, 4, 6}, 5);
-  linear.spec = {};  // the composition is the definition; `plain` says more
-  linear.plain = [](const Tensors& in) {
-    return matmul_plainly(in[0].reshaped({1, 12, 6}), in[1].reshaped({1, 6, 5}), false, false).reshaped({3, 4, 5});
-  };
-  file.cases.push_back(linear);
   for (Case bench : {product("bench", {2, 256, 256, 256}, false, false, false),
                      product("bench_nt", {2, 256, 64, 256}, false, true, false),
                      product("bench_tn", {2, 256, 256, 64}, true, false, false)}) {
     bench.bench = true;
     file.cases.push_back(bench);
   }
-  Case bench = layer("bench_linear", {2, 256, 256}, 256);
-  bench.spec = {};
-  bench.bench = true;
-  file.cases.push_back(bench);
   file.wrong = {
       {"matmul", "inner extents",
        [] {
@@ -115,14 +89,6 @@ CaseFile matmul_case() {
       {"matmul", "nothing",
        [] {
          return matmul(Tensor::zeros({1, 3, 4}), Tensor());
-       }},
-      {"matmul_weight", "a weight of rank 3",
-       [] {
-         return matmul_weight(Tensor::zeros({3, 4}), Tensor::zeros({1, 4, 6}));
-       }},
-      {"matmul", "a weight of another width",
-       [] {
-         return matmul_weight(Tensor::zeros({3, 4}), Tensor::zeros({5, 6}));
        }},
   };
   return file;

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "autodiff/ops/cast.h"
-#include "autodiff/ops/matmul.h"
+#include "autodiff/ops/linear.h"
 #include "autodiff/ops/tanh.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
@@ -123,9 +123,9 @@ Net layered_net() {
   };
   return [first = weight(1, 8, 64), middle = weight(2, 64, 64), last = weight(3, 64, 8)](const Tensor& x, const Level&,
                                                                                          const Tensors&) {
-    Tensor h = tanh(matmul_weight(x, first));
-    for (int layer = 0; layer < 10; ++layer) h = tanh(matmul_weight(h, middle));
-    return matmul_weight(h, last);
+    Tensor h = tanh(linear(x, first));
+    for (int layer = 0; layer < 10; ++layer) h = tanh(linear(h, middle));
+    return linear(h, last);
   };
 }
 

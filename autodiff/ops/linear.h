@@ -1,0 +1,11 @@
+// The product of rows by a weight matrix.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace costate {
+
+/// x w + bias for x (..., k) and a weight matrix w (k, n), given as (n, k) if `transposed`; bias (n) or undefined.
+[[nodiscard]] Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, bool transposed = false);
+
+}  // namespace costate
