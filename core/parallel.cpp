@@ -63,12 +63,16 @@ class Pool {
       task_ = &task;
       count_ = count;
       next_.store(0, std::memory_order_relaxed);
-      busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+      open_ = true;
       error_ = nullptr;
       generation_.fetch_add(1, std::memory_order_release);
     }
     if (sleepers_.load() > 0) wake_.notify_all();
     drain();
+    {
+      const std::lock_guard lock(mutex_);  // who comes now is too late: nobody waits for a worker that sleeps
+      open_ = false;
+    }
     for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
       if (spin < spins)
         pause_cpu();
@@ -109,6 +113,8 @@ class Pool {
         const std::lock_guard lock(mutex_);  // orders this thread after the job's set-up
         seen = generation_.load();
         if (stop_) return;
+        if (!open_) continue;
+        busy_.fetch_add(1, std::memory_order_relaxed);
       }
       drain();
       busy_.fetch_sub(1, std::memory_order_release);
@@ -119,11 +125,12 @@ class Pool {
   std::mutex job_mutex_, mutex_;
   std::condition_variable wake_;
   std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> busy_{0}, sleepers_{0};
+  std::atomic<int> busy_{0}, sleepers_{0};  ///< workers at a job, and asleep
   std::atomic<std::int64_t> next_{0};
   std::int64_t count_ = 0;
   const std::function<void(std::int64_t)>* task_ = nullptr;
   std::exception_ptr error_;
+  bool open_ = false;  ///< the job takes workers
   bool stop_ = false;
 };
 

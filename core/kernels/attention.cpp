@@ -62,6 +62,7 @@ class Panels {
   /// out (+)= a times the panels of the i-th item, for `rows` rows of a and out, `a_row` and `out_row` elements apart.
   void multiply(std::int64_t i, const T* a, std::int64_t a_row, std::int64_t a_step, std::int64_t rows, T* out,
                 std::int64_t out_row, bool accumulate = false) const {
+    const auto& tiles = tile_kernels<T>();
     for (const auto& block : blocks_) {
       Segment<T> segment{{}, data_.data() + i * size() + block.offset * length_, length_};
       TileWork<T> work{&segment, 1, a_step, block.width, {}, block.count, accumulate};
@@ -71,7 +72,7 @@ class Panels {
           segment.a[static_cast<std::size_t>(r)] = a + (first + r) * a_row;
           work.out[static_cast<std::size_t>(r)] = out + (first + r) * out_row + block.first;
         }
-        tile_kernels<T>().run[static_cast<std::size_t>(count - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+        tiles.run[static_cast<std::size_t>(count - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
       }
     }
   }

@@ -105,11 +105,12 @@ PackedWeights<T> pack_weights(const WeightView& view, const Axis& y, const Axis&
 template <class T>
 std::shared_ptr<const PackedWeights<T>> packed_weights(const WeightView& view, const Axis& y, const Axis& x,
                                                        const Tensor& w) {
-  std::string key = fmt::format("{} {} {} {} groups {} panel {} taps", view.kind, w.offset(), to_string(w.shape()),
-                                name_of(w.dtype()), view.groups, tile_kernels<T>().lanes * tile_kernels<T>().vectors);
-  for (const auto& tap : y.taps) key += fmt::format(" {}", tap.index);
-  for (const auto& tap : x.taps) key += fmt::format(" {}", tap.index);
-  key += fmt::format(" of {} x {}", y.taps.size(), x.taps.size());
+  std::string key =
+      layout_key(view.kind, {w.offset(), w.dim(0), w.dim(1), w.dim(2), w.dim(3), sizeof(T), view.groups,
+                             tile_kernels<T>().lanes * tile_kernels<T>().vectors,
+                             static_cast<std::int64_t>(y.taps.size()), static_cast<std::int64_t>(x.taps.size())});
+  for (const auto& tap : y.taps) key += layout_key("", {tap.index});
+  for (const auto& tap : x.taps) key += layout_key("", {tap.index});
   return w.storage().derived<PackedWeights<T>>(key, [&] { return pack_weights(view, y, x, w.data<T>()); });
 }
 

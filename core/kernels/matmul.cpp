@@ -71,9 +71,9 @@ class Product {
   /// Panels [item][block][k][width]. A shared b is taken for weights: its panels stay with its storage.
   void pack_b(const Tensor& b) {
     if (shared_b_) {
-      const std::string key = fmt::format("matmul {} {} {} {} panel {}", b.offset(), k_, n_, transpose_b_,
-                                          tile_kernels<T>().lanes * tile_kernels<T>().vectors);
-      cached_b_ = b.storage().derived<Scratch<T>>(fmt::format("{} {}", key, name_of(b.dtype())), [&] {
+      const std::string key =
+          layout_key("matmul", {b.offset(), k_, n_, transpose_b_, sizeof(T), kernels_.lanes * kernels_.vectors});
+      cached_b_ = b.storage().derived<Scratch<T>>(key, [&] {
         Scratch<T> panels(k_ * packed_width_);
         for (std::size_t block = 0; block < blocks_.size(); ++block) pack_block(0, block, panels.data());
         return panels;
@@ -126,9 +126,10 @@ class Product {
       segment.a[static_cast<std::size_t>(r)] = a + r * (transpose_a_ ? 1 : k_);
       work.out[static_cast<std::size_t>(r)] = c_ + (item * m_ + row + r) * n_ + block.first;
     }
-    tile_kernels<T>().run[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+    kernels_.run[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
   }
 
+  const TileKernels<T>& kernels_ = tile_kernels<T>();
   bool transpose_a_, transpose_b_, shared_b_;
   std::int64_t batch_, m_, n_, k_, tiles_ = 0;
   const T *a_, *b_, *bias_;

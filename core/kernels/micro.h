@@ -10,6 +10,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/memory.h"
@@ -74,6 +77,13 @@ inline std::int64_t padded_width(const std::vector<ColumnBlock>& blocks) {
 template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out);
+
+/// Names a derived layout (core/storage.h) and the numbers that it depends on; not to be read.
+inline std::string layout_key(std::string_view kind, std::initializer_list<std::int64_t> numbers) {
+  std::string key(kind);
+  for (const std::int64_t n : numbers) key.append(reinterpret_cast<const char*>(&n), sizeof n);
+  return key;
+}
 
 inline constexpr std::int64_t pack_cost = 32;  ///< packing an element takes about as long as this many flops
 

@@ -63,8 +63,8 @@ void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBloc
 std::shared_ptr<const Scratch<float>> transformed_weights(const WinogradConv& conv, const Tensor& w,
                                                           const std::vector<ColumnBlock>& blocks) {
   const std::int64_t panel = (conv.m + 2) * (conv.m + 2) * w.dim(conv.gradient ? 3 : 2);
-  const auto key = fmt::format("winograd {} {} {} {} panel {}", conv.m, conv.gradient, w.offset(), to_string(w.shape()),
-                               tile_kernels<float>().lanes * tile_kernels<float>().vectors);
+  const auto key = layout_key("winograd", {conv.m, conv.gradient, w.offset(), w.dim(2), w.dim(3), blocks.front().width,
+                                           static_cast<std::int64_t>(blocks.size())});
   return w.storage().derived<Scratch<float>>(key, [&] {
     Scratch<float> panels(padded_width(blocks) * panel);
     parallel_for(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t i) {
