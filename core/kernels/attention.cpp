@@ -59,26 +59,36 @@ class Panels {
                    });
   }
 
+  [[nodiscard]] std::int64_t width() const { return padded_width(blocks_); }
+
   /// out (+)= a times the panels of the i-th item, for `rows` rows of a and out, `a_row` and `out_row` elements apart.
   void multiply(std::int64_t i, const T* a, std::int64_t a_row, std::int64_t a_step, std::int64_t rows, T* out,
                 std::int64_t out_row, bool accumulate = false) const {
-    const auto& tiles = tile_kernels<T>();
-    for (const auto& block : blocks_) {
-      Segment<T> segment{{}, data_.data() + i * size() + block.offset * length_, length_};
-      TileWork<T> work{&segment, 1, a_step, block.width, {}, block.count, accumulate};
-      for (std::int64_t first = 0; first < rows; first += tile_rows) {
-        const std::int64_t count = std::min(tile_rows, rows - first);
-        for (std::int64_t r = 0; r < count; ++r) {
-          segment.a[static_cast<std::size_t>(r)] = a + (first + r) * a_row;
-          work.out[static_cast<std::size_t>(r)] = out + (first + r) * out_row + block.first;
-        }
-        tiles.run[static_cast<std::size_t>(count - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
-      }
-    }
+    for (const auto& block : blocks_)
+      multiply_block(i, block, block.count, a, a_row, a_step, rows, out, out_row, accumulate);
+  }
+  /// The same to rows of width() elements: whole vectors, with zeros behind the last column.
+  void multiply_whole(std::int64_t i, const T* a, std::int64_t a_row, std::int64_t rows, T* out) const {
+    for (const auto& block : blocks_) multiply_block(i, block, block.width, a, a_row, 1, rows, out, width(), false);
   }
 
  private:
-  [[nodiscard]] std::int64_t size() const { return padded_width(blocks_) * length_; }
+  [[nodiscard]] std::int64_t size() const { return width() * length_; }
+
+  void multiply_block(std::int64_t i, const ColumnBlock& block, std::int64_t columns, const T* a, std::int64_t a_row,
+                      std::int64_t a_step, std::int64_t rows, T* out, std::int64_t out_row, bool accumulate) const {
+    const auto& tiles = tile_kernels<T>();
+    Segment<T> segment{{}, data_.data() + i * size() + block.offset * length_, length_};
+    TileWork<T> work{&segment, 1, a_step, block.width, {}, columns, accumulate};
+    for (std::int64_t first = 0; first < rows; first += tile_rows) {
+      const std::int64_t count = std::min(tile_rows, rows - first);
+      for (std::int64_t r = 0; r < count; ++r) {
+        segment.a[static_cast<std::size_t>(r)] = a + (first + r) * a_row;
+        work.out[static_cast<std::size_t>(r)] = out + (first + r) * out_row + block.first;
+      }
+      tiles.run[static_cast<std::size_t>(count - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
+    }
+  }
 
   std::vector<ColumnBlock> blocks_;
   std::int64_t length_;
@@ -101,10 +111,11 @@ void forward(const AttentionSpec& spec, const Tensor& q_all, const Tensor& k_all
   const std::int64_t each = chunk_rows(keys, sizeof(T)), chunks = pieces(q.length, each);
   parallel_for(items * chunks, [&](std::int64_t task) {
     const std::int64_t item = task / chunks, first = task % chunks * each, rows = std::min(each, q.length - first);
-    Scratch<T> scores(rows * keys);
-    k_panels.multiply(item, q.at(item) + first * q.step, q.step, 1, rows, scores.data(), keys);
-    softmax_rows(scores.data(), scores.data(), rows, keys);
-    v_panels.multiply(item, scores.data(), keys, 1, rows, y.at(item) + first * y.step, y.step);
+    const std::int64_t width = k_panels.width();
+    Scratch<T> scores(rows * width);
+    k_panels.multiply_whole(item, q.at(item) + first * q.step, q.step, rows, scores.data());
+    softmax_rows(scores.data(), scores.data(), rows, keys, width);
+    v_panels.multiply(item, scores.data(), width, 1, rows, y.at(item) + first * y.step, y.step);
   });
 }
 
@@ -124,17 +135,18 @@ class Backward {
         scale_(spec.scale),
         items_(q.dim(0) * spec.heads),
         keys_(k.dim(1)),
-        chunk_(chunk_rows(keys_, sizeof(T))) {}
+        chunk_(chunk_rows(keys_, sizeof(T))),
+        width_(padded_width(column_blocks<T>(1, keys_))) {}
 
   void run() const {
-    const std::int64_t row_bytes = 2 * keys_ * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t row_bytes = 2 * width_ * static_cast<std::int64_t>(sizeof(T));
     const std::int64_t band = std::min(q_.length, std::max<std::int64_t>(1, band_bytes / row_bytes / chunk_) * chunk_);
     const std::int64_t group = std::clamp<std::int64_t>(band_bytes / (row_bytes * q_.length), 1, items_);
     for (std::int64_t item = 0; item < items_; item += group) {
       const Group items{item, std::min(group, items_ - item)};
       const Panels<T> scores(k_, true, scale_, 0, keys_, items.first, items.count),
           k(k_, false, scale_, 0, keys_, items.first, items.count), v(v_, true, 1, 0, keys_, items.first, items.count);
-      Scratch<T> p(items.count * band * keys_), ds(items.count * band * keys_);
+      Scratch<T> p(items.count * band * width_), ds(items.count * band * width_);
       for (std::int64_t first = 0; first < q_.length; first += band) {
         const Band rows{first, std::min(band, q_.length - first)};
         over_queries(items, rows, scores, k, v, p.data(), ds.data());
@@ -158,12 +170,12 @@ class Backward {
     parallel_for(items.count * chunks, [&](std::int64_t task) {
       const std::int64_t i = task / chunks, item = items.first + i, at = task % chunks * chunk_,
                          rows = std::min(chunk_, band.rows - at), first = band.first + at;
-      T *p_rows = p + (i * band.rows + at) * keys_, *ds_rows = ds + (i * band.rows + at) * keys_;
-      scores.multiply(i, q_.at(item) + first * q_.step, q_.step, 1, rows, p_rows, keys_);
-      softmax_rows(p_rows, p_rows, rows, keys_);
-      v.multiply(i, g_.at(item) + first * g_.step, g_.step, 1, rows, ds_rows, keys_);
-      softmax_vjp_rows(p_rows, ds_rows, ds_rows, rows, keys_);
-      k.multiply(i, ds_rows, keys_, 1, rows, dq_.at(item) + first * dq_.step, dq_.step);
+      T *p_rows = p + (i * band.rows + at) * width_, *ds_rows = ds + (i * band.rows + at) * width_;
+      scores.multiply_whole(i, q_.at(item) + first * q_.step, q_.step, rows, p_rows);
+      softmax_rows(p_rows, p_rows, rows, keys_, width_);
+      v.multiply_whole(i, g_.at(item) + first * g_.step, g_.step, rows, ds_rows);
+      softmax_vjp_rows(p_rows, ds_rows, ds_rows, rows, keys_, width_);
+      k.multiply(i, ds_rows, width_, 1, rows, dq_.at(item) + first * dq_.step, dq_.step);
     });
   }
 
@@ -176,8 +188,8 @@ class Backward {
                      for (std::int64_t first = from * tile_rows; first < std::min(keys_, to * tile_rows);
                           first += chunk_) {
                        const std::int64_t rows = std::min({chunk_, keys_ - first, to * tile_rows - first});
-                       add_transposed(g, i, p + i * band.rows * keys_, first, rows, band, dv_, items.first + i);
-                       add_transposed(q, i, ds + i * band.rows * keys_, first, rows, band, dk_, items.first + i);
+                       add_transposed(g, i, p + i * band.rows * width_, first, rows, band, dv_, items.first + i);
+                       add_transposed(q, i, ds + i * band.rows * width_, first, rows, band, dk_, items.first + i);
                      }
                    });
   }
@@ -185,7 +197,7 @@ class Backward {
   /// out[first + r] (+)= sum over the band's queries of scores[query][first + r] times the panels.
   void add_transposed(const Panels<T>& panels, std::int64_t i, const T* scores, std::int64_t first, std::int64_t rows,
                       const Band& band, const Heads<T>& out, std::int64_t item) const {
-    panels.multiply(i, scores + first, 1, keys_, rows, out.at(item) + first * out.step, out.step, band.first > 0);
+    panels.multiply(i, scores + first, 1, width_, rows, out.at(item) + first * out.step, out.step, band.first > 0);
   }
 
   Heads<const T> q_, k_, v_, g_;
@@ -194,6 +206,7 @@ class Backward {
   Heads<T> dk_, dv_;
   double scale_;
   std::int64_t items_, keys_, chunk_;
+  std::int64_t width_;  ///< of a row of scores: the keys in whole vectors
 };
 
 }  // namespace

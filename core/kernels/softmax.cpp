@@ -9,8 +9,8 @@ namespace costate {
 /// The loops of one instruction set.
 template <class T>
 struct SoftmaxLoops {
-  void (*forward)(const T* x, T* y, std::size_t rows, std::size_t width);
-  void (*vjp)(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width);
+  void (*forward)(const T* x, T* y, std::size_t rows, std::size_t width, std::size_t step);
+  void (*vjp)(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width, std::size_t step);
 };
 }  // namespace costate
 #endif
@@ -31,41 +31,42 @@ HWY_INLINE hn::TFromD<D> lane_sum(D d, hn::Vec<D> v) {
   return hn::GetLane(hn::SumOfLanes(d, v));
 }
 
+// Where there is room between the rows, every load and store below is a whole vector.
 template <class T>
-void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width) {
+void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width, std::size_t step) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d), whole = width / lanes * lanes;
-  for (std::size_t r = 0; r < rows; ++r, x += width, y += width) {
+  const auto last = hn::FirstN(d, width - whole);
+  for (std::size_t r = 0; r < rows; ++r, x += step, y += step) {
     auto top = hn::Set(d, x[0]);
     for (std::size_t i = 0; i < whole; i += lanes) top = hn::Max(top, hn::LoadU(d, x + i));
-    T largest = hn::GetLane(hn::MaxOfLanes(d, top));
-    for (std::size_t i = whole; i < width; ++i) largest = x[i] > largest ? x[i] : largest;
-    const auto shift = hn::Set(d, largest);
+    if (whole < width) top = hn::Max(top, hn::IfThenElse(last, load_some(d, x + whole, step - whole), top));
+    const auto shift = hn::Set(d, hn::GetLane(hn::MaxOfLanes(d, top)));
     auto sum = hn::Zero(d);
     for (std::size_t i = 0; i < width; i += lanes) {
-      const auto e = hn::Exp(d, hn::Sub(load_some(d, x + i, width - i), shift));
-      sum = hn::Add(sum, i < whole ? e : hn::IfThenElseZero(hn::FirstN(d, width - i), e));
-      store_some(e, d, y + i, width - i);
+      auto e = hn::Exp(d, hn::Sub(load_some(d, x + i, step - i), shift));
+      if (i == whole) e = hn::IfThenElseZero(last, e);
+      sum = hn::Add(sum, e);
+      store_some(e, d, y + i, step - i);
     }
     const auto scale = hn::Set(d, static_cast<T>(1) / lane_sum(d, sum));
-    for (std::size_t i = 0; i < width; i += lanes) {
-      store_some(hn::Mul(load_some(d, y + i, width - i), scale), d, y + i, width - i);
-    }
+    for (std::size_t i = 0; i < width; i += lanes)
+      store_some(hn::Mul(load_some(d, y + i, step - i), scale), d, y + i, step - i);
   }
 }
 
 template <class T>
-void softmax_vjp_rows(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width) {
+void softmax_vjp_rows(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width, std::size_t step) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d);
-  for (std::size_t r = 0; r < rows; ++r, y += width, g += width, dx += width) {
+  for (std::size_t r = 0; r < rows; ++r, y += step, g += step, dx += step) {
     auto sum = hn::Zero(d);
     for (std::size_t i = 0; i < width; i += lanes)
-      sum = hn::MulAdd(load_some(d, y + i, width - i), load_some(d, g + i, width - i), sum);
+      sum = hn::MulAdd(load_some(d, y + i, step - i), load_some(d, g + i, step - i), sum);
     const auto inner = hn::Set(d, lane_sum(d, sum));
     for (std::size_t i = 0; i < width; i += lanes) {
-      const auto shifted = hn::Sub(load_some(d, g + i, width - i), inner);
-      store_some(hn::Mul(load_some(d, y + i, width - i), shifted), d, dx + i, width - i);
+      const auto shifted = hn::Sub(load_some(d, g + i, step - i), inner);
+      store_some(hn::Mul(load_some(d, y + i, step - i), shifted), d, dx + i, step - i);
     }
   }
 }
@@ -104,24 +105,27 @@ void over_rows(const Tensor& x, const Run& run) {
 }  // namespace
 
 template <class T>
-void cpu::softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width) {
-  loops<T>().forward(x, y, static_cast<std::size_t>(rows), static_cast<std::size_t>(width));
+void cpu::softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width, std::int64_t step) {
+  loops<T>().forward(x, y, static_cast<std::size_t>(rows), static_cast<std::size_t>(width),
+                     static_cast<std::size_t>(step));
 }
 template <class T>
-void cpu::softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width) {
-  loops<T>().vjp(y, g, dx, static_cast<std::size_t>(rows), static_cast<std::size_t>(width));
+void cpu::softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width, std::int64_t step) {
+  loops<T>().vjp(y, g, dx, static_cast<std::size_t>(rows), static_cast<std::size_t>(width),
+                 static_cast<std::size_t>(step));
 }
-template void cpu::softmax_rows(const float*, float*, std::int64_t, std::int64_t);
-template void cpu::softmax_rows(const double*, double*, std::int64_t, std::int64_t);
-template void cpu::softmax_vjp_rows(const float*, const float*, float*, std::int64_t, std::int64_t);
-template void cpu::softmax_vjp_rows(const double*, const double*, double*, std::int64_t, std::int64_t);
+template void cpu::softmax_rows(const float*, float*, std::int64_t, std::int64_t, std::int64_t);
+template void cpu::softmax_rows(const double*, double*, std::int64_t, std::int64_t, std::int64_t);
+template void cpu::softmax_vjp_rows(const float*, const float*, float*, std::int64_t, std::int64_t, std::int64_t);
+template void cpu::softmax_vjp_rows(const double*, const double*, double*, std::int64_t, std::int64_t, std::int64_t);
 
 void cpu::softmax(const Tensor& x, Tensor& y) {
   visit_compute(x.dtype(), "softmax", [&](auto tag) {
     using T = decltype(tag);
     const T* in = x.data<T>();
     T* out = y.mutable_data<T>();
-    over_rows(x, [&](std::int64_t at, std::int64_t rows) { softmax_rows(in + at, out + at, rows, x.dim(-1)); });
+    over_rows(x,
+              [&](std::int64_t at, std::int64_t rows) { softmax_rows(in + at, out + at, rows, x.dim(-1), x.dim(-1)); });
   });
 }
 
@@ -131,7 +135,7 @@ void cpu::softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx) {
     const T *probability = y.data<T>(), *cotangent = g.data<T>();
     T* out = dx.mutable_data<T>();
     over_rows(y, [&](std::int64_t at, std::int64_t rows) {
-      softmax_vjp_rows(probability + at, cotangent + at, out + at, rows, y.dim(-1));
+      softmax_vjp_rows(probability + at, cotangent + at, out + at, rows, y.dim(-1), y.dim(-1));
     });
   });
 }

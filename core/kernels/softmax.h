@@ -10,11 +10,12 @@ namespace cpu {
 void softmax(const Tensor& x, Tensor& y);
 void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx);
 
-/// The same on rows in memory, in the calling thread; y may be x, dx may be g. T is float or double.
+/// The same on rows in memory, `step` elements apart, in the calling thread; y may be x, dx may be g. T is float or double.
+/// What lies between the rows is finite; a softmax leaves zeros there.
 template <class T>
-void softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width);
+void softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width, std::int64_t step);
 template <class T>
-void softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width);
+void softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width, std::int64_t step);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::softmax) softmax;

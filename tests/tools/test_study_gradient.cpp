@@ -139,15 +139,17 @@ BOOST_AUTO_TEST_CASE(morphs_of_digits) {
                       "--loss-classifier",
                       (weights / "mnist-classifier/mnist.safetensors").string(),
                       "-n",
-                      "2",
+                      "4",
                       "--class",
                       "3,8,1,7",
                       "--steps",
                       "8",
                       "--adjoint-steps",
-                      "8,4",
+                      "8",
                       "--iterations",
-                      "4",
+                      "8",
+                      "--rate",
+                      "0.02",
                       "--grid",
                       "lambda",
                       "--json"});
@@ -159,10 +161,10 @@ BOOST_AUTO_TEST_CASE(morphs_of_digits) {
     BOOST_TEST(r["note"] == "");
     const std::string name = r["equation"].get<std::string>() + " " + r["adjoint"].get<std::string>();
     if (r["iteration"] == 0 && name == "ODE checkpointed") first = r["loss"].get<double>();
-    if (r["iteration"] == 4 && r["adjoint_steps"] == 8) last[name] = r["loss"].get<double>();
+    if (r["iteration"] == 8 && r["adjoint_steps"] == 8) last[name] = r["loss"].get<double>();
   }
   BOOST_TEST(last.size() == 6U);
-  BOOST_TEST(last.at("ODE checkpointed") < 0.8 * first);
+  BOOST_TEST(last.at("ODE checkpointed") < 0.9 * first);
   for (const std::string equation : {"ODE", "SDE"})
     for (const char* adjoint : {" adjointdeis-1", " adjointdeis-2m"})
       BOOST_TEST(last.at(equation + " checkpointed") < last.at(equation + adjoint), equation << adjoint);
