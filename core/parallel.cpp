@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -35,18 +34,16 @@ void run_here(std::int64_t count, const std::function<void(std::int64_t)>& task)
   for (std::int64_t i = 0; i < count; ++i) task(i);
 }
 
+// A job is open while it takes workers. Who joins says so and then looks whether it is still open; who closes it then looks
+// who has joined. One of the two sees the other, so nobody waits for a worker that sleeps, and none comes too late.
 class Pool {
  public:
   explicit Pool(int threads) {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
   ~Pool() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
+    stop_ = true;
+    open();
     for (auto& w : workers_) w.join();
   }
   Pool(const Pool&) = delete;
@@ -58,22 +55,14 @@ class Pool {
     // A pool that is busy is not waited for: its job may itself wait for what this thread holds (a layout being made).
     const std::unique_lock one_job(job_mutex_, std::try_to_lock);
     if (!one_job) return run_here(count, task);
-    {
-      const std::lock_guard lock(mutex_);
-      task_ = &task;
-      count_ = count;
-      next_.store(0, std::memory_order_relaxed);
-      open_ = true;
-      error_ = nullptr;
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    if (sleepers_.load() > 0) wake_.notify_all();
+    task_ = &task;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+    open();
     drain();
-    {
-      const std::lock_guard lock(mutex_);  // who comes now is too late: nobody waits for a worker that sleeps
-      open_ = false;
-    }
-    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
+    state_.fetch_add(1);
+    for (int spin = 0; joined_.load() != 0; ++spin) {
       if (spin < spins)
         pause_cpu();
       else
@@ -85,13 +74,18 @@ class Pool {
  private:
   static constexpr int spins = 4000;  // about 100 us: longer than the gap between two ops, shorter than anybody notices
 
+  void open() {
+    state_.fetch_add(1);
+    if (asleep_.exchange(false)) state_.notify_all();  // a call to the kernel, whether anybody sleeps or not
+  }
+
   void drain() {
     inside_task = true;
     for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) {
       try {
         (*task_)(i);
       } catch (...) {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(error_mutex_);
         if (!error_) error_ = std::current_exception();
         next_.store(count_, std::memory_order_relaxed);
       }
@@ -100,38 +94,31 @@ class Pool {
   }
 
   void work() {
-    std::uint64_t seen = 0;
-    for (;;) {
-      for (int spin = 0; spin < spins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause_cpu();
-      if (generation_.load(std::memory_order_acquire) == seen) {
-        std::unique_lock lock(mutex_);
-        sleepers_.fetch_add(1);
-        wake_.wait(lock, [&] { return generation_.load() != seen; });
-        sleepers_.fetch_sub(1);
+    for (int seen = 0;;) {
+      for (int spin = 0; spin < spins && state_.load(std::memory_order_relaxed) == seen; ++spin) pause_cpu();
+      if (state_.load() == seen) {
+        asleep_.store(true);
+        state_.wait(seen);
       }
-      {
-        const std::lock_guard lock(mutex_);  // orders this thread after the job's set-up
-        seen = generation_.load();
-        if (stop_) return;
-        if (!open_) continue;
-        busy_.fetch_add(1, std::memory_order_relaxed);
-      }
-      drain();
-      busy_.fetch_sub(1, std::memory_order_release);
+      seen = state_.load();
+      if (stop_) return;
+      if (seen % 2 == 0) continue;
+      joined_.fetch_add(1);
+      if (state_.load() == seen) drain();
+      joined_.fetch_sub(1);
     }
   }
 
   std::vector<std::thread> workers_;
-  std::mutex job_mutex_, mutex_;
-  std::condition_variable wake_;
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> busy_{0}, sleepers_{0};  ///< workers at a job, and asleep
+  std::mutex job_mutex_, error_mutex_;
+  std::atomic<int> state_{0};        ///< goes up whenever a job opens (odd) or closes (even)
+  std::atomic<int> joined_{0};       ///< workers at the job
+  std::atomic<bool> asleep_{false};  ///< somebody may be, and was not woken yet
   std::atomic<std::int64_t> next_{0};
   std::int64_t count_ = 0;
   const std::function<void(std::int64_t)>* task_ = nullptr;
   std::exception_ptr error_;
-  bool open_ = false;  ///< the job takes workers
-  bool stop_ = false;
+  std::atomic<bool> stop_{false};
 };
 
 std::unique_ptr<Pool>& pool() {

@@ -51,7 +51,7 @@ void run_loops(const StretchLoops& l, const T* a, const T* b, T* y, const F& f) 
   for (std::size_t i = 0; i < inner; ++i) outer *= l.extent[i];
   // One long row is cut as well, so that plain a + b runs on all threads.
   const std::int64_t n = l.extent[inner], piece = outer == 1 ? 16384 : n, pieces = (n + piece - 1) / piece;
-  parallel_ranges(outer * pieces, std::max<std::int64_t>(1, 16384 / piece), [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(outer * pieces, std::max<std::int64_t>(1, 8192 / piece), [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t job = first; job < last; ++job) {
       const std::int64_t row = job / pieces, begin = job % pieces * piece, count = std::min(piece, n - begin);
       std::int64_t ia = begin * l.a[inner], ib = begin * l.b[inner], rest = row;

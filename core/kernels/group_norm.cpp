@@ -187,7 +187,7 @@ class Norm {
         images_(x.dim(0)),
         pixels_(x.dim(1) * x.dim(2)),
         channels_(x.dim(3)),
-        bands_(std::clamp<std::int64_t>(pixels_ * channels_ / 16384, 1, std::min<std::int64_t>(pixels_, 16))) {
+        bands_(std::clamp<std::int64_t>(pixels_ * channels_ / 4096, 1, std::min<std::int64_t>(pixels_, 16))) {
     if constexpr (std::is_same_v<T, float>)
       loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f32)();
     else

@@ -86,7 +86,7 @@ template void pack_panel(const double*, std::int64_t, std::int64_t, std::int64_t
 
 void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,
                     const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work) {
-  constexpr std::int64_t grain = 2'000'000;  // about 20 us: a hundred times what handing out a task costs
+  constexpr std::int64_t grain = 500'000;  // about 5 us: ten times what handing out a task costs
   const std::int64_t units = pieces * tiles, each = std::max<std::int64_t>(1, grain / std::max<std::int64_t>(flops, 1));
   const std::int64_t tasks = (units + each - 1) / each;
   parallel_for(tasks, [&](std::int64_t task) {
