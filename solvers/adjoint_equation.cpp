@@ -21,23 +21,34 @@ bool same_levels(const Grid& a, const Grid& b) {
 
 }  // namespace
 
-Cotangent pull_field(const GradientProblem& problem, Reading reading, int index, const Level& at, const Tensor& y,
-                     const Tensor& a, Tensor* value) {
+Cotangent pull_own(const GradientProblem& problem, Reading reading, int index, const Level& at, const Tensor& y,
+                   const Tensor& a, Tensor* value) {
+  const Tensors own = problem.sampler.parameters(index, problem.p);
   Tensors in{y};
-  in.insert(in.end(), problem.p.begin(), problem.p.end());
+  in.insert(in.end(), own.begin(), own.end());
   Wanted wanted{true};
   wanted.insert(wanted.end(), problem.wrt_p.begin(), problem.wrt_p.end());
-  const Sampler& sampler = problem.sampler;
   const Vjp field = vjp(
       [&](const Tensors& t) {
-        const Tensors p = sampler.parameters(index, Tensors(t.begin() + 1, t.end()));
-        return Tensors{(sampler.denoiser.*reading)(t[0], at, p)};
+        return Tensors{(problem.sampler.denoiser.*reading)(t[0], at, Tensors(t.begin() + 1, t.end()))};
       },
       in, wanted);
   if (value != nullptr) *value = field.value[0];
   ++problem.effort->vjps;
   Tensors g = field.pull_once({a});
   return {g[0], Tensors(g.begin() + 1, g.end())};
+}
+
+Tensors pull_schedule(const GradientProblem& problem, int index, const Tensors& own) {
+  if (!problem.sampler.p_of_step) return own;
+  return vjp([&](const Tensors& p) { return problem.sampler.parameters(index, p); }, problem.p, problem.wrt_p)
+      .pull_once(own);
+}
+
+Cotangent pull_field(const GradientProblem& problem, Reading reading, int index, const Level& at, const Tensor& y,
+                     const Tensor& a, Tensor* value) {
+  const Cotangent own = pull_own(problem, reading, index, at, y, a, value);
+  return {own.y, pull_schedule(problem, index, own.p)};
 }
 
 int step_at(const Grid& grid, double s) {

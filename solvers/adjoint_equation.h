@@ -14,7 +14,12 @@ namespace costate {
 
 /// Denoiser::eps or Denoiser::x0.
 using Reading = Tensor (Denoiser::*)(const Tensor& y, const Level& at, const Tensors& p) const;
-/// {(dF/dy)^T a, (dF/dp)^T a} of a reading F at a level, with the parameters of step `index`; F itself goes to `value`.
+/// {(dF/dy)^T a, (dF/dq)^T a} of a reading F at a level, q the parameters as step `index` sees them; F goes to `value`.
+Cotangent pull_own(const GradientProblem& problem, Reading reading, int index, const Level& at, const Tensor& y,
+                   const Tensor& a, Tensor* value = nullptr);
+/// From cotangents of the parameters as step `index` sees them to those of p.
+Tensors pull_schedule(const GradientProblem& problem, int index, const Tensors& own);
+/// Both: {(dF/dy)^T a, (dF/dp)^T a}.
 Cotangent pull_field(const GradientProblem& problem, Reading reading, int index, const Level& at, const Tensor& y,
                      const Tensor& a, Tensor* value = nullptr);
 

@@ -63,12 +63,13 @@ class Marching {
   }
 
  private:
-  /// `before`: what was pulled back at the level before this one.
+  /// `before`: what was pulled back at the level before this one, to the parameters as its step saw them, so that with a
+  /// scheduled condition the extrapolated value is this step's share.
   void step(int i, const Tensor& y, Cotangent& a, Cotangent& before) {
     const auto at = static_cast<std::size_t>(i);
     const Level &t = grid_[at], &s = grid_[at - 1];
     const int index = step_at(problem_.sampler.grid, (t.s() + s.s()) / 2);
-    const Cotangent now = pull_field(problem_, march_.reading, index, t, y, a.y);
+    const Cotangent now = pull_own(problem_, march_.reading, index, t, y, a.y);
     Cotangent used = now;
     if (march_.two_step && before.y.defined()) {
       // D = (1 + 1 / (2 r)) V - 1 / (2 r) V_before, r = h_before / h in lambda
@@ -78,6 +79,7 @@ class Marching {
         if (problem_.wrt_p[j]) used.p[j] = combined(1 + k, now.p[j], -k, before.p[j]);
       }
     }
+    used.p = pull_schedule(problem_, index, used.p);
     const MarchWeights w = march_.weights(t, s, drift_);
     a.y = combined(w.state, a.y, w.field, used.y);
     for (std::size_t j = 0; j < a.p.size(); ++j) {
