@@ -8,7 +8,7 @@ namespace costate::cuda {
 /// Bytes of shared memory that a block of this device may have.
 inline std::size_t most_shared() {
   int bytes = 0;
-  check("device cuda", cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
+  check("device cuda", cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device()));
   return static_cast<std::size_t>(bytes);
 }
 

@@ -9,7 +9,7 @@ namespace costate::cuda {
 /// Whether this device multiplies bf16.
 inline bool has_tensor_cores() {
   int major = 0;
-  check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+  check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()));
   return major >= 8;
 }
 

@@ -16,10 +16,13 @@ namespace {
 /// What was queued last: the best guess at what failed, since kernels run after their launch has returned.
 std::atomic<const char*> last_op = "nothing";
 
+std::atomic<int> chosen = 0;
+
 /// Is in the build for every chip that the kernels are in.
 __global__ void probe() {}
 
 struct Runtime {
+  int device = 0;
   cudaStream_t stream{};
   cudaMemPool_t pool{};
 
@@ -28,9 +31,10 @@ struct Runtime {
     const cudaError_t found = cudaGetDeviceCount(&devices);
     require(found == cudaSuccess && devices > 0, "device cuda: {}; use --device cpu",
             found == cudaSuccess ? "this machine has no CUDA device" : cudaGetErrorString(found));
+    device = chosen % devices;
     cudaDeviceProp about{};
-    check("device cuda", cudaGetDeviceProperties(&about, 0));
-    check("device cuda", cudaSetDevice(0));
+    check("device cuda", cudaGetDeviceProperties(&about, device));
+    check("device cuda", cudaSetDevice(device));
     cudaFuncAttributes code{};
     const cudaError_t built = cudaFuncGetAttributes(&code, reinterpret_cast<const void*>(probe));
     require(built == cudaSuccess,
@@ -43,7 +47,7 @@ struct Runtime {
 
   /// Memory that is given back waits in the driver's pool for the next request, which then costs no call that waits.
   void keep_freed_memory() {
-    check("device cuda", cudaDeviceGetDefaultMemPool(&pool, 0));
+    check("device cuda", cudaDeviceGetDefaultMemPool(&pool, device));
     std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
     check("device cuda", cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all));
   }
@@ -57,7 +61,14 @@ Runtime& runtime() {
 
 }  // namespace
 
-cudaStream_t stream() { return runtime().stream; }
+int device() { return runtime().device; }
+
+cudaStream_t stream() {
+  // Every thread has a device of its own, the first one unless it says otherwise.
+  thread_local const bool said = (check("device cuda", cudaSetDevice(device())), true);
+  static_cast<void>(said);
+  return runtime().stream;
+}
 
 void check(const char* op, cudaError_t status) {
   if (status == cudaSuccess) {
@@ -71,6 +82,7 @@ void check(const char* op, cudaError_t status) {
 
 void wait(const char* op) { check(op, cudaStreamSynchronize(stream())); }
 
+void choose(int which) { chosen = which; }
 void open() { runtime(); }
 void finish() { wait("finish"); }
 

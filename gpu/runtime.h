@@ -5,6 +5,9 @@
 
 namespace costate::cuda {
 
+/// Its number among the machine's.
+int device();
+
 /// The stream that everything is queued on. Opens the device; throws where there is none.
 cudaStream_t stream();
 

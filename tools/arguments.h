@@ -41,6 +41,7 @@ struct Command {
   std::function<std::function<void()>(Arguments&)> declare;
   /// Or it is a group of further subcommands, one of which is to be given.
   const std::vector<Command>& (*parts)() = nullptr;
+  bool among_ranks = false;  ///< shares its work where there are several processes; others are refused there
 };
 
 /// All subcommands, from the files of tools/commands.

@@ -10,8 +10,10 @@
 #include <iostream>
 
 #include "core/kernels/conv2d.h"
+#include "core/kernels/memory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "tools/ranks.h"
 
 namespace costate {
 
@@ -50,11 +52,14 @@ Device Common::place() const {
 
 void Common::apply(const std::vector<std::string>& extensions) const {
   static_cast<void>(type());
+  choose_kernel.always(place(), ranks().local);
   require_device(place());
   if (conv != "auto" && conv != "direct") throw UsageError("--conv " + conv + ": there are auto and direct");
   set_conv_algorithm(conv == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::fastest);
   if (threads < 0) throw UsageError("--threads wants a positive number");
-  if (threads > 0) set_thread_count(static_cast<int>(std::min<std::int64_t>(threads, 1024)));
+  const std::int64_t own =
+      threads > 0 || ranks().sharing == 1 ? threads : std::max(1, thread_count() / ranks().sharing);
+  if (own > 0) set_thread_count(static_cast<int>(std::min<std::int64_t>(own, 1024)));
   for (const auto& file : out) {
     const std::string extension = std::filesystem::path(file).extension().string();
     if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;
@@ -89,7 +94,7 @@ std::vector<std::string> Common::outputs(const std::string& extension) const {
 }
 
 Progress Common::progress(const std::string& what) const {
-  if (quiet || json || isatty(STDERR_FILENO) == 0) return {};
+  if (quiet || json || ranks().rank > 0 || isatty(STDERR_FILENO) == 0) return {};
   using clock = std::chrono::steady_clock;
   return [what, start = clock::now(), shown = clock::time_point()](std::int64_t done, std::int64_t total) mutable {
     const auto now = clock::now();

@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "tools/arguments.h"
 #include "tools/common.h"
+#include "tools/ranks.h"
 
 namespace {
 
@@ -35,13 +36,22 @@ void check_subcommand(const std::vector<costate::Command>& commands, char** word
   costate::as_usage([&] { costate::fail_unknown("subcommand", *word, names); });
 }
 
+/// The action, refused to several processes where it does not share its work among them.
+std::function<void()> for_ranks(const costate::Command& command, std::function<void()> action) {
+  if (command.among_ranks || costate::ranks().count == 1) return action;
+  return [name = command.name] {
+    throw costate::UsageError(
+        fmt::format("{} does not share its work; run it as one process, not as {}", name, costate::ranks().count));
+  };
+}
+
 void declare(CLI::App& app, const std::vector<costate::Command>& commands, Actions& actions) {
   for (const auto& command : commands) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     sub->footer("Examples:\n" + command.examples);
     costate::Arguments arguments(sub);
     if (command.parts == nullptr) {
-      actions.emplace_back(sub, command.declare(arguments));
+      actions.emplace_back(sub, for_ranks(command, command.declare(arguments)));
     } else {
       sub->require_subcommand(1);
       declare(*sub, command.parts(), actions);
@@ -79,25 +89,36 @@ int run(int argc, char** argv) {
   return done;
 }
 
+/// Runs the line; what went wrong becomes an exit code and a message.
+costate::Ending ending_of(int argc, char** argv) {
+  const int rank = costate::ranks().rank;
+  const auto said = [&](const std::string& what) {
+    return rank == 0 ? "costate: " + what + "\n" : fmt::format("costate: rank {}: {}\n", rank, what);
+  };
+  try {
+    const int code = run(argc, argv);
+    std::cout.flush();
+    costate::require(std::cout.good(), "stdout: cannot be written (full disk or closed pipe)");
+    return {code, {}};
+  } catch (const costate::RankFailed& e) {
+    return e.ending;
+  } catch (const costate::UsageError& e) {
+    return {wrong_usage, said(e.what()) + "Try costate --help, or costate SUBCOMMAND --help.\n"};
+  } catch (const std::bad_alloc&) {
+    return {failed, said("out of memory; use a smaller batch, image or network")};
+  } catch (const std::exception& e) {
+    return {failed, said(e.what())};
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ,
               SIG_IGN);  // a file that may grow no further is a failed write, which is reported, not a killed program
+  costate::join_ranks(argc, argv);
   costate::set_command_line(argc, argv);
-  try {
-    const int code = run(argc, argv);
-    std::cout.flush();
-    costate::require(std::cout.good(), "stdout: cannot be written (full disk or closed pipe)");
-    return code;
-  } catch (const costate::UsageError& e) {
-    std::cerr << "costate: " << e.what() << "\nTry costate --help, or costate SUBCOMMAND --help.\n";
-    return wrong_usage;
-  } catch (const std::bad_alloc&) {
-    std::cerr << "costate: out of memory; use a smaller batch, image or network\n";
-    return failed;
-  } catch (const std::exception& e) {
-    std::cerr << "costate: " << e.what() << "\n";
-    return failed;
-  }
+  const costate::Ending ending = costate::leave_ranks(ending_of(argc, argv));
+  std::cerr << ending.message;
+  return ending.code;
 }

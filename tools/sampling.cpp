@@ -31,11 +31,6 @@ nlohmann::json stepper_options(const SamplingOptions& o) {
 
 }  // namespace
 
-std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked) {
-  if (batching == Batching::one_by_one) return 1;
-  return batching == Batching::all_at_once ? samples : std::min(asked, samples);
-}
-
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs) {
   nlohmann::json all = nlohmann::json::object();
   for (const auto& pair : pairs) {

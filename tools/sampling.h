@@ -73,9 +73,6 @@ class Run {
   std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null
 };
 
-/// The size of batches that changes no bit.
-std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked);
-
 /// KEY=VALUE pairs as a JSON object; a value that is no JSON is a text. `option` is named by messages.
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs);
 

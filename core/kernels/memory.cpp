@@ -11,6 +11,8 @@
 
 namespace costate {
 
+void cpu::choose(int) {}
+
 void cpu::open() {}
 
 void cpu::allocate(std::size_t bytes, void*& p) {

@@ -9,6 +9,7 @@
 namespace costate {
 
 namespace cpu {
+void choose(int which);
 void open();
 void allocate(std::size_t bytes, void*& p);
 void release(void* p);
@@ -18,6 +19,7 @@ void fill(double value, Tensor& y);
 void finish();
 }  // namespace cpu
 namespace cuda {
+[[gnu::weak]] decltype(cpu::choose) choose;
 [[gnu::weak]] decltype(cpu::open) open;
 [[gnu::weak]] decltype(cpu::allocate) allocate;
 [[gnu::weak]] decltype(cpu::release) release;
@@ -27,6 +29,8 @@ namespace cuda {
 [[gnu::weak]] decltype(cpu::finish) finish;
 }  // namespace cuda
 
+/// Which of several devices of its kind this process opens, counted round and round. Before the first use.
+inline constexpr Kernel<void(int)> choose_kernel{"device", cpu::choose, cuda::choose};
 /// Throws, saying why, where the device cannot be used: no driver, no device, a chip this build has no code for.
 inline constexpr Kernel<void()> open_kernel{"device", cpu::open, cuda::open};
 /// Aligned raw memory, or a null pointer where none is left.

@@ -136,17 +136,25 @@ struct Norm {
   }
 };
 
+/// What both kernels begin with: a block's share, and in its shared memory room for sums and the moments of its groups.
+template <int v, class T>
+struct Normalised : Share<v> {
+  Two* sums = dynamic_shared<Two>();
+  Moments<typename Norm<T>::C>* moments;
+  __device__ Normalised(const Norm<T>& norm, const T* __restrict__ x)
+      : Share<v>(norm.z), moments(reinterpret_cast<Moments<typename Norm<T>::C>*>(sums + this->lanes * norm.z.set)) {
+    normalise(norm.z, *this, norm.eps, x, sums, moments);
+  }
+};
+
 template <int v, class T, class C = typename Norm<T>::C>
 __global__ void __launch_bounds__(most_threads, 2)
     forward_kernel(Norm<T> norm, const T* __restrict__ x, T* __restrict__ y) {
   const Sizes& z = norm.z;
-  const Share<v> s(z);
-  Two* sums = dynamic_shared<Two>();
-  auto* moments = reinterpret_cast<Moments<C>*>(sums + s.lanes * z.set);
-  normalise(z, s, norm.eps, x, sums, moments);
+  const Normalised<v, T> s(norm, x);
   s.over_channels([&](int c) {
     Channel<C> k[v];
-    for (int e = 0; e < v; ++e) k[e] = norm.channel(s, moments, c + e);
+    for (int e = 0; e < v; ++e) k[e] = norm.channel(s, s.moments, c + e);
     s.over_pixels(z, c, [&](std::int64_t at) {
       const auto in = *reinterpret_cast<const Pack<T, v>*>(x + at);
       Pack<T, v> out;
@@ -165,14 +173,12 @@ template <int v, class T, class C = typename Norm<T>::C>
 __global__ void __launch_bounds__(most_threads, 2)
     vjp_kernel(Norm<T> norm, const T* __restrict__ x, const T* __restrict__ g, T* __restrict__ dx, Two* by_channel) {
   const Sizes& z = norm.z;
-  const Share<v> s(z);
-  Two* sums = dynamic_shared<Two>();
-  auto* moments = reinterpret_cast<Moments<C>*>(sums + s.lanes * z.set);
-  normalise(z, s, norm.eps, x, sums, moments);
+  const Normalised<v, T> s(norm, x);
+  Two* const sums = s.sums;
   s.over_channels([&](int c) {
     Channel<C> k[v];
     Two sum[v] = {};
-    for (int e = 0; e < v; ++e) k[e] = norm.channel(s, moments, c + e);
+    for (int e = 0; e < v; ++e) k[e] = norm.channel(s, s.moments, c + e);
     s.over_pixels(z, c, [&](std::int64_t at) {
       const auto in = *reinterpret_cast<const Pack<T, v>*>(x + at),
                  slope = *reinterpret_cast<const Pack<T, v>*>(g + at);
@@ -196,7 +202,7 @@ __global__ void __launch_bounds__(most_threads, 2)
     C mean[v], slope[v];
     for (int e = 0; e < v; ++e) {
       const Two of_group = sums[(c + e) / z.width * z.width];
-      k[e] = norm.channel(s, moments, c + e);
+      k[e] = norm.channel(s, s.moments, c + e);
       mean[e] = static_cast<C>(of_group.a / n);
       slope[e] = static_cast<C>(of_group.b / n);
     }

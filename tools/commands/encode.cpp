@@ -14,8 +14,10 @@
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/encode.h"
+#include "tools/batches.h"
 #include "tools/model/inputs.h"
 #include "tools/model/latent.h"
+#include "tools/ranks.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
 
@@ -25,16 +27,30 @@ namespace {
 struct Options {
   Common common;
   SamplingOptions sampling;
-  std::int64_t batch = 16;
+  BatchOptions batches;
   std::string states = "posterior";
 };
 
-/// What is found for some samples; rows of every tensor are samples, on the second axis of noise and memory.
+/// What is found for some samples; undefined where there is none.
 struct Encoded {
-  Tensor x_T, noise, memory, z, classes;  // undefined where there is none
-  Tensor back;                            // x_0 after the way back
-  std::int64_t nfe = 0;                   // of encoding
+  Tensor x_0;  // what was encoded; of a latent model, latents
+  Tensor x_T, noise, memory, z, classes;
+  Tensor back;         // x_0 after the way back
+  Tensor evaluations;  // (n), of encoding
 };
+
+struct Part {
+  Column column;
+  Tensor Encoded::*value;
+};
+const std::vector<Part> parts = {{{"x_0"}, &Encoded::x_0},
+                                 {{"x_T"}, &Encoded::x_T},
+                                 {{"noise", 1}, &Encoded::noise},
+                                 {{"memory", 1}, &Encoded::memory},
+                                 {{"z"}, &Encoded::z},
+                                 {{"class"}, &Encoded::classes},
+                                 {{"round_trip"}, &Encoded::back},
+                                 {{"evaluations"}, &Encoded::evaluations}};
 
 Tensor with_front(const Tensor& t) { return reshape(t, t.shape().with_front(1)); }
 Tensor stacked(const Tensors& each) {
@@ -82,6 +98,8 @@ class Encoding {
     const std::int64_t rows = x_0.dim(0);
     Condition condition = run_.condition(first, rows);
     Encoded found;
+    found.x_0 = x_0;
+    std::int64_t nfe = 0;
     if (!condition.z_scheduled) found.z = condition.z;
     if (!condition.z.defined() && encoder_) {
       Inputs in;
@@ -91,18 +109,17 @@ class Encoding {
     found.classes = condition.classes;
     const Conditioned c = make_conditioned(model_, condition, rows, run_.grid());
     Sampler sampler = run_.sampler(c, first, rows);
-    sampler.denoiser.net = [&found, net = sampler.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
-      return ++found.nfe, net(x, at, p);
+    sampler.denoiser.net = [&nfe, net = sampler.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
+      return ++nfe, net(x, at, p);
     };
     const State start = there(sampler, x_0, c.p, progress);
-    const std::int64_t nfe = found.nfe;
+    found.evaluations = Tensor::full({rows}, static_cast<double>(nfe), DType::i32);
     Tensors draws;
     sampler.noise = recording(sampler.noise, draws);
     found.x_T = start_of(sampler, start);
     found.memory = stacked(start.memory);
     found.back = decode(sampler, start, c.p);
     found.noise = stacked(draws);
-    found.nfe = nfe;
     return found;
   }
 
@@ -143,63 +160,51 @@ RoundTrip round_trip(const Tensor& x_0, const Tensor& back) {
   return {off, std::sqrt(squares / all), off / (0x1p-52 * top)};
 }
 
-Tensor joined(const std::vector<Encoded>& parts, Tensor Encoded::*member, int axis) {
-  Tensors all;
-  for (const Encoded& e : parts)
-    if ((e.*member).defined()) all.push_back(e.*member);
-  return all.empty() ? Tensor() : concat(all, axis);
-}
+/// Of the first sample.
+std::int64_t evaluations(const Encoded& e) { return static_cast<std::int64_t>(e.evaluations.rows(0, 1).item()); }
 
-void write_h5(const std::string& file, const Options& o, const Run& run, const Tensor& x_0, const Encoded& e,
-              const RoundTrip& off) {
+void write_h5(const std::string& file, const Options& o, const Run& run, const Encoded& e, const RoundTrip& off) {
   Hdf5Writer out = result_file(file, o.common);
-  const std::pair<const char*, const Tensor&> all[] = {
-      {"x_T", e.x_T},       {"noise", e.noise}, {"memory", e.memory},  {"z", e.z},
-      {"class", e.classes}, {"x_0", x_0},       {"round_trip", e.back}};
-  for (const auto& [name, value] : all)
-    if (value.defined()) out.write(name, value);
+  for (const auto& [column, value] : parts)
+    if ((e.*value).defined() && value != &Encoded::evaluations) out.write(column.name, e.*value);
   out.attribute("", "sampler", run.stepper().name);
-  out.attribute("", "nfe", e.nfe);
+  out.attribute("", "nfe", evaluations(e));
   out.attribute("", "largest_error", off.largest);
   out.finish();
 }
 
 /// Two rows: what was encoded, and what came back.
 void write_picture(const std::string& file, const Model& model, const std::optional<LatentSpace>& space,
-                   const Tensor& x_0, const Tensor& back) {
+                   const Encoded& e) {
   const auto pixels = [&](const Tensor& x) {
-    return to_picture(space ? space->decode(x) : x, space ? space->range : model.range);
+    return to_picture(space ? space->decode(x.to(model.device)) : x, space ? space->range : model.range);
   };
-  const Tensor both = concat({pixels(x_0), pixels(back)}, 0);
-  write_png(file,
-            tile(both, static_cast<int>(x_0.dim(0)), 2, static_cast<int>(std::max<std::int64_t>(1, 84 / both.dim(2)))));
+  const Tensor both = concat({pixels(e.x_0), pixels(e.back)}, 0);
+  write_png(file, tile(both, static_cast<int>(e.x_0.dim(0)), 2,
+                       static_cast<int>(std::max<std::int64_t>(1, 84 / both.dim(2)))));
 }
 
-/// All samples of the source, batch by batch; `x_0` receives what was encoded, latents of a latent model.
+/// All samples of the source; on rank 0, elsewhere nothing.
 Encoded encode_all(const Options& o, const Model& model, const Source& source, const Run& run,
-                   const std::optional<LatentSpace>& space, Tensor& x_0) {
+                   const std::optional<LatentSpace>& space, Batches& batches) {
   const Encoding encoding(o, model, run);
-  const std::int64_t n = run.count(), batch = batch_of(run.stepper().batching, n, o.batch);
-  std::vector<Encoded> parts;
-  Tensors inputs;
-  for (std::int64_t first = 0; first < n; first += batch) {
-    Tensor x = source.rows(run, first, std::min(batch, n - first));
+  std::vector<Column> columns;
+  for (const Part& part : parts) columns.push_back(part.column);
+  const Tensors found = batches.run(columns, "encoding", [&](std::int64_t first, std::int64_t rows, const Progress& p) {
+    Tensor x = source.rows(run, first, rows);
     require_finite(x, "encode, x");
     if (space && x.dim(-1) != model.sample_shape()[-1]) x = space->encode(x);
     const Shape each(x.shape().begin() + 1, x.shape().end()), want = model.sample_shape();
     require(each.rank() == want.rank() && each[-1] == want[-1], "encode: x has samples of {}; the model wants {}", each,
             want);
-    inputs.push_back(x);
-    parts.push_back(encoding(x, first, o.common.progress("encoding")));
-  }
-  x_0 = concat(inputs, 0);
-  return {joined(parts, &Encoded::x_T, 0),
-          joined(parts, &Encoded::noise, 1),
-          joined(parts, &Encoded::memory, 1),
-          joined(parts, &Encoded::z, 0),
-          joined(parts, &Encoded::classes, 0),
-          joined(parts, &Encoded::back, 0),
-          parts.front().nfe};
+    const Encoded e = encoding(x, first, p);
+    Tensors of_batch;
+    for (const Part& part : parts) of_batch.push_back(e.*part.value);
+    return of_batch;
+  });
+  Encoded all;
+  for (std::size_t i = 0; i < found.size(); ++i) all.*parts[i].value = found[i];
+  return all;
 }
 
 nlohmann::ordered_json report(const Options& o, const Model& model, const Run& run, const Encoded& e,
@@ -209,7 +214,7 @@ nlohmann::ordered_json report(const Options& o, const Model& model, const Run& r
           {"steps", run.grid().size() - 1},
           {"samples", run.count()},
           {"device", o.common.device},
-          {"nfe", e.nfe},
+          {"nfe", evaluations(e)},
           {"draws", e.noise.defined() ? e.noise.dim(0) : 0},
           {"round_trip", {{"largest", off.largest}, {"relative", off.relative}, {"ulp", off.ulp}}},
           {"out", o.common.out}};
@@ -219,7 +224,7 @@ void print(const Options& o, const Run& run, const Encoded& e, const RoundTrip& 
   std::cout << fmt::format(
       "{} encoded by {} in {} steps ({} evaluations each)\nround trip off by {:.3g} at most, {:.3g} of "
       "its 2-norm, {:.3g} ulp of f64\n",
-      run.count(), run.stepper().name, run.grid().size() - 1, e.nfe, off.largest, off.relative, off.ulp);
+      run.count(), run.stepper().name, run.grid().size() - 1, evaluations(e), off.largest, off.relative, off.ulp);
   if (run.stepper().eta > 0 && !run.stepper().invert && run.grid().back().sigma == 0)
     std::cout
         << "the step to sigma = 0 draws no noise, so it gives x_0 back denoised; grids that end at t_min do not\n";
@@ -229,7 +234,7 @@ void print(const Options& o, const Run& run, const Encoded& e, const RoundTrip& 
 void run_encode(const Options& o) {
   o.common.apply({".h5", ".png", ".json"});
   if (o.sampling.start.empty()) throw UsageError("encode: give --in FILE.png or FILE.h5");
-  if (o.batch < 1) throw UsageError(fmt::format("--batch {}: give at least one", o.batch));
+  o.batches.check(o.common);
   if (o.states != "posterior" && o.states != "independent")
     throw UsageError("--states " + o.states + ": there are posterior and independent");
   const Model model = o.common.load_to_sample();
@@ -238,40 +243,47 @@ void run_encode(const Options& o) {
   const Run run(source.sampling(), o.common, model);
   if (!space)
     for (const auto& file : o.common.outputs(".png")) require_images(model, file);
-  Tensor x_0;
-  const Encoded all = encode_all(o, model, source, run, space, x_0);
-  const RoundTrip off = round_trip(x_0, all.back);
-  for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, x_0, all, off);
-  for (const auto& file : o.common.outputs(".png")) write_picture(file, model, space, x_0, all.back);
+  Batches batches(o.batches, o.common, run.count(), batch_of(run.stepper().batching, run.count(), o.batches.size));
+  const Encoded all = encode_all(o, model, source, run, space, batches);
+  if (ranks().rank > 0) return;
+  const RoundTrip off = round_trip(all.x_0, all.back);
+  for (const auto& file : o.common.outputs(".h5")) write_h5(file, o, run, all, off);
+  for (const auto& file : o.common.outputs(".png")) write_picture(file, model, space, all);
   const auto j = report(o, model, run, all, off);
   for (const auto& file : o.common.outputs(".json")) write_file(file, j.dump(2) + "\n");
   if (o.common.json)
     std::cout << j.dump(2) << "\n";
   else
     print(o, run, all, off);
+  batches.finish();
 }
 
 }  // namespace
 
 Command encode_command() {
   return {
-      "encode", "find the noise that a sampler takes back to given data, and the error of the round trip",
-      "  costate sample fashion-unet -n 4 --class 9 --out boots.h5 && costate encode fashion-unet --in boots.h5 "
-      "--class 9 --sampler o-belm --steps 50 --out code.h5\n"
-      "  costate sample fashion-unet --start code.h5 --sampler o-belm --steps 50 --out again.png\n"
-      "  costate encode fashion-unet --in boots.h5 --class 9 --sampler ddpm --steps 50 --out code.h5 --out both.png",
-      [](Arguments& a) {
-        const auto o = std::make_shared<Options>();
-        o->sampling.encodes = true;
-        o->common.declare(a);
-        o->sampling.declare(a, 1, 50);
-        a.option("--states", o->states,
-                 "of samplers that draw noise, how the states between are made: posterior (CycleDiffusion) or "
-                 "independent [posterior]",
-                 "HOW");
-        a.option("--batch", o->batch, "samples computed at once; the bits do not depend on it [16]");
-        return [o] { run_encode(*o); };
-      }};
+      .name = "encode",
+      .summary = "find the noise that a sampler takes back to given data, and the error of the round trip",
+      .examples =
+          "  costate sample fashion-unet -n 4 --class 9 --out boots.h5 && costate encode fashion-unet --in boots.h5 "
+          "--class 9 --sampler o-belm --steps 50 --out code.h5\n"
+          "  costate sample fashion-unet --start code.h5 --sampler o-belm --steps 50 --out again.png\n"
+          "  costate encode fashion-unet --in boots.h5 --class 9 --sampler ddpm --steps 50 --out code.h5 --out "
+          "both.png",
+      .declare =
+          [](Arguments& a) {
+            const auto o = std::make_shared<Options>();
+            o->sampling.encodes = true;
+            o->common.declare(a);
+            o->sampling.declare(a, 1, 50);
+            a.option("--states", o->states,
+                     "of samplers that draw noise, how the states between are made: posterior (CycleDiffusion) or "
+                     "independent [posterior]",
+                     "HOW");
+            o->batches.declare(a);
+            return [o] { run_encode(*o); };
+          },
+      .among_ranks = true};
 }
 
 }  // namespace costate

@@ -1,0 +1,82 @@
+// --resume: a run that was killed goes on from what it had kept, and ends with the same bits.
+#include <boost/test/unit_test.hpp>
+
+#include "io/hdf5.h"
+#include "tests/support/inputs.h"
+#include "tests/tools/interrupted.h"
+
+namespace costate {
+namespace {
+
+using test::Folder;
+
+std::vector<std::string> command(const std::string& out) {
+  return {"sample", "fashion-unet", "-n",        "8", "--steps", "4", "--batch",
+          "1",      "--trajectory", "--threads", "1", "--out",   out};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(resumed_runs)
+
+BOOST_AUTO_TEST_CASE(a_killed_run_goes_on) {
+  const Folder folder;
+  const std::string whole = (folder / "whole.h5").string(), killed = (folder / "killed.h5").string(),
+                    part = killed + ".part";
+  BOOST_REQUIRE(test::run(command(whole)).code == 0);
+  auto words = command(killed);
+  words.emplace_back("--resume");
+  words.insert(words.begin(), command_path().string());
+  test::kill_once_kept(words, part);
+  BOOST_REQUIRE(!test::fs::exists(killed));
+  const Shape kept = Hdf5Reader(part).shape("trajectory");
+  BOOST_TEST(kept[1] >= 1);
+  BOOST_TEST(kept[1] < 8);
+
+  // Another command is refused, and what is kept is left alone.
+  auto other = std::vector<std::string>(words.begin() + 1, words.end());
+  other.insert(other.end(), {"--seed", "1"});
+  const auto refused = test::run(other);
+  BOOST_TEST(refused.code == 1);
+  BOOST_TEST(refused.err.find("was kept by another command") != std::string::npos, refused.err);
+
+  const auto o = test::run({words.begin() + 1, words.end()});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const Hdf5Reader a(killed), b(whole);
+  BOOST_TEST(a.datasets() == b.datasets(), boost::test_tools::per_element());
+  for (const auto& name : a.datasets()) BOOST_TEST(same_bits(a.read(name), b.read(name)), name);
+  BOOST_TEST((a.integer("", "nfe") == b.integer("", "nfe")));
+  BOOST_TEST(!test::fs::exists(part));
+}
+
+// A file that nothing is missing in: no sample is computed again, or this one's false numbers would be overwritten.
+BOOST_AUTO_TEST_CASE(what_is_kept_is_taken_as_it_is) {
+  const Folder folder;
+  const std::string out = (folder / "x.h5").string();
+  const std::vector<std::string> words{"sample", "fashion-unet", "-n", "2", "--steps", "1", "--out", out, "--resume"};
+  std::string line = command_path().string();
+  for (const auto& w : words) line += " " + w;
+  {
+    Hdf5Writer part(out + ".part");
+    part.attribute("", "command", line);
+    part.write("x_0", Tensor::full({2, 28, 28, 1}, 0.25, DType::f64));
+    part.write("evaluations", Tensor::full({2}, 1, DType::i32));
+    part.finish();
+  }
+  const auto o = test::run(words);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  BOOST_TEST(Hdf5Reader(out).read("x").to_vector() == std::vector<double>(2 * 28 * 28, 0.25),
+             boost::test_tools::per_element());
+  test::spill(out + ".part", "no HDF5");
+  BOOST_TEST(test::run(words).code == 1);
+}
+
+BOOST_AUTO_TEST_CASE(there_has_to_be_a_file_to_keep_it_beside) {
+  const auto o = test::run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--resume", "--out", "x.png"});
+  BOOST_TEST(o.code == 2);
+  BOOST_TEST(o.err.find("--out FILE.h5") != std::string::npos, o.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate

@@ -1,0 +1,99 @@
+// Rounds of one batch a rank; rank 0 puts together what they give.
+#include "tools/batches.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "autodiff/ops/concat.h"
+#include "tools/ranks.h"
+#include "tools/result.h"
+
+namespace costate {
+
+using clock = std::chrono::steady_clock;
+
+void BatchOptions::declare(Arguments& a) {
+  a.option("--batch", size, "samples computed at once; the bits do not depend on it [16]");
+  a.flag("--resume", resume,
+         "keep finished samples beside the .h5, as FILE.h5.part, and go on from there if the same command was stopped");
+}
+
+void BatchOptions::check(const Common& common) const {
+  if (size < 1) throw UsageError(fmt::format("--batch {}: give at least one", size));
+  if (resume && common.outputs(".h5").empty())
+    throw UsageError("--resume: finished samples are kept beside an .h5; add --out FILE.h5");
+}
+
+std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked) {
+  if (batching == Batching::one_by_one) return 1;
+  const std::int64_t share = (samples + ranks().count - 1) / ranks().count;
+  return batching == Batching::all_at_once ? samples : std::min(asked, share);
+}
+
+Batches::Batches(const BatchOptions& options, const Common& common, std::int64_t samples, std::int64_t batch)
+    : common_(common),
+      samples_(samples),
+      batch_(batch),
+      kept_(options.resume ? common.outputs(".h5").front() + ".part" : "") {}
+
+Tensors Batches::run(const std::vector<Column>& columns, const std::string& doing, const Batch& compute) {
+  const std::int64_t done = of_first_rank(resume(columns)), round = batch_ * ranks().count,
+                     rounds = (samples_ - done + round - 1) / round;
+  const Progress progress = common_.progress(doing);
+  auto kept_at = clock::time_point();
+  clock::duration to_keep{};
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    const std::int64_t first = done + i * round + ranks().rank * batch_,
+                       rows = std::clamp<std::int64_t>(samples_ - first, 0, batch_);
+    const auto all = [&](std::int64_t at, std::int64_t each) { report(progress, i * each + at, rounds * each); };
+    for (auto& part : gather(rows > 0 ? compute(first, rows, all) : Tensors()))
+      if (!part.empty()) parts_.push_back(std::move(part));
+    // A tenth of the time at most goes into it.
+    if (kept_.empty() || ranks().rank > 0 || clock::now() - kept_at < 10 * to_keep) continue;
+    const auto start = clock::now();
+    keep(columns);
+    kept_at = clock::now();
+    to_keep = kept_at - start;
+  }
+  return ranks().rank == 0 ? joined(columns) : Tensors();
+}
+
+Tensors Batches::joined(const std::vector<Column>& columns) const {
+  Tensors all;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    Tensors of_parts;
+    for (const Tensors& part : parts_)
+      if (part[c].defined()) of_parts.push_back(part[c].to(Device::cpu));
+    all.push_back(of_parts.empty() ? Tensor() : concat(of_parts, columns[c].axis));
+  }
+  return all;
+}
+
+void Batches::keep(const std::vector<Column>& columns) const {
+  Hdf5Writer out = result_file(kept_, common_);
+  const Tensors all = joined(columns);
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    if (all[c].defined()) out.write(columns[c].name, all[c]);
+  out.finish();
+}
+
+/// Takes what an interrupted run has kept: how many samples that are.
+std::int64_t Batches::resume(const std::vector<Column>& columns) {
+  if (kept_.empty() || ranks().rank > 0 || !std::filesystem::exists(kept_)) return 0;
+  const Hdf5Reader file(kept_);
+  const auto command = file.text("", "command");
+  require(command == command_line(), "{}: was kept by another command: {}\nrun that one, or remove the file", kept_,
+          command.value_or("(it says none)"));
+  Tensors& part = parts_.emplace_back();
+  for (const Column& c : columns) part.push_back(file.contains(c.name) ? file.read(c.name) : Tensor());
+  const std::int64_t done = part[0].defined() ? part[0].dim(columns[0].axis) : -1;
+  require(done > 0 && done <= samples_, "{}: holds no finished samples of this run; remove it", kept_);
+  return done;
+}
+
+void Batches::finish() const {
+  if (!kept_.empty() && ranks().rank == 0) std::filesystem::remove(kept_);
+}
+
+}  // namespace costate
