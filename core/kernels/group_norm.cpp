@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/kernels/row_norm.h"
 #include "core/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -320,21 +321,10 @@ void over_images(const Tensor& x, std::int64_t tensors, const Run& run) {
   for (std::int64_t first = 0; first < x.dim(0); first += each) run(first, std::min(each, x.dim(0) - first));
 }
 
-template <class T>
-void sum_images(const std::vector<double>& per_image, Tensor& out) {
-  if (!out.defined()) return;
-  const auto c = static_cast<std::size_t>(out.size());
-  T* to = out.mutable_data<T>();
-  for (std::size_t k = 0; k < c; ++k) {
-    double sum = 0;
-    for (std::size_t i = k; i < per_image.size(); i += c) sum += per_image[i];
-    to[k] = static_cast<T>(sum);
-  }
-}
-
 }  // namespace
 
 void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
+  if (is_row_norm(spec, x)) return row_norm(spec, x, gamma, beta, y);
   visit_compute(x.dtype(), "group_norm", [&](auto tag) {
     using T = decltype(tag);
     over_images(x, 2, [&](std::int64_t first, std::int64_t images) {
@@ -345,6 +335,7 @@ void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& g
 
 void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                          const Tensor& g, GroupNormGrads& grads) {
+  if (is_row_norm(spec, x)) return row_norm_vjp(spec, x, gamma, beta, g, grads);
   visit_compute(x.dtype(), "group_norm_vjp", [&](auto tag) {
     using T = decltype(tag);
     std::vector<double> sum, sum_xhat;
@@ -353,8 +344,8 @@ void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tenso
       Norm<T>(spec, x.rows(first, images), gamma, beta)
           .backward(g.data<T>() + offset, grads.x.mutable_data<T>() + offset, sum, sum_xhat);
     });
-    sum_images<T>(sum_xhat, grads.gamma);
-    sum_images<T>(sum, grads.beta);
+    add_parts<T>(sum_xhat, grads.gamma);
+    add_parts<T>(sum, grads.beta);
   });
 }
 

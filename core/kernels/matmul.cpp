@@ -15,6 +15,9 @@ namespace {
 // Stretches of the reduction after which sums go through c: a panel of 64 columns then fits half the second cache.
 constexpr std::int64_t reduction_block = 1536;
 
+// Rows of a that all blocks of columns go over before the next ones: part of the second cache.
+constexpr std::int64_t rows_bytes = 192 << 10;
+
 // With fewer rows than this, packing a b that is used once costs more than it saves.
 constexpr std::int64_t few_rows = 2 * tile_rows;
 
@@ -49,9 +52,14 @@ class Product {
 
   void run() const {
     const auto blocks = static_cast<std::int64_t>(blocks_.size());
-    parallel_tiles(batch_ * blocks, tiles_, 2 * std::min(tile_rows, m_) * blocks_.front().width * k_,
+    const std::int64_t tile_bytes = tile_rows * std::min(k_, reduction_block) * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t most = std::max<std::int64_t>(1, rows_bytes / std::max<std::int64_t>(tile_bytes, 1));
+    const std::int64_t chunks = (tiles_ + most - 1) / most, each = (tiles_ + chunks - 1) / chunks;
+    parallel_tiles(batch_ * chunks * blocks, each, 2 * std::min(tile_rows, m_) * blocks_.front().width * k_,
                    [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
-                     run_tiles(piece / blocks, static_cast<std::size_t>(piece % blocks), first, last);
+                     const std::int64_t start = piece / blocks % chunks * each;
+                     run_tiles(piece / blocks / chunks, static_cast<std::size_t>(piece % blocks), start + first,
+                               std::min(start + last, tiles_));
                    });
   }
 
