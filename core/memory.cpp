@@ -173,9 +173,9 @@ class Pool {
       p = find(bytes);
     }
     const auto size = static_cast<std::int64_t>(bytes);
-    require(p != nullptr,
-            "memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
-            format_bytes(size), name_of(device_), format_bytes(use_.live), format_bytes(use_.peak));
+    if (p == nullptr)
+      fail("memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
+           format_bytes(size), name_of(device_), format_bytes(use_.live), format_bytes(use_.peak));
     use_.live += size;
     use_.peak = std::max(use_.peak, use_.live);
     return p;

@@ -32,10 +32,9 @@ Weights moments(Form form, const Level& from, const Level& to, std::size_t count
   if (count > 1) require(to.s() > 0, "exponential integrator: a step to sigma = 0 is infinite in lambda; order 1 only");
   const double h = count > 1 ? to.lambda() - from.lambda() : 0;
   for (std::size_t k = 1; k < count; ++k) {
-    const auto power = [k](double u) { return std::pow(u, static_cast<double>(k)); };
     w.of.push_back(form == Form::noise
-                       ? -s * h * integrate([&](double u) { return std::exp(-h * u) * power(u); }, 0, 1)
-                       : h * integrate([&](double u) { return std::exp(-h * (1 - u)) * power(u); }, 0, 1));
+                       ? -s * h * integrate([&](double u) { return std::exp(-h * u) * power(u, k); }, 0, 1)
+                       : h * integrate([&](double u) { return std::exp(-h * (1 - u)) * power(u, k); }, 0, 1));
   }
   return w;
 }

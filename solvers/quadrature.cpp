@@ -1,8 +1,10 @@
 // Gauss-Legendre quadrature with ten points, and Lagrange polynomials.
 #include "solvers/quadrature.h"
 
-#include <algorithm>
+#include <array>
 #include <cmath>
+
+#include "core/error.h"
 
 namespace costate {
 namespace {
@@ -17,33 +19,66 @@ constexpr Node nodes_of_ten[] = {{0.1488743389816312, 0.2955242247147529},
                                  {0.9739065285171717, 0.0666713443086881}};
 constexpr int deepest = 45;  // halvings: reaches a logarithmic singularity at an end to rounding
 
-double gauss(const std::function<double(double)>& f, double a, double b) {
+constexpr std::size_t most = 3;
+using Powers = std::array<double, most>;  // of f, f^2, f^3
+
+/// Integrals of the powers of f, and of their absolute values.
+struct Sums {
+  Powers of{}, size{};
+};
+
+Sums gauss(const std::function<double(double)>& f, double a, double b) {
   const double middle = (a + b) / 2, half = (b - a) / 2;
-  double sum = 0;
-  for (const auto& [x, weight] : nodes_of_ten) sum += weight * (f(middle - half * x) + f(middle + half * x));
-  return half * sum;
+  Sums sums;
+  for (const auto& [x, weight] : nodes_of_ten) {
+    for (const double at : {middle - half * x, middle + half * x}) {
+      const double value = f(at);
+      double term = weight * half;
+      for (std::size_t k = 0; k < most; ++k) term *= value, sums.of[k] += term, sums.size[k] += std::abs(term);
+    }
+  }
+  return sums;
 }
 
-/// `whole` is the integral from a to b as gauss() sees it; `scale` what errors are measured by.
-double refined(const std::function<double(double)>& f, double a, double b, double whole, double scale, int depth) {
-  const double middle = (a + b) / 2, left = gauss(f, a, middle), right = gauss(f, middle, b);
-  if (depth == 0 || std::abs(left + right - whole) <= 1e-15 * scale) return left + right;
-  return refined(f, a, middle, left, scale, depth - 1) + refined(f, middle, b, right, scale, depth - 1);
-}
+/// `whole` is the integral from a to b as gauss() sees it; `scale` what errors are measured by. The first `count` powers.
+struct Refinement {
+  const std::function<double(double)>& f;
+  Powers scale;
+  std::size_t count;
+
+  void add(double a, double b, const Sums& whole, int depth, Powers& sum) const {
+    const double middle = (a + b) / 2;
+    const Sums left = gauss(f, a, middle), right = gauss(f, middle, b);
+    bool fine = true;
+    for (std::size_t k = 0; k < count; ++k)
+      fine = fine && std::abs(left.of[k] + right.of[k] - whole.of[k]) <= 1e-15 * scale[k];
+    if (depth > 0 && !fine) {
+      add(a, middle, left, depth - 1, sum);
+      add(middle, b, right, depth - 1, sum);
+      return;
+    }
+    for (std::size_t k = 0; k < count; ++k) sum[k] += left.of[k] + right.of[k];
+  }
+};
 
 }  // namespace
 
-double integrate(const std::function<double(double)>& f, double a, double b) {
-  return a == b ? 0 : integrate(f, {a, b});
+std::vector<double> integrate_powers(const std::function<double(double)>& f, std::size_t count,
+                                     const std::vector<double>& ends) {
+  require(count <= most, "quadrature: {} powers of at most {}", count, most);
+  Refinement refinement{f, {}, count};
+  std::vector<Sums> pieces;
+  for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
+    pieces.push_back(gauss(f, ends[i], ends[i + 1]));
+    for (std::size_t k = 0; k < count; ++k) refinement.scale[k] += pieces.back().size[k];
+  }
+  Powers sum{};
+  for (std::size_t i = 0; i < pieces.size(); ++i) refinement.add(ends[i], ends[i + 1], pieces[i], deepest, sum);
+  return {sum.begin(), sum.begin() + static_cast<std::ptrdiff_t>(count)};
 }
 
-double integrate(const std::function<double(double)>& f, const std::vector<double>& ends) {
-  double scale = 0, sum = 0;
-  for (std::size_t i = 0; i + 1 < ends.size(); ++i)
-    scale += std::abs(gauss([&](double x) { return std::abs(f(x)); }, ends[i], ends[i + 1]));
-  for (std::size_t i = 0; i + 1 < ends.size(); ++i)
-    sum += refined(f, ends[i], ends[i + 1], gauss(f, ends[i], ends[i + 1]), scale, deepest);
-  return sum;
+double integrate(const std::function<double(double)>& f, double a, double b) {
+  return a == b ? 0 : integrate_powers(f, 1, {a, b})[0];
 }
 
 double lagrange(const std::vector<double>& nodes, std::size_t j, double x) {

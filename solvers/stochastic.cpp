@@ -10,8 +10,9 @@ namespace costate {
 
 Ancestral ancestral(double from, double to, double eta) {
   if (eta == 0 || to == 0) return {to, 0};
-  const double up = std::min(to, eta * to * std::sqrt((1 - to / from) * (1 + to / from)));
-  return {std::sqrt((to - up) * (to + up)), up};
+  const double q = to / from, up = std::min(to, eta * to * std::sqrt((1 - q) * (1 + q)));
+  // s'^2 - up^2, without a difference of nearly equal numbers where q is small
+  return {to * std::sqrt(std::max(0.0, (1 - eta) * (1 + eta) + eta * eta * q * q)), up};
 }
 
 Tensor add_noise(const Step& step, const Tensor& y, double up, int part) {

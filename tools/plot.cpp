@@ -128,7 +128,7 @@ class Script {
     for (const auto& s : all) longest = std::max(longest, s.label.size());
     triangles_ = 0;
     line(
-        "unset label; unset arrow; unset object; unset logscale; set xtics autofreq; set format '%g'; set lmargin 10; "
+        "unset label; unset arrow; unset object; unset logscale; set xtics autofreq; set format '%g'; set lmargin 12; "
         "set bmargin 4");
     line("set rmargin {}", 3 + longest);
     line("set title {} font ',15'; set xlabel {}; set ylabel {}", quoted(panel.title), quoted(panel.x_label),

@@ -49,6 +49,7 @@ Tensor read_reference_data(const std::string& file, const Model& model, std::int
           file, x.shape(), model.name, want);
   x = cast(x.rows(0, std::min(most, x.dim(0))), DType::f64);
   x = x.reshaped(want.with_front(x.dim(0)));
+  require(first_non_finite(x) < 0, "{}: x holds a NaN or an infinity at element {}", file, first_non_finite(x));
   return is_h5 ? x : in_range(x / 255.0, model);
 }
 

@@ -60,11 +60,9 @@ std::string cell(double value, const char* format) {
 }
 
 void deliver(const Common& common, const Findings& f) {
-  const nlohmann::ordered_json document{{"study", f.study},
-                                        {"model", f.model},
-                                        {"seed", common.seed},
-                                        {"summary", rows_of(f.summary)},
-                                        {"rows", rows_of(f.details)}};
+  const nlohmann::ordered_json document{{"study", f.study},           {"model", f.model},
+                                        {"seed", common.seed},        {"summary", rows_of(f.summary)},
+                                        {"rows", rows_of(f.details)}, {"notes", f.notes}};
   for (const auto& file : common.outputs(".csv")) write_file(file, f.details.csv());
   for (const auto& file : common.outputs(".json")) write_file(file, document.dump(2) + "\n");
   for (const auto& file : common.outputs(".svg")) write_plot(file, f.panels, f.columns);
@@ -74,6 +72,7 @@ void deliver(const Common& common, const Findings& f) {
   }
   std::cout << f.summary.text();
   if (!f.verdict.empty()) std::cout << f.verdict << "\n";
+  for (const auto& note : f.notes) std::cout << note << "\n";
   for (const auto& file : common.out) std::cout << "wrote " << file << "\n";
 }
 

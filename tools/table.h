@@ -27,14 +27,15 @@ std::string cell(double value, const char* format = "{:.3g}");
 /// What --out of a study may end in.
 inline const std::vector<std::string> study_extensions = {".csv", ".json", ".svg"};
 
-/// Prints the summary and the table (or, with --json, one document {"study", "model", "seed", "rows": details}), and writes
+/// Prints the summary and the table (or, with --json, one document {"study", "model", "seed", "summary", "rows": details, "notes"}), and writes
 /// the --out files: .csv and .json hold the details, .svg the panels.
 struct Findings {
   std::string study, model;
   Table summary, details;
   std::vector<Panel> panels;
-  int columns = 2;  ///< panels side by side
-  std::string verdict = {};  ///< a last line for people
+  int columns = 2;                      ///< panels side by side
+  std::string verdict = {};             ///< a last line for people
+  std::vector<std::string> notes = {};  ///< lines after it, which the JSON has as well
 };
 void deliver(const Common& common, const Findings& findings);
 

@@ -28,11 +28,8 @@ Weights weights(bool in_t, const Step& step, std::size_t count) {
     const double lambda = -std::log(s);
     return ((in_t ? step.scheduled().t_of_lambda(lambda) : lambda) - first) / unit;
   };
-  const std::vector<double> ends = count > 1 ? pieces(in_t, step) : std::vector<double>();
-  for (std::size_t k = 1; k < count; ++k) {
-    const auto power = [&](double s) { return std::pow(clock(s), static_cast<double>(k)); };
-    moments.push_back(integrate(power, ends));
-  }
+  if (count > 1)
+    for (const double moment : integrate_powers(clock, count - 1, pieces(in_t, step))) moments.push_back(moment);
   Weights w;
   for (std::size_t j = 0; j < count; ++j) {
     const auto c = lagrange_coefficients(nodes, j);

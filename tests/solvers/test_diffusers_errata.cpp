@@ -1,6 +1,7 @@
 // Where diffusers departs from the right formula: that it does, and that the default here does not (solvers/README.md).
 #include <nlohmann/json.hpp>
 
+#include "solvers/stochastic.h"
 #include "tests/solvers/problems.h"
 #include "tools/model/scheduler.h"
 
@@ -102,6 +103,15 @@ BOOST_AUTO_TEST_CASE(levels_that_repeat) {
   const Tensor x_T = start_of_mixture();
   check_near(sample(sampler_of(compat, problem), x_T, problem.p),
              sample(sampler_of(right, problem), x_T, problem.p).to_vector(), 1e-12);
+}
+
+// s_down^2 = s'^2 - s_up^2 with s_up^2 = s'^2 (1 - (s'/s)^2), as k-diffusion writes it, is a difference of nearly equal numbers.
+BOOST_AUTO_TEST_CASE(ancestral_steps_keep_their_digits) {
+  const double from = 1e4, to = 6.4e-3, exact = to * to / from;
+  BOOST_TEST(std::abs(ancestral(from, to, 1).down / exact - 1) < 1e-15);
+  const double up = std::sqrt(to * to * (from * from - to * to) / (from * from));
+  const double released = std::sqrt(std::max(0.0, to * to - up * up));
+  BOOST_TEST(std::abs(released / exact - 1) > 1e-6, "as released it is off by " << released / exact - 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

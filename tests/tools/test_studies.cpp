@@ -38,6 +38,7 @@ BOOST_AUTO_TEST_SUITE(studies)
 BOOST_AUTO_TEST_CASE(orders_of_paths_and_of_moments) {
   const json j = study({"order", "--sampler", "heun,ddim:eta=1,lms-3:starter=rk4,tsit5", "--schedule", "vp_linear,flow",
                         "--prediction", "v_prediction,sample", "--steps", "1280"});
+  BOOST_TEST(j["notes"].empty());         // what is left out is named where all samplers are meant
   BOOST_TEST(j["summary"].size() == 8U);  // curved and noise of three, weak and strong of one
   for (const auto& row : j["summary"])
     BOOST_TEST(row["cases"] == row["passed"], row["sampler"].get<std::string>() << ": " << row.dump());
@@ -93,6 +94,10 @@ BOOST_AUTO_TEST_CASE(the_ideal_denoiser_has_no_error) {
   BOOST_REQUIRE(j["rows"].size() == 12U);
   for (const auto& row : j["rows"]) BOOST_TEST(row["to_ideal_50"].get<double>() < 1e-9);
   BOOST_TEST(j["rows"][11]["eta_50"].get<double>() < 1e-6);  // near the data: the nearest point is the mean
+  write_data(folder / "bad.h5", Tensor::from({0, INFINITY}, {1, 2}));
+  const Outcome bad =
+      run({"study", "error-model", (folder / "points.json").string(), "--data", (folder / "bad.h5").string()});
+  BOOST_TEST((bad.code == 1 && bad.err.find("infinity at element 1") != std::string::npos), bad.err);
   BOOST_TEST(j["rows"][0]["radius"].get<double>() == std::sqrt(2) * 10, boost::test_tools::tolerance(1e-5));
 }
 

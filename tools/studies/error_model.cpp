@@ -121,19 +121,19 @@ class Study {
   }
 
   [[nodiscard]] std::vector<Panel> panels() const {
-    Panel distance{"distance to the data", "sigma / alpha", "distance"},
-        error{"relative error", "sigma / alpha", "eta"};
-    Series median{"median", {}, {}}, low{"10 %", {}, {}, true}, high{"90 %", {}, {}, true}, radius{"sqrt(d) s", {}, {}},
-        eta{"median", {}, {}}, eta_high{"90 %", {}, {}, true}, ideal{"to ideal", {}, {}};
+    Panel distance{"distance to the data, in sqrt(d) s", "s = sigma / alpha", "distance / (sqrt(d) s)"},
+        error{"relative error", "s = sigma / alpha", "eta"};
+    Series median{"median", {}, {}}, low{"10 %", {}, {}, true}, high{"90 %", {}, {}, true}, eta{"median", {}, {}},
+        eta_high{"90 %", {}, {}, true}, ideal{"to ideal", {}, {}};
     for (const auto& r : rows_) {
       const auto add = [&](Series& line, double v) { line.x.push_back(r.s), line.y.push_back(v); };
-      add(median, quantile(r.distance, 0.5)), add(low, quantile(r.distance, 0.1));
-      add(high, quantile(r.distance, 0.9)), add(radius, r.radius);
+      add(median, quantile(r.distance, 0.5) / r.radius), add(low, quantile(r.distance, 0.1) / r.radius);
+      add(high, quantile(r.distance, 0.9) / r.radius);
       add(eta, quantile(r.eta, 0.5)), add(eta_high, quantile(r.eta, 0.9)), add(ideal, quantile(r.to_ideal, 0.5));
     }
-    for (Series* line : {&median, &low, &high, &radius, &eta, &eta_high, &ideal})  // labels stand at the noisy end
+    for (Series* line : {&median, &low, &high, &eta, &eta_high, &ideal})  // labels stand at the noisy end
       std::reverse(line->x.begin(), line->x.end()), std::reverse(line->y.begin(), line->y.end());
-    distance.series = {median, low, high, radius};
+    distance.series = {median, low, high};
     error.series = {eta, eta_high, ideal};
     return {distance, error};
   }

@@ -46,16 +46,33 @@ Method method_from(const std::string& label) {
   return {label, spec.name, spec.options, make_stepper(spec.name, spec.options)};
 }
 
+/// Why a sampler is no part of the study; empty for those that are.
+std::string why_left_out(const Stepper& plain, const std::vector<std::string>& options) {
+  if (std::find(options.begin(), options.end(), "ms_eps") != options.end())
+    return "its variances are exact on Gaussian data in any number of steps, or no affine map of the state "
+           "(tests/solvers/test_analytic.cpp)";
+  if (!plain.solves_sde)
+    return "its steps draw from the density of a level, or of x_0, and solve no equation that more steps refine "
+           "(tests/solvers/test_steppers.cpp)";
+  return {};
+}
+
+struct LeftOut {
+  std::string sampler, measured, why;
+};
+
 /// Every sampler that has an order; those that start with lower orders also with a starter, those that take noise or leave it also the
-/// other way. Langevin steps and consistency sampling solve no equation; the optimal variances of analytic-* are exact on Gaussian data
-/// in any number of steps where they are constants, and no affine map where they are not (tests/solvers/test_analytic.cpp).
-std::vector<std::string> all_methods() {
+/// other way. The others, with the reason, go to `left_out`.
+std::vector<std::string> all_methods(std::vector<LeftOut>& left_out) {
   std::vector<std::string> labels;
   for (const auto& name : sampler_names()) {
     const Stepper plain = make_stepper(name);
     const auto& keys = stepper_type(name).options;
     const auto takes = [&](const char* key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
-    if (!plain.solves_sde || takes("ms_eps")) continue;
+    if (const std::string why = why_left_out(plain, keys); !why.empty()) {
+      left_out.push_back({name, "all", why});
+      continue;
+    }
     labels.push_back(name);
     const std::string started = name + ":starter=rk4";
     if (takes("starter") && method_from(started).stepper.order > plain.order) labels.push_back(started);
@@ -100,7 +117,7 @@ class Study {
   explicit Study(const Options& o)
       : o_(o), problem_(problem_of(o.common)), line_(exact_problem(Config::parse(normal, "study order"))) {
     const auto asked = word_list(o.samplers);
-    for (const auto& label : asked.empty() ? all_methods() : asked)
+    for (const auto& label : asked.empty() ? all_methods(left_out_) : asked)
       methods_.push_back(as_usage([&] { return method_from(label); }));
     std::vector<std::string> schedule_names;
     for (const auto& type : schedules()) schedule_names.push_back(type.name);
@@ -128,6 +145,7 @@ class Study {
   }
 
   [[nodiscard]] const std::vector<Case>& cases() const { return cases_; }
+  [[nodiscard]] const std::vector<LeftOut>& left_out() const { return left_out_; }
 
  private:
   /// Strong orders are those of methods whose steps follow one Brownian path.
@@ -136,20 +154,26 @@ class Study {
     const Stepper& s = m.stepper;
     cases_.push_back({&m, schedule, prediction, s.eta > 0 ? Measured::weak : Measured::curved, s.order});
     if (all_kinds && s.eta == 0) cases_.push_back({&m, schedule, prediction, Measured::noise, s.order});
-    if (all_kinds && s.eta > 0 && has_path(s)) cases_.push_back({&m, schedule, prediction, Measured::strong, 1});
+    if (!all_kinds || s.eta == 0) return;
+    if (const auto why = no_path(m); why.empty())
+      cases_.push_back({&m, schedule, prediction, Measured::strong, 1});
+    else if (std::none_of(left_out_.begin(), left_out_.end(), [&](const LeftOut& l) { return l.sampler == m.label; }))
+      left_out_.push_back({m.label, "strong", why});
   }
 
-  [[nodiscard]] bool has_path(const Stepper& stepper) const {
+  /// Why a method's steps do not follow one Brownian path as strong_distance wants it; empty if they do.
+  [[nodiscard]] std::string no_path(const Method& m) const {
     const SchedulePtr schedule = schedule_from(Config(nlohmann::json{{"type", "vp_linear"}}, "study order"));
     const Sampler sampler{.denoiser = {.net = line_.net, .dtype = DType::f64},
                           .grid = make_grid("lambda", *schedule, 4),
-                          .stepper = stepper,
+                          .stepper = m.stepper,
                           .schedule = schedule};
     try {
-      return follows_one_path(sampler, line_.p);
-    } catch (const Error&) {  // not affine on Gaussian data: measure() says so
-      return false;
+      if (follows_one_path(sampler, line_.p)) return {};
+    } catch (const Error& e) {
+      return e.what();
     }
+    return "a step of it draws two increments, or none (tests/solvers/test_noise.cpp follows it along a path)";
   }
 
   void measure(Case& c) const {
@@ -178,6 +202,7 @@ class Study {
   ExactProblem problem_, line_;
   std::vector<Method> methods_;
   std::vector<Case> cases_;
+  std::vector<LeftOut> left_out_;
   Flow from_noise_, from_curved_;
 };
 
@@ -228,13 +253,27 @@ std::string fitted_range(const Convergence& c) {
   return first + ".." + last;
 }
 
-Findings findings_of(const std::vector<Case>& cases, const std::string& model) {
+/// A line for each reason, with the samplers it is given for.
+std::vector<std::string> notes_of(const std::vector<LeftOut>& left_out) {
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>> groups;
+  for (const auto& l : left_out) groups[{l.measured, l.why}].push_back(l.sampler);
+  std::vector<std::string> notes;
+  for (const auto& [group, samplers] : groups)
+    notes.push_back(fmt::format("not in the study{}: {}, because {}",
+                                group.first == "all" ? "" : ", " + group.first + " order", fmt::join(samplers, ", "),
+                                group.second));
+  return notes;
+}
+
+Findings findings_of(const Study& study, const std::string& model) {
+  const auto& cases = study.cases();
   Findings f{.study = "order",
              .model = model,
              .summary = {{"sampler", "measured", "order", "lowest", "highest", "fitted over", "cases", "passed"}},
              .details = {{"sampler", "schedule", "prediction", "measured", "order", "observed", "passed", "steps",
                           "evaluations", "error", "fitted", "refused"}},
-             .panels = panels_of(cases)};
+             .panels = panels_of(cases),
+             .notes = notes_of(study.left_out())};
   std::map<std::pair<std::string, Measured>, std::vector<const Case*>> groups;
   std::size_t passed = 0, unmeasured = 0;
   for (const auto& c : cases) {
@@ -280,7 +319,7 @@ void run_order(const Options& o) {
                                  first_steps, 2 * first_steps, 4 * first_steps));
   Study study(o);
   study.compute();
-  deliver(o.common, findings_of(study.cases(), o.common.model.empty() ? "mixture" : o.common.model));
+  deliver(o.common, findings_of(study, o.common.model.empty() ? "mixture" : o.common.model));
 }
 
 }  // namespace
