@@ -7,8 +7,10 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/kernels/matmul.h"
 #include "core/kernels/micro.h"
 #include "core/kernels/winograd.h"
 #include "core/profile.h"
@@ -227,6 +229,21 @@ void note_direct(const Tensor& w) {
   if (profiling()) profile_note(fmt::format("{}x{} direct", w.dim(0), w.dim(1)));
 }
 
+/// One tap and nothing around: rows of channels by a matrix, with the same chain of sums an element.
+bool is_product(const ConvGeometry& g, const Tensor& w) {
+  return w.dim(0) == 1 && w.dim(1) == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 && g.top == 0 &&
+         g.bottom == 0 && g.left == 0 && g.right == 0;
+}
+
+Tensor as_matrix(const Tensor& t) { return t.reshaped({1, t.size() / t.dim(3), t.dim(3)}); }
+
+void run_product(bool transpose, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+  const Shape shape = y.shape();
+  Tensor rows = as_matrix(std::exchange(y, {}));  // one owner, or it could not be written to
+  matmul(false, transpose, as_matrix(x), as_matrix(w), bias, rows);
+  y = rows.reshaped(shape);
+}
+
 std::atomic<ConvAlgorithm>& algorithm() {
   static std::atomic<ConvAlgorithm> chosen{ConvAlgorithm::fastest};
   return chosen;
@@ -238,6 +255,7 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, cons
   if (y.size() == 0) return;
   const auto& g = geometry;
   if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, bias, y);
+  if (is_product(g, w) && (!bias.defined() || bias.rank() == 1)) return run_product(false, x, w, bias, y);
   note_direct(w);
   const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
   const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
@@ -249,6 +267,7 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
   if (dx.size() == 0) return;
   const auto& at = geometry;
   if (const int m = winograd_of(at, dx, w, w.dim(3))) return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, dx);
+  if (is_product(at, w)) return run_product(true, g, w, {}, dx);
   note_direct(w);
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
   visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {
