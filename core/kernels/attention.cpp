@@ -67,9 +67,10 @@ class Panels {
     for (const auto& block : blocks_)
       multiply_block(i, block, block.count, a, a_row, a_step, rows, out, out_row, accumulate);
   }
-  /// The same to rows of width() elements: whole vectors, with zeros behind the last column.
-  void multiply_whole(std::int64_t i, const T* a, std::int64_t a_row, std::int64_t rows, T* out) const {
-    for (const auto& block : blocks_) multiply_block(i, block, block.width, a, a_row, 1, rows, out, width(), false);
+  /// The same in whole vectors, width() elements a row, with zeros behind the last column.
+  void multiply_whole(std::int64_t i, const T* a, std::int64_t a_row, std::int64_t rows, T* out,
+                      std::int64_t out_row) const {
+    for (const auto& block : blocks_) multiply_block(i, block, block.width, a, a_row, 1, rows, out, out_row, false);
   }
 
  private:
@@ -113,7 +114,7 @@ void forward(const AttentionSpec& spec, const Tensor& q_all, const Tensor& k_all
     const std::int64_t item = task / chunks, first = task % chunks * each, rows = std::min(each, q.length - first);
     const std::int64_t width = k_panels.width();
     Scratch<T> scores(rows * width);
-    k_panels.multiply_whole(item, q.at(item) + first * q.step, q.step, rows, scores.data());
+    k_panels.multiply_whole(item, q.at(item) + first * q.step, q.step, rows, scores.data(), width);
     softmax_rows(scores.data(), scores.data(), rows, keys, width);
     v_panels.multiply(item, scores.data(), width, 1, rows, y.at(item) + first * y.step, y.step);
   });
@@ -136,17 +137,17 @@ class Backward {
         items_(q.dim(0) * spec.heads),
         keys_(k.dim(1)),
         chunk_(chunk_rows(keys_, sizeof(T))),
-        width_(padded_width(column_blocks<T>(1, keys_))) {}
+        step_(padded_width(column_blocks<T>(1, keys_)) + 16) {}
 
   void run() const {
-    const std::int64_t row_bytes = 2 * width_ * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t row_bytes = 2 * step_ * static_cast<std::int64_t>(sizeof(T));
     const std::int64_t band = std::min(q_.length, std::max<std::int64_t>(1, band_bytes / row_bytes / chunk_) * chunk_);
     const std::int64_t group = std::clamp<std::int64_t>(band_bytes / (row_bytes * q_.length), 1, items_);
     for (std::int64_t item = 0; item < items_; item += group) {
       const Group items{item, std::min(group, items_ - item)};
       const Panels<T> scores(k_, true, scale_, 0, keys_, items.first, items.count),
           k(k_, false, scale_, 0, keys_, items.first, items.count), v(v_, true, 1, 0, keys_, items.first, items.count);
-      Scratch<T> p(items.count * band * width_), ds(items.count * band * width_);
+      Scratch<T> p(items.count * band * step_), ds(items.count * band * step_);
       for (std::int64_t first = 0; first < q_.length; first += band) {
         const Band rows{first, std::min(band, q_.length - first)};
         over_queries(items, rows, scores, k, v, p.data(), ds.data());
@@ -170,12 +171,12 @@ class Backward {
     parallel_for(items.count * chunks, [&](std::int64_t task) {
       const std::int64_t i = task / chunks, item = items.first + i, at = task % chunks * chunk_,
                          rows = std::min(chunk_, band.rows - at), first = band.first + at;
-      T *p_rows = p + (i * band.rows + at) * width_, *ds_rows = ds + (i * band.rows + at) * width_;
-      scores.multiply_whole(i, q_.at(item) + first * q_.step, q_.step, rows, p_rows);
-      softmax_rows(p_rows, p_rows, rows, keys_, width_);
-      v.multiply_whole(i, g_.at(item) + first * g_.step, g_.step, rows, ds_rows);
-      softmax_vjp_rows(p_rows, ds_rows, ds_rows, rows, keys_, width_);
-      k.multiply(i, ds_rows, width_, 1, rows, dq_.at(item) + first * dq_.step, dq_.step);
+      T *p_rows = p + (i * band.rows + at) * step_, *ds_rows = ds + (i * band.rows + at) * step_;
+      scores.multiply_whole(i, q_.at(item) + first * q_.step, q_.step, rows, p_rows, step_);
+      softmax_rows(p_rows, p_rows, rows, keys_, step_);
+      v.multiply_whole(i, g_.at(item) + first * g_.step, g_.step, rows, ds_rows, step_);
+      softmax_vjp_rows(p_rows, ds_rows, ds_rows, rows, keys_, step_);
+      k.multiply(i, ds_rows, step_, 1, rows, dq_.at(item) + first * dq_.step, dq_.step);
     });
   }
 
@@ -188,8 +189,8 @@ class Backward {
                      for (std::int64_t first = from * tile_rows; first < std::min(keys_, to * tile_rows);
                           first += chunk_) {
                        const std::int64_t rows = std::min({chunk_, keys_ - first, to * tile_rows - first});
-                       add_transposed(g, i, p + i * band.rows * width_, first, rows, band, dv_, items.first + i);
-                       add_transposed(q, i, ds + i * band.rows * width_, first, rows, band, dk_, items.first + i);
+                       add_transposed(g, i, p + i * band.rows * step_, first, rows, band, dv_, items.first + i);
+                       add_transposed(q, i, ds + i * band.rows * step_, first, rows, band, dk_, items.first + i);
                      }
                    });
   }
@@ -197,7 +198,7 @@ class Backward {
   /// out[first + r] (+)= sum over the band's queries of scores[query][first + r] times the panels.
   void add_transposed(const Panels<T>& panels, std::int64_t i, const T* scores, std::int64_t first, std::int64_t rows,
                       const Band& band, const Heads<T>& out, std::int64_t item) const {
-    panels.multiply(i, scores + first, 1, width_, rows, out.at(item) + first * out.step, out.step, band.first > 0);
+    panels.multiply(i, scores + first, 1, step_, rows, out.at(item) + first * out.step, out.step, band.first > 0);
   }
 
   Heads<const T> q_, k_, v_, g_;
@@ -206,7 +207,8 @@ class Backward {
   Heads<T> dk_, dv_;
   double scale_;
   std::int64_t items_, keys_, chunk_;
-  std::int64_t width_;  ///< of a row of scores: the keys in whole vectors
+  std::int64_t
+      step_;  ///< between rows of scores; a power of two would put the rows of a key into the same few cache sets
 };
 
 }  // namespace

@@ -11,7 +11,7 @@ void softmax(const Tensor& x, Tensor& y);
 void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx);
 
 /// The same on rows in memory, `step` elements apart, in the calling thread; y may be x, dx may be g. T is float or double.
-/// What lies between the rows is finite; a softmax leaves zeros there.
+/// Where a row ends inside a vector and there is room behind it, what lies there is finite, and a softmax leaves zeros.
 template <class T>
 void softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width, std::int64_t step);
 template <class T>
