@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/kernels/erf.h"
 #include "core/kernels/silu.h"
 #include "core/kernels/softmax.h"
 
@@ -56,6 +57,19 @@ BOOST_AUTO_TEST_CASE(softmax_is_within_three_ulps) {
     }
     BOOST_TEST(worst <= 3);
   }
+}
+
+BOOST_AUTO_TEST_CASE(erf_is_within_one_ulp) {
+  std::vector<double> v{0, 1e-30, -4.5, 80, 1e30};
+  for (double x = -6; x < 6; x += 0.00037) v.push_back(static_cast<double>(static_cast<float>(x)));
+  Tensor y = Tensor::empty({static_cast<std::int64_t>(v.size())}, DType::f32);
+  cpu::erf(Tensor::from(v, y.shape(), DType::f32), y);
+  double worst = 0;
+  for (std::size_t i = 0; i < v.size(); ++i) worst = std::max(worst, ulps(y.data<float>()[i], std::erf(v[i])));
+  BOOST_TEST(worst <= 1);
+  Tensor none = Tensor::empty({1}, DType::f32);
+  cpu::erf(Tensor::from({std::nan("")}, {1}, DType::f32), none);
+  BOOST_TEST(std::isnan(none.item()));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
