@@ -28,6 +28,8 @@ Free free_from(const std::string& list) {
 
 Condition scheduled(const Model& model, const Condition& condition, std::int64_t rows, std::int64_t steps) {
   if (condition.z_scheduled) return condition;
+  if (model.is_exact())
+    throw UsageError("--wrt z_t: the z of " + model.name + ", an exact problem, is constant; take z");
   const Conditioned c = make_conditioned(model, condition, rows);
   require(!c.names.empty() && c.names[0] == "z", "{}: has no z to give every step one of its own; take x_T or theta",
           model.name);

@@ -130,9 +130,10 @@ class Script {
     line(
         "unset label; unset arrow; unset object; unset logscale; set xtics autofreq; set format '%g'; set lmargin 12; "
         "set bmargin 4");
-    line("set rmargin {}", 3 + longest);
-    line("set title {} font ',15'; set xlabel {}; set ylabel {}", quoted(panel.title), quoted(panel.x_label),
-         quoted(panel.y_label));
+    line("set rmargin {}", 6 + longest);
+    line("set tmargin 3; set label {} at graph 0,1.08 left font ',14'",
+         quoted(panel.title));  // from the axis: may be long
+    line("set xlabel {}; set ylabel {}", quoted(panel.x_label), quoted(panel.y_label));
     line("unset mxtics; unset mytics; set ytics autofreq");
     if (x.log) {
       std::set<double> at;
@@ -177,14 +178,23 @@ class Script {
          quoted(fmt::format("{}", order)), left, bottom);
   }
 
+  /// At the right: behind each line's end, joined to it; where lines end elsewhere, and a joint would cross others, behind a piece
+  /// of the line, as in a key.
   void labels(const std::vector<Series>& all, const Axis& x, const Axis& y) {
     std::vector<double> wanted;
     for (const auto& s : all) wanted.push_back(y.place(s.y.back()));
     const auto at = spread(wanted);
+    const bool joined =
+        std::all_of(all.begin(), all.end(), [&](const Series& s) { return x.place(s.x.back()) > 0.95; });
     for (std::size_t i = 0; i < all.size(); ++i) {
-      line("set label {} at graph 1.03,{:.4f} left tc '{}' font ',12'", quoted(all[i].label), at[i], colour(i));
-      line("set arrow from graph {:.4f},{:.4f} to graph 1.025,{:.4f} nohead lc '{}' lw 0.5", x.place(all[i].x.back()),
-           wanted[i], at[i], colour(i));
+      line("set label {} at graph {},{:.4f} left tc '{}' font ',12'", quoted(all[i].label), joined ? 1.03 : 1.11, at[i],
+           colour(i));
+      if (joined)
+        line("set arrow from graph {:.4f},{:.4f} to graph 1.025,{:.4f} nohead lc '{}' lw 0.5", x.place(all[i].x.back()),
+             wanted[i], at[i], colour(i));
+      else
+        line("set arrow from graph 1.03,{0:.4f} to graph 1.1,{0:.4f} nohead lc '{1}' dt {2} lw 1.6", at[i], colour(i),
+             dash(all[i], i));
     }
   }
 

@@ -7,7 +7,7 @@
 namespace costate {
 
 struct Series {
-  std::string label;  ///< stands at the line's right end
+  std::string label;  ///< stands at the right, at the line's end or as in a key
   std::vector<double> x, y;
   bool dashed = false;
 };

@@ -108,6 +108,8 @@ BOOST_AUTO_TEST_CASE(wrong_usage) {
   expect({"guide", "fashion-unet", "--loss", "clas:7"}, "class:K");
   expect({"guide", "fashion-unet", "--loss", "norm", "--wrt", "y"}, "z_t");
   expect({"guide", "fashion-unet", "--loss", "norm", "--optimiser", "adm"}, "adam");
+  expect({"guide", "fashion-unet", "--loss", "norm", "--rate", "-1"}, "--rate -1");
+  expect({"guide", "fashion-unet", "--loss", "norm", "--momentum", "1"}, "--momentum 1");
   expect({"train-classifier", "--out", "x.h5"}, "--images");
 }
 

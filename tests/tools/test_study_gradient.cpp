@@ -73,6 +73,23 @@ BOOST_AUTO_TEST_CASE(gradients_on_an_exact_problem) {
     BOOST_TEST(picture.find(part) != std::string::npos, part);
 }
 
+/// With Heun's samples, whose order is 2 on every schedule.
+BOOST_AUTO_TEST_CASE(schedules_side_by_side) {
+  const Folder folder;
+  spill(folder / "mixture.json", mixture);
+  const auto o =
+      run({"study", "gradient", (folder / "mixture.json").string(), "--sampler", "heun", "--steps", "80,160",
+           "--adjoint", "direct", "--grid", "lambda", "--schedule", "vp_cosine,ve,flow:t_max=0.98", "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json found = json::parse(o.out);
+  for (const std::string schedule : {"vp_cosine", "ve", "flow:t_max=0.98"}) {
+    const auto error = [&](int steps) {
+      return row(found, schedule + " lambda", steps, "direct")["truth_x_T"].get<double>();
+    };
+    BOOST_TEST(std::abs(std::log2(error(80) / error(160)) - 2) < 0.4, schedule << std::log2(error(80) / error(160)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_page_says_how_to_read_it) {
   const Folder folder;
   spill(folder / "mixture.json", mixture);
@@ -80,7 +97,7 @@ BOOST_AUTO_TEST_CASE(the_page_says_how_to_read_it) {
                       "checkpointed,adjointdeis-1,reversible", "--grid", "t"});
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
   for (const char* part : {"How to read this", "of truth", "Stiffness: adjointdeis-1", "2 - e^|h|", "Order in x_T",
-                           "Left out: reversible", "o-belm"})
+                           "checkpointed     gradient of the sampler; order: exact", "Left out: reversible", "o-belm"})
     BOOST_TEST(o.out.find(part) != std::string::npos, part << " is not in\n" << o.out);
 }
 
@@ -186,6 +203,11 @@ BOOST_AUTO_TEST_CASE(wrong_studies) {
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--rate", "-1"}).code == 2);
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--preset", "rate"}).code == 2);
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--iterations", "0"}).code == 2);
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--adjoint-steps", "4,0"}).code == 2);
+  BOOST_TEST(run({"study", "gradient", "fashion-unet", "--steps", "5,0"}).code == 2);
+  BOOST_TEST(run({"study", "gradient", "fashion-unet", "--adjoint-steps", "0"}).code == 2);
+  const auto trained = run({"study", "gradient", "fashion-unet", "--schedule", "ve"});
+  BOOST_TEST((trained.code == 2 && trained.err.find("--schedule") != std::string::npos), trained.err);
   BOOST_TEST(run({"study", "gradient", "fashion-unet", "--adjoint", "nonsense"}).code == 2);
 }
 

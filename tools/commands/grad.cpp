@@ -11,6 +11,7 @@
 #include "core/kernels/memory.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
+#include "solvers/norm.h"
 #include "tools/adjoint_options.h"
 #include "tools/gradients_file.h"
 #include "tools/losses.h"
@@ -56,20 +57,6 @@ struct Entry {
   std::int64_t peak = 0;
 };
 
-/// |a - b| / |b| over all tensors together, 2-norm.
-double relative_error(const Tensors& a, const Tensors& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    if (!b[i].defined()) continue;
-    const auto u = a[i].to_vector(), v = b[i].to_vector();
-    for (std::size_t k = 0; k < v.size(); ++k) {
-      difference += (u[k] - v[k]) * (u[k] - v[k]);
-      size += v[k] * v[k];
-    }
-  }
-  return std::sqrt(difference / size);
-}
-
 /// All that one run of `grad` is about.
 class Job {
  public:
@@ -83,6 +70,7 @@ class Job {
       throw UsageError("--wrt z: " + model_.name + " has no condition z; take x_T or theta");
     const Tensor w = run_.from_start("w");
     has_w_ = w.defined();
+    require(!has_w_ || first_non_finite(w) < 0, "{}: w holds a NaN or an infinity", o.sampling.start);
     space_ = latent_space(model_);
     loss_ = [w](const Tensor& x_0) { return inner(x_0, w); };
     if (!o.loss.empty() || !has_w_)
@@ -206,9 +194,9 @@ class Job {
     if (r == nullptr) return all;
     const auto first = static_cast<std::ptrdiff_t>(conditioned_.first_theta);
     const auto z = [&](const Entry& x) { return Tensors(x.gradient.p.begin(), x.gradient.p.begin() + first); };
-    if (asked_.x_T) all.emplace_back("x_T", relative_error({e.gradient.x_T}, {r->gradient.x_T}));
-    if (asked_.z && first > 0) all.emplace_back("z", relative_error(z(e), z(*r)));
-    if (asked_.theta && !e.theta.empty()) all.emplace_back("theta", relative_error(e.theta, r->theta));
+    if (asked_.x_T) all.emplace_back("x_T", relative_distance({e.gradient.x_T}, {r->gradient.x_T}));
+    if (asked_.z && first > 0) all.emplace_back("z", relative_distance(z(e), z(*r)));
+    if (asked_.theta && !e.theta.empty()) all.emplace_back("theta", relative_distance(e.theta, r->theta));
     return all;
   }
 

@@ -35,6 +35,9 @@ class Guide {
         run_(o.sampling, o.common, model_) {
     if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
     if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
+    if (!(o.rate > 0)) throw UsageError(fmt::format("--rate {}: should be positive", o.rate));
+    if (!(o.momentum >= 0 && o.momentum < 1))
+      throw UsageError(fmt::format("--momentum {}: should be at least 0 and below 1", o.momentum));
     const auto adjoints = o.adjoint.make();
     if (adjoints.size() != 1) throw UsageError("--adjoint: guide takes one");
     for (const auto& file : o.common.outputs(".png"))
@@ -59,6 +62,7 @@ class Guide {
     const Progress progress = o_.common.progress("guide, loss of step");
     const std::int64_t every = std::max<std::int64_t>(1, o_.iterations / std::max<std::int64_t>(1, o_.shown - 1));
     for (std::int64_t i = 0; i < o_.iterations; ++i) {
+      if (i > 0 && i % every == 0 && !o_.common.outputs(".h5").empty()) keep();
       const Gradient g = work_->step();
       require(std::isfinite(g.loss), "guide: the loss is not finite after {} steps; lower --rate", i);
       if (i % every == 0) path_.push_back(g.x_0);
@@ -67,21 +71,11 @@ class Guide {
         fmt::print("{:5}  loss {:.6g}\n", work_->losses().size() - 1, g.loss);
       report(progress, i + 1, o_.iterations);
     }
-    std::tie(last_, loss_) = work_->look();
+    keep();
     path_.push_back(last_);
   }
 
   void write() const {
-    for (const auto& file : o_.common.outputs(".h5")) {
-      Hdf5Writer out = result_file(file, o_.common);
-      out.write("x_0", last_);
-      if (space_) out.write("pixels", space_->decode(last_));
-      out.write("x_T", work_->x_T());
-      work_->save([&](const std::string& name, const Tensor& value) { out.write(name, value); });
-      out.attribute("", "loss", loss_);
-      out.attribute("", "wrt", o_.wrt);
-      out.finish();
-    }
     for (const auto& file : o_.common.outputs(".png")) {
       const Tensor path = concat(path_, 0), pixels = space_ ? space_->decode(path) : path;
       const auto width = pixels.dim(2);
@@ -99,6 +93,21 @@ class Guide {
   }
 
  private:
+  /// What --resume goes on from: written along the way as well, for a run that is stopped.
+  void keep() {
+    std::tie(last_, loss_) = work_->look();
+    for (const auto& file : o_.common.outputs(".h5")) {
+      Hdf5Writer out = result_file(file, o_.common);
+      out.write("x_0", last_);
+      if (space_) out.write("pixels", space_->decode(last_));
+      out.write("x_T", work_->x_T());
+      work_->save([&](const std::string& name, const Tensor& value) { out.write(name, value); });
+      out.attribute("", "loss", loss_);
+      out.attribute("", "wrt", o_.wrt);
+      out.finish();
+    }
+  }
+
   void restore() {
     const Hdf5Reader file(o_.resume);
     const auto wrt = file.text("", "wrt");
@@ -136,29 +145,34 @@ void run_guide(const Options& o) {
 }  // namespace
 
 Command guide_command() {
-  return {"guide", "optimise x_T, z or theta under a loss of the samples",
-          "  costate sample fashion-unet -n 1 --class 9 --seed 5 --steps 10 --out boot.h5\n"
-          "  costate guide fashion-unet -n 4 --class 9 --seed 1 --steps 10 --loss image:boot.h5 --out path.png\n"
-          "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --wrt z --rate 0.1 --out shoes.h5\n"
-          "  costate guide fashion-unet -n 4 --class 3 --steps 10 --loss class:7 --wrt z --rate 0.1 --resume shoes.h5 "
-          "--out more.h5",
-          [](Arguments& a) {
-            const auto o = std::make_shared<Options>();
-            o->common.declare(a);
-            o->sampling.declare(a, 1, 10);
-            o->adjoint.declare(a, false);
-            a.option("--loss", o->loss, loss_names, "NAME");
-            a.option("--loss-classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
-                     "MODEL");
-            a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
-            a.option("--iterations", o->iterations, "steps of the optimiser [30]");
-            a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
-            a.option("--rate", o->rate, "learning rate [0.05]");
-            a.option("--momentum", o->momentum, "of sgd [0]");
-            a.option("--resume", o->resume, "goes on from an .h5 that an earlier run wrote", "FILE.h5");
-            a.option("--pictures", o->shown, "rows of the picture of the path [6]");
-            return [o] { run_guide(*o); };
-          }};
+  return {
+      "guide", "optimise x_T, z or theta under a loss of the samples",
+      "  costate sample fashion-unet -n 1 --class 9 --seed 5 --steps 10 --out boot.h5\n"
+      "  costate guide fashion-unet -n 4 --class 9 --seed 1 --steps 10 --loss image:boot.h5 --out path.png\n"
+      "  costate guide fashion-unet -n 4 --guidance 0 --seed 2 --loss class:7 --rate 0.03 --iterations 15 --out "
+      "shoes.h5 --out shoes.png\n"
+      "  costate guide fashion-unet -n 4 --guidance 0 --seed 2 --loss class:7 --rate 0.03 --resume shoes.h5 --out "
+      "more.h5\n"
+      "A classifier's loss leads to where the network goes by itself: leave its condition out (--guidance 0) and take "
+      "a low rate.\n"
+      "From another --class or at a high rate it ends in pictures that please the classifier alone: look at them.",
+      [](Arguments& a) {
+        const auto o = std::make_shared<Options>();
+        o->common.declare(a);
+        o->sampling.declare(a, 1, 10);
+        o->adjoint.declare(a, false);
+        a.option("--loss", o->loss, loss_names, "NAME");
+        a.option("--loss-classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
+                 "MODEL");
+        a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
+        a.option("--iterations", o->iterations, "steps of the optimiser [30]");
+        a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
+        a.option("--rate", o->rate, "learning rate [0.05]");
+        a.option("--momentum", o->momentum, "of sgd [0]");
+        a.option("--resume", o->resume, "goes on from an .h5 that an earlier run wrote", "FILE.h5");
+        a.option("--pictures", o->shown, "rows of the picture of the path [6]");
+        return [o] { run_guide(*o); };
+      }};
 }
 
 }  // namespace costate

@@ -1,11 +1,15 @@
 // costate study gradient: every adjoint side by side, against the sampler's own gradient and the continuous truth.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "core/spec.h"
 #include "solvers/fixed_runge_kutta.h"
+#include "solvers/norm.h"
 #include "tools/adjoint_options.h"
 #include "tools/losses.h"
 #include "tools/result.h"
@@ -18,15 +22,21 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   AdjointOptions adjoint;
-  std::string steps = "5,10,20,40,80", grids, adjoint_steps, loss = "norm";
+  std::string steps = "5,10,20,40,80", schedules, grids, adjoint_steps, loss = "norm";
 };
 
 constexpr double short_run = 0.5;  // seconds; a run in less is timed again
 constexpr int truth_steps = 1000;  // of rk45 on the lambda grid: the truth is good to about ten digits
 
-/// One adjoint at one N, M and grid.
+/// Where samplers run: a schedule and a grid by name; the label names both if several schedules are compared.
+struct Setting {
+  std::string label, grid;
+  SchedulePtr schedule;
+};
+
+/// One adjoint at one N, M and setting.
 struct Row {
-  std::string grid, adjoint, refused;
+  std::string setting, adjoint, refused;
   int steps = 0, adjoint_steps = 0;
   Gradient gradient;
   std::map<std::string, double> own, truth;  // relative errors of x_T, z, theta
@@ -34,28 +44,25 @@ struct Row {
   std::int64_t peak = 0;
 };
 
-/// |a - b| / |b| over all tensors together.
-double relative_error(const Tensors& a, const Tensors& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    if (!b[i].defined() || !a[i].defined()) continue;
-    const auto u = a[i].to_vector(), v = b[i].to_vector();
-    for (std::size_t k = 0; k < v.size(); ++k) difference += (u[k] - v[k]) * (u[k] - v[k]), size += v[k] * v[k];
-  }
-  return std::sqrt(difference / size);
-}
-
 /// What a gradient is with respect to: x_T, and the parameters by name (z, or theta for all weights together).
 std::map<std::string, double> errors_of(const Gradient& g, const Gradient& reference, const Conditioned& c) {
-  std::map<std::string, double> all{{"x_T", relative_error({g.x_T}, {reference.x_T})}};
+  std::map<std::string, double> all{{"x_T", relative_distance({g.x_T}, {reference.x_T})}};
   std::map<std::string, std::pair<Tensors, Tensors>> groups;
   for (std::size_t i = 0; i < g.p.size(); ++i) {
     if (!g.p[i].defined() || !reference.p[i].defined()) continue;
     auto& [a, b] = groups[c.names[i] == "z" ? "z" : "theta"];
     a.push_back(g.p[i]), b.push_back(reference.p[i]);
   }
-  for (const auto& [name, pair] : groups) all[name] = relative_error(pair.first, pair.second);
+  for (const auto& [name, pair] : groups) all[name] = relative_distance(pair.first, pair.second);
   return all;
+}
+
+/// "ve", or with options "flow:t_max=0.98".
+SchedulePtr schedule_named(const std::string& text) {
+  const Spec spec = parse_spec("--schedule", text);
+  auto config = nlohmann::json::parse(spec.options.dump());
+  config["type"] = spec.name;
+  return schedule_from(Config(config, "--schedule " + text));
 }
 
 class Study {
@@ -69,20 +76,32 @@ class Study {
                                              .scheduler = o.common.scheduler,
                                              .key = o.common.key})),
         loss_(make_loss(o.loss, model_, model_.sample_shape(), o.common, "fashion-classifier")) {
-    if (adjoints_.empty()) adjoints_ = o.adjoint.make();
-    grids_ = word_list(o.grids);
-    if (grids_.empty()) grids_ = model_.is_exact() ? std::vector<std::string>{"lambda", "t"} : std::vector{model_.grid};
+    adjoints_ = o.adjoint.make();
+    for (const auto& [option, list] : {std::pair{"--steps", o.steps}, {"--adjoint-steps", o.adjoint_steps}})
+      for (const auto count : list.empty() ? std::vector<std::int64_t>() : integer_list(option, list))
+        if (count < 1) throw UsageError(fmt::format("{} {}: wants numbers of at least 1", option, list));
+    auto grids = word_list(o.grids);
+    if (grids.empty()) grids = model_.is_exact() ? std::vector<std::string>{"lambda", "t"} : std::vector{model_.grid};
+    for (const auto& grid : grids)
+      if (o.schedules.empty()) settings_.push_back({grid, grid, model_.schedule});
+    for (const auto& name : word_list(o.schedules)) {
+      if (!model_.is_exact())
+        throw UsageError("--schedule: " + model_.name + " is a network, and trained for its own; leave it out");
+      const auto schedule = as_usage([&] { return schedule_named(name); });
+      for (const auto& grid : grids) settings_.push_back({name + " " + grid, grid, schedule});
+    }
   }
 
   void compute() {
     const auto counts = integer_list("--steps", o_.steps);
     const Progress progress = o_.common.progress("gradients");
-    const auto all = static_cast<std::int64_t>(grids_.size() * counts.size() * adjoints_.size());
-    for (const auto& grid : grids_) {
+    const auto all = static_cast<std::int64_t>(settings_.size() * counts.size() * adjoints_.size());
+    for (const auto& setting : settings_) {
+      model_.schedule = precise_.schedule = setting.schedule;
       for (const auto n : counts) {
-        const Reference reference = reference_of(grid, n);
+        const Reference reference = reference_of(setting, n);
         for (const Adjoint& adjoint : adjoints_) {
-          for (const auto m : steps_of(adjoint, n)) rows_.push_back(measure(grid, n, m, adjoint, reference));
+          for (const auto m : steps_of(adjoint, n)) rows_.push_back(measure(setting, n, m, adjoint, reference));
           report(progress, ++done_, all);
         }
       }
@@ -100,7 +119,7 @@ class Study {
                .columns = 3,
                .verdict = page()};
     for (const auto& r : rows_) {
-      std::vector<std::string> row{r.grid, std::to_string(r.steps), std::to_string(r.adjoint_steps), r.adjoint};
+      std::vector<std::string> row{r.setting, std::to_string(r.steps), std::to_string(r.adjoint_steps), r.adjoint};
       for (const auto* errors : {&r.own, &r.truth}) {
         for (const char* of : {"x_T", "z", "theta"})
           row.push_back(errors->count(of) != 0 ? cell(errors->at(of), "{:.2e}") : "-");
@@ -148,20 +167,21 @@ class Study {
     return adjoint.gradient(problem);
   }
 
-  Reference reference_of(const std::string& grid, std::int64_t n) {
+  Reference reference_of(const Setting& setting, std::int64_t n) {
+    const auto& [label, grid, schedule] = setting;
     Reference r{gradient(precise_, grid, n, make_adjoint("checkpointed"), {}), {}};
     const bool ode = Run(with(grid, n), o_.common, model_).stepper().eta == 0;
-    if (model_.is_exact() && ode && truth_.count(grid) == 0) {
+    if (model_.is_exact() && ode && truth_.count(label) == 0) {
       const Stepper rk = fixed_runge_kutta(find_tableau("rk45"));
-      truth_[grid] = gradient(precise_, "lambda", truth_steps, make_adjoint("checkpointed"), {}, &rk);
+      truth_[label] = gradient(precise_, "lambda", truth_steps, make_adjoint("checkpointed"), {}, &rk);
     }
-    if (truth_.count(grid) != 0) r.truth = truth_[grid];
+    if (truth_.count(label) != 0) r.truth = truth_[label];
     return r;
   }
 
-  Row measure(const std::string& grid, std::int64_t n, std::int64_t m, const Adjoint& adjoint,
+  Row measure(const Setting& setting, std::int64_t n, std::int64_t m, const Adjoint& adjoint,
               const Reference& reference) {
-    Row row{.grid = grid,
+    Row row{.setting = setting.label,
             .adjoint = adjoint.name,
             .refused = {},
             .steps = static_cast<int>(n),
@@ -170,7 +190,7 @@ class Study {
             .own = {},
             .truth = {}};
     const Grid levels =
-        m == n ? Grid() : make_grid(grid, *model_.schedule, static_cast<int>(m), model_.end, model_.offset);
+        m == n ? Grid() : make_grid(setting.grid, *model_.schedule, static_cast<int>(m), model_.end, model_.offset);
     try {
       const std::int64_t before = memory_use(model_.device).live;
       reset_peak(model_.device);
@@ -178,7 +198,7 @@ class Study {
       double spent = 0;
       for (int i = 0; i < 5 && (i == 0 || spent < short_run); ++i) {  // short ones again: the least of them
         const auto start = std::chrono::steady_clock::now();
-        row.gradient = gradient(model_, grid, n, adjoint, levels);
+        row.gradient = gradient(model_, setting.grid, n, adjoint, levels);
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         spent += seconds;
         row.seconds = std::min(row.seconds, seconds);
@@ -194,10 +214,10 @@ class Study {
   }
 
   /// Slope of ln error against ln steps over the two largest N, negated.
-  [[nodiscard]] double order_of(const std::string& grid, const std::string& adjoint) const {
+  [[nodiscard]] double order_of(const std::string& setting, const std::string& adjoint) const {
     std::vector<const Row*> own;
     for (const auto& r : rows_)
-      if (r.grid == grid && r.adjoint == adjoint && r.truth.count("x_T") != 0) own.push_back(&r);
+      if (r.setting == setting && r.adjoint == adjoint && r.truth.count("x_T") != 0) own.push_back(&r);
     if (own.size() < 2) return NAN;
     const Row &a = *own[own.size() - 2], &b = *own.back();
     return std::log(a.truth.at("x_T") / b.truth.at("x_T")) /
@@ -206,22 +226,22 @@ class Study {
 
   [[nodiscard]] std::vector<Panel> panels() const {
     std::vector<Panel> all;
-    for (const auto& grid : grids_) {
-      const std::string against = truth_.count(grid) != 0 ? "the exact ODE" : "the sampler itself";
-      Panel error{fmt::format("x_T gradient against {}, grid {} (measured order)", against, grid), "steps",
-                  "relative error"},
-          time{"what that error costs, grid " + grid, "milliseconds", "relative error"},
-          bytes{"memory of the gradient, grid " + grid, "steps", "peak, KiB"};
+    for (const auto& [setting, grid, schedule] : settings_) {
+      const std::string against = truth_.count(setting) != 0 ? "the exact ODE" : "the sampler itself";
+      Panel error{fmt::format("x_T gradient against {}, grid {}", against, setting),
+                  "steps (in brackets: measured order)", "relative error"},
+          time{"what that error costs, grid " + setting, "milliseconds", "relative error"},
+          bytes{"memory of the gradient, grid " + setting, "steps", "peak, KiB"};
       for (const auto& adjoint : adjoints_) {
         Series e{adjoint.name, {}, {}}, t = e, b = e;
         for (const auto& r : rows_) {
-          if (r.grid != grid || r.adjoint != adjoint.name || !r.refused.empty()) continue;
+          if (r.setting != setting || r.adjoint != adjoint.name || !r.refused.empty()) continue;
           const double off = r.truth.count("x_T") != 0 ? r.truth.at("x_T") : r.own.at("x_T");
           e.x.push_back(r.adjoint_steps), e.y.push_back(off);
           t.x.push_back(1e3 * r.seconds), t.y.push_back(off);
           b.x.push_back(r.adjoint_steps), b.y.push_back(static_cast<double>(r.peak) / 1024);
         }
-        if (const double order = order_of(grid, adjoint.name); std::isfinite(order))
+        if (const double order = order_of(setting, adjoint.name); std::isfinite(order))
           e.label += fmt::format(" ({:.1f})", order);
         error.series.push_back(e), time.series.push_back(t), bytes.series.push_back(b);
       }
@@ -236,28 +256,42 @@ class Study {
     std::string text =
         "\nHow to read this. A sampler turns noise x_T into a sample x_0 in N steps; the table shows how well each "
         "method finds the\n"
-        "gradient of a loss of x_0. `of sampler` is the distance |g - g'| / |g'| from the gradient of those N steps "
-        "themselves, which\n"
-        "is what an optimiser that uses the sampler needs; 0 to rounding for exact methods, whatever N is. `of truth` "
-        "is the distance\n"
-        "from the gradient of the ODE that infinitely many steps would solve. A continuous adjoint solves an equation "
-        "for the\n"
-        "gradient in M steps of its own, so both its errors fall with the step; 1 means that the number found is worth "
-        "nothing.\n";
+        "gradient of a loss of x_0: in x_T, in the condition z and in the weights theta. `of sampler` is the distance "
+        "|g - g'| / |g'| from\n"
+        "the gradient of those N steps themselves, which is what an optimiser that uses the sampler needs; 0 to "
+        "rounding for exact\n"
+        "methods, whatever N is. `of truth` is the distance from the gradient of the ODE that infinitely many steps "
+        "would solve. A\n"
+        "continuous adjoint solves an equation for the gradient in M steps of its own, so both its errors fall with "
+        "the step; 1 means\n"
+        "that the number found is worth nothing. Costs: evaluations of the network, derivatives pulled back through "
+        "one of them (VJPs),\n"
+        "time (short runs: the least of five), and the most bytes that were alive at once.\n\n";
+    for (const auto& type : adjoints())
+      if (std::any_of(adjoints_.begin(), adjoints_.end(), [&](const Adjoint& a) { return a.name == type.name; }))
+        text += fmt::format("  {:16} gradient of {}; order: {}; keeps {}\n", type.name, type.consistent, type.order,
+                            type.memory);
     std::string unstable, refused;
     for (const auto& r : rows_) {
       if (unstable.empty() && !r.gradient.warning.empty()) unstable = r.gradient.warning;
       if (refused.empty() && !r.refused.empty()) refused = r.refused;
     }
-    if (!unstable.empty()) text += "Stiffness: " + unstable + "\n";
-    if (!refused.empty()) text += "Left out: " + refused + "\n";
-    for (const auto& grid : grids_) {
-      std::string orders;
+    if (!unstable.empty()) text += "\nStiffness: " + unstable + "\n";
+    if (!refused.empty()) text += "\nLeft out: " + refused + "\n";
+    text += "\n" + orders();
+    return text;
+  }
+
+  /// A line for each setting, where the truth is known.
+  [[nodiscard]] std::string orders() const {
+    std::string text;
+    for (const auto& setting : settings_) {
+      std::string found;
       for (const auto& adjoint : adjoints_) {
-        if (const double order = order_of(grid, adjoint.name); std::isfinite(order))
-          orders += fmt::format("{}{} {:.2f}", orders.empty() ? "" : ", ", adjoint.name, order);
+        if (const double order = order_of(setting.label, adjoint.name); std::isfinite(order))
+          found += fmt::format("{}{} {:.2f}", found.empty() ? "" : ", ", adjoint.name, order);
       }
-      if (!orders.empty()) text += "Order in x_T between the two largest N, grid " + grid + ": " + orders + "\n";
+      if (!found.empty()) text += "Order in x_T between the two largest N, grid " + setting.label + ": " + found + "\n";
     }
     return text;
   }
@@ -266,7 +300,7 @@ class Study {
   Model model_, precise_;
   Loss loss_;
   std::vector<Adjoint> adjoints_;
-  std::vector<std::string> grids_;
+  std::vector<Setting> settings_;
   std::map<std::string, Gradient> truth_;
   Conditioned conditioned_;
   std::vector<Row> rows_;
@@ -299,6 +333,9 @@ Command gradient_study() {
         a.option("--adjoint-steps", o->adjoint_steps, "numbers M of steps of continuous adjoints [N]", "LIST");
         a.option("--adjoint", o->adjoint.names, "see `costate list adjoints` [all that fit ddim]", "LIST");
         a.option("--states", o->adjoint.states, "cached or resolved [cached]", "NAME");
+        a.option("--schedule", o->schedules,
+                 "of exact problems, see `costate list schedules`; with options ve:sigma_max=10 [the problem's]",
+                 "LIST");
         a.option("--grid", o->grids, "see `costate list grids` [lambda,t for exact problems, else the model's]",
                  "LIST");
         a.option("--eta", o->sampling.eta, "share of stochasticity, for samplers that have one [0]", "E");

@@ -219,6 +219,8 @@ void run_study(Options& o) {
   fill_in(o);
   o.common.apply(study_extensions);
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
+  for (const auto m : integer_list("--adjoint-steps", o.adjoint_steps))
+    if (m < 1) throw UsageError(fmt::format("--adjoint-steps {}: wants numbers of at least 1", o.adjoint_steps));
   if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
   Study study(o);
   study.compute();
