@@ -147,7 +147,14 @@ class Script {
   /// Of so few decades that 1, 2, 5, 10 ... are its ticks.
   static bool short_axis(const Axis& axis) { return std::log10(axis.high / axis.low) < 2.4; }
 
-  /// Ticks of a logarithmic axis: the values themselves where there are few, else 1, 2, 5, 10 ..., else every n-th decade.
+  /// 1, 2, 5 of every decade, more of less than one, or 1 alone.
+  static std::vector<double> digits(const Axis& axis) {
+    if (axis.high / axis.low < 10) return {1, 1.5, 2, 3, 5, 7};
+    return short_axis(axis) ? std::vector<double>{1, 2, 5} : std::vector<double>{1};
+  }
+
+  /// Ticks of a logarithmic axis: the values themselves where there are few, else those of digits(), else every n-th decade.
+  /// One that would run into the one before it is left out.
   static std::string ticks(const Axis& axis, std::set<double> at) {
     constexpr std::size_t most = 8;
     if (at.empty() || at.size() > most) {
@@ -155,11 +162,16 @@ class Script {
       const double first = std::floor(std::log10(axis.low));
       const double stride = std::ceil(std::log10(axis.high / axis.low) / static_cast<double>(most));
       for (double k = first; std::pow(10, k) <= axis.high; k += stride)
-        for (const double digit : short_axis(axis) ? std::vector<double>{1, 2, 5} : std::vector<double>{1})
+        for (const double digit : digits(axis))
           if (const double v = digit * std::pow(10, k); v >= axis.low && v <= axis.high) at.insert(v);
     }
     std::string list;
-    for (const double v : at) list += fmt::format("{}{:.17g}", list.empty() ? "(" : ", ", v);
+    double last = -1;
+    for (const double v : at) {
+      if (axis.place(v) - last < 0.05) continue;
+      last = axis.place(v);
+      list += fmt::format("{}{:.17g}", list.empty() ? "(" : ", ", v);
+    }
     return list.empty() ? "autofreq" : list + ")";
   }
 

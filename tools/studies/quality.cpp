@@ -114,6 +114,7 @@ class Study {
     std::vector<Panel> all;
     for (const auto& [label, member] : measures) {
       Panel p{model_.name, "evaluations", label};
+      p.log_y = member != &Distances::energy;  // whose estimate is about 0, and may be below, where two laws are one
       std::map<std::string, Series> lines;
       double most = 0, least = INFINITY;
       for (const auto& r : rows_) {
