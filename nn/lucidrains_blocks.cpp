@@ -71,6 +71,25 @@ Tensor LucidAttention::operator()(const Tensor& x) const {
   return reshape(out_norm ? (*out_norm)(y) : y, x.shape());
 }
 
+const Shape* LucidKeys::shape(const std::string& key) const {
+  const auto at = keys.find(join_key(prefix, key));
+  return at == keys.end() ? nullptr : &at->second;
+}
+
+LucidAttention LucidKeys::attention(const std::string& key, std::int64_t channels, std::int64_t heads,
+                                    std::int64_t width, bool linear) const {
+  const bool wrapped = shape(key + ".fn.fn.to_qkv.weight") != nullptr;
+  const std::string inner = key + (wrapped ? ".fn.fn" : "");
+  if (shape(inner + ".to_qkv.weight") != nullptr) linear = shape(inner + ".to_out.0.weight") != nullptr;
+  const Shape* memory = shape(inner + ".mem_kv");
+  const std::int64_t tokens = memory != nullptr && memory->rank() == 4 ? (*memory)[linear ? 3 : 2]
+                              : keys.empty()                           ? 4
+                                                                       : 0;
+  LucidAttention a(channels, heads, width, tokens, linear);
+  a.wrapped = wrapped;
+  return a;
+}
+
 Tensor LucidLevel::resize(const Tensor& x) const {
   if (doubles) return (*conv)(upsample_nearest2(x));
   if (conv) return (*conv)(x);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "nn/conv2d.h"
+#include "nn/family.h"
 #include "nn/group_norm.h"
 #include "nn/linear.h"
 #include "nn/rms_norm.h"
@@ -82,6 +84,21 @@ struct LucidAttention {
   [[nodiscard]] Tensor linear(const Tensor& q, const Tensor& k, const Tensor& v) const;
   /// Memory `which` (0 keys, 1 values) as tokens before `tokens` (n, t, heads width).
   [[nodiscard]] Tensor remembered(const Tensor& tokens, std::int64_t which) const;
+};
+
+/// What the keys of a file say of these blocks and configurations do not.
+struct LucidKeys {
+  const KeyShapes& keys;
+  std::string prefix;
+
+  /// Are the norms those of releases before 2.0?
+  [[nodiscard]] bool groups() const { return shape("mid_block1.block1.norm.weight") != nullptr; }
+  /// The attention under a key; `linear` where the keys do not say.
+  [[nodiscard]] LucidAttention attention(const std::string& key, std::int64_t channels, std::int64_t heads,
+                                         std::int64_t width, bool linear) const;
+
+ private:
+  [[nodiscard]] const Shape* shape(const std::string& key) const;
 };
 
 /// Two residual blocks, attention, and a change of size and channels.

@@ -5,10 +5,12 @@
 #include <cmath>
 #include <numeric>
 
+#include "autodiff/ops/concat.h"
 #include "autodiff/ops/conv2d.h"
 #include "autodiff/ops/resample.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/rows.h"
+#include "autodiff/ops/slice.h"
 
 namespace costate {
 namespace {
@@ -47,14 +49,22 @@ Tensor filtered(const Tensor& x, const Filter& filter, std::int64_t stride, std:
 }
 
 // Putting zeros between and filtering is the transpose of filtering and dropping.
-Tensor fir_up(const Tensor& x, const Filter& filter) {
-  const std::int64_t padding = static_cast<std::int64_t>(filter.size()) - 2, c = x.dim(3);
+Tensor fir_up(const Tensor& x, const Filter& filter, std::int64_t height, std::int64_t width, std::int64_t padding) {
   const auto up = [&](const Tensor& y, bool rows, const Shape& to) {
-    return conv2d_dx(y, filter_weight(filter, rows, c, 2, x.kind()), to,
-                     filter_geometry(rows, c, 2, padding / 2, (padding + 1) / 2));
+    return conv2d_dx(y, filter_weight(filter, rows, x.dim(3), 2, x.kind()), to,
+                     filter_geometry(rows, x.dim(3), 2, padding / 2, (padding + 1) / 2));
   };
-  const Shape tall = x.shape().with(1, 2 * x.dim(1));
-  return up(up(x, true, tall), false, tall.with(2, 2 * x.dim(2)));
+  const Shape tall = x.shape().with(1, height);
+  return up(up(x, true, tall), false, tall.with(2, width));
+}
+
+/// x with one more pixel on each side, the edge being the mirror.
+Tensor mirrored(Tensor x) {
+  for (const int axis : {1, 2}) {
+    require(x.dim(axis) >= 2, "resample: {} is too small to be mirrored at its edges", x.shape());
+    x = concat({slice(x, axis, 1, 1), x, slice(x, axis, x.dim(axis) - 2, 1)}, axis);
+  }
+  return x;
 }
 
 bool is_box(const Filter& filter) { return filter.size() == 2; }  // symmetric with sum 1
@@ -85,10 +95,12 @@ Filter filter_from(const Tensor& kernel) {
 }
 
 Tensor resample(Resampling how, const Tensor& x, const Filter& filter) {
-  const bool down = how == Resampling::mean_down || how == Resampling::fir_down || how == Resampling::fir_blur;
+  const bool down = how == Resampling::mean_down || how == Resampling::fir_down || how == Resampling::mirrored_down ||
+                    how == Resampling::fir_blur;
   require(!down || (x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0), "resample: cannot halve {}: odd height or width",
           x.shape());
   const auto taps = static_cast<std::int64_t>(filter.size());
+  const std::int64_t height = 2 * x.dim(1), width = 2 * x.dim(2);  // on the way up
   switch (how) {
     case Resampling::none:
       return x;
@@ -99,7 +111,11 @@ Tensor resample(Resampling how, const Tensor& x, const Filter& filter) {
     case Resampling::fir_down:
       return is_box(filter) ? downsample_mean2(x) : filtered(x, filter, 2, taps - 2);
     case Resampling::fir_up:
-      return is_box(filter) ? upsample_nearest2(x) : fir_up(x, filter);
+      return is_box(filter) ? upsample_nearest2(x) : fir_up(x, filter, height, width, taps - 2);
+    case Resampling::mirrored_down:
+      return filtered(mirrored(x), filter, 2, taps - 4);
+    case Resampling::mirrored_up:
+      return fir_up(mirrored(x), filter, height, width, taps + 2);
     case Resampling::fir_blur:
       return filtered(x, filter, 1, taps);
   }

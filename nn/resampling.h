@@ -9,11 +9,13 @@ namespace costate {
 
 enum class Resampling {
   none,
-  mean_down,   ///< means of 2 x 2 blocks
-  nearest_up,  ///< every pixel twice in each direction
-  fir_down,    ///< filtered in each direction, then every second pixel; zeros around
-  fir_up,      ///< zeros put between, then the same filter, twice as strong in each direction
-  fir_blur,    ///< filtered; as much larger as a 3 x 3 convolution of stride 2 without padding needs to halve the image
+  mean_down,      ///< means of 2 x 2 blocks
+  nearest_up,     ///< every pixel twice in each direction
+  fir_down,       ///< filtered in each direction, then every second pixel; zeros around
+  fir_up,         ///< zeros put between, then the same filter, twice as strong in each direction
+  mirrored_down,  ///< fir_down with the image mirrored at its edges instead of zeros; four taps
+  mirrored_up,    ///< the same for fir_up
+  fir_blur,  ///< filtered; as much larger as a 3 x 3 convolution of stride 2 without padding needs to halve the image
 };
 
 /// One direction of a separable filter; symmetric, sum 1.

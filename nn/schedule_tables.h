@@ -23,4 +23,7 @@ struct ScheduleTables {
 /// Of a checkpoint whose network lies below `prefix`: its other keys with one axis. None where the prefix is empty.
 ScheduleTables schedule_tables_of(const KeyShapes& keys, const std::string& prefix);
 
+/// betas whose alpha-bar is a sigmoid from -3 to 3, between 1 and 0 (Jabri et al. 2022, arXiv:2212.11972, figure 8).
+std::vector<double> sigmoid_betas(std::int64_t steps);
+
 }  // namespace costate

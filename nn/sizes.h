@@ -43,6 +43,26 @@ constexpr std::size_t most_levels = 16;
   return all;
 }
 
+/// One entry a level, from one for all or a list of as many.
+template <class T>
+[[nodiscard]] std::vector<T> each_level(const Config& config, const std::string& key, std::vector<T> given,
+                                        std::size_t levels) {
+  if (given.size() == 1 && config.extents(key).empty()) given.assign(levels, T(given[0]));
+  if (given.size() != levels) config.unsupported(key, fmt::format("wants one, or one for each of {} levels", levels));
+  return given;
+}
+
+/// The same of positive sizes; `otherwise` where the key is absent.
+[[nodiscard]] inline std::vector<std::int64_t> sizes_each_level(const Config& config, const std::string& key,
+                                                                std::int64_t otherwise, std::size_t levels,
+                                                                std::int64_t most = most_of_anything) {
+  auto given = config.integers(key);
+  if (given.empty()) given = {otherwise};
+  for (const auto each : given)
+    if (each < 1 || each > most) config.unsupported(key, fmt::format("wants 1 to {}", most));
+  return each_level(config, key, given, levels);
+}
+
 /// Throws, naming the nearest, for a key that is neither costate's own nor one of `known`, which blanks separate. They have what
 /// changes nothing here, too: dropout, precision, training.
 inline void refuse_unknown(const Config& config, const std::string& known) {

@@ -7,6 +7,7 @@ SpatialAttention::SpatialAttention(const AttentionChoice& plan, std::int64_t cha
   constexpr std::int64_t context_groups = 32;  // whatever the width, as in diffusers
   switch (plan.kind) {
     case AttentionChoice::Kind::none:
+    case AttentionChoice::Kind::k:
       fail("attention: none was asked for");
     case AttentionChoice::Kind::pixels: {
       const auto norm = plan.groups ? std::optional(GroupNorm(channels, *plan.groups, plan.eps)) : std::nullopt;
@@ -19,7 +20,11 @@ SpatialAttention::SpatialAttention(const AttentionChoice& plan, std::int64_t cha
     }
     case AttentionChoice::Kind::transformer: {
       const std::int64_t layers = plan.depths.size() == 1 ? plan.depths[0] : plan.depths.at(index);
-      transformer.emplace(channels, plan.groups.value_or(1), plan.heads, layers, plan.context, plan.only_context);
+      const Transformer2D one(channels, plan.groups.value_or(1), plan.heads, layers, plan.context, plan.only_context);
+      if (plan.dual)
+        dual.emplace(DualTransformer{{one, one}});
+      else
+        transformer = one;
       return;
     }
     case AttentionChoice::Kind::added:

@@ -16,6 +16,7 @@ struct AttentionChoice {
     pixels,       ///< pixels to pixels
     transformer,  ///< layers of attention to pixels, to a context, and a feed-forward network
     added,        ///< to pixels and a context at once
+    k,            ///< in K blocks, which build it themselves
   };
   enum class ContextNorm { none, layer, group };
 
@@ -28,14 +29,18 @@ struct AttentionChoice {
   std::int64_t context = 0;                 ///< width of the tokens
   std::vector<std::int64_t> depths = {};    ///< transformer: layers of each attention; one number stands for all
   bool only_context = false;
+  bool dual = false;  ///< transformer: two of them, each to a part of the context
   ContextNorm context_norm = ContextNorm::none;
 
-  [[nodiscard]] bool reads_context() const { return kind == Kind::transformer || kind == Kind::added; }
+  [[nodiscard]] bool reads_context() const {
+    return kind == Kind::transformer || kind == Kind::added || (kind == Kind::k && context > 0);
+  }
 };
 
 struct SpatialAttention {
   std::optional<AttentionBlock> pixels;
   std::optional<Transformer2D> transformer;
+  std::optional<DualTransformer> dual;
   std::optional<AddedAttention> added;
 
   SpatialAttention() = default;
@@ -45,11 +50,14 @@ struct SpatialAttention {
   static void fields(auto& self, auto&& visit) {
     visit("", self.pixels);
     visit("", self.transformer);
+    visit("", self.dual);
     visit("", self.added);
   }
 
   [[nodiscard]] Tensor operator()(const Tensor& x, const Context& context) const {
-    return pixels ? (*pixels)(x) : transformer ? (*transformer)(x, context) : (*added)(x, context);
+    if (pixels) return (*pixels)(x);
+    if (transformer) return (*transformer)(x, context);
+    return dual ? (*dual)(x, context) : (*added)(x, context);
   }
 };
 

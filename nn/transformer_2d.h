@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/slice.h"
 #include "nn/feed_forward.h"
 #include "nn/group_norm.h"
 #include "nn/layer_norm.h"
@@ -79,6 +81,24 @@ struct Transformer2D {
     Tensor h = proj_in(reshape(norm(x), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)}));
     for (const auto& layer : transformer_blocks) h = layer(h, context);
     return x + reshape(proj_out(h), x.shape());
+  }
+};
+
+/// Two of them, the second for the first part of the context and the first for the rest; their mean (versatile diffusion, Xu et
+/// al. 2023, arXiv:2211.08332, with its numbers of tokens: a text's and a picture's).
+struct DualTransformer {
+  static constexpr std::int64_t text = 77, picture = 257;
+
+  std::vector<Transformer2D> transformers;
+
+  static void fields(auto& self, auto&& visit) { visit("transformers", self.transformers); }
+
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Context& context) const {
+    require(!context.token_bias.defined() && !context.pixel_bias.defined(), "dual attention: takes no masks");
+    const auto run = [&](std::size_t which, std::int64_t first, std::int64_t count) {
+      return transformers[which](x, {slice(context.tokens, 1, first, count), {}, {}});
+    };
+    return lincomb(0.5, run(1, 0, text), 0.5, run(0, text, picture));
   }
 };
 

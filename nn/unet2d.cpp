@@ -28,9 +28,9 @@ std::int64_t hint_channels(const UNet2DPlan& plan) {
 UNet2D::UNet2D(const UNet2DPlan& p)
     : conv_in(p.in_channels, p.channels[0], p.kernel_in),
       embedding(p.embedding, p.family),
-      conv_norm_out(p.channels[0], p.groups_of(p.channels[0]), p.eps),
       conv_out(p.channels[0], p.out_channels, p.kernel_out),
       plan(p) {
+  if (p.norm_out) conv_norm_out.emplace(p.channels[0], p.groups_of(p.channels[0]), p.eps);
   for (const auto& level : p.down) down_blocks.emplace_back(p, level);
   if (p.mid.layers > 0) mid_block.emplace(p);
   for (const auto& level : p.up) up_blocks.emplace_back(p, level);
@@ -68,7 +68,7 @@ Tensor UNet2D::operator()(const Inputs& in) const {
   if (mid_block) h = (*mid_block)(h, beside);
   image = Tensor();
   for (const auto& block : up_blocks) h = block(h, beside, skips, image);
-  h = conv_out(conv_norm_out.then(plan.activation_out, h));
+  h = conv_out(conv_norm_out ? conv_norm_out->then(plan.activation_out, h) : h);
   if (image.defined()) h = h + image;
   if (!plan.divide_by_time) return h;
   std::vector<double> inverse;

@@ -16,7 +16,7 @@ struct UNet2D {
   std::vector<DownBlock> down_blocks;
   std::optional<MidBlock> mid_block;
   std::vector<UpBlock> up_blocks;
-  GroupNorm conv_norm_out;
+  std::optional<GroupNorm> conv_norm_out;
   Conv2d conv_out;
   UNet2DPlan plan;
 

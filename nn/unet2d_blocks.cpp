@@ -23,10 +23,28 @@ ResBlock resampler(const UNet2DPlan& plan, const LevelPlan& level, Resampling pl
 
 bool attends(const LevelPlan& level) { return level.attention.kind != AttentionChoice::Kind::none; }
 
+KPlan k_plan(const UNet2DPlan& plan, const LevelPlan& level) {
+  return {.middle = level.out,
+          .time = plan.embedding.block_width(),
+          .eps = plan.eps,
+          .activation = plan.activation,
+          .attends = attends(level),
+          .head_width = level.attention.head_width,
+          .context = level.attention.context};
+}
+
 }  // namespace
 
 DownBlock::DownBlock(const UNet2DPlan& plan, const LevelPlan& level)
-    : pyramid(level.pyramid()), raw_time(level.raw_time) {
+    : pyramid(level.pyramid()), raw_time(level.raw_time), joins(level.joins) {
+  if (level.style == Style::k) {
+    KPlan down = k_plan(plan, level);
+    down.in = level.in, down.out = level.out, down.layers = level.layers;
+    down.attends_to_pixels = !level.resamples;
+    if (level.resamples) down.change = Resampling::mirrored_down;
+    k.emplace(down);
+    return;
+  }
   for (std::int64_t i = 0; i < level.layers; ++i) {
     resnets.emplace_back(plan.res_block(i == 0 ? level.in : level.out, level.out, level.divisor, pyramid));
     if (attends(level)) attentions.emplace_back(level.attention, level.out, resnets.size() - 1);
@@ -42,6 +60,11 @@ DownBlock::DownBlock(const UNet2DPlan& plan, const LevelPlan& level)
 }
 
 Tensor DownBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tensor& image) const {
+  if (k) {
+    h = (*k)(h, in.raw_time, in.context);
+    if (joins) skips.push_back(h);
+    return resample(k->change, h);
+  }
   const Tensor& time = raw_time ? in.raw_time : in.time;
   for (std::size_t i = 0; i < resnets.size(); ++i) {
     h = resnets[i](h, time);
@@ -77,6 +100,14 @@ Tensor MidBlock::operator()(Tensor h, const BlockInputs& in) const {
 
 UpBlock::UpBlock(const UNet2DPlan& plan, const LevelPlan& level)
     : pyramid(level.pyramid()), raw_time(level.raw_time), joins(level.joins) {
+  if (level.style == Style::k) {
+    KPlan up = k_plan(plan, level);
+    up.in = joins ? 2 * level.out : level.out, up.out = level.skip, up.layers = level.layers - 1;
+    up.attends_to_pixels = !joins;
+    if (level.resamples) up.change = Resampling::mirrored_up;
+    k.emplace(up);
+    return;
+  }
   for (std::int64_t i = 0; i < level.layers; ++i) {
     const std::int64_t below = i == 0 ? level.in : level.out;
     const std::int64_t skip = !joins ? 0 : i + 1 == level.layers ? level.skip : level.out;
@@ -99,6 +130,13 @@ UpBlock::UpBlock(const UNet2DPlan& plan, const LevelPlan& level)
 }
 
 Tensor UpBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tensor& image) const {
+  if (k) {
+    if (joins) {
+      h = concat({h, skips.back()}, 3);
+      skips.pop_back();
+    }
+    return resample(k->change, (*k)(h, in.raw_time, in.context));
+  }
   const Tensor& time = raw_time ? in.raw_time : in.time;
   const std::size_t plain = resnets.size() - attentions.size();  // residual blocks without attention come first
   for (std::size_t i = 0; i < resnets.size(); ++i) {

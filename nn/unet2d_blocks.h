@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "nn/k_blocks.h"
 #include "nn/unet2d_plan.h"
 
 namespace costate {
@@ -22,7 +23,8 @@ struct DownBlock {
   std::optional<Conv2d> conv;                ///< halves the features ...
   std::optional<ResBlock> resnet;            ///< ... or this does
   std::optional<Conv2d> skip_conv;           ///< pyramid: from the halved image
-  bool pyramid = false, raw_time = false;
+  std::optional<KLevel> k;                   ///< a K block, which has nothing of the above
+  bool pyramid = false, raw_time = false, joins = true;
 
   DownBlock() = default;
   DownBlock(const UNet2DPlan& plan, const LevelPlan& level);
@@ -33,6 +35,7 @@ struct DownBlock {
     visit("downsamplers.0.conv", self.conv);
     visit(self.pyramid ? "resnet_down" : "downsamplers.0", self.resnet);
     visit("skip_conv", self.skip_conv);
+    visit("", self.k);
   }
 
   /// Everything an up block will want is appended to `skips`.
@@ -63,6 +66,7 @@ struct UpBlock {
   std::optional<ResBlock> resnet;  ///< or this doubles
   std::optional<GroupNorm> skip_norm;  ///< pyramid: to the image
   std::optional<Conv2d> skip_conv;
+  std::optional<KLevel> k;  ///< a K block, which has nothing of the above
   bool pyramid = false, raw_time = false, joins = true;
 
   UpBlock() = default;
@@ -75,9 +79,10 @@ struct UpBlock {
     visit(self.pyramid ? "resnet_up" : "upsamplers.0", self.resnet);
     visit("skip_norm", self.skip_norm);
     visit("skip_conv", self.skip_conv);
+    visit("", self.k);
   }
 
-  /// Takes one tensor off the end of `skips` for each residual block; what a convolution follows is enlarged to the size of
+  /// Takes one tensor off the end of `skips` for each residual block (K blocks: one); what a convolution follows is enlarged to the size of
   /// the next one, which is nearly twice its own.
   [[nodiscard]] Tensor operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tensor& image) const;
 };

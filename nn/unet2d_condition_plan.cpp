@@ -18,30 +18,16 @@ const std::vector<BlockName> down_names = {{.name = "DownBlock2D"},
                                            {"CrossAttnDownBlock2D", Attention::transformer},
                                            {"AttnDownBlock2D", Attention::pixels},
                                            {"ResnetDownsampleBlock2D", Attention::none, Style::residual},
-                                           {"SimpleCrossAttnDownBlock2D", Attention::added, Style::residual}};
+                                           {"SimpleCrossAttnDownBlock2D", Attention::added, Style::residual},
+                                           {"KDownBlock2D", Attention::none, Style::k},
+                                           {"KCrossAttnDownBlock2D", Attention::k, Style::k}};
 const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
                                          {"CrossAttnUpBlock2D", Attention::transformer},
                                          {"AttnUpBlock2D", Attention::pixels},
                                          {"ResnetUpsampleBlock2D", Attention::none, Style::residual},
-                                         {"SimpleCrossAttnUpBlock2D", Attention::added, Style::residual}};
-
-/// One entry a level, from one for all or a list of as many.
-template <class T>
-std::vector<T> each_level(const Config& config, const std::string& key, std::vector<T> given, std::size_t levels) {
-  if (given.size() == 1 && config.extents(key).empty()) given.assign(levels, T(given[0]));
-  if (given.size() != levels)
-    config.unsupported(key, fmt::format("wants one, or one for each of {} block_out_channels", levels));
-  return given;
-}
-
-std::vector<std::int64_t> positive_levels(const Config& config, const std::string& key, std::int64_t otherwise,
-                                          std::size_t levels, std::int64_t most = most_of_anything) {
-  auto given = config.integers(key);
-  if (given.empty()) given = {otherwise};
-  for (const auto each : given)
-    if (each < 1 || each > most) config.unsupported(key, fmt::format("wants 1 to {}", most));
-  return each_level(config, key, given, levels);
-}
+                                         {"SimpleCrossAttnUpBlock2D", Attention::added, Style::residual},
+                                         {"KUpBlock2D", Attention::none, Style::k},
+                                         {"KCrossAttnUpBlock2D", Attention::k, Style::k}};
 
 std::int64_t width(const Config& config, const std::string& key, const std::string& why) {
   const std::int64_t value = config.integer(key, 0);
@@ -85,6 +71,12 @@ void read_depths(const Config& config, UNet2DPlan& plan) {
     plan.up[i].attention.depths = up[i];
   }
   plan.mid.attention.depths = {down.back().front()};
+  const auto one_layer = [](AttentionChoice& a) {
+    if (a.dual) a.depths = {1};
+  };
+  for (auto* path : {&plan.down, &plan.up})
+    for (auto& level : *path) one_layer(level.attention);
+  one_layer(plan.mid.attention);
 }
 
 void read_mid(const Config& config, UNet2DPlan& plan) {
@@ -99,13 +91,15 @@ void read_mid(const Config& config, UNet2DPlan& plan) {
 void read_attention(const Config& config, UNet2DPlan& plan) {
   const std::size_t levels = plan.channels.size();
   if (config.is_null("attention_head_dim")) config.unsupported("attention_head_dim", "must be a number or a list");
-  const auto heads = positive_levels(config, "attention_head_dim", 8, levels);
-  const auto context = positive_levels(config, "cross_attention_dim", 1280, levels);
+  const auto heads = sizes_each_level(config, "attention_head_dim", 8, levels);
+  const auto context = sizes_each_level(config, "cross_attention_dim", 1280, levels);
   const auto only = config.flags("only_cross_attention");
   const bool one_flag = config.extents("only_cross_attention").empty();
   const auto only_level =
       each_level(config, "only_cross_attention", only.empty() ? std::vector<bool>{false} : only, levels);
   const std::string norm = config.choice("cross_attention_norm", "", {"", "layer_norm", "group_norm"});
+  const bool dual = config.flag("dual_cross_attention", false);
+  if (dual) plan.embedding.given_tokens = DualTransformer::text + DualTransformer::picture;
   const auto fill = [&](AttentionChoice& a, std::size_t level, std::size_t head, std::int64_t channels,
                         bool only_context) {
     a.heads = heads[level];
@@ -113,7 +107,8 @@ void read_attention(const Config& config, UNet2DPlan& plan) {
     a.groups = plan.groups_of(channels);
     a.eps = plan.eps;
     a.context = context[level];
-    a.only_context = only_context;
+    a.only_context = only_context && !dual;
+    a.dual = dual;
     a.context_norm = norm == "layer_norm" ? Norm::layer : norm == "group_norm" ? Norm::group : Norm::none;
   };
   for (std::size_t i = 0; i < levels; ++i) {
@@ -137,7 +132,7 @@ void read_blocks_of_levels(const Config& config, UNet2DPlan& plan) {
       read_blocks(config, "up_block_types", {"UpBlock2D", up_cross, up_cross, up_cross}, up_names, Style::convolution);
   connect_levels(config, plan);
   const std::size_t levels = plan.channels.size();
-  const auto layers = positive_levels(config, "layers_per_block", 2, levels, most_in_a_row);
+  const auto layers = sizes_each_level(config, "layers_per_block", 2, levels, most_in_a_row);
   const bool raw_time = config.flag("resnet_skip_time_act", false);
   const double divisor = config.number("resnet_out_scale_factor", 1);
   if (divisor == 0) config.unsupported("resnet_out_scale_factor", "everything is divided by it");
@@ -229,7 +224,6 @@ void refuse(const Config& config) {
   if (!config.is_null("num_attention_heads") && config.has("num_attention_heads"))
     config.unsupported("num_attention_heads",
                        "diffusers reads attention_head_dim as the number of heads; supported: null");
-  if (config.flag("dual_cross_attention", false)) config.unsupported("dual_cross_attention", "supported: false");
   static_cast<void>(config.choice("attention_type", "default", {"default"}));
 }
 
@@ -241,17 +235,21 @@ UNet2DPlan unet2d_condition_plan(const Config& config) {
   plan.family = "unet2d_condition";
   plan.any_size = true;
   read_common(config, plan, 4);
-  if (!plan.groups) config.unsupported("norm_num_groups", "these blocks do not count their groups themselves");
   plan.activation_out = plan.activation;
   plan.kernel_in = kernel(config, "conv_in_kernel");
   plan.kernel_out = kernel(config, "conv_out_kernel");
   plan.channels = config.integers("block_out_channels");
   if (plan.channels.empty()) plan.channels = {320, 640, 1280, 1280};
   read_blocks_of_levels(config, plan);
+  plan.norm_out = plan.groups.has_value();
+  const auto counts = [](const LevelPlan& level) { return level.counts_groups(); };
+  if (!plan.groups && !std::all_of(plan.down.begin(), plan.down.end(), counts))
+    config.unsupported("norm_num_groups", "only K blocks count their groups themselves");
   read_attention(config, plan);
   read_depths(config, plan);
   read_time(config, plan);
   read_labels(config, plan.embedding);
+  connect_k_blocks(config, plan);
   read_text(config, plan.embedding);
   return plan;
 }

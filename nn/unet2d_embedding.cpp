@@ -158,7 +158,7 @@ Tensor UNet2DEmbedding::addition(const Inputs& in) const {
     case Added::none:
       return {};
     case Added::text:
-      return (*a.norm2)((*a.proj)((*a.pool)((*a.norm1)(given(in, "z", {0, plan.given_width})))));
+      return (*a.norm2)((*a.proj)((*a.pool)((*a.norm1)(given(in, "z", {plan.given_tokens, plan.given_width})))));
     case Added::text_image:
       return (*a.image_proj)(given(in, "image_embeds", {plan.added_width})) +
              (*a.text_norm)((*a.text_proj)(given(in, "text_embeds", {plan.added_width})));
@@ -205,12 +205,12 @@ Tensor UNet2DEmbedding::tokens(const Inputs& in) const {
   const TokenProjection& p = encoder_hid_proj;
   const std::int64_t n = in.x.dim(0);
   if (plan.vectors_as_z || (plan.tokens != Tokens::image && !in.z.defined())) return {};
-  if (plan.tokens == Tokens::given) return given(in, "z", {0, plan.given_width});
-  if (plan.tokens == Tokens::text) return (*p.text)(given(in, "z", {0, plan.given_width}));
+  if (plan.tokens == Tokens::given) return given(in, "z", {plan.given_tokens, plan.given_width});
+  if (plan.tokens == Tokens::text) return (*p.text)(given(in, "z", {plan.given_tokens, plan.given_width}));
   const Tensor picture = (*p.image_embeds)(given(in, "image_embeds", {picture_width(plan)}));
   if (plan.tokens == Tokens::image) return (*p.norm)(reshape(picture, {n, tokens_of_picture, plan.context_width}));
   return concat({reshape(picture, {n, tokens_beside_text, plan.context_width}),
-                 (*p.text_proj)(given(in, "z", {0, plan.given_width}))},
+                 (*p.text_proj)(given(in, "z", {plan.given_tokens, plan.given_width}))},
                 1);
 }
 
@@ -228,7 +228,7 @@ void UNet2DEmbedding::describe(Signature& s, bool context) const {
   s.any_label = plan.labels == Labels::timestep;
   const bool text = plan.tokens != Tokens::image || plan.added == Added::text;
   if (plan.vectors_as_z && plan.labels != Labels::none) s.z = {plan.width};
-  if (!plan.vectors_as_z && text) s.z = {0, plan.given_width};
+  if (!plan.vectors_as_z && text) s.z = {plan.given_tokens, plan.given_width};
   const bool pictures = plan.tokens == Tokens::text_image || plan.tokens == Tokens::image ||
                         plan.added == Added::text_image || plan.added == Added::image ||
                         plan.added == Added::image_hint;

@@ -50,6 +50,7 @@ struct EmbeddingPlan {
 
   Tokens tokens = Tokens::given;
   std::int64_t given_width = 0;    ///< of the tokens (or the picture's vector) that are given
+  std::int64_t given_tokens = 0;   ///< how many; 0: any number
   std::int64_t context_width = 0;  ///< of those attended to
 
   /// What residual blocks read.

@@ -17,12 +17,16 @@ const std::vector<BlockName> down_names = {{.name = "DownBlock2D"},
                                            {"AttnDownBlock2D", Attention::pixels, std::nullopt},
                                            {"ResnetDownsampleBlock2D", Attention::none, Style::residual},
                                            {"SkipDownBlock2D", Attention::none, Style::pyramid},
-                                           {"AttnSkipDownBlock2D", Attention::pixels, Style::pyramid}};
+                                           {"AttnSkipDownBlock2D", Attention::pixels, Style::pyramid},
+                                           {"KDownBlock2D", Attention::none, Style::k},
+                                           {"KCrossAttnDownBlock2D", Attention::k, Style::k}};
 const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
                                          {"AttnUpBlock2D", Attention::pixels, std::nullopt},
                                          {"ResnetUpsampleBlock2D", Attention::none, Style::residual},
                                          {"SkipUpBlock2D", Attention::none, Style::pyramid},
-                                         {"AttnSkipUpBlock2D", Attention::pixels, Style::pyramid}};
+                                         {"AttnSkipUpBlock2D", Attention::pixels, Style::pyramid},
+                                         {"KUpBlock2D", Attention::none, Style::k},
+                                         {"KCrossAttnUpBlock2D", Attention::k, Style::k}};
 
 void read_time(const Config& config, UNet2DPlan& plan) {
   EmbeddingPlan& e = plan.embedding;
@@ -71,7 +75,9 @@ void read_attention(const Config& config, UNet2DPlan& plan) {
   constexpr std::int64_t pyramid_groups = 32;  // whatever the channels
   for (auto* path : {&plan.down, &plan.up})
     for (auto& level : *path)
-      if (level.attention.kind == Attention::pixels)
+      if (level.attention.kind == Attention::k)
+        level.attention.head_width = head_width.value_or(level.out);
+      else if (level.attention.kind == Attention::pixels)
         level.attention = level.pyramid() ? choice(level.out, pyramid_groups, std::numbers::sqrt2)
                                           : choice(level.out, plan.groups_of(level.out), 1);
   const auto mid_groups = config.maybe_integer("attn_norm_num_groups");
@@ -169,6 +175,25 @@ void connect_levels(const Config& config, UNet2DPlan& plan) {
   }
 }
 
+void connect_k_blocks(const Config& config, UNet2DPlan& plan) {
+  const auto is_k = [](const LevelPlan& level) { return level.style == Style::k; };
+  const auto down = std::count_if(plan.down.begin(), plan.down.end(), is_k),
+             up = std::count_if(plan.up.begin(), plan.up.end(), is_k), levels = std::ssize(plan.down);
+  if (down + up == 0) return;
+  if (down + up != 2 * levels) config.unsupported("down_block_types", "K blocks stand among K blocks only");
+  plan.down.back().joins = plan.down.back().attention.kind != Attention::k;
+  for (std::size_t i = 0; i < plan.up.size(); ++i) {
+    LevelPlan& level = plan.up[i];
+    const bool same = level.out == level.skip && level.out == plan.embedding.block_width();  // how diffusers knows the lowest
+    level.joins = level.attention.kind != Attention::k || !same;
+    if (level.joins != (i > 0 || plan.down.back().joins))
+      config.unsupported("up_block_types",
+                         "of K blocks that attend the first alone has no skip connection, and it alone must have the "
+                         "channels of the next and of time_embedding_dim");
+  }
+  plan.any_size = false;
+}
+
 UNet2DPlan unet2d_plan(const Config& config) {
   UNet2DPlan plan;
   read_common(config, plan, 3);
@@ -188,14 +213,15 @@ UNet2DPlan unet2d_plan(const Config& config) {
   for (auto& level : plan.up) level.layers = layers + 1;
   for (const auto* path : {&plan.down, &plan.up})
     for (const auto& level : *path) {
-      if (!level.pyramid() && !plan.groups)
-        config.unsupported("norm_num_groups", "only Skip blocks count their groups themselves");
+      if (!level.counts_groups() && !plan.groups)
+        config.unsupported("norm_num_groups", "only Skip and K blocks count their groups themselves");
       for (const char* key : {"in_channels", "out_channels"})
         if (level.pyramid() && config.integer(key, 3) != 3)
           config.unsupported(key, "Skip blocks work on images of 3 channels");
     }
   read_time(config, plan);
   read_labels(config, plan.embedding);
+  connect_k_blocks(config, plan);
   const std::string mid = "UNetMidBlock2D";
   if (config.text("mid_block_type", mid) != mid) config.unsupported("mid_block_type", "supported: " + mid + ", null");
   if (config.is_null("mid_block_type")) plan.mid.layers = 0;

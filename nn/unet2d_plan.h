@@ -17,6 +17,7 @@ struct LevelPlan {
   enum class Style {
     convolution,  ///< a strided convolution down; nearest and a convolution up
     residual,     ///< a residual block that resamples
+    k,            ///< K blocks: mirrored filters, norms that the time scales and shifts
     pyramid,      ///< NCSN++ ("Skip" blocks): the same with FIR filters, and a pyramid of images beside it
   };
 
@@ -26,12 +27,15 @@ struct LevelPlan {
   std::int64_t layers = 2;  ///< residual blocks
   std::int64_t in = 0;      ///< channels that arrive: from the level above (down) or below (up)
   std::int64_t out = 0;
-  std::int64_t skip = 0;  ///< up: channels of the last skip connection; those before have `out`
-  bool joins = true;      ///< up: are there skip connections?
-  double divisor = 1;     ///< of the sums in residual blocks
+  std::int64_t skip =
+      0;               ///< up: channels of the last skip connection; those before have `out`. K blocks: of the result
+  bool joins = true;   ///< are there skip connections?
+  double divisor = 1;  ///< of the sums in residual blocks
   bool raw_time = false;  ///< residual blocks read the time embedding without an activation
 
   [[nodiscard]] bool pyramid() const { return style == Style::pyramid; }
+  /// Whatever the configuration says of groups?
+  [[nodiscard]] bool counts_groups() const { return style == Style::pyramid || style == Style::k; }
 };
 
 /// Residual blocks with attention between them.
@@ -58,6 +62,7 @@ struct UNet2DPlan {
 
   Activation activation = Activation::silu;
   Activation activation_out = Activation::silu;  ///< before the last convolution
+  bool norm_out = true;                          ///< are there a norm and an activation before it?
   bool scale_shift = false;
   double eps = 1e-5;
   std::optional<std::int64_t> groups;  ///< of all norms but those of pyramid blocks, which count their own
@@ -86,6 +91,8 @@ std::vector<LevelPlan> read_blocks(const Config& config, const std::string& type
 /// blocks are there already.
 void read_common(const Config& config, UNet2DPlan& plan, std::int64_t usual_channels);
 void connect_levels(const Config& config, UNet2DPlan& plan);
+/// Which K blocks have skip connections; the width of the embedding is known by then.
+void connect_k_blocks(const Config& config, UNet2DPlan& plan);
 
 /// Values that are not supported throw, naming key and value. Defaults are those of diffusers 0.42.
 UNet2DPlan unet2d_plan(const Config& config);

@@ -12,6 +12,7 @@
 #include "autodiff/ops/sum.h"
 #include "io/hdf5.h"
 #include "io/png.h"
+#include "tools/model/classifier.h"
 
 namespace costate {
 namespace {
@@ -89,15 +90,8 @@ Loss feature_loss(const std::string& file, const Pictures& of, const Common& com
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
-  const std::int64_t n = logits.dim(0), classes = logits.dim(1);
-  std::vector<double> chosen(static_cast<std::size_t>(n * classes), 0);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto label = labels.data<std::int32_t>()[i];
-    require(label >= 0 && label < classes, "class {}: the classifier has classes 0 to {}", label, classes - 1);
-    chosen[static_cast<std::size_t>(i * classes + label)] = 1;
-  }
-  const Tensor one_hot = Tensor::from(chosen, logits.shape(), logits.kind());
-  return mean(log_sum_exp(logits) - sum_to(logits * one_hot, {n, 1}));
+  const Tensor chosen = one_hot(labels, logits.dim(1), logits.kind());
+  return mean(log_sum_exp(logits) - sum_to(logits * chosen, {logits.dim(0), 1}));
 }
 
 Distance feature_distance(const Model& model, const Common& common, const std::string& classifier) {

@@ -7,55 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
-#include "autodiff/ops/arithmetic.h"
-#include "autodiff/ops/slice.h"
 #include "nn/family.h"
-#include "nn/preconditioning.h"
+#include "nn/preconditioned.h"
 #include "nn/sizes.h"
-#include "nn/unet_model.h"
 
 namespace costate {
 namespace {
 
 std::int64_t groups_of(std::int64_t c) { return std::max<std::int64_t>(std::min<std::int64_t>(32, c / 4), 1); }
-
-struct Edm {
-  UNetModel model;
-  Tensor u;  ///< iddpm's noise levels, a buffer
-  Preconditioning precondition;
-  std::string prefix;  ///< of the bare network's keys
-  std::string part;
-
-  static void fields(auto& self, auto&& visit) {
-    visit(self.prefix.c_str(), self.model);
-    visit("u", self.u, Layout::plain, true);
-  }
-  [[nodiscard]] std::vector<std::string> parts() const { return {"raw"}; }
-
-  [[nodiscard]] Tensor operator()(Inputs in) const {
-    if (part == "raw") return model(in);
-    const std::vector<double> sigmas = per_row("times", in.t, in.x.dim(0));
-    const std::vector<double> levels = u.defined() ? *numbers_of(u) : std::vector<double>();
-    std::vector<double> skip, out, scale, noise;
-    for (const double sigma : sigmas) {
-      const auto c = precondition(sigma, levels);
-      skip.push_back(c.skip), out.push_back(c.out), scale.push_back(c.in), noise.push_back(c.noise);
-    }
-    const Tensor x = in.x;
-    const auto per_image = [&](const std::vector<double>& v) { return Tensor::from(v, {x.dim(0), 1, 1, 1}, x.kind()); };
-    in.x = x * per_image(scale);
-    in.t = noise;
-    const Tensor f = model(in);  // iddpm's second half is the learned variance
-    return x * per_image(skip) + slice(f, 3, 0, x.dim(3)) * per_image(out);
-  }
-  [[nodiscard]] Tensor embed_classes(const Tensor& classes) const { return model.embed_classes(classes); }
-
-  [[nodiscard]] Signature signature() const {
-    Signature s = model.signature();
-    if (part != "raw") s.out_channels = model.unet.plan.in_channels;
-    return s;
-  }
-};
 
 /// enc.RxR_NAME and dec.RxR_NAME; R is the resolution where the part's result lives.
 std::function<std::string(UNetPart, std::int64_t, std::int64_t)> keys_at(std::int64_t size, UNetPlan::ImageIn how,
@@ -195,13 +154,13 @@ bool is_song(const Config& c, const KeyShapes& keys, Preconditioning::Kind kind)
   return c.choice("model_type", song ? "SongUNet" : "DhariwalUNet", {"SongUNet", "DhariwalUNet"}) == "SongUNet";
 }
 
-Edm make(const Config& config, const KeyShapes& keys) {
+Preconditioned make(const Config& config, const KeyShapes& keys) {
   refuse_unknown(config,
                  "precond class_name model_type img_resolution img_channels sigma_data sigma_min sigma_max beta_d "
                  "beta_min M epsilon_t C_1 C_2 use_fp16 label_dim augment_dim model_channels channel_mult "
                  "channel_mult_emb num_blocks attn_resolutions dropout label_dropout embedding_type "
                  "channel_mult_noise encoder_type decoder_type resample_filter");
-  Edm m;
+  Preconditioned m;
   m.precondition = Preconditioning(config);
   const bool song = is_song(config, keys, m.precondition.kind);
   const std::int64_t size = size_from(config, "img_resolution", 0);  // the keys count by it

@@ -91,40 +91,6 @@ struct Lucidrains {
   }
 };
 
-/// One number a level, from one for all or a list.
-std::vector<std::int64_t> per_level(const Config& c, const std::string& key, std::int64_t otherwise, std::size_t n) {
-  std::vector<std::int64_t> all = sizes_from(c, key, {otherwise});
-  if (all.size() == 1) all.assign(n, all[0]);
-  if (all.size() != n) c.unsupported(key, "wants one number, or one a level");
-  return all;
-}
-
-/// What the keys say and configurations do not.
-struct Seen {
-  const KeyShapes& keys;
-  std::string prefix;
-
-  [[nodiscard]] const Shape* shape(const std::string& key) const {
-    const auto at = keys.find(join_key(prefix, key));
-    return at == keys.end() ? nullptr : &at->second;
-  }
-  [[nodiscard]] bool groups() const { return shape("mid_block1.block1.norm.weight") != nullptr; }
-  /// The attention under a key; `linear` where the keys do not say.
-  [[nodiscard]] LucidAttention attention(const std::string& key, std::int64_t channels, std::int64_t heads,
-                                         std::int64_t width, bool linear) const {
-    const bool wrapped = shape(key + ".fn.fn.to_qkv.weight") != nullptr;
-    const std::string inner = key + (wrapped ? ".fn.fn" : "");
-    if (shape(inner + ".to_qkv.weight") != nullptr) linear = shape(inner + ".to_out.0.weight") != nullptr;
-    const Shape* memory = shape(inner + ".mem_kv");
-    const std::int64_t tokens = memory != nullptr && memory->rank() == 4 ? (*memory)[linear ? 3 : 2]
-                                : keys.empty()                           ? 4
-                                                                         : 0;
-    LucidAttention a(channels, heads, width, tokens, linear);
-    a.wrapped = wrapped;
-    return a;
-  }
-};
-
 TimeProjection time_of(const Config& c, std::int64_t dim) {
   if (!c.flag("learned_sinusoidal_cond", false) && !c.flag("random_fourier_features", false))
     return {.width = dim,
@@ -142,10 +108,10 @@ TimeProjection time_of(const Config& c, std::int64_t dim) {
           .key = "weights"};
 }
 
-void build_levels(const Config& c, const Seen& seen, Lucidrains& m, const std::vector<std::int64_t>& dims,
+void build_levels(const Config& c, const LucidKeys& seen, Lucidrains& m, const std::vector<std::int64_t>& dims,
                   std::int64_t time) {
   const std::size_t n = dims.size() - 1;
-  const auto heads = per_level(c, "attn_heads", 4, n), widths = per_level(c, "attn_dim_head", 32, n);
+  const auto heads = sizes_each_level(c, "attn_heads", 4, n), widths = sizes_each_level(c, "attn_dim_head", 32, n);
   const bool groups = seen.groups();
   for (std::size_t i = 0; i < n; ++i) {
     const std::int64_t in = dims[i], out = dims[i + 1];
@@ -182,13 +148,8 @@ std::string defaults_of(const Config& c) {
     schedule["beta_end"] = 20.0 / static_cast<double>(steps);
   } else if (kind == "cosine") {
     schedule["beta_schedule"] = "squaredcos_cap_v2";
-  } else {  // alpha-bar is a sigmoid from -3 to 3, between 1 and 0 (Jabri et al. 2022, figure 8)
-    const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
-    std::vector<double> betas;
-    const auto bar = [&](double i) { return sigmoid(3) - sigmoid(6 * i / static_cast<double>(steps) - 3); };
-    for (std::int64_t i = 0; i < steps; ++i)
-      betas.push_back(std::min(0.999, 1 - bar(static_cast<double>(i + 1)) / bar(static_cast<double>(i))));
-    schedule["betas"] = betas;
+  } else {
+    schedule["betas"] = sigmoid_betas(steps);
   }
   const bool unit = c.flag("auto_normalize", true);
   return json{{"prediction", objective == "pred_v"       ? "v_prediction"
@@ -207,7 +168,7 @@ Lucidrains make(const Config& c, const KeyShapes& keys) {
   Lucidrains m;
   m.prefix = keys.count("model.init_conv.weight") != 0 ? "model" : "";
   m.schedule = schedule_tables_of(keys, m.prefix);
-  const Seen seen{keys, m.prefix};
+  const LucidKeys seen{keys, m.prefix};
   const std::int64_t dim = size_from(c, "dim", 0, 4), first = size_from(c, "init_dim", dim), time = 4 * dim;
   m.self_condition = c.flag("self_condition", false);
   const std::int64_t channels = size_from(c, "channels", 3);

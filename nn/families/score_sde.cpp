@@ -29,10 +29,8 @@ struct Said {
     static_cast<void>(model.choice("normalization", "GroupNorm", {"GroupNorm"}));
     conv = model.flag("resamp_with_conv", true);
     conditional = model.flag("conditional", true);
-    if (ddpm) {
-      if (!conditional) model.unsupported("conditional", "the ddpm network is told the time");
-      return;
-    }
+    if (ddpm && !conditional) model.unsupported("conditional", "the ddpm network is told the time");
+    if (ddpm) return;
     biggan = model.choice("resblock_type", "biggan", {"biggan", "ddpm"}) == "biggan";
     fir = model.flag("fir", false);
     if (const auto taps = model.integers("fir_kernel"); !taps.empty())
@@ -71,8 +69,7 @@ void read_pyramids(const Said& said, UNetPlan& p) {
   if (said.ddpm) return;
   const std::string in = said.model.choice("progressive_input", "none", {"none", "input_skip", "residual"});
   const bool cat = said.model.choice("progressive_combine", "sum", {"sum", "cat"}) == "cat";
-  const Resampling plain = said.fir ? Resampling::fir_down : Resampling::mean_down;
-  p.image_down = plain;
+  p.image_down = p.down;
   p.image_up = p.up;
   if (in == "input_skip") p.image_in = cat ? ImageIn::cat : ImageIn::sum;
   if (in == "residual") {
@@ -129,34 +126,26 @@ UNetPlan plan_of(const Said& said) {
   return p;
 }
 
-/// The SDE it was trained with. VE networks are told sigma (or its number) and return the score, VP networks are told 999 t.
+/// The SDE it was trained with. VP networks are told 999 t; VE networks return the score and are told sigma, or the number of a level
+/// of a geometric sequence, 0 the noisiest.
 std::string defaults_of(const Said& said) {
   using nlohmann::json;
   const std::string sde = said.training.choice("sde", said.fourier ? "vesde" : "vpsde", {"vesde", "vpsde", "subvpsde"});
-  const json sampling = {{"range", {said.data.flag("centered", false) ? -1 : 0, 1}}};
-  if (sde == "vesde") {
-    json ve = {{"prediction", "score"},
-               {"schedule",
-                {{"type", "edm"},
-                 {"sigma_min", said.model.number("sigma_min", 0.01)},
-                 {"sigma_max", said.model.number("sigma_max", 50)}}},
-               {"sampling", sampling}};
-    if (!said.training.flag("continuous",
-                            true)) {  // told the number of a level, 0 the noisiest of a geometric sequence
-      const double last = static_cast<double>(size_from(said.model, "num_scales", 1000) - 1);
-      ve["schedule"]["type"] = "ve";
-      ve["sampling"].update({{"time_scale", -last}, {"time_offset", last}});
-    }
-    return ve.dump();
+  const bool ve = sde == "vesde", numbered = !said.training.flag("continuous", true);
+  json schedule, sampling = {{"range", {said.data.flag("centered", false) ? -1 : 0, 1}}};
+  if (ve) {
+    schedule = {{"type", numbered ? "ve" : "edm"},
+                {"sigma_min", said.model.number("sigma_min", 0.01)},
+                {"sigma_max", said.model.number("sigma_max", 50)}};
+    const auto last = static_cast<double>(size_from(said.model, "num_scales", 1000) - 1);
+    if (numbered) sampling.update({{"time_scale", -last}, {"time_offset", last}});
+  } else {
+    schedule = {{"type", sde == "vpsde" ? "vp_linear" : "sub_vp"},
+                {"beta_min", said.model.number("beta_min", 0.1)},
+                {"beta_max", said.model.number("beta_max", 20)}};
+    sampling["time_scale"] = 999;
   }
-  json vp = {{"prediction", "epsilon"},
-             {"schedule",
-              {{"type", sde == "vpsde" ? "vp_linear" : "sub_vp"},
-               {"beta_min", said.model.number("beta_min", 0.1)},
-               {"beta_max", said.model.number("beta_max", 20)}}},
-             {"sampling", sampling}};
-  vp["sampling"]["time_scale"] = 999;
-  return vp.dump();
+  return json{{"prediction", ve ? "score" : "epsilon"}, {"schedule", schedule}, {"sampling", sampling}}.dump();
 }
 
 UNetModel make(const Config& config) {
@@ -200,9 +189,8 @@ Family score_sde_family() {
   return {"score_sde",
           "DDPM, DDPM++ and NCSN++ of score_sde_pytorch",
           [](const Config&, const KeyShapes& keys) -> std::string {
-            return keys.count("sigmas") != 0 && keys.count("all_modules.0.W") + keys.count("all_modules.0.weight") != 0
-                       ? "keys sigmas and all_modules.N"
-                       : "";
+            const bool numbered = keys.count("all_modules.0.W") + keys.count("all_modules.0.weight") != 0;
+            return numbered && keys.count("sigmas") != 0 ? "keys sigmas and all_modules.N" : "";
           },
           network_by(make),
           {"scoresde-ddpm", "scoresde-ddpmpp", "scoresde-ncsnpp"}};

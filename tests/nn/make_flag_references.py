@@ -6,7 +6,7 @@
 SHARED/fixtures/make_authors.py knows the authors' classes; CHECKOUTS is as described there. Weights and inputs are formulas (see
 `waves` and `fill`, the same in tests/nn/test_flag_references.cpp), so that only configurations and a few sums are kept.
 """
-import importlib, json, sys
+import contextlib, importlib, json, sys
 import numpy as np, torch
 
 
@@ -53,6 +53,21 @@ def edm(cfg):
     return net, {'': call}
 
 
+def diffusers_unet(name):
+    """A U-Net of diffusers; its dual transformer is called as in the releases that could run it."""
+    from diffusers.models.transformers.dual_transformer_2d import DualTransformer2DModel as Dual
+
+    def build(cfg):
+        import diffusers
+        if not hasattr(Dual, 'bare'):
+            Dual.bare = Dual.forward
+            Dual.forward = lambda self, x, encoder_hidden_states, encoder_attention_mask=None, **k: self.bare(x, encoder_hidden_states, **k)
+        net = getattr(diffusers, name)(**cfg)
+        more = lambda i: dict(encoder_hidden_states=i['z'], timestep_cond=i.get('timestep_cond')) if 'z' in i else {}
+        return net, {'': lambda i: net(i['x'], i['t'], **more(i)).sample}
+    return build
+
+
 def specs(M):
     HO = lambda **k: dict(model=dict(dict(type='simple', in_channels=3, out_ch=3, ch=32, ch_mult=[2, 1], num_res_blocks=1, dropout=.1,
                                           attn_resolutions=[4], resamp_with_conv=True), **k), data=dict(image_size=8),
@@ -66,6 +81,8 @@ def specs(M):
     SONG = dict(EDM, model_type='SongUNet', model_channels=8, channel_mult=[1, 2], num_blocks=1, attn_resolutions=[8, 4])
     sde = lambda centered=True, **k: M.scoresde(dict(dict(attn_resolutions=[4]), **k), image_size=8, centered=centered)
     image, sigma, label, step = (8, 8, 3), [.3125, 4.5], [123.25, 700.5], [37, 612]
+    K = lambda down, up, **k: dict(down_block_types=[f'K{n}DownBlock2D' for n in down], up_block_types=[f'K{n}UpBlock2D' for n in up], attention_head_dim=16, **k)
+    X = 'CrossAttn'
     S = lambda family, config, t=step, x=image, **k: dict(family=family, config=config, t=t, x=x, **k)
     return {
         'ho-pool': S('ddim-ho', HO(resamp_with_conv=False, ch_mult=[1, 2, 2], num_res_blocks=2, attn_resolutions=[8, 2])),
@@ -98,6 +115,13 @@ def specs(M):
         'lucidrains-self': S('lucidrains', dict(dim=8, dim_mults=[1, 2, 2], channels=3, attn_dim_head=8, attn_heads=[2, 1, 3], self_condition=True, learned_variance=True, init_dim=12, full_attn=[True, False, True]), x=(8, 12, 3), z=(8, 12, 3)),
         'lucidrains-learned': S('lucidrains', dict(dim=8, dim_mults=[1, 2], channels=1, attn_dim_head=[4, 8], learned_sinusoidal_cond=True, learned_sinusoidal_dim=8, out_dim=4), [.3, 1.7], (8, 8, 1)),
         'lucidrains-theta': S('lucidrains', dict(dim=8, dim_mults=[1], channels=3, attn_dim_head=8, sinusoidal_pos_emb_theta=500)),
+        'k-upscaler': S('unet2d_condition', K(['', X, X], [X, X, ''], in_channels=3, out_channels=2, block_out_channels=[32, 64, 64], layers_per_block=2, mid_block_type=None,
+                                                norm_num_groups=None, act_fn='gelu', cross_attention_dim=12, conv_in_kernel=1, conv_out_kernel=1, time_cond_proj_dim=4,
+                                                timestep_post_act='gelu', time_embedding_type='fourier', time_embedding_dim=64), [.3, 1.7], z=(5, 12), timestep_cond=(4,)),
+        'k-blocks': S('unet2d_condition', K([X, ''], ['', X], in_channels=3, out_channels=3, block_out_channels=[32, 64], layers_per_block=1, norm_num_groups=8, cross_attention_dim=12), z=(5, 12)),
+        'k-pixels': S('unet2d', K([X, X], [X, ''], block_out_channels=[64, 64], layers_per_block=2, norm_num_groups=None, time_embedding_dim=64)),
+        'dual': S('unet2d_condition', dict(in_channels=3, out_channels=3, block_out_channels=[8, 16], layers_per_block=1, norm_num_groups=4, attention_head_dim=2, cross_attention_dim=12,
+                                           down_block_types=[X + 'DownBlock2D', 'DownBlock2D'], up_block_types=['UpBlock2D', X + 'UpBlock2D'], dual_cross_attention=True), z=(334, 12)),
         'small-condmlp': S('smalldiffusion-condmlp', dict(dim=2, hidden_dims=[16, 32], cond_dim=4, num_classes=3), sigma, (2,), classes=[3, 1]),
         'small-mlp-scaled': S('smalldiffusion-mlp', dict(dim=3, hidden_dims=[16, 16], Scaled=True), sigma, (3,)),
         'small-unet': S('smalldiffusion-unet', dict(in_dim=8, in_ch=3, out_ch=3, ch=32, ch_mult=[1, 2], embed_ch_mult=2, num_res_blocks=1, attn_resolutions=[8], cond_embed=dict(hidden_size=64, num_classes=4), Scaled=True), sigma, classes=[4, 0]),
@@ -119,7 +143,7 @@ def reference(M, spec):
     inputs = {'x': noise('x', spec['x'], 1)}
     if spec.get('run') != '_encode':
         inputs['t'] = torch.tensor(spec['t'], dtype=torch.float64)
-    for name, phase in (('z', 2), ('augment_labels', 3)):
+    for name, phase in (('z', 2), ('augment_labels', 3), ('timestep_cond', 5)):
         if name in spec:
             inputs[name] = noise(name, spec[name], phase)
     if 'classes' in spec:
@@ -150,10 +174,12 @@ def main(shared, checkouts, out):
     torch.nn.functional.interpolate = interpolate
     sys.path.insert(0, shared + '/fixtures')
     import make_authors as M
-    M.FAMILIES['edm'] = ('edm', 'preconditioners', edm)
+    M.FAMILIES.update({'edm': ('edm', 'preconditioners', edm), 'unet2d': ('', '', diffusers_unet('UNet2DModel')),
+                       'unet2d_condition': ('', '', diffusers_unet('UNet2DConditionModel'))})
     result = {}
     for name, spec in specs(M).items():
-        with M.checkout(checkouts, M.FAMILIES[spec['family']][0]):
+        repository = M.FAMILIES[spec['family']][0]
+        with M.checkout(checkouts, repository) if repository else contextlib.nullcontext():
             M.build({'family': spec['family'], **spec['config']})
             with M.exact():
                 result[name] = {**spec, 'config': {'family': spec['family'], **spec['config']}, **reference(M, spec)}

@@ -104,6 +104,7 @@ Inputs inputs_of(const json& r) {
   if (!r.contains("run")) in.t = r["t"].get<Values>();
   if (r.contains("z")) in.z = noise(r["z"], 2);
   if (r.contains("augment_labels")) in.extra["augment_labels"] = noise(r["augment_labels"], 3);
+  if (r.contains("timestep_cond")) in.extra["timestep_cond"] = noise(r["timestep_cond"], 5);
   if (r.contains("classes")) in.classes = Tensor::from(r["classes"].get<Values>(), {2}, DType::i32);
   return in;
 }
@@ -149,7 +150,7 @@ BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::
 
   const Inputs in = inputs_of(r);
   std::vector<std::string> wrt;
-  for (const char* input : {"x", "z", "augment_labels"})
+  for (const char* input : {"x", "z", "augment_labels", "timestep_cond"})
     if (r.contains(std::string("g_") + input)) wrt.emplace_back(input);
   Tensors point;
   Inputs copy = in;

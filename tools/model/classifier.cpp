@@ -37,7 +37,8 @@ double slope(const Denoiser& d, const Level& at) {
   fail("classifier guidance: unknown prediction {}", static_cast<int>(d.prediction));
 }
 
-/// (n, classes) with a 1 at each row's label.
+}  // namespace
+
 Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind) {
   std::vector<double> values(static_cast<std::size_t>(labels.dim(0) * classes), 0.0);
   for (std::int64_t i = 0; i < labels.dim(0); ++i) {
@@ -47,8 +48,6 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind) {
   }
   return Tensor::from(values, {labels.dim(0), classes}, kind);
 }
-
-}  // namespace
 
 Classifier::Classifier(const std::string& file, double strength, const Model& guided)
     : model(load_model(file, {.dtype = guided.dtype, .device = guided.device})), scale(strength), range(guided.range) {

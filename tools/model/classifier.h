@@ -11,6 +11,9 @@
 
 namespace costate {
 
+/// (n, classes) with a 1 at each row's label; throws for a label that is not among them.
+[[nodiscard]] Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind);
+
 struct Classifier {
   Model model;
   double scale = 1;
