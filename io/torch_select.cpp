@@ -10,9 +10,8 @@ namespace costate {
 namespace {
 
 constexpr std::size_t max_depth = 32, max_visits = 4'000'000, max_path = 4096;
-constexpr std::string_view preferred[] = {"ema_model",  "ema",        "model_ema",        "ema_state_dict",
-                                          "params_ema", "state_dict", "model_state_dict", "model",
-                                          "params",     "net"};
+constexpr std::string_view averages[] = {"ema_model", "ema", "model_ema", "ema_state_dict", "params_ema"};
+constexpr std::string_view usual[] = {"state_dict", "model_state_dict", "model", "params", "net"};
 
 // The text a key has in a dotted path; nullopt for keys that cannot be part of one.
 std::optional<std::string> key_text(PickleItem key) {
@@ -112,6 +111,27 @@ const Candidate* most_tensors(const std::vector<Candidate>& all, const std::stri
   return best;
 }
 
+// Is "ema" one of the name's words, as in g_ema?
+bool says_average(std::string_view name) {
+  const auto is_word_end = [&](std::size_t at) { return at >= name.size() || name[at] == '_'; };
+  for (auto at = name.find("ema"); at != std::string_view::npos; at = name.find("ema", at + 1))
+    if ((at == 0 || name[at - 1] == '_') && is_word_end(at + 3)) return true;
+  return false;
+}
+
+// The names to look for below `path`: of moving averages, those checkpoints use first, then what the file has; then others.
+std::vector<std::string> preferred_below(const std::string& path, const std::vector<Candidate>& all) {
+  std::vector<std::string> names(std::begin(averages), std::end(averages));
+  const std::size_t skipped = path.empty() ? 0 : path.size() + 1;
+  for (const auto& c : all) {
+    if (!is_below(c.path, path) || c.path.size() <= skipped) continue;
+    const std::string name = c.path.substr(skipped, c.path.find('.', skipped) - skipped);
+    if (says_average(name)) names.push_back(name);
+  }
+  names.insert(names.end(), std::begin(usual), std::end(usual));
+  return names;
+}
+
 // The candidate itself when it holds tensors and nothing under a preferred name holds more; a preferred name; the
 // fullest.
 Selection choose(const std::vector<Candidate>& all) {
@@ -120,17 +140,18 @@ Selection choose(const std::vector<Candidate>& all) {
   for (;;) {
     const auto here = std::find_if(all.begin(), all.end(), [&](const Candidate& c) { return c.path == path; });
     const std::size_t own = here == all.end() ? 0 : here->tensors;
-    const auto better = std::find_if(std::begin(preferred), std::end(preferred), [&](std::string_view name) {
-      const Candidate* best = most_tensors(all, join(path, std::string(name)));
+    const auto names = preferred_below(path, all);
+    const auto better = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+      const Candidate* best = most_tensors(all, join(path, name));
       return best != nullptr && best->tensors > own;
     });
-    if (better == std::end(preferred)) {
+    if (better == names.end()) {
       if (own > 0) return {true, path, path.empty() ? "the file's root holds tensors" : why, {}};
       const Candidate* best = most_tensors(all, path);
       if (best == nullptr) return {};
       return {true, best->path, why.empty() ? "it has the most tensors" : why, {}};
     }
-    path = join(path, std::string(*better));
+    path = join(path, *better);
     why = fmt::format("'{}' comes first of the names that checkpoints use", *better);
   }
 }

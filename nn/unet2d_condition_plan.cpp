@@ -192,6 +192,8 @@ void read_text(const Config& config, EmbeddingPlan& e) {
              : kind == "text_image_proj" ? Tokens::text_image
              : kind == "image_proj"      ? Tokens::image
                                          : Tokens::given;
+  if (e.given_tokens > 0 && (e.tokens == Tokens::image || e.tokens == Tokens::text_image))
+    config.unsupported("encoder_hid_dim_type", "dual_cross_attention wants its tokens as they are given");
   const std::string added =
       config.choice("addition_embed_type", "", {"", "text", "text_image", "text_time", "image", "image_hint"});
   e.added = added == "text"         ? Added::text

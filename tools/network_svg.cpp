@@ -12,6 +12,7 @@ namespace costate {
 namespace {
 
 constexpr double margin = 40, card_width = 560, header = 40, row_height = 30, gap = 46, indent = 44, top = 120;
+constexpr double aisle = 86;  // between columns: a skip's label stands there
 
 struct Box {
   double x = 0, y = 0, height = 0;
@@ -94,7 +95,7 @@ class Drawing {
     for (const auto& stage : s_.stages) sizes.insert(stage.positions);
     const auto levels = static_cast<double>(sizes.size());
     const bool both = bottom > 0 && bottom + 1 < s_.stages.size();
-    width_ = 2 * margin + (both ? 3 * card_width + 2 * gap : card_width) + (both ? 0 : card_width + gap) +
+    width_ = 2 * margin + (both ? 3 * card_width + 2 * aisle : card_width) + (both ? 0 : card_width + gap) +
              2 * indent * std::max(0.0, levels - 2);
     boxes_.resize(s_.stages.size());
     double y = top, level = 0;

@@ -108,6 +108,9 @@ BOOST_AUTO_TEST_CASE(the_rule_for_nested_dictionaries) {
   BOOST_CHECK(has(chosen(training), "also has 'model', 'net'"));
   BOOST_CHECK(has(chosen(dict({{"model", weights(3)}, {"state_dict", weights(2)}})), "'state_dict'"));
   BOOST_CHECK(has(chosen(dict({{"first", weights(3)}, {"second", weights(4)}})), "'second'"));
+  // a moving average by any name comes first; a name with the letters in another word is none
+  BOOST_CHECK(has(chosen(dict({{"g", weights(3)}, {"g_ema", weights(3)}})), "'g_ema'"));
+  BOOST_CHECK(has(chosen(dict({{"schema", weights(3)}, {"model", weights(3)}})), "'model'"));
   // averages without names are no model; lists of one model are
   BOOST_CHECK(has(chosen(dict({{"ema", dict({{"shadow_params", "](" + one() + one() + "e"}})}, {"model", weights(2)}})),
                   "'model'"));

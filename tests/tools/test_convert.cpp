@@ -59,9 +59,11 @@ BOOST_AUTO_TEST_CASE(half_precision_and_chosen_groups_stay_as_they_are) {
   }
   out.finish();
   const std::string file = (folder / "training.h5").string();
-  there_and_back(folder, bundled, {"convert", file, "--config", config});
+  there_and_back(folder, bundled, {"convert", file});  // with the configuration beside it
   there_and_back(folder, Checkpoint::open(file, "model"), {"convert", file, "--config", config, "--key", "model"});
   BOOST_TEST((Checkpoint::open(folder / "a.h5").view("conv_in.weight").element == Element::bf16));
+  spill(config, R"({"family": "dit"})");  // costate's own file says all itself
+  BOOST_TEST(run({"info", (folder / "a.h5").string()}).code == 0);
 }
 
 BOOST_AUTO_TEST_CASE(published_files) {

@@ -109,8 +109,8 @@ ModelFiles find_model_files(const std::string& name, const fs::path& config) {
     }
     files.weights = path;
     const fs::path beside = path.parent_path() / "config.json";
-    if (config.empty() && path.extension() != ".h5" && fs::exists(beside)) files.config = read_config(beside);
-    files.scheduler = path.extension() == ".h5" ? Config() : scheduler_near(path.parent_path());
+    if (config.empty() && fs::exists(beside)) files.config = read_config(beside);
+    files.scheduler = scheduler_near(path.parent_path());
   } else {
     for (const auto& folder : model_folders()) {
       if (files.weights.empty() && fs::exists(folder / (name + ".h5"))) files.weights = folder / (name + ".h5");

@@ -100,13 +100,14 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.config = files.config;
   m.file = files.weights;
   const auto exact = exact_families();
-  if (std::find(exact.begin(), exact.end(), m.config.text("family", "")) != exact.end())
-    return load_exact(files, options, std::move(m));
+  const bool closed = std::find(exact.begin(), exact.end(), m.config.text("family", "")) != exact.end();
+  if (files.weights.empty() && closed) return load_exact(files, options, std::move(m));
   require(!files.weights.empty(), "{}: a .json model must be an exact problem ({}); this one's family is '{}'", name,
           fmt::join(exact, ", "), m.config.text("family", ""));
 
   const Checkpoint checkpoint = Checkpoint::open(files.weights, options.key);
   const bool own = checkpoint.is_own();
+  // costate's own file says all of it, whatever lies beside.
   if (own ? options.config.empty() : m.config.keys().empty()) m.config = own_config(checkpoint, own);
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
@@ -123,7 +124,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
 
   json c = json::parse(m.config.dump());
   c["family"] = m.family;
-  take_scheduler(c, options, files.scheduler);
+  take_scheduler(c, options, own ? Config() : files.scheduler);
   const json brings = json::parse(m.network->signature().defaults);
   if (c.contains("sampling") && brings.contains("sampling")) fill_missing(c["sampling"], brings["sampling"]);
   fill_missing(c, brings);
