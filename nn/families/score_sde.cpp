@@ -37,9 +37,10 @@ struct Said {
       filter = make_filter(model.where() + ": fir_kernel", taps);
     rescale = model.flag("skip_rescale", true);
     fourier = model.choice("embedding_type", "fourier", {"fourier", "positional"}) == "fourier";
-    if (model.choice("progressive", "none", {"none", "output_skip", "residual"}) == "residual" && fir)
+    const bool resamples = model.integers("ch_mult").size() != 1;
+    if (model.choice("progressive", "none", {"none", "output_skip", "residual"}) == "residual" && fir && resamples)
       model.unsupported("progressive", "with fir its authors' code cannot run");
-    if (!biggan && fir && conv && model.integers("ch_mult").size() != 1)
+    if (!biggan && fir && conv && resamples)
       model.unsupported("resamp_with_conv", "ddpm blocks with fir want false: its authors' code cannot run otherwise");
   }
   [[nodiscard]] std::int64_t groups(std::int64_t c) const { return ddpm ? 32 : std::min<std::int64_t>(c / 4, 32); }
