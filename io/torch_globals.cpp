@@ -46,6 +46,8 @@ constexpr std::string_view accepted[] = {
     "builtins.tuple",
     "builtins.object",
     "builtins.slice",
+    "builtins.range",
+    "__builtin__.xrange",
     "__builtin__.str",
     "__builtin__.unicode",
     "__builtin__.bool",
@@ -55,6 +57,8 @@ constexpr std::string_view accepted[] = {
     "__builtin__.set",
     "__builtin__.frozenset",
     "__builtin__.int",
+    "__builtin__.long",  // int as Python 3 writes it in protocol 2
+    "__builtin__.bytes",
     "__builtin__.float",
     "__builtin__.bytearray",
     "__builtin__.complex",

@@ -63,6 +63,8 @@ BOOST_AUTO_TEST_CASE(settings_of_other_libraries_are_data_beside_the_weights) {
       global("easydict", "EasyDict") + ")\x81" + "(" + text("lr") + "K\x01u",
       global("pytorch_lightning.utilities.parsing", "AttributeDict") + ")\x81" + "(" + text("lr") + "K\x01u",
       "}" + global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint") + settings + "s",
+      "}" + text("type") + global("__builtin__", "long") + "s",
+      global("datetime", "timedelta") + tuple({"K\x03", "K\x00", "K\x00"}) + "R",
       global("pathlib", "PosixPath") + tuple({text("/"), text("tmp")}) + "R",
       global("collections", "OrderedDict") + ")R(" + text("lr") + "K\x01u",
       global("numpy.core.multiarray", "scalar") +
