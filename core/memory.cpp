@@ -11,9 +11,11 @@
 #include <mutex>
 #include <new>
 #include <set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/error.h"
 #include "core/kernels/memory.h"
 
@@ -74,12 +76,14 @@ class FreeLists {
 /// Segments in pieces, which follow each other without gaps.
 class Segments {
  public:
-  explicit Segments(Device device) : device_(device) {}
+  /// `keeps`: what is free stays, even where blocks are not pooled.
+  explicit Segments(Device device, std::size_t least = segment, bool keeps = false)
+      : device_(device), least_(least), keeps_(keeps) {}
 
   void* take(std::size_t bytes) {
     auto found = free_.lower_bound({bytes, nullptr});
     if (found == free_.end()) {
-      if (!add(pooled ? std::max(bytes, segment) : bytes) && !add(bytes)) return nullptr;
+      if (!add(keeps_ || pooled ? std::max(bytes, least_) : bytes) && !add(bytes)) return nullptr;
       found = free_.lower_bound({bytes, nullptr});
     }
     std::byte* p = found->second;
@@ -110,8 +114,10 @@ class Segments {
       piece = before;
     }
     free_.insert({piece->second.bytes, piece->first});
-    if (!pooled) release();
+    if (!keeps_ && !pooled) release();
   }
+
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }  ///< of all segments
 
   /// Segments that are free from end to end go back to the system.
   void release() {
@@ -120,6 +126,7 @@ class Segments {
       const bool whole = it->second.opens && it->second.free && (next == pieces_.end() || next->second.opens);
       if (whole) {
         free_.erase({it->second.bytes, it->first});
+        bytes_ -= static_cast<std::int64_t>(it->second.bytes);
         release_kernel.always(device_, it->first);
         pieces_.erase(it);
       }
@@ -137,12 +144,16 @@ class Segments {
   bool add(std::size_t bytes) {
     auto* p = static_cast<std::byte*>(raw(device_, bytes));
     if (p == nullptr) return false;
+    bytes_ += static_cast<std::int64_t>(bytes);
     pieces_[p] = {bytes, true, true};
     free_.insert({bytes, p});
     return true;
   }
 
   Device device_;
+  std::size_t least_;
+  bool keeps_;
+  std::int64_t bytes_ = 0;
   std::map<std::byte*, Piece> pieces_;
   std::set<std::pair<std::size_t, std::byte*>> free_;
 };
@@ -193,6 +204,12 @@ class Pool {
     }
   }
 
+  /// Memory that an arena takes, or gives back.
+  void count(std::int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    use_.live += bytes;
+    use_.peak = std::max(use_.peak, use_.live);
+  }
   void release() {
     const std::lock_guard lock(mutex_);
     give_back();
@@ -229,6 +246,82 @@ Pool& pool(Device d) {
 
 }  // namespace
 
+struct Arena::State {
+  explicit State(Device d) : device(d), segments(d, std::size_t{8} << 20, true) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    pool(device).count(-segments.bytes());
+    segments.release();
+  }
+
+  void* take(std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    const std::int64_t before = segments.bytes();
+    void* p = segments.take(bytes);
+    pool(device).count(segments.bytes() - before);
+    require(p != nullptr, "memory: cannot allocate {} on {} for work to be repeated",
+            format_bytes(static_cast<std::int64_t>(bytes)), name_of(device));
+    return p;
+  }
+
+  Device device;
+  std::mutex mutex;
+  Segments segments;
+};
+
+namespace {
+
+/// Blocks of arenas that are in use, each with what keeps its memory.
+class Lent {
+ public:
+  void* take(const std::shared_ptr<Arena::State>& arena, std::size_t bytes) {
+    void* p = arena->take(bytes);
+    const std::lock_guard lock(mutex_);
+    blocks_[p] = arena;
+    ++count_;
+    return p;
+  }
+  /// False for a block of no arena.
+  bool give(void* p) noexcept {
+    if (count_ == 0) return false;
+    std::shared_ptr<Arena::State> arena;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = blocks_.find(p);
+      if (found == blocks_.end()) return false;
+      arena = std::move(found->second);
+      blocks_.erase(found);
+      --count_;
+    }
+    const std::lock_guard lock(arena->mutex);
+    arena->segments.give(p);
+    return true;
+  }
+
+ private:
+  std::atomic<std::int64_t> count_ = 0;
+  std::mutex mutex_;
+  std::unordered_map<void*, std::shared_ptr<Arena::State>> blocks_;
+};
+Lent& lent() {
+  static Lent& all = *new Lent;
+  return all;
+}
+
+thread_local const std::shared_ptr<Arena::State>* in_use = nullptr;
+
+}  // namespace
+
+Arena::Arena(Device device) : state_(std::make_shared<State>(device)) {}
+Arena::~Arena() = default;
+std::int64_t Arena::bytes() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->segments.bytes();
+}
+Arena::Use::Use(const Arena& arena) : before_(std::exchange(in_use, &arena.state_)) {}
+Arena::Use::~Use() { in_use = before_; }
+
 bool is_built(Device d) { return d == Device::cpu || open_kernel.cuda != nullptr; }
 void require_device(Device d) { open_kernel.always(d); }
 
@@ -248,7 +341,8 @@ std::string format_bytes(std::int64_t bytes) {
 Block::Block(std::size_t bytes, Device device)
     : bytes_((std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment), device_(device) {
   require_device(device);
-  data_ = pool(device_).take(bytes_);
+  const bool own = in_use != nullptr && (*in_use)->device == device;
+  data_ = own ? lent().take(*in_use, bytes_) : pool(device_).take(bytes_);
 }
 
 Block::Block(Block&& o) noexcept
@@ -262,7 +356,7 @@ Block& Block::operator=(Block&& o) noexcept {
 }
 
 Block::~Block() {
-  if (data_ != nullptr) pool(device_).give(data_, bytes_);
+  if (data_ != nullptr && !lent().give(data_)) pool(device_).give(data_, bytes_);
 }
 
 }  // namespace costate

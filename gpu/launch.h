@@ -17,6 +17,7 @@ inline std::size_t most_shared() {
 template <class... P, class... A>
 void launch_shared(const char* op, dim3 blocks, dim3 threads, std::size_t shared, void (*kernel)(P...),
                    const A&... args) {
+  if (watcher() != nullptr && !watcher()->launches(reinterpret_cast<const void*>(kernel), blocks, threads)) return;
   constexpr std::size_t unasked = 48 << 10;  // what a block may have without asking
   if (shared > unasked)
     check(op, cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,

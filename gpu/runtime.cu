@@ -61,13 +61,18 @@ Runtime& runtime() {
 
 }  // namespace
 
+Watcher*& watcher() {
+  thread_local Watcher* watching = nullptr;
+  return watching;
+}
+
 int device() { return runtime().device; }
 
 cudaStream_t stream() {
   // Every thread has a device of its own, the first one unless it says otherwise.
   thread_local const bool said = (check("device cuda", cudaSetDevice(device())), true);
   static_cast<void>(said);
-  return runtime().stream;
+  return watcher() != nullptr && watcher()->into != nullptr ? watcher()->into : runtime().stream;
 }
 
 void check(const char* op, cudaError_t status) {
@@ -87,6 +92,10 @@ void open() { runtime(); }
 void finish() { wait("finish"); }
 
 void allocate(std::size_t bytes, void*& p) {
+  if (watcher() != nullptr && !watcher()->allocates()) {
+    p = nullptr;
+    return;
+  }
   cudaError_t status = cudaMallocAsync(&p, bytes, stream());
   if (status == cudaErrorMemoryAllocation) {  // what waits in the pool may be in pieces that are too small
     static_cast<void>(cudaGetLastError());
@@ -103,9 +112,12 @@ void allocate(std::size_t bytes, void*& p) {
 }
 
 // In the stream's order: after the work on it that is still queued.
-void release(void* p) { static_cast<void>(cudaFreeAsync(p, stream())); }
+void release(void* p) {
+  if (watcher() == nullptr || watcher()->releases(p)) static_cast<void>(cudaFreeAsync(p, stream()));
+}
 
 void to_host(const void* from, void* to, std::size_t bytes) {
+  if (watcher() != nullptr) watcher()->reads_back();
   check("to_host", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()));
   wait("to_host");
 }
@@ -151,6 +163,7 @@ class Staging {
 }  // namespace
 
 void from_host(const void* from, void* to, std::size_t bytes) {
+  if (watcher() != nullptr && !watcher()->sends(from, to, bytes)) return;
   static Staging& staging = *new Staging;
   if (bytes <= Staging::most) {
     staging.send(from, to, bytes);

@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
+
 namespace costate::cuda {
 
 /// Its number among the machine's.
@@ -16,5 +18,20 @@ void check(const char* op, cudaError_t status);
 
 /// Waits for all that is queued; throws what went wrong in it.
 void wait(const char* op);
+
+/// Sees what this thread queues, while it is the thread's watcher().
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  // Each is asked before the call is made, and false keeps it from being made.
+  virtual bool launches(const void* kernel, dim3 blocks, dim3 threads) = 0;
+  virtual bool sends(const void* from, void* to, std::size_t bytes) = 0;
+  virtual bool allocates() = 0;
+  virtual bool releases(void* p) = 0;
+  virtual void reads_back() = 0;
+
+  cudaStream_t into{};  ///< where this thread queues meanwhile; null: as ever
+};
+Watcher*& watcher();
 
 }  // namespace costate::cuda

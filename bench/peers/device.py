@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 BATCHES = (1, 16, 64)
-TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
+TOOLS = {"memcheck": 60, "synccheck": 60, "initcheck": 60, "racecheck": 240}  # seconds each may take; racecheck needs minutes
 
 
 def arguments():
@@ -96,15 +96,18 @@ def about(kit):
 
 
 def tests(r):
-    for suite in ("gpu", "gpu_solvers", "gpu_networks", "gpu_commands"):
+    for suite in ("gpu_replay", "gpu", "gpu_solvers", "gpu_networks", "gpu_commands"):
         r.run(f"tests {suite}", [r.a.kit / "test_gpu", f"--run_test={suite}", "--log_level=message", "--color_output=no"])
 
 
 def sanitizer(r):
     # Calls that fail are no finding: one test asks for more memory than there is.
-    for tool in TOOLS:
+    for tool, limit in TOOLS.items():
         r.run(f"sanitizer {tool}", ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *(["--report-api-errors", "no"] if tool == "memcheck" else []),
-                                    r.a.kit / "test_gpu", "--run_test=gpu"], 60)
+                                    r.a.kit / "test_gpu", "--run_test=gpu"], limit)
+    # Recorded work under the tool that sees every address.
+    r.run("sanitizer memcheck of replays", ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", r.a.kit / "test_gpu",
+                                            "--run_test=gpu_replay/repeats_*,what_*,errors_*"], 60)
 
 
 def network(r):

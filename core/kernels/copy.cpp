@@ -106,9 +106,17 @@ void cpu::cast(const Tensor& from, Tensor& to) {
   });
 }
 
+void copy_into(const Tensor& from, Tensor& to) {
+  CopyBox all;
+  all.rank = 1;
+  all.extent[0] = from.size();
+  all.from_step[0] = all.to_step[0] = 1;
+  copy_kernel(from.device(), all, from, to);
+}
+
 Tensor copy_of(const Tensor& t) {
   Tensor y = Tensor::empty(t.shape(), t.kind());
-  std::memcpy(y.mutable_bytes(), t.bytes_data(), t.bytes());
+  copy_into(t, y);
   return y;
 }
 

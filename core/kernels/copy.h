@@ -35,6 +35,8 @@ inline constexpr Kernel<void(const CopyBox&, const Tensor&, Tensor&)> copy_kerne
 /// Converts every element, rounding to nearest.
 inline constexpr Kernel<void(const Tensor&, Tensor&)> cast_kernel{"cast", cpu::cast, cuda::cast};
 
+/// All elements, into a tensor of the same shape and kind that nobody shares.
+void copy_into(const Tensor& from, Tensor& to);
 /// The same elements in memory of their own.
 Tensor copy_of(const Tensor& t);
 /// bf16 is a storage type: the CPU's heavy kernels run on an f32 copy and round once; a device's take it as it is.

@@ -5,6 +5,7 @@
 
 #include "autodiff/transform.h"
 #include "core/config.h"
+#include "nn/replayed.h"
 
 namespace costate {
 
@@ -38,9 +39,21 @@ Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) con
     return Tensors{(*network.with(Tensors(at.begin() + static_cast<std::ptrdiff_t>(names.size()), at.end())))(now)};
   };
   if (!g.defined()) return {f(leaves)[0], {}};
-  const Vjp at = vjp(f, leaves, wanted);
-  require_same("eval (g against y)", g, at.value[0]);
-  return {at.value[0], at.pull_once({g})};
+  const auto with_gradients = [&](const Tensors& now) {
+    Tensors at = leaves;
+    std::copy(now.begin(), now.end() - 1, at.begin());
+    const Vjp back = vjp(f, at, wanted);
+    require_same("eval (g against y)", now.back(), back.value[0]);
+    Tensors all = back.pull_once({now.back()});
+    all.push_back(back.value[0]);
+    return all;
+  };
+  Tensors now(leaves.begin(), leaves.begin() + static_cast<std::ptrdiff_t>(names.size()));
+  now.push_back(g);
+  Tensors all = (*replay)(with_gradients, now, host_numbers(in));
+  const Tensor y = all.back();
+  all.pop_back();
+  return {y, all};
 }
 
 std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, const Tensors& gradients) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autodiff/tape.h"
+#include "core/replay.h"
 #include "tools/model/inputs.h"
 
 namespace costate {
@@ -27,8 +28,10 @@ struct Evaluation {
     Tensor y;
     Tensors g;  ///< of the leaves
   };
-  /// y, and for a defined cotangent g the gradients of <g, y>.
+  /// y, and for a defined cotangent g the gradients of <g, y>. `network` is the same each time.
   [[nodiscard]] Outcome run(const Network& network, const Tensor& g) const;
+
+  std::shared_ptr<Replay> replay = std::make_shared<Replay>();  ///< of y with its gradients
 };
 
 /// Gradients in the parameters, in order, by the keys and in the layouts of the checkpoint.

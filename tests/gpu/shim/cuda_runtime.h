@@ -70,7 +70,12 @@ T __shfl_xor_sync(unsigned, T value, unsigned mask) {  // NOLINT(bugprone-reserv
 }
 
 // The runtime calls that gpu/ makes.
-enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorLaunchFailure = 719 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorLaunchFailure = 719,
+  cudaErrorStreamCaptureUnsupported = 900
+};
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrMaxSharedMemoryPerBlockOptin };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
@@ -101,10 +106,7 @@ inline cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return cudaSu
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned) { return cudaSuccess; }
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  std::memcpy(to, from, bytes);
-  return cudaSuccess;
-}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t);
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
@@ -113,15 +115,38 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) 
 inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) { return cudaSuccess; }
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+
+// Streams and graphs (stream.cpp). What is queued runs at once, but for a stream that is being captured, where it is noted: a graph
+// is a list of calls with their arguments.
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
+using cudaGraph_t = struct shimGraph*;
+using cudaGraphExec_t = struct shimGraph*;
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned);
+cudaError_t cudaStreamDestroy(cudaStream_t);
+cudaError_t cudaStreamSynchronize(cudaStream_t);
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode);
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*);  ///< an error if one met a call that cannot be captured
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t);
+cudaError_t cudaGraphDestroy(cudaGraph_t);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
+namespace shim {
+/// Now, or when the stream's graph is launched.
+void queue(cudaStream_t stream, std::function<void()> call);
+/// A call that must not be made on a stream that is captured. False, and the capture fails, where it is.
+bool allowed(cudaStream_t stream);
+/// Launches of graphs so far.
+int graphs_launched();
+}  // namespace shim
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "as the shim was told"; }
 inline const char* cudaGetErrorName(cudaError_t) { return "shim"; }
 
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(P...), A&&... args) {
-  shim::run(
-      how->gridDim, how->blockDim, [&] { kernel(args...); }, how->dynamicSmemBytes);
+  shim::queue(how->stream, [how = *how, kernel, ... given = P(args)] {
+    shim::run(
+        how.gridDim, how.blockDim, [&] { kernel(given...); }, how.dynamicSmemBytes);
+  });
   return cudaSuccess;
 }

@@ -23,7 +23,8 @@ bool intact(const unsigned char* p, std::size_t n) {
 
 int shim::guard_violations() { return violations; }
 
-cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t) {
+cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
+  if (!shim::allowed(stream)) return *p = nullptr, cudaErrorStreamCaptureUnsupported;
   const std::size_t whole = (bytes + 3 * fence - 1) / fence * fence;
   auto* block = static_cast<unsigned char*>(std::aligned_alloc(fence, whole));
   if (block == nullptr) return *p = nullptr, cudaErrorMemoryAllocation;
@@ -40,7 +41,8 @@ cudaError_t cudaMallocHost(void** p, std::size_t bytes) {
   return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 
-cudaError_t cudaFreeAsync(void* p, cudaStream_t) {
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
+  if (!shim::allowed(stream)) return cudaErrorStreamCaptureUnsupported;
   auto* block = static_cast<unsigned char*>(p) - fence;
   const std::size_t bytes = reinterpret_cast<const Header*>(block)->bytes;
   if (!intact(block + sizeof(Header), fence - sizeof(Header)) || !intact(block + fence + bytes, fence)) ++violations;

@@ -1,0 +1,41 @@
+// A function of tensors that is called again and again: a device that can (core/kernels/replay.h) repeats what it was told the first
+// times, and the host does no more than copy inputs and outputs. Anywhere else, a call is a call.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/tensor.h"
+
+namespace costate {
+
+class Replay {
+ public:
+  using Function = std::function<Tensors(const Tensors&)>;
+
+  Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+  ~Replay();
+
+  /// f(in). `f` does the same each time but for the values of `in` and the numbers that it sends from the host, which `numbers`
+  /// spells out; what else it reads (weights) stays where it is, and of `in` it keeps nothing. Inputs of one shape are recorded once:
+  /// their second call runs in memory of its own, the third is recorded. Not for inputs that a derivative is being taken in.
+  [[nodiscard]] Tensors operator()(const Function& f, const Tensors& in, const std::string& numbers);
+
+  /// Of the calls so far, those that the host did not queue op by op.
+  [[nodiscard]] std::int64_t repeated() const { return repeated_; }
+
+ private:
+  struct Course;
+  [[nodiscard]] Course* course_of(const Tensors& in);
+
+  std::mutex mutex_;
+  std::map<std::string, std::unique_ptr<Course>> courses_;  ///< by dtypes and shapes of inputs
+  std::int64_t repeated_ = 0;
+};
+
+}  // namespace costate

@@ -1,0 +1,94 @@
+// What of the inputs is a tensor on the device, and what are numbers.
+#include "nn/replayed.h"
+
+#include "autodiff/tape.h"
+#include "core/replay.h"
+
+namespace costate {
+namespace {
+
+bool same_tensors(const Tensors& values, const std::vector<Parameter>& parameters) {
+  if (values.size() != parameters.size()) return false;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Tensor &a = values[i], &b = parameters[i].value;
+    const bool same = a.defined() && b.defined() && !a.is_ghost() && !b.is_ghost() && &a.storage() == &b.storage() &&
+                      a.offset() == b.offset() && a.shape() == b.shape();
+    if (!same) return false;
+  }
+  return !watched(values);
+}
+
+class Replayed final : public Network, public std::enable_shared_from_this<Replayed> {
+ public:
+  explicit Replayed(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
+
+  [[nodiscard]] std::vector<Parameter> parameters() const override { return network_->parameters(); }
+  [[nodiscard]] std::shared_ptr<const Network> with(const Tensors& values) const override {
+    if (!same_tensors(values, network_->parameters())) return network_->with(values);
+    return shared_from_this();
+  }
+  [[nodiscard]] Tensor operator()(const Inputs& in) const override {
+    Inputs rest = in;
+    std::vector<Tensor*> places{&rest.x, &rest.z};
+    for (auto& [name, value] : rest.extra) places.push_back(&value);
+    Tensors given;
+    for (const Tensor* p : places) given.push_back(p->defined() && p->device() == in.x.device() ? *p : Tensor());
+    if (watched(given)) return (*network_)(in);
+    const auto put = [&](const Tensors& values) {
+      for (std::size_t i = 0; i < values.size(); ++i)
+        if (values[i].defined()) *places[i] = values[i];
+    };
+    const auto evaluate = [&](const Tensors& at) {
+      put(at);
+      const Tensor y = (*network_)(rest);
+      put(given);  // a Replay writes to its inputs again, and nobody else may hold them
+      return Tensors{y};
+    };
+    return replay_(evaluate, given, host_numbers(in))[0];
+  }
+  [[nodiscard]] Signature signature() const override { return network_->signature(); }
+  [[nodiscard]] std::vector<std::string> parts() const override { return network_->parts(); }
+  [[nodiscard]] Tensor embed_classes(const Tensor& classes) const override { return network_->embed_classes(classes); }
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> spellings() const override {
+    return network_->spellings();
+  }
+
+ protected:
+  [[nodiscard]] std::shared_ptr<const Network> select(const std::string& part) const override {
+    return replayed(network_->part(part));
+  }
+
+ private:
+  std::shared_ptr<const Network> network_;
+  mutable Replay replay_;
+};
+
+template <class T>
+void append(std::string& all, const T* values, std::size_t count) {
+  all += fmt::format("{}:", count);
+  all.append(reinterpret_cast<const char*>(values), count * sizeof(T));
+}
+
+void append(std::string& all, const Tensor& t, Device device) {
+  if (!t.defined() || t.device() == device) return;
+  all += fmt::format("{} {};", name_of(t.dtype()), t.shape());
+  append(all, static_cast<const char*>(t.bytes_data()), t.bytes());
+}
+
+}  // namespace
+
+std::string host_numbers(const Inputs& in) {
+  std::string all;
+  for (const auto* v : {&in.t, &in.alpha, &in.sigma}) append(all, v->data(), v->size());
+  const Device device = in.x.device();
+  append(all += 'c', in.classes, device);
+  append(all += 'z', in.z, device);
+  for (const auto& [name, value] : in.extra) append(all += name + ':', value, device);
+  return all;
+}
+
+std::shared_ptr<const Network> replayed(std::shared_ptr<const Network> network) {
+  return std::make_shared<const Replayed>(std::move(network));
+}
+
+}  // namespace costate

@@ -1,0 +1,174 @@
+// Work that the device repeats: the bits of work that is queued op by op, whatever times, labels and inputs it is done on.
+#include <boost/test/unit_test.hpp>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/exp.h"
+#include "autodiff/ops/sum.h"
+#include "core/kernels/copy.h"
+#include "core/memory.h"
+#include "core/random.h"
+#include "core/replay.h"
+#include "tests/gpu/second_run.h"
+#include "tests/nn/parity.h"
+#include "tests/nn/parity_cases.h"
+#include "tests/support/inputs.h"
+#include "tools/model/evaluation.h"
+
+namespace costate {
+namespace {
+
+constexpr Kind there{DType::f32, Device::cuda};
+
+Tensor noise(std::uint64_t seed, const Shape& shape) {
+  return normal_noise(seed, 0, shape[0], 0, Shape(shape.begin() + 1, shape.end()), there);
+}
+
+/// Overwrites memory that is free, so that a result which still lies there shows.
+void scribble() {
+  Tensors all;
+  for (const std::int64_t n : {16, 64, 256, 1024, 70'000}) all.push_back(Tensor::full({n}, -7, there));
+}
+
+/// exp(x) * column + x, the column sent from the host.
+Replay::Function scaled(double factor) {
+  return [factor](const Tensors& in) {
+    const Tensor& x = in[0];
+    return Tensors{exp(x) * Tensor::from({factor, 2 * factor}, {2, 1}, there) + x, x * x};
+  };
+}
+
+bool same(const Tensors& a, const Tensors& b) {
+  bool all = a.size() == b.size();
+  for (std::size_t i = 0; all && i < a.size(); ++i) {
+    scribble();
+    all =
+        a[i].defined() == b[i].defined() && (!a[i].defined() || same_bits(a[i].to(Device::cpu), b[i].to(Device::cpu)));
+  }
+  return all;
+}
+
+/// On a device all networks there are; for threads that take turns, those of tests/data.
+std::vector<parity::Case> networks() {
+  if (!takes_turns) return parity::cases();
+  auto all = parity::cases_of(source_dir() / "tests/data/networks/diffusers-unet2d-scaleshift");
+  for (const auto& c : parity::cases_of(source_dir() / "tests/data/networks/diffusers-ncsnpp")) all.push_back(c);
+  return all;
+}
+
+/// Other times of a network, where they may be any.
+Inputs at_time(Inputs in, const Signature& s, double by) {
+  const bool free = s.takes_time && s.time_rows == 0;
+  for (auto& t : in.t) t = free ? t * by : t;
+  return in;
+}
+
+void check_network(const parity::Case& c) {
+  Model model = load_model(c.model.string(), {.device = Device::cuda, .config = c.config});
+  if (!c.part.empty()) model.network = model.network->part(c.part);
+  Tensors weights;
+  for (const auto& p : model.network->parameters()) weights.push_back(copy_of(p.value));
+  const auto plain = model.network->with(weights);  // of others' weights nothing is recorded
+  BOOST_REQUIRE(plain.get() != model.network.get());
+  const Inputs in = parity::read_inputs(Hdf5Reader(c.in), model.kind());
+  const Signature s = model.network->signature();
+  for (const double by : {1.0, 1.0, 1.0, 0.5}) {
+    Inputs now = at_time(in, s, by);
+    now.x = in.x * by;
+    BOOST_TEST(same({(*model.network)(now)}, {(*plain)(now)}), c.name << ": y, times by " << by);
+  }
+  const Evaluation e(in, model, {});
+  const Tensor g = noise(3, (*plain)(in).shape());
+  const auto outcome = [&](const Evaluation& of, const Network& network, const Tensor& cotangent) {
+    auto o = of.run(network, cotangent);
+    o.g.push_back(o.y);
+    return o.g;
+  };
+  for (int i = 0; i < 4; ++i) {
+    const Tensor cotangent = g * (1 + i);
+    const Tensors again = outcome(e, *model.network, cotangent);
+    if (i % 2 == 0) continue;  // rehearsed, and repeated
+    BOOST_TEST(same(again, outcome(Evaluation(in, model, {}), *model.network, cotangent)),
+               c.name << ": gradients, " << i);
+  }
+  BOOST_TEST_MESSAGE(c.name << ": " << e.replay->repeated() << " of 4 gradients were repeated");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gpu_replay)
+
+BOOST_AUTO_TEST_CASE(repeats_have_the_bits_of_first_calls) {
+  {
+    Replay replay;
+    int seed = 0;
+    for (const double factor : {0.5, 0.5, 0.5, 0.5, 3.0, 0.5, 4.0}) {
+      const Tensors x{noise(static_cast<std::uint64_t>(++seed), {2, 40})};
+      BOOST_TEST(same(replay(scaled(factor), x, std::to_string(factor)), scaled(factor)(x)), "call " << seed);
+    }
+    BOOST_TEST(replay.repeated() == 5);
+    const Tensors other{noise(1, {2, 3})};  // of another shape: from the beginning
+    for (int i = 0; i < 4; ++i) BOOST_TEST(same(replay(scaled(1), other, "1"), scaled(1)(other)));
+    BOOST_TEST(replay.repeated() == 7);
+    // What an earlier call gave is not written again.
+    const Tensors kept = replay(scaled(2), other, "2"), copy{copy_of(kept[0]), copy_of(kept[1])};
+    static_cast<void>(replay(scaled(5), {noise(9, {2, 3})}, "5"));
+    BOOST_TEST(same(kept, copy));
+  }
+  release_cached(Device::cuda);
+  BOOST_TEST(memory_use(Device::cuda).live == 0);
+  BOOST_TEST(fences_broken() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_host_decides_is_not_repeated) {
+  const Tensors x{noise(1, {2, 40})};
+  // Reads a result.
+  Replay reads;
+  const auto halved = [](const Tensors& in) { return Tensors{in[0] * (sum(in[0]).item() > 0 ? 0.5 : 0.25)}; };
+  for (int i = 0; i < 5; ++i) {
+    const Tensors now{i % 2 == 0 ? x[0] : x[0] * -1};
+    BOOST_TEST(same(reads(halved, now, ""), halved(now)));
+  }
+  BOOST_TEST(reads.repeated() == 0);
+  // Takes another way for other numbers.
+  Replay turns;
+  for (int i = 0; i < 6; ++i) {
+    const auto f = [i](const Tensors& in) { return Tensors{i < 4 ? exp(in[0]) : exp(in[0] * in[0])}; };
+    BOOST_TEST(same(turns(f, x, i < 4 ? "a" : "b"), f(x)), "call " << i);
+  }
+  BOOST_TEST(turns.repeated() == 2);
+  // Returns what it was given.
+  Replay nothing;
+  for (int i = 0; i < 4; ++i) BOOST_TEST(same(nothing([](const Tensors& in) { return in; }, x, ""), x));
+}
+
+BOOST_AUTO_TEST_CASE(errors_of_the_work_are_its_own) {
+  Replay replay;
+  const Tensors x{noise(1, {2, 40})};
+  const auto f = [](double t) {
+    return [t](const Tensors& in) {
+      require(t < 10, "time {}: there is none", t);
+      return scaled(t)(in);
+    };
+  };
+  for (int i = 0; i < 4; ++i) BOOST_TEST(same(replay(f(1), x, "1"), scaled(1)(x)));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(replay(f(11), x, "11")), Error,
+                        [](const Error& e) { return std::string(e.what()) == "time 11: there is none"; });
+  BOOST_TEST(same(replay(f(2), x, "2"), scaled(2)(x)));
+  BOOST_TEST(replay.repeated() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
+  int seen = 0;
+  for (const auto& c : networks()) {
+    check_network(c);
+    ++seen;
+  }
+  BOOST_TEST(seen > 0);
+  release_cached(Device::cuda);
+  BOOST_TEST(memory_use(Device::cuda).live == 0);
+  BOOST_TEST(fences_broken() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate
