@@ -20,8 +20,8 @@ using ErfLoop = void (*)(const float* x, float* y, std::size_t n);
 HWY_BEFORE_NAMESPACE();
 namespace costate::HWY_NAMESPACE {
 
-/// erf x = x p(x^2 / 8 - 1) for |x| <= 4, where 1 - erf is below half a unit of f32. p interpolates erf(sqrt t) / sqrt t in 144
-/// Chebyshev points of [0, 16] by least squares: off by 5e-10 at most, of any x.
+/// erf x = x p(x^2 / 8 - 1) for |x| <= 4, where 1 - erf is below half a unit of f32. p is fitted to erf(sqrt t) / sqrt t in 144
+/// Chebyshev points of [0, 16]: erf is off by 5e-10 of itself at most.
 void erf_range(const float* x, float* y, std::size_t n) {
   constexpr double p[] = {9.7352003509931887e-05, -0.0002467088252131477, 0.000158341055127473,  -0.000324302583646856,
                           0.0014380182565593173,  -0.0029118389884856665, 0.0047468293807159927, -0.0083820741557550527,
