@@ -30,7 +30,7 @@ struct RankFailed : std::runtime_error {
 
 /// At the start of main. Afterwards stdout is rank 0's alone.
 void join_ranks(int& argc, char**& argv);
-/// At the end of main: how all end, which is as the first of them that failed.
+/// At the end of main: how this process ends. Rank 0 speaks for all and ends as the first of them that failed, others with 0.
 Ending leave_ranks(const Ending& mine);
 
 const Ranks& ranks();

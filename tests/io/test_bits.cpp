@@ -1,6 +1,5 @@
 // What a file holds is written again bit for bit, in every element type, and mapped files are read without a copy.
 #include <boost/test/unit_test.hpp>
-#include <ctime>
 
 #include "core/memory.h"
 #include "io/checkpoint.h"
@@ -30,12 +29,6 @@ std::string awkward_bytes(Element e) {
   for (std::size_t i = 0; i < 6 * size_of(e); ++i)
     bytes += static_cast<char>(e == Element::boolean ? i % 2 : 0x7f + 37 * i);
   return bytes;
-}
-
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 std::string bytes_of(const ElementView& v) {
@@ -108,14 +101,11 @@ BOOST_AUTO_TEST_CASE(five_gigabytes_are_mapped_and_not_copied) {
   write_file(dir / "x", little(header.size(), 8) + header);
   fs::resize_file(dir / "x", 8 + header.size() + static_cast<std::uintmax_t>(big) + 8);
   const std::int64_t before = memory_use().live;
-  const double start = cpu_seconds();
   const auto c = Checkpoint::open(dir / "x");
   const Tensor a = c.read("a");
-  const double took = cpu_seconds() - start;
   BOOST_CHECK(a.shape() == Shape{big / 4});
   BOOST_CHECK_EQUAL(a.data<float>()[big / 4 - 1], 0.0F);
   BOOST_CHECK_EQUAL(memory_use().live, before);
-  BOOST_CHECK_MESSAGE(took < 0.05, took << " s of this thread");
   Tensor writable = a;
   check_error([&] { static_cast<void>(writable.mutable_data<float>()); }, {"immutable"});
 }

@@ -96,10 +96,11 @@ void join_ranks(int& argc, char**& argv) {
 }
 
 Ending leave_ranks(const Ending& mine) {
-  Ending ending = agree(mine);
+  const Ending ending = agree(mine);
   MPI_Finalize();
-  if (all.rank > 0) ending.message.clear();
-  return ending;
+  // The first process that ends with another code than 0 makes mpirun kill the rest: that must not be one before the first
+  // rank has spoken.
+  return all.rank == 0 ? ending : Ending{};
 }
 
 const Ranks& ranks() { return all; }
