@@ -6,6 +6,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "io/averages.h"
 #include "io/element.h"
 #include "io/hdf5.h"
 #include "io/mapped_file.h"
@@ -98,23 +99,21 @@ std::string list_of(const std::vector<std::string>& names) {
 // only names that modules do not have are taken for dictionaries.
 std::pair<std::string, std::string> hdf5_prefix(const Hdf5Reader& file) {
   if (written_by_costate(file)) return {"weights", "tensors of 'weights': the file is costate's own"};
-  constexpr std::string_view dictionaries[] = {"ema_model",  "ema",        "model_ema",        "ema_state_dict",
-                                               "params_ema", "state_dict", "model_state_dict", "model_weights"};
-  std::map<std::string, std::size_t> groups;  // at the top, with their datasets; "" for those that lie there
-  for (const auto& name : file.datasets()) {
-    const auto slash = name.find('/');
-    ++groups[slash == std::string::npos ? "" : name.substr(0, slash)];
-  }
-  const std::size_t own = groups.contains("") ? groups[""] : 0;
-  groups.erase("");
-  for (const auto name : dictionaries) {
-    const auto found = groups.find(std::string(name));
-    if (found == groups.end() || found->second <= own) continue;
-    groups.erase(found);
+  std::map<std::string, std::size_t> groups;  // at the top, with their datasets
+  std::size_t own = 0;
+  for (const auto& name : file.datasets())
+    name.find('/') == std::string::npos ? ++own : ++groups[name.substr(0, name.find('/'))];
+  std::vector<std::string> names;
+  for (const auto& [name, count] : groups) names.push_back(name);
+  auto dictionaries = averages_among(names);
+  dictionaries.insert(dictionaries.end(), {"state_dict", "model_state_dict", "model_weights"});
+  for (const auto& name : dictionaries) {
+    if (!groups.contains(name) || groups[name] <= own) continue;
     std::vector<std::string> others;
-    for (const auto& [other, count] : groups) others.push_back(printable(other));
-    return {std::string(name), fmt::format("tensors of '{}': it comes first of the names that checkpoints use{}", name,
-                                           others.empty() ? "" : "; the file also has " + list_of(others))};
+    for (const auto& other : names)
+      if (other != name) others.push_back(printable(other));
+    return {name, fmt::format("tensors of '{}': it comes first of the names that checkpoints use{}", name,
+                              others.empty() ? "" : "; the file also has " + list_of(others))};
   }
   return {"", "all tensors of the file"};
 }

@@ -28,7 +28,8 @@ struct CheckpointEntry {
 /// dotted prefixes alike), and else
 ///   1. the root, if it holds tensors itself and no dictionary named in 2 holds more;
 ///   2. the first of these that leads to tensors with names, by the same rule inside it:
-///      ema_model, ema, model_ema, ema_state_dict, params_ema, state_dict, model_state_dict, model, params, net;
+///      ema_model, ema, model_ema, ema_state_dict, params_ema, any other with the word ema, state_dict,
+///      model_state_dict, model, params, net;
 ///      Averages that lie beside it as a list without names (score_sde's ema.shadow_params) take its names, in order;
 ///   3. the dictionary with the most tensors, the first of equals; optimiser states never count.
 /// HDF5's groups are dictionaries, too, and `weights` is the one in costate's own files. safetensors has none: all of it.

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <optional>
 
+#include "io/averages.h"
 #include "io/torch_rebuild.h"
 
 namespace costate {
 namespace {
 
 constexpr std::size_t max_depth = 32, max_visits = 4'000'000, max_path = 4096;
-constexpr std::string_view averages[] = {"ema_model", "ema", "model_ema", "ema_state_dict", "params_ema"};
 constexpr std::string_view usual[] = {"state_dict", "model_state_dict", "model", "params", "net"};
 
 // The text a key has in a dotted path; nullopt for keys that cannot be part of one.
@@ -111,23 +111,14 @@ const Candidate* most_tensors(const std::vector<Candidate>& all, const std::stri
   return best;
 }
 
-// Is "ema" one of the name's words, as in g_ema?
-bool says_average(std::string_view name) {
-  const auto is_word_end = [&](std::size_t at) { return at >= name.size() || name[at] == '_'; };
-  for (auto at = name.find("ema"); at != std::string_view::npos; at = name.find("ema", at + 1))
-    if ((at == 0 || name[at - 1] == '_') && is_word_end(at + 3)) return true;
-  return false;
-}
-
-// The names to look for below `path`: of moving averages, those checkpoints use first, then what the file has; then others.
+// The names to look for below `path`: those of moving averages, then others.
 std::vector<std::string> preferred_below(const std::string& path, const std::vector<Candidate>& all) {
-  std::vector<std::string> names(std::begin(averages), std::end(averages));
+  std::vector<std::string> below;
   const std::size_t skipped = path.empty() ? 0 : path.size() + 1;
-  for (const auto& c : all) {
-    if (!is_below(c.path, path) || c.path.size() <= skipped) continue;
-    const std::string name = c.path.substr(skipped, c.path.find('.', skipped) - skipped);
-    if (says_average(name)) names.push_back(name);
-  }
+  for (const auto& c : all)
+    if (is_below(c.path, path) && c.path.size() > skipped)
+      below.push_back(c.path.substr(skipped, c.path.find('.', skipped) - skipped));
+  std::vector<std::string> names = averages_among(below);
   names.insert(names.end(), std::begin(usual), std::end(usual));
   return names;
 }

@@ -125,6 +125,7 @@ BOOST_AUTO_TEST_CASE(groups_of_hdf5) {
   BOOST_CHECK(write({"step", "ema/a/weight", "ema/b/weight", "model/a/weight"}).keys() ==
               (Keys{"a.weight", "b.weight"}));
   BOOST_CHECK_EQUAL(Checkpoint::open(dir / "x.h5", "model").read("a.weight").to_vector()[0], 3);
+  BOOST_CHECK(write({"g/a", "g/b", "g_ema/a", "g_ema/b"}).keys() == (Keys{"a", "b"}));
   // modules may be called model or net, and a counter more than a group holds is no reason
   BOOST_CHECK(write({"net/0/weight", "net/2/weight"}).keys() == (Keys{"net.0.weight", "net.2.weight"}));
   BOOST_CHECK(write({"a", "b", "ema/a"}).keys() == (Keys{"a", "b", "ema.a"}));

@@ -66,6 +66,33 @@ BOOST_AUTO_TEST_CASE(half_precision_and_chosen_groups_stay_as_they_are) {
   BOOST_TEST(run({"info", (folder / "a.h5").string()}).code == 0);
 }
 
+// safetensors have no dictionaries: names with dots stand for them, and averages come first there, too.
+BOOST_AUTO_TEST_CASE(averages_beside_others_in_one_list_of_names) {
+  const Folder folder;
+  const auto bundled = Checkpoint::open(source_dir() / "nn/models/fashion-unet.h5");
+  spill(folder / "config.json", load_model("fashion-unet").config.dump());
+  std::vector<std::pair<std::string, ElementView>> all;
+  for (const auto& key : bundled.keys()) {
+    all.emplace_back("ema.module." + key, bundled.view(key));
+    all.emplace_back("model." + key, view_of(Tensor::full(bundled.shape(key), 2)));
+  }
+  write_safetensors_bits(folder / "training.safetensors", all);
+  const std::string file = (folder / "training.safetensors").string(), config = (folder / "config.json").string(),
+                    h5 = (folder / "a.h5").string();
+  const auto holds = [&](const std::string& prefix, double first) {
+    const auto written = Checkpoint::open(h5);
+    BOOST_TEST(written.keys().size() == bundled.keys().size());
+    for (const auto& key : bundled.keys()) BOOST_REQUIRE_MESSAGE(written.contains(prefix + key), prefix + key);
+    BOOST_TEST(written.read(prefix + "conv_in.bias").to_vector()[0] == first);
+  };
+  const auto averages = run({"convert", file, "--out", h5});
+  BOOST_REQUIRE_MESSAGE(averages.code == 0, averages.err);
+  holds("ema.module.", bundled.read("conv_in.bias").to_vector()[0]);
+  BOOST_TEST((run({"info", file}).out.find("ema.*, the average") != std::string::npos));
+  BOOST_TEST(run({"convert", file, "--config", config, "--key", "model", "--out", h5}).code == 0);
+  holds("", 2);
+}
+
 BOOST_AUTO_TEST_CASE(published_files) {
   for (const std::string name : {"diffusers-f16", "diffusers-bf16", "diffusers-sharded", "diffusers-ddpm-oldkeys"}) {
     const auto path = shared_dir() / "fixtures/networks" / name;

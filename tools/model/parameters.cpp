@@ -8,11 +8,10 @@
 
 #include "autodiff/ops/cast.h"
 #include "core/kernels/copy.h"
+#include "io/averages.h"
 
 namespace costate {
 namespace {
-
-constexpr const char* average = "ema_model.";
 
 /// "a, b, c, d, e and 7 more"
 std::string some_of(const std::vector<std::string>& names) {
@@ -57,6 +56,18 @@ bool fits(const Shape& found, const Parameter& p) {
   return found == file_shape(p.value.shape(), p.layout);
 }
 
+/// The first part of the keys, with its dot, under which averages lie; empty if none do. Fewer than the keys without a dot
+/// are a network's own (or statistics of something else), no copy of it.
+std::string average_of(const std::vector<std::string>& keys) {
+  std::map<std::string, std::size_t> parts;
+  for (const auto& key : keys) ++parts[key.substr(0, key.find('.') + 1)];  // (npos + 1 is 0: no dot, no part)
+  std::vector<std::string> names;
+  for (const auto& [part, count] : parts)
+    if (!part.empty() && count > parts[""]) names.push_back(part.substr(0, part.size() - 1));
+  const auto averages = averages_among(names);
+  return averages.empty() ? "" : averages.front() + ".";
+}
+
 struct Misfits {
   std::vector<std::string> missing, surplus, shaped;
 
@@ -79,14 +90,15 @@ CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint) {
     return [prefix](const std::string& key) { return key.rfind(prefix, 0) == 0; };
   };
   // Copies side by side, as lucidrains' ema and Lightning modules have them: the average is taken.
-  if (std::any_of(keys.begin(), keys.end(), starts(average))) {
+  if (const std::string average = average_of(keys); !average.empty()) {
     const auto others = std::partition(keys.begin(), keys.end(), starts(average));
     note_ = others == keys.end() ? "" : fmt::format("{}*, the average, of {} tensors", average, keys.size());
     keys.erase(others, keys.end());
+    prefix_ = average;
   }
   for (bool found = true; found;) {
     found = false;
-    for (const std::string prefix : {"module.", "model.", "_orig_mod.", average}) {
+    for (const std::string prefix : {"module.", "model.", "_orig_mod."}) {
       if (keys.empty() || !std::all_of(keys.begin(), keys.end(), starts(prefix_ + prefix))) continue;
       prefix_ += prefix;
       found = true;

@@ -12,7 +12,7 @@
 namespace costate {
 
 /// The checkpoint's keys without a prefix that all of them share ("module.", "model."). Where averaged weights lie beside
-/// others ("ema_model."), only the averaged ones.
+/// others ("ema_model.", "ema.": as io/averages.h names them), only the averaged ones.
 class CheckpointKeys {
  public:
   explicit CheckpointKeys(const Checkpoint& checkpoint);
