@@ -80,6 +80,8 @@ class Network {
   [[nodiscard]] virtual std::shared_ptr<const Network> with(const Tensors& values) const = 0;
   [[nodiscard]] virtual Tensor operator()(const Inputs& in) const = 0;
   [[nodiscard]] virtual Signature signature() const = 0;
+  /// How many of the rows of `in` are best evaluated at a time, where the caller can choose: no bit depends on it.
+  [[nodiscard]] virtual std::int64_t rows_at_once(const Inputs& in) const { return in.x.dim(0); }
   /// Names of the functions of a network that has several on the same parameters: {"encode", "decode"}.
   [[nodiscard]] virtual std::vector<std::string> parts() const { return {}; }
   /// This network with evaluation and signature of one of them; throws, naming them all, for any other.

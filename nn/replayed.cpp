@@ -3,63 +3,38 @@
 
 #include "autodiff/tape.h"
 #include "core/replay.h"
+#include "nn/wrapped.h"
 
 namespace costate {
 namespace {
 
-bool same_tensors(const Tensors& values, const std::vector<Parameter>& parameters) {
-  if (values.size() != parameters.size()) return false;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const Tensor &a = values[i], &b = parameters[i].value;
-    const bool same = a.defined() && b.defined() && !a.is_ghost() && !b.is_ghost() && &a.storage() == &b.storage() &&
-                      a.offset() == b.offset() && a.shape() == b.shape();
-    if (!same) return false;
-  }
-  return !watched(values);
-}
-
-class Replayed final : public Network, public std::enable_shared_from_this<Replayed> {
+class Replayed final : public Wrapped {
  public:
-  explicit Replayed(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
-
-  [[nodiscard]] std::vector<Parameter> parameters() const override { return network_->parameters(); }
-  [[nodiscard]] std::shared_ptr<const Network> with(const Tensors& values) const override {
-    if (!same_tensors(values, network_->parameters())) return network_->with(values);
-    return shared_from_this();
-  }
+  using Wrapped::Wrapped;
   [[nodiscard]] Tensor operator()(const Inputs& in) const override {
     Inputs rest = in;
     std::vector<Tensor*> places{&rest.x, &rest.z};
     for (auto& [name, value] : rest.extra) places.push_back(&value);
     Tensors given;
     for (const Tensor* p : places) given.push_back(p->defined() && p->device() == in.x.device() ? *p : Tensor());
-    if (watched(given)) return (*network_)(in);
+    if (watched(given)) return network()(in);
     const auto put = [&](const Tensors& values) {
       for (std::size_t i = 0; i < values.size(); ++i)
         if (values[i].defined()) *places[i] = values[i];
     };
     const auto evaluate = [&](const Tensors& at) {
       put(at);
-      const Tensor y = (*network_)(rest);
+      const Tensor y = network()(rest);
       put(given);  // a Replay writes to its inputs again, and nobody else may hold them
       return Tensors{y};
     };
     return replay_(evaluate, given, host_numbers(in))[0];
   }
-  [[nodiscard]] Signature signature() const override { return network_->signature(); }
-  [[nodiscard]] std::vector<std::string> parts() const override { return network_->parts(); }
-  [[nodiscard]] Tensor embed_classes(const Tensor& classes) const override { return network_->embed_classes(classes); }
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> spellings() const override {
-    return network_->spellings();
-  }
-
- protected:
-  [[nodiscard]] std::shared_ptr<const Network> select(const std::string& part) const override {
-    return replayed(network_->part(part));
-  }
 
  private:
-  std::shared_ptr<const Network> network_;
+  [[nodiscard]] std::shared_ptr<const Network> wrap(std::shared_ptr<const Network> network) const override {
+    return replayed(std::move(network));
+  }
   mutable Replay replay_;
 };
 

@@ -1,7 +1,10 @@
 // What the command computes on the bundled network: the same bits however it is run, the reference's numbers, exact gradients.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <tuple>
 
+#include "core/random.h"
 #include "io/checkpoint.h"
 #include "io/hdf5.h"
 #include "tests/support/paths.h"
@@ -145,6 +148,35 @@ BOOST_AUTO_TEST_CASE(conversion_is_exact_both_ways) {
   }
   const auto x = result(folder, {"sample", b, "-n", "1", "--steps", "2"}).read("x");
   BOOST_TEST(same_bits(x, result(folder, {"sample", "fashion-unet", "-n", "1", "--steps", "2"}).read("x")));
+}
+
+// Rows go there and back a few at a time: a large batch gives the bits of a small one, and needs no more memory than a part of it.
+BOOST_AUTO_TEST_CASE(evaluations_have_the_same_bits_for_any_batch) {
+  const Folder folder;
+  const auto evaluate = [&](std::int64_t rows) {
+    const std::string in = (folder / "in.h5").string(), out = (folder / "out.h5").string();
+    {
+      const Tensor x = costate::normal_noise(1, 0, rows, 0, {28, 28, 1}),
+                   g = costate::normal_noise(1, 0, rows, 1, {28, 28, 1});
+      Hdf5Writer file(in);
+      file.write("x", x);
+      file.write("g", g);
+      file.write("t", Tensor::full({rows}, 500.0));
+      file.write("class", Tensor::zeros({rows}, costate::DType::i32));
+      file.finish();
+    }
+    const auto o =
+        run({"eval", "fashion-unet", "--in", in, "--vjp", "--wrt", "x", "--repeat", "1", "--json", "--out", out});
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    const Hdf5Reader file(out);
+    return std::tuple(file.read("y"), file.read("g_x"),
+                      nlohmann::json::parse(o.out)["peak_bytes"]["vjp"].get<std::int64_t>());
+  };
+  const auto [y, g_x, peak] = evaluate(50);
+  const auto [few_y, few_g_x, few_peak] = evaluate(30);
+  BOOST_TEST(same_bits(y.rows(0, 30), few_y));
+  BOOST_TEST(same_bits(g_x.rows(0, 30), few_g_x));
+  BOOST_TEST(peak < 80 << 20);  // all at once: 158 MiB
 }
 
 BOOST_AUTO_TEST_SUITE_END()

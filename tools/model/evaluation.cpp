@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "autodiff/ops/concat.h"
+#include "autodiff/ops/slice.h"
 #include "autodiff/transform.h"
 #include "core/config.h"
+#include "nn/by_rows.h"
 #include "nn/replayed.h"
 
 namespace costate {
@@ -32,13 +35,13 @@ Evaluation::Evaluation(const Inputs& inputs, const Model& model, const std::vect
   }
 }
 
-Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) const {
+Evaluation::Outcome Evaluation::run_rows(const Network& network, const Inputs& rows, const Tensor& g) const {
+  if (!g.defined()) return {network(rows), {}};
   const auto f = [&](const Tensors& at) {
-    Inputs now = in;
+    Inputs now = rows;
     for (std::size_t i = 0; i < names.size(); ++i) input(now, names[i]) = at[i];
     return Tensors{(*network.with(Tensors(at.begin() + static_cast<std::ptrdiff_t>(names.size()), at.end())))(now)};
   };
-  if (!g.defined()) return {f(leaves)[0], {}};
   const auto with_gradients = [&](const Tensors& now) {
     Tensors at = leaves;
     std::copy(now.begin(), now.end() - 1, at.begin());
@@ -48,12 +51,33 @@ Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) con
     all.push_back(back.value[0]);
     return all;
   };
-  Tensors now(leaves.begin(), leaves.begin() + static_cast<std::ptrdiff_t>(names.size()));
+  Inputs given = rows;
+  Tensors now;
+  for (const auto& name : names) now.push_back(input(given, name));
   now.push_back(g);
-  Tensors all = (*replay)(with_gradients, now, host_numbers(in));
+  Tensors all = (*replay)(with_gradients, now, host_numbers(rows));
   const Tensor y = all.back();
   all.pop_back();
   return {y, all};
+}
+
+Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) const {
+  const std::int64_t rows = in.x.dim(0);
+  const bool weights =
+      std::find(wanted.begin() + static_cast<std::ptrdiff_t>(names.size()), wanted.end(), true) != wanted.end();
+  const std::int64_t each = weights || !g.defined() || g.dim(0) != rows ? rows : network.rows_at_once(in);
+  if (each >= rows) return run_rows(network, in, g);
+  std::vector<Tensors> parts(1 + names.size());  // of y, then of the gradients
+  for (std::int64_t first = 0; first < rows; first += each) {
+    const std::int64_t count = std::min(each, rows - first);
+    const Outcome part = run_rows(network, rows_of(in, first, count), slice(g, 0, first, count));
+    parts[0].push_back(part.y);
+    for (std::size_t i = 0; i < names.size(); ++i) parts[1 + i].push_back(part.g[i]);
+  }
+  Outcome all{concat(parts[0], 0), Tensors(leaves.size())};
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (wanted[i]) all.g[i] = concat(parts[1 + i], 0);
+  return all;
 }
 
 std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, const Tensors& gradients) {

@@ -28,8 +28,11 @@ struct Evaluation {
     Tensor y;
     Tensors g;  ///< of the leaves
   };
-  /// y, and for a defined cotangent g the gradients of <g, y>. `network` is the same each time.
+  /// y, and for a defined cotangent g the gradients of <g, y>. `network` is the same each time. Rows go through it and back as
+  /// many at a time as it likes, unless the weights' gradient is asked for.
   [[nodiscard]] Outcome run(const Network& network, const Tensor& g) const;
+  /// On these rows of `in`, all at once.
+  [[nodiscard]] Outcome run_rows(const Network& network, const Inputs& rows, const Tensor& g) const;
 
   std::shared_ptr<Replay> replay = std::make_shared<Replay>();  ///< of y with its gradients
 };

@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
 #include "nn/family.h"
+#include "nn/by_rows.h"
 #include "nn/replayed.h"
 #include "tools/model/files.h"
 #include "tools/model/parameters.h"
@@ -120,7 +121,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   const auto network = family.make(m.config, keys.shapes());
   const Placement place = place_parameters(*network, checkpoint, keys);
   m.network = load_parameters(*network, checkpoint, place, m.kind(), options.weights);
-  if (m.device != Device::cpu) m.network = replayed(m.network);
+  m.network = m.device == Device::cpu ? by_rows(m.network) : replayed(m.network);
   m.keys = place.keys;
   m.file_shapes = place.shapes;
 
