@@ -198,14 +198,14 @@ void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, c
   Winograd(conv, source, w, bias, out).run();
 }
 
-// A tile must save at least 40 % of the products (it does not where most of it hangs over the edge), and 9 of them share
-// the trip that the transformed weights, 4 or 1.8 times as large, take through the caches. Below 16 channels the transforms
-// cost more than the products.
+// A tile must save at least 40 % of the products (it does not where most of it hangs over the edge), and enough of them share
+// the trip that the transformed weights, 4 or 1.8 times as large, take through the caches: 9, in wide layers, whose weights are
+// long and fill the memory, more. Below 16 channels the transforms cost more than the products.
 int winograd_outputs(std::int64_t height, std::int64_t width, std::int64_t in) {
   if (conv_algorithm() == ConvAlgorithm::direct || in < 16) return 0;
   for (const int m : {4, 2}) {
     const std::int64_t tiles = ((height + m - 1) / m) * ((width + m - 1) / m);
-    if (tiles >= 9 && 10 * tiles * (m + 2) * (m + 2) <= 6 * 9 * height * width) return m;
+    if (tiles >= std::max<std::int64_t>(9, in / 32) && 10 * tiles * (m + 2) * (m + 2) <= 6 * 9 * height * width) return m;
   }
   return 0;
 }

@@ -108,6 +108,9 @@ BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
   BOOST_TEST(cpu::winograd_outputs(32, 32, 128) == 4);
   BOOST_TEST(cpu::winograd_outputs(8, 8, 256) == 2);
   BOOST_TEST(cpu::winograd_outputs(4, 4, 256) == 0);  // too few tiles
+  BOOST_TEST(cpu::winograd_outputs(16, 16, 512) == 4);
+  BOOST_TEST(cpu::winograd_outputs(16, 16, 1280) == 2);  // too few for weights that long
+  BOOST_TEST(cpu::winograd_outputs(8, 8, 1280) == 0);
   BOOST_TEST(cpu::winograd_outputs(1, 40, 64) == 0);  // most of a tile hangs over
   BOOST_TEST(cpu::winograd_outputs(32, 32, 3) == 0);  // transforms would cost more than the products
   const Case c{1, 16, 16, 16, 16, 1, 1};
