@@ -44,7 +44,7 @@ void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width, std::si
     const auto shift = hn::Set(d, hn::GetLane(hn::MaxOfLanes(d, top)));
     auto sum = hn::Zero(d);
     for (std::size_t i = 0; i < width; i += lanes) {
-      auto e = hn::Exp(d, hn::Sub(load_some(d, x + i, step - i), shift));
+      auto e = exp_below_88(d, hn::Sub(load_some(d, x + i, step - i), shift));
       if (i == whole) e = hn::IfThenElseZero(last, e);
       sum = hn::Add(sum, e);
       store_some(e, d, y + i, step - i);
