@@ -15,8 +15,9 @@ namespace {
 // Stretches of the reduction after which sums go through c: a panel of 64 columns then fits half the second cache.
 constexpr std::int64_t reduction_block = 1536;
 
-// Rows of a that all blocks of columns go over before the next ones: part of the second cache.
-constexpr std::int64_t rows_bytes = 192 << 10;
+// Rows of a that a group of column blocks goes over before the next ones: part of the second cache. The group itself, which all
+// rows go by before the next one, stays in the third.
+constexpr std::int64_t rows_bytes = 192 << 10, group_bytes = 1 << 20;
 
 // With fewer rows than this, packing a b that is used once costs more than it saves.
 constexpr std::int64_t few_rows = 2 * tile_rows;
@@ -52,13 +53,18 @@ class Product {
 
   void run() const {
     const auto blocks = static_cast<std::int64_t>(blocks_.size());
-    const std::int64_t tile_bytes = tile_rows * std::min(k_, reduction_block) * static_cast<std::int64_t>(sizeof(T));
-    const std::int64_t most = std::max<std::int64_t>(1, rows_bytes / std::max<std::int64_t>(tile_bytes, 1));
+    const std::int64_t column_bytes =
+        std::max<std::int64_t>(1, std::min(k_, reduction_block)) * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t most = std::max<std::int64_t>(1, rows_bytes / (tile_rows * column_bytes));
     const std::int64_t chunks = (tiles_ + most - 1) / most, each = (tiles_ + chunks - 1) / chunks;
+    const std::int64_t group = std::max<std::int64_t>(1, group_bytes / (blocks_.front().width * column_bytes));
     parallel_tiles(batch_ * chunks * blocks, each, 2 * std::min(tile_rows, m_) * blocks_.front().width * k_,
                    [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
-                     const std::int64_t start = piece / blocks % chunks * each;
-                     run_tiles(piece / blocks / chunks, static_cast<std::size_t>(piece % blocks), start + first,
+                     const std::int64_t item = piece / (chunks * blocks), of_item = piece % (chunks * blocks),
+                                        from = of_item / (chunks * group) * group,
+                                        width = std::min(group, blocks - from), in_group = of_item - from * chunks,
+                                        start = in_group / width * each;
+                     run_tiles(item, static_cast<std::size_t>(from + in_group % width), start + first,
                                std::min(start + last, tiles_));
                    });
   }
