@@ -165,6 +165,7 @@ void Run::settle() {
     grid_ = plan.grid;
     targets_ = plan.targets;
     repeats_ = plan.repeats;
+    told_ = plan.told;
   } else if (std::filesystem::path(options_.grid).extension() == ".h5") {
     grid_ = read_grid(options_.grid, model_, steps);
   } else {

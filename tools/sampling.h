@@ -41,6 +41,7 @@ class Run {
   /// Of one sample: of --start's where that is given, else the model's own.
   [[nodiscard]] Shape sample_shape() const;
   [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] const Grid& told() const { return told_; }  ///< see SchedulerPlan
   [[nodiscard]] const Stepper& stepper() const { return stepper_; }
 
   /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.
@@ -63,7 +64,7 @@ class Run {
   const Model& model_;
   std::uint64_t seed_;
   std::int64_t count_ = 0;
-  Grid grid_, targets_;
+  Grid grid_, targets_, told_;
   bool repeats_ = false;
   Stepper stepper_;
   Correction correct_;  ///< asked for, or the model's scheduler's

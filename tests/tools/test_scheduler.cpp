@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_refused_by_name) {
              {"solver_order", "3", "sde-dpmsolver"}},
         Case{R"({"_class_name": "PNDMScheduler", "prediction_type": "v_prediction"})",
              {"prediction_type", "v of several"}},
-        Case{R"({"_class_name": "DDIMInverseScheduler"})", {"DDIMInverseScheduler", "--compat"}},
+        Case{R"({"_class_name": "DDIMInverseScheduler"})", {"DDIMInverseScheduler", "costate encode"}},
         Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true})", {"invert_sigmas", "true"}},
         Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true})", {"mu"}}}) {
     const auto o = sample_with(folder, c.config, {"--compat"});

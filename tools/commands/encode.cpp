@@ -126,11 +126,23 @@ class Encoding {
  private:
   /// The state at the first level; the noise of a sampler that has no inverse becomes the sampler's.
   [[nodiscard]] State there(Sampler& sampler, const Tensor& x_0, const Tensors& p, const Progress& progress) const {
-    if (sampler.stepper.invert || sampler.stepper.eta == 0) return encode(sampler, x_0, p, progress);
+    if (sampler.stepper.invert || sampler.stepper.eta == 0) return encode(upwards(sampler), x_0, p, progress);
     const Way way = o_.states == "posterior" ? Way::posterior : Way::independent;
     const auto states = states_to(sampler, x_0, way, sampler.noise);
     sampler.noise = recorded_noise(recover_noise(sampler, states, p, progress));
     return sampler.start(states[0]);
+  }
+
+  /// The sampler with a network that is told what the scheduler says of the way up.
+  [[nodiscard]] Sampler upwards(Sampler sampler) const {
+    if (run_.told().empty()) return sampler;
+    sampler.denoiser.net = [net = sampler.denoiser.net, grid = run_.grid(), told = run_.told()](
+                               const Tensor& x, const Level& at, const Tensors& p) {
+      const auto same = std::find_if(grid.begin(), grid.end(), [&](const Level& l) { return l.s() == at.s(); });
+      require(same != grid.end(), "encode: the network is asked at t = {}, which is no level of the grid", at.t);
+      return net(x, told[static_cast<std::size_t>(same - grid.begin())], p);
+    };
+    return sampler;
   }
 
   const Options& o_;

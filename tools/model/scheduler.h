@@ -19,6 +19,7 @@ struct SchedulerPlan {
   Grid targets = {};     ///< see Sampler::targets
   bool repeats = false;  ///< see Sampler::repeats
   bool inverse = false;  ///< for encode: the grid, noise first as always, is to be walked upwards
+  Grid told = {};        ///< on the way up: what the network is told in place of the grid's levels, where that differs
 };
 
 struct Scheduler {

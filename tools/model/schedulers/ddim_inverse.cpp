@@ -1,4 +1,7 @@
 // DDIMInverseScheduler: DDIM from data to noise, for costate encode.
+#include <algorithm>
+#include <limits>
+
 #include "tools/model/index_scheduler.h"
 
 namespace costate {
@@ -6,19 +9,29 @@ namespace {
 
 using namespace diffusers;
 
-/// diffusers tells the network the level that a step goes to while it gives it x at the one that the step comes from. Here a
-/// step upwards is Euler's; that slip is not followed.
+/// diffusers tells the network the level that a step goes to while it gives it x at the one that the step comes from, and so
+/// asks it at the clean end as well. Here a step upwards is Euler's.
+void follow_library(SchedulerPlan& plan, const Config& c) {
+  if (!plan.targets.empty())
+    c.unsupported("timestep_spacing", "with --compat: leading, or trailing where the steps divide num_train_timesteps");
+  // All but clean, so that the step from there is a step like others.
+  if (plan.grid.back().sigma == 0) plan.grid.back().sigma = std::numeric_limits<double>::min();
+  plan.told = plan.grid;
+  std::copy(plan.grid.begin(), plan.grid.end() - 1, plan.told.begin() + 1);
+}
+
 Scheduler read(const Config& c, bool compat) {
-  require(!compat, "{}: DDIMInverseScheduler has no --compat; leave it out", c.where());
   Scheduler s;
   s.schedule = Config(betas(c, "ddpm"), c.where());
   s.prediction = prediction(c, {"epsilon", "sample", "v_prediction"});
   s.correct = correction(c, true);
+  s.eps_follows = !s.correct || !compat;
   static_cast<void>(c.choice("timestep_spacing", "leading", {"leading", "trailing"}));
   s.plan = [=](const Schedule& schedule, int steps) {
-    SchedulerPlan plan = index_plan(c, schedule, steps, c.flag("set_alpha_to_one", true), false);
+    SchedulerPlan plan = index_plan(c, schedule, steps, c.flag("set_alpha_to_one", true), compat);
     take(plan, {"ddim"}, c);
     plan.inverse = true;
+    if (compat) follow_library(plan, c);
     return plan;
   };
   return s;
