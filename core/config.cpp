@@ -20,9 +20,32 @@ Config::Config(const json& object, const std::string& where)
   require(object_->is_object(), "{}: wants a JSON object, holds {}", where_, object_->type_name());
 }
 
+namespace {
+
+/// Python writes infinities bare, which is no JSON: -Infinity becomes "-Infinity", which `number` reads.
+std::string with_quoted_infinities(const std::string& text) {
+  std::string out;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto here = [&](const std::string& word) { return !quoted && text.compare(i, word.size(), word) == 0; };
+    const std::string word = here("-Infinity") ? "-Infinity" : here("Infinity") ? "Infinity" : "";
+    if (!word.empty()) {
+      out += '"' + word + '"';
+      i += word.size() - 1;
+      continue;
+    }
+    if (text[i] == '"') quoted = !quoted;
+    out += text[i];
+    if (quoted && text[i] == '\\' && i + 1 < text.size()) out += text[++i];
+  }
+  return out;
+}
+
+}  // namespace
+
 Config Config::parse(const std::string& text, const std::string& where) {
   try {
-    return {json::parse(text), where};
+    return {json::parse(with_quoted_infinities(text)), where};
   } catch (const json::exception& e) {
     fail("{}: not valid JSON: {}", where, e.what());
   }
@@ -85,6 +108,8 @@ std::string Config::text(const std::string& key, const std::string& otherwise) c
 double Config::number(const std::string& key, double otherwise) const {
   const json* v = find(*object_, key);
   if (v == nullptr) return otherwise;
+  for (const double infinity : {INFINITY, -INFINITY})
+    if (*v == (infinity > 0 ? "Infinity" : "-Infinity")) return infinity;
   if (!v->is_number()) wrong_type(where_, key, *v, "a number");
   return v->get<double>();
 }

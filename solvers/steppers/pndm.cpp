@@ -1,4 +1,5 @@
 // PNDM: PLMS with pseudo Runge-Kutta steps to start with.
+#include "solvers/averaged_v.h"
 #include "solvers/multistep.h"
 
 namespace costate {
@@ -8,9 +9,13 @@ namespace {
 Stepper make(const Config& options) {
   const bool four = options.choice("kind", "f", {"f", "s"}) == "f";
   const Stepper start = four ? make_stepper("rk4", Config::parse(R"({"middle": "t"})", "pndm")) : make_stepper("heun");
-  return multistep(
-      {.points = four ? 4U : 2U, .order = 2, .weights = pseudo_adams, .polynomial_in_lambda = false, .starter = start},
-      options);
+  return with_values(multistep({.points = four ? 4U : 2U,
+                                .order = 2,
+                                .weights = pseudo_adams,
+                                .polynomial_in_lambda = false,
+                                .starter = start},
+                               options),
+                     options);
 }
 
 }  // namespace
@@ -19,7 +24,7 @@ StepperType pndm_stepper() {
   return {.name = "pndm",
           .summary = "pseudo linear multistep started by pseudo Runge-Kutta (kind f) or Heun (kind s)",
           .reference = "Liu et al. 2022, \"PNDM\", algorithm 2",
-          .options = multistep_options({"kind"}),
+          .options = multistep_options({"kind", "values"}),
           .make = make};
 }
 

@@ -1,4 +1,5 @@
 // JSON configurations: values, defaults, and messages that name the key, the value and what would do.
+#include <cmath>
 #include <functional>
 
 #include "core/config.h"
@@ -55,6 +56,14 @@ BOOST_AUTO_TEST_CASE(name_the_file_the_key_and_the_value) {
   check_throws([&] { return c.object("inner").number("depth", 0); }, {"model.json, inner", "depth = \"x\""});
   check_throws([&] { return c.choice("name", "", {"edm", "vp"}); }, {"name = \"ddpm\"", "edm, vp"});
   check_throws([&] { return c.unsupported("on", "only false is"), 0; }, {"model.json", "on = true", "only false is"});
+}
+
+BOOST_AUTO_TEST_CASE(read_the_infinities_that_python_writes) {
+  const Config c =
+      Config::parse(R"({"low": -Infinity, "high": [1, 2], "say": "a \" -Infinity", "top": Infinity})", "f");
+  BOOST_TEST(c.number("low", 0) == -INFINITY);
+  BOOST_TEST(c.number("top", 0) == INFINITY);
+  BOOST_TEST(c.text("say", "") == "a \" -Infinity");
 }
 
 BOOST_AUTO_TEST_CASE(refuse_what_is_no_object) {

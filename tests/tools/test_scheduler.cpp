@@ -129,8 +129,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_refused_by_name) {
         Case{R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver", "solver_order": 3,)"
              R"( "final_sigmas_type": "sigma_min"})",
              {"solver_order", "3", "sde-dpmsolver"}},
-        Case{R"({"_class_name": "PNDMScheduler", "prediction_type": "v_prediction"})",
-             {"prediction_type", "v of several"}},
+        Case{R"({"_class_name": "PNDMScheduler", "prediction_type": "sample"})", {"prediction_type", "sample"}},
         Case{R"({"_class_name": "DDIMInverseScheduler"})", {"DDIMInverseScheduler", "costate encode"}},
         Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": true})", {"invert_sigmas", "true"}},
         Case{R"({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true})", {"mu"}}}) {

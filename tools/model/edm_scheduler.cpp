@@ -19,7 +19,8 @@ Scheduler edm_scheduler(const Config& c, bool compat, std::function<Method(int s
     const double top = compat && steps == 1 ? least : most;
     for (const double sigma : by_rho ? karras(most, least, rho, steps) : exponential(top, least, steps))
       plan.grid.push_back({std::log(sigma) / 4, 1, sigma});
-    finish(plan, {0, 1, to_zero ? 0 : least}, compat);
+    // Its sigma_min is the last of the list, whatever that is.
+    finish(plan, {0, 1, to_zero ? 0 : compat ? plan.grid.back().sigma : least}, compat);
     take(plan, method(steps), c);
     return plan;
   };

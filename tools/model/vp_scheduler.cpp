@@ -24,8 +24,8 @@ Values flow_sigmas(const VpClass& of, const Config& c, int steps) {
   Values sigma;
   for (int i = 0; i < steps; ++i) {
     // From 1 to 1 / T in UniPC; elsewhere from 1 - 1 / T, reversed from a list that begins with 0.
-    const double part = static_cast<double>(i) / steps, low = 1.0 / total;
-    sigma.push_back(shifted(of.unipc_flow ? 1 + part * (low - 1) : 1 - (low + part * (1 - low)), shift));
+    const double low = 1.0 / total, stride = (low - 1) / steps;
+    sigma.push_back(shifted(of.unipc_flow ? i * stride + 1 : i == 0 ? 1 - low : 1 - ((steps - i) * stride + 1), shift));
   }
   if (of.unipc_flow && c.has("shift_terminal") && !c.is_null("shift_terminal")) {
     const double factor = (1 - sigma.back()) / (1 - c.number("shift_terminal", 0));
@@ -76,12 +76,15 @@ Scheduler vp_scheduler(const VpClass& of, const Config& c, bool compat, std::fun
   if (flow) s.time_scale = train_steps(c);
   s.correct = correction(c, false);
   const bool to_zero = !of.to_first_sigma && c.choice("final_sigmas_type", "zero", {"zero", "sigma_min"}) == "zero";
-  s.plan = [=](const Schedule& schedule, int steps) {
+  s.plan = [=, scale = s.time_scale](const Schedule& schedule, int steps) {
     const auto discrete = schedule_from(Config(table, c.where()));
     const SigmaTable sigmas(*discrete);
     SchedulerPlan plan;
     plan.grid = flow ? flow_levels(of, c, sigmas, steps) : levels(c, schedule, sigmas, steps);
     Level end = to_zero ? Level{0, 1, 0} : flow ? flow_level(sigmas.first()) : discrete->level(0);
+    // The library tells the network whole indices.
+    if (compat)
+      for (Level& level : plan.grid) level.t = std::floor(level.t * scale) / scale;
     const bool on_table = !flow && !respaced(c, sigmas.last(), sigmas.first(), steps);
     if (!to_zero && of.ends_where_respaced && !on_table) end = plan.grid.back();
     finish(plan, end, compat);

@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
 
 #include "autodiff/ops/scale.h"
 #include "core/parallel.h"
@@ -57,6 +59,20 @@ std::string why_left_out(const Stepper& plain, const std::vector<std::string>& o
   return {};
 }
 
+/// Whether lambda has kinks in t: that of a discrete schedule has one at every index, unless its levels are evenly spaced.
+bool has_kinks(const Schedule& schedule) {
+  const int last = schedule.steps() - 1;
+  if (last < 2) return false;
+  const auto distance = [&](int i) { return schedule.lambda(i) - schedule.lambda(i + 1); };
+  return std::abs(distance(last - 1) / distance(last / 2) - 1) > 1e-6;
+}
+
+/// The order to be expected on a schedule: a polynomial in t over a kink is wrong by O(h), which leaves order 2.
+int order_on(const Method& m, const Schedule& schedule) {
+  const bool in_t = stepper_type(m.name).name == "deis" && m.options.text("polynomial", "t") == "t";
+  return in_t && has_kinks(schedule) ? std::min(m.stepper.order, 2) : m.stepper.order;
+}
+
 struct LeftOut {
   std::string sampler, measured, why;
 };
@@ -95,6 +111,19 @@ struct Case {
   [[nodiscard]] bool passed() const { return found.slope >= nominal - slack; }  // false for NaN: not measured
 };
 
+/// What order the two finest runs of a fit have between them, where that passes though the fit does not; else nothing.
+std::string why_below(const Case& c) {
+  std::vector<Measurement> used;
+  for (const auto& run : c.found.runs)
+    if (run.used && run.steps > 1) used.push_back(run);
+  if (c.passed() || used.size() < 2) return c.refused;
+  const Measurement &coarse = used[used.size() - 2], &fine = used.back();
+  const double last = std::log(coarse.error / fine.error) / std::log(fine.steps / coarse.steps);
+  if (last < c.nominal - slack) return "no reason known";
+  return fmt::format("its order comes with more steps: from {:.0f} to {:.0f} it is {:.2f}", coarse.steps, fine.steps,
+                     last);
+}
+
 /// The names asked for, or all; an unknown one is a wrong command line.
 std::vector<std::string> chosen(const std::string& kind, const std::string& asked,
                                 const std::vector<std::string>& all) {
@@ -125,7 +154,8 @@ class Study {
         chosen("prediction", o.predictions, {"epsilon", "sample", "v_prediction", "noise", "score", "flow", "edm"});
     for (const auto& schedule : chosen("schedule", o.schedules, schedule_names))
       for (const auto& prediction : predictions)
-        for (const auto& m : methods_) add(m, schedule, prediction, prediction == predictions.front());
+        for (const auto& m : methods_)
+          add(m, schedule, prediction, order_on(m, *made(schedule)), prediction == predictions.front());
     const Tensor y = normal_noise(o.common.seed, 0, rows, 0, {problem_.dimension}, {DType::f64, o.common.place()});
     const double far = std::exp(-lambda_far), curved = std::exp(-lambda_curved);
     const Flow to_curved = solve_flow(problem_, scale(y, far), far, curved);
@@ -150,10 +180,10 @@ class Study {
  private:
   /// Strong orders are those of methods whose steps follow one Brownian path.
   /// Paths from pure noise and strong orders are measured for the first prediction of every schedule alone.
-  void add(const Method& m, const std::string& schedule, const std::string& prediction, bool all_kinds) {
+  void add(const Method& m, const std::string& schedule, const std::string& prediction, int order, bool all_kinds) {
     const Stepper& s = m.stepper;
-    cases_.push_back({&m, schedule, prediction, s.eta > 0 ? Measured::weak : Measured::curved, s.order});
-    if (all_kinds && s.eta == 0) cases_.push_back({&m, schedule, prediction, Measured::noise, s.order});
+    cases_.push_back({&m, schedule, prediction, s.eta > 0 ? Measured::weak : Measured::curved, order});
+    if (all_kinds && s.eta == 0) cases_.push_back({&m, schedule, prediction, Measured::noise, order});
     if (!all_kinds || s.eta == 0) return;
     if (const auto why = no_path(m); why.empty())
       cases_.push_back({&m, schedule, prediction, Measured::strong, 1});
@@ -161,9 +191,13 @@ class Study {
       left_out_.push_back({m.label, "strong", why});
   }
 
+  static SchedulePtr made(const std::string& type) {
+    return schedule_from(Config(nlohmann::json{{"type", type}}, "study order"));
+  }
+
   /// Why a method's steps do not follow one Brownian path as strong_distance wants it; empty if they do.
   [[nodiscard]] std::string no_path(const Method& m) const {
-    const SchedulePtr schedule = schedule_from(Config(nlohmann::json{{"type", "vp_linear"}}, "study order"));
+    const SchedulePtr schedule = made("vp_linear");
     const Sampler sampler{.denoiser = {.net = line_.net, .dtype = DType::f64},
                           .grid = make_grid("lambda", *schedule, 4),
                           .stepper = m.stepper,
@@ -178,7 +212,7 @@ class Study {
 
   void measure(Case& c) const {
     const Setting setting{.problem = c.kind < Measured::weak ? problem_ : line_,
-                          .schedule = schedule_from(Config(nlohmann::json{{"type", c.schedule}}, "study order")),
+                          .schedule = made(c.schedule),
                           .prediction = prediction_from(c.prediction)};
     const Stepper& stepper = c.method->stepper;
     const Flow& flow = c.kind == Measured::noise ? from_noise_ : from_curved_;
@@ -253,8 +287,9 @@ std::string fitted_range(const Convergence& c) {
   return first + ".." + last;
 }
 
-/// A line for each reason, with the samplers it is given for.
-std::vector<std::string> notes_of(const std::vector<LeftOut>& left_out) {
+/// A line for each reason, with the samplers it is given for: of what is not in the study, of orders that are lower on some
+/// schedules, of what is below its order.
+std::vector<std::string> notes_of(const std::vector<LeftOut>& left_out, const std::vector<Case>& cases) {
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> groups;
   for (const auto& l : left_out) groups[{l.measured, l.why}].push_back(l.sampler);
   std::vector<std::string> notes;
@@ -262,6 +297,18 @@ std::vector<std::string> notes_of(const std::vector<LeftOut>& left_out) {
     notes.push_back(fmt::format("not in the study{}: {}, because {}",
                                 group.first == "all" ? "" : ", " + group.first + " order", fmt::join(samplers, ", "),
                                 group.second));
+  std::set<std::string> lower;
+  for (const auto& c : cases)
+    if (c.nominal < c.method->stepper.order) lower.insert(fmt::format("{} on {}", c.method->label, c.schedule));
+  if (!lower.empty())
+    notes.push_back(
+        fmt::format("order 2 expected of {}: their polynomials are in t, in which lambda has a kink at every index",
+                    fmt::join(lower, ", ")));
+  for (const auto& c : cases)
+    if (!c.passed())
+      notes.push_back(fmt::format("below its order: {}, {}, {}, {}: {:.2f} of {}; {}", c.method->label, c.schedule,
+                                  c.prediction, kind_names[static_cast<int>(c.kind)], c.found.slope, c.nominal,
+                                  why_below(c)));
   return notes;
 }
 
@@ -271,13 +318,13 @@ Findings findings_of(const Study& study, const std::string& model) {
              .model = model,
              .summary = {{"sampler", "measured", "order", "lowest", "highest", "fitted over", "cases", "passed"}},
              .details = {{"sampler", "schedule", "prediction", "measured", "order", "observed", "passed", "steps",
-                          "evaluations", "error", "fitted", "refused"}},
+                          "evaluations", "error", "fitted", "why_below"}},
              .panels = panels_of(cases),
-             .notes = notes_of(study.left_out())};
-  std::map<std::pair<std::string, Measured>, std::vector<const Case*>> groups;
+             .notes = notes_of(study.left_out(), cases)};
+  std::map<std::tuple<std::string, Measured, int>, std::vector<const Case*>> groups;
   std::size_t passed = 0, unmeasured = 0;
   for (const auto& c : cases) {
-    groups[{c.method->label, c.kind}].push_back(&c);
+    groups[{c.method->label, c.kind, c.nominal}].push_back(&c);
     passed += c.passed() ? 1 : 0, unmeasured += std::isnan(c.found.slope) ? 1 : 0;
     const std::vector<std::string> head{c.method->label,
                                         c.schedule,
@@ -286,13 +333,14 @@ Findings findings_of(const Study& study, const std::string& model) {
                                         std::to_string(c.nominal),
                                         cell(c.found.slope),
                                         c.passed() ? "yes" : "no"};
+    const std::string why = why_below(c);
     const auto row = [&](std::vector<std::string> rest) {
       rest.insert(rest.begin(), head.begin(), head.end());
       f.details.rows.push_back(rest);
     };
     for (const auto& run : c.found.runs)
-      row({cell(run.steps), cell(run.evaluations, "{:.0f}"), cell(run.error, "{:.3e}"), run.used ? "yes" : "no", ""});
-    if (c.found.runs.empty()) row({"-", "-", "-", "no", c.refused});
+      row({cell(run.steps), cell(run.evaluations, "{:.0f}"), cell(run.error, "{:.3e}"), run.used ? "yes" : "no", why});
+    if (c.found.runs.empty()) row({"-", "-", "-", "no", why});
   }
   for (const auto& [group, members] : groups) {
     // NaN, not measured, counts as the lowest.
@@ -301,10 +349,10 @@ Findings findings_of(const Study& study, const std::string& model) {
     };
     const auto [low, high] = std::minmax_element(members.begin(), members.end(), less);
     const auto good = std::count_if(members.begin(), members.end(), [](const Case* c) { return c->passed(); });
-    f.summary.rows.push_back({group.first, kind_names[static_cast<int>(group.second)],
-                              std::to_string(members[0]->nominal), cell((*low)->found.slope, "{:.2f}"),
-                              cell((*high)->found.slope, "{:.2f}"), fitted_range((*low)->found),
-                              std::to_string(members.size()), std::to_string(good)});
+    const auto& [label, kind, order] = group;
+    f.summary.rows.push_back({label, kind_names[static_cast<int>(kind)], std::to_string(order),
+                              cell((*low)->found.slope, "{:.2f}"), cell((*high)->found.slope, "{:.2f}"),
+                              fitted_range((*low)->found), std::to_string(members.size()), std::to_string(good)});
   }
   f.verdict = fmt::format("{} of {} measurements reach their order less {}; {} could not be made", passed, cases.size(),
                           slack, unmeasured);

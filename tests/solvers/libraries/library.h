@@ -37,7 +37,6 @@ struct Replay {
   std::vector<Tensor> x = {};               ///< compared with the states `x` of the case, in its coordinates
   std::map<std::string, Tensor> also = {};  ///< compared with the datasets of these names
   std::string not_run = {};                 ///< why a case is left out; such a list should be empty, or argued
-  double tolerance = 1e-9;  ///< of every state, relative to its largest entry; say why where it is wider
 };
 
 /// A file of tests/solvers/libraries.

@@ -1,5 +1,6 @@
 // DPMSolverMultistepInverseScheduler: multistep DPM-Solver from data to noise, for costate encode.
 #include <algorithm>
+#include <cmath>
 
 #include "tools/model/dpm_multistep.h"
 #include "tools/model/vp_scheduler.h"
@@ -39,7 +40,8 @@ SchedulerPlan plan_of(const Config& c, const Schedule& schedule, int steps, bool
 
 Scheduler read(const Config& c, bool compat) {
   refuse_set(c, "use_flow_sigmas", "supported: false");
-  refuse_set(c, "lambda_min_clipped", "supported: null");
+  if (std::isfinite(c.number("lambda_min_clipped", -INFINITY)))
+    c.unsupported("lambda_min_clipped", "supported: null, -Infinity");
   Scheduler s = vp_scheduler({.to_first_sigma = true}, c, false, [](int) { return Method{"ddim"}; });
   s.plan = [=](const Schedule& schedule, int steps) {
     SchedulerPlan plan = plan_of(c, schedule, steps, compat);

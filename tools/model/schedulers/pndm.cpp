@@ -18,13 +18,17 @@ SchedulerPlan plan_of(const Config& c, bool compat, const Schedule& schedule, in
         "{}: skip_prk_steps = false with --compat wants 4 steps or more, and an even number of indices a step, not {}",
         c.where(), ratio);
   plan.sampler = steps == 1 ? "ddim" : plms ? "plms" : "pndm";
-  if (steps > 1 && plms) plan.options = Config({{"starter", "heun"}, {"starter_steps", 1}}, c.where());
+  if (steps == 1) return plan;
+  // diffusers combines the outputs of a v network at several levels before it makes eps of them.
+  nlohmann::json options;
+  options["values"] = compat && c.text("prediction_type", "epsilon") == "v_prediction" ? "v" : "eps";
+  if (plms) options.update({{"starter", "heun"}, {"starter_steps", 1}});
+  plan.options = Config(options, c.where());
   return plan;
 }
 
 }  // namespace
 
-/// diffusers combines the outputs of a v network at several levels before it makes eps of them.
 SchedulerClass pndm_scheduler() {
   return {.name = "PNDM",
           .keys = beta_keys + spacing_keys + Keys{"skip_prk_steps", "set_alpha_to_one", "prediction_type"},
@@ -32,8 +36,6 @@ SchedulerClass pndm_scheduler() {
             Scheduler s;
             s.schedule = Config(betas(c, "ddpm"), c.where());
             s.prediction = prediction(c, {"epsilon", "v_prediction"});
-            if (compat && s.prediction == Prediction::v)
-              c.unsupported("prediction_type", "with --compat: epsilon; the library averages v of several levels");
             s.plan = [=](const Schedule& schedule, int steps) { return plan_of(c, compat, schedule, steps); };
             return s;
           }};
