@@ -170,7 +170,7 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std
     launch(op, blocks_for(all), dim3(256), add_partials<1, Out, Sum>, c, to, p, pieces, problems);
 }
 
-/// Tiles of a type: large ones reuse more of what they load, small ones make more blocks, narrow ones waste less on few columns.
+/// Tiles of a type or of Tf32: large ones reuse more of what they load, small ones make more blocks, narrow ones waste less on few columns.
 template <class T>
 struct Tiles {
   using Small = FmaTile<T, 64, 64, 8, 4>;
@@ -182,6 +182,12 @@ struct Tiles<float> {
   using Small = FmaTile<float, 64, 64, 8, 4>;
   using Large = FmaTile<float, 128, 128, 8, 8>;
   using Narrow = FmaTile<float, 128, 16, 4, 4>;
+};
+template <>
+struct Tiles<Tf32> {
+  using Small = Tf32Tile<64, 64, 32, 32>;
+  using Large = Tf32Tile<128, 128, 64, 32>;
+  using Narrow = Tf32Tile<128, 16, 32, 16>;
 };
 template <>
 struct Tiles<bf16> {
@@ -197,9 +203,9 @@ inline std::int64_t piece_of(std::int64_t k, std::int64_t length) {
 }
 
 /// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.
-template <class T>
+template <class M>
 std::int64_t fastest_piece(std::int64_t m, std::int64_t n, std::int64_t k) {
-  using Tile = typename Tiles<T>::Small;
+  using Tile = typename Tiles<M>::Small;
   constexpr std::int64_t longest = 512, shortest = 128;  // of a piece; longest: where a block goes through all
   const std::int64_t blocks = pieces_of(m, Tile::m) * pieces_of(n, Tile::n);
   std::int64_t best = longest;
@@ -217,13 +223,13 @@ struct Words {
 };
 
 /// `problems` products, each (m x k)(k x n), the k terms in pieces of `piece`.
-template <class T, class A, class B, class Out>
+template <class M, class A, class B, class Out>
 void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int64_t problems, std::int64_t m,
           std::int64_t n, std::int64_t k, std::int64_t piece, Words words) {
   if (problems == 0 || m == 0 || n == 0) return;
-  using Small = typename Tiles<T>::Small;
-  using Large = typename Tiles<T>::Large;
-  using Narrow = typename Tiles<T>::Narrow;
+  using Small = typename Tiles<M>::Small;
+  using Large = typename Tiles<M>::Large;
+  using Narrow = typename Tiles<M>::Narrow;
   constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;  // kernels count in int
   const auto blocks = [&](auto tile) {
     return problems * pieces_of(m, decltype(tile)::m) * pieces_of(n, decltype(tile)::n);
@@ -235,7 +241,7 @@ void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int
   constexpr int wide = 16 / sizeof(typename Small::Sum);
   const bool packed = n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
   const Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
-  constexpr int chunk = 16 / sizeof(T);
+  constexpr int chunk = 16 / sizeof(Stored<M>);
   if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);
   if (!words.a || !words.b) return gemm_with<Small, 1, 1>(op, a, b, c, problems, p);
   if (n % Large::n == 0 && blocks(Large{}) > 6 * processors &&

@@ -2,15 +2,24 @@
 #pragma once
 
 #include "core/kernels/copy.h"
+#include "core/kernels/matmul.h"
 #include "gpu/launch.h"
+#include "gpu/tiles.h"
 
 namespace costate::cuda {
 
-/// Whether this device multiplies bf16.
+/// Whether this device multiplies bf16 and TF32.
 inline bool has_tensor_cores() {
   int major = 0;
   check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()));
   return major >= 8;
+}
+
+/// Whether products of this type are TF32's.
+inline bool wants_tf32(const char* op, DType dtype) {
+  if (dtype != DType::f32 || products_in_f32() != Products::tf32) return false;
+  require(has_tensor_cores(), "{}: this device has no TF32 products; use --matmul f32", op);
+  return true;
 }
 
 /// f(T{}) for the floating types; `op` is named in the error for others.
@@ -20,9 +29,10 @@ void visit_floating(DType dtype, const char* op, const F& f) {
   visit_compute(dtype, op, f);
 }
 
-/// f(T{}, a, b, y) for two factors and their product.
+/// f(M{}, a, b, y) for two factors and their product; Stored<M> is their type.
 template <class F>
 void with_products(const char* op, const Tensor& a, const Tensor& b, Tensor& y, const F& f) {
+  if (wants_tf32(op, a.dtype())) return f(Tf32{}, a, b, y);
   if (a.dtype() != DType::bf16) return visit_compute(a.dtype(), op, [&](auto tag) { f(tag, a, b, y); });
   if (has_tensor_cores()) return f(bf16{}, a, b, y);
   Tensor wide = Tensor::empty(y.shape(), y.kind().with(DType::f32));

@@ -1,7 +1,7 @@
 // The few machine instructions that CUDA C++ has no name for: asynchronous copies, matrix loads, products on tensor cores.
 //
 // tests/gpu/shim/gpu/ptx.h stands in for this file when gpu/ is compiled for the host. Chips before sm_80 copy at once and have no
-// bf16 product: `tensor_cores` (gpu/gemm.h) keeps such work from them.
+// bf16 or TF32 product: `has_tensor_cores` (gpu/precision.h) keeps such work from them.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +65,33 @@ __device__ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], 
 #if __CUDA_ARCH__ >= 800
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+      "%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  __trap();
+#endif
+}
+
+/// The nearest number with ten bits behind the leading one, ties away from zero: a factor of multiply_add_tf32.
+__device__ inline std::uint32_t to_tf32(float x) {
+#if __CUDA_ARCH__ >= 800
+  std::uint32_t rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+  return rounded;
+#else
+  __trap();
+  return 0;
+#endif
+}
+
+/// c += a b for a of 16 x 8, b of 8 x 8, in f32. With g = lane / 4 and p = lane % 4, a lane holds a(g, p), a(g + 8, p), a(g, p + 4),
+/// a(g + 8, p + 4); b(p, g), b(p + 4, g); and of c what multiply_add has.
+__device__ inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                         std::uint32_t b1) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
       "%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));

@@ -8,6 +8,11 @@
 
 namespace costate::cuda {
 
+/// Stands for f32 whose products are TF32's, where f64, f32 and bf16 stand for themselves.
+struct Tf32 {};
+template <class M>
+using Stored = std::conditional_t<std::is_same_v<M, Tf32>, float, M>;
+
 /// m_ x n_ by threads that hold tm x tn each. A warp's threads stand 8 x 4.
 template <class T, int m_, int n_, int tm, int tn>
 struct FmaTile {
@@ -84,26 +89,46 @@ struct FmaTile {
   }
 };
 
-/// m_ x n_ by warps that hold wm x wn each: bf16 products of 16 x 8 x 16 on tensor cores, summed in f32.
+/// m_ x n_ by warps that hold wm x wn each, in products of 16 x 8 as tensor cores leave them.
 template <int m_, int n_, int wm, int wn>
-struct MmaTile {
-  using Element = bf16;
+struct WarpTile {
   using Sum = float;
-  static constexpr int m = m_, n = n_, depth = 32, threads = 32 * (m / wm) * (n / wn), values = wm * wn / 32,
-                       stages = 4;
+  static constexpr int m = m_, n = n_, depth = 32, threads = 32 * (m / wm) * (n / wn), values = wm * wn / 32;
   static constexpr int blocks = 512 / threads;  // of one multiprocessor
   static constexpr int write = 200;             // terms that take as long as writing and reading the tile's sums
 
+  template <bool, bool, class F>
+  __device__ static void visit(const float (&sum)[values], const F& f) {
+#pragma unroll
+    for (int i = 0; i < values; i += 2) {
+      const int product = i / 4, row = product / (wn / 8) * 16 + i % 4 / 2 * 8 + lane() / 4;
+      f.template operator()<2>(warp_row() + row, warp_column() + product % (wn / 8) * 8 + lane() % 4 * 2, sum + i);
+    }
+  }
+
+ protected:
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ static int warp_row() { return static_cast<int>(threadIdx.x) / 32 / (n / wn) * wm; }
+  __device__ static int warp_column() { return static_cast<int>(threadIdx.x) / 32 % (n / wn) * wn; }
+};
+
+/// In bf16, summed in f32.
+template <int m_, int n_, int wm, int wn>
+struct MmaTile : WarpTile<m_, n_, wm, wn> {
+  using Base = WarpTile<m_, n_, wm, wn>;
+  using Element = bf16;
+  static constexpr int stages = 4;
+
   template <bool a_along_k, bool b_along_k>
-  __device__ static void multiply(const bf16* a, int a_pitch, const bf16* b, int b_pitch, float (&sum)[values]) {
-    const int lane = static_cast<int>(threadIdx.x) % 32, low = lane % 8, odd = lane / 8 % 2 * 8, high = lane / 16 * 8;
+  __device__ static void multiply(const bf16* a, int a_pitch, const bf16* b, int b_pitch, float (&sum)[Base::values]) {
+    const int low = Base::lane() % 8, odd = Base::lane() / 8 % 2 * 8, high = Base::lane() / 16 * 8;
     auto* products = reinterpret_cast<float(*)[4]>(sum);
 #pragma unroll
-    for (int k = 0; k < depth; k += 16) {
+    for (int k = 0; k < Base::depth; k += 16) {
       std::uint32_t right[wn / 16][4];
 #pragma unroll
       for (int j = 0; j < wn / 16; ++j) {
-        const int n_at = warp_column() + j * 16 + high + low, k_at = k + odd;
+        const int n_at = Base::warp_column() + j * 16 + high + low, k_at = k + odd;
         if constexpr (b_along_k)
           load_matrices<false>(right[j], b + n_at * b_pitch + k_at);
         else
@@ -111,7 +136,7 @@ struct MmaTile {
       }
 #pragma unroll
       for (int i = 0; i < wm / 16; ++i) {
-        const int m_at = warp_row() + i * 16 + odd, k_at = k + high;
+        const int m_at = Base::warp_row() + i * 16 + odd, k_at = k + high;
         std::uint32_t left[4];
         if constexpr (a_along_k)
           load_matrices<false>(left, a + (m_at + low) * a_pitch + k_at);
@@ -123,20 +148,45 @@ struct MmaTile {
       }
     }
   }
+};
 
-  template <bool, bool, class F>
-  __device__ static void visit(const float (&sum)[values], const F& f) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+/// In f32 whose factors are rounded to TF32 as they are taken from shared memory.
+template <int m_, int n_, int wm, int wn>
+struct Tf32Tile : WarpTile<m_, n_, wm, wn> {
+  using Base = WarpTile<m_, n_, wm, wn>;
+  using Element = float;
+  static constexpr int stages = 3;
+
+  template <bool a_along_k, bool b_along_k>
+  __device__ static void multiply(const float* a, int a_pitch, const float* b, int b_pitch,
+                                  float (&sum)[Base::values]) {
+    const int group = Base::lane() / 4, place = Base::lane() % 4;
+    auto* products = reinterpret_cast<float(*)[4]>(sum);
 #pragma unroll
-    for (int i = 0; i < values; i += 2) {
-      const int product = i / 4, row = product / (wn / 8) * 16 + i % 4 / 2 * 8 + lane / 4;
-      f.template operator()<2>(warp_row() + row, warp_column() + product % (wn / 8) * 8 + lane % 4 * 2, sum + i);
+    for (int k = 0; k < Base::depth; k += 8) {
+      std::uint32_t right[wn / 8][2];
+#pragma unroll
+      for (int j = 0; j < wn / 8; ++j)
+#pragma unroll
+        for (int e = 0; e < 2; ++e)
+          right[j][e] = take<b_along_k>(b, b_pitch, Base::warp_column() + j * 8 + group, k + place + e * 4);
+#pragma unroll
+      for (int i = 0; i < wm / 16; ++i) {
+        std::uint32_t left[4];
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          left[e] = take<a_along_k>(a, a_pitch, Base::warp_row() + i * 16 + e % 2 * 8 + group, k + place + e / 2 * 4);
+#pragma unroll
+        for (int j = 0; j < wn / 8; ++j) multiply_add_tf32(products[i * (wn / 8) + j], left, right[j][0], right[j][1]);
+      }
     }
   }
 
  private:
-  __device__ static int warp_row() { return static_cast<int>(threadIdx.x) / 32 / (n / wn) * wm; }
-  __device__ static int warp_column() { return static_cast<int>(threadIdx.x) / 32 % (n / wn) * wn; }
+  template <bool along_k>
+  __device__ static std::uint32_t take(const float* tile, int pitch, int row, int k) {
+    return to_tf32(along_k ? tile[row * pitch + k] : tile[k * pitch + row]);
+  }
 };
 
 }  // namespace costate::cuda

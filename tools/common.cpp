@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "core/kernels/conv2d.h"
+#include "core/kernels/matmul.h"
 #include "core/kernels/memory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -28,7 +29,13 @@ void Common::declare(Arguments& a, bool takes_model) {
     a.option("--dtype", dtype, "what the network computes in: f32, f64 or bf16 [f32]", "TYPE");
   }
   a.option("--device", device, "cpu or cuda [cpu]", "NAME");
-  a.option("--conv", conv, "auto: Winograd where it pays in f32; direct: never [auto]", "HOW");
+  a.option("--conv", conv,
+           "cpu: auto (Winograd where it pays in f32) or direct [auto]; cuda: own, cudnn (attention, too; where its "
+           "bits are the same "
+           "each time, but it promises none across batches) or auto, the faster as first measured here [own]",
+           "HOW");
+  a.option("--matmul", matmul,
+           "factors in f32 of products and convolutions: f32, or on cuda tf32 (tensor cores, 1e-3) [f32]", "TYPE");
   a.option("--threads", threads, "threads [all cores this process may use]");
   a.option("--seed", seed, "seed of all noise [0]");
   a.option("--out", out, "output; the extension says what: .h5 .png .svg .csv .json; may be repeated");
@@ -50,12 +57,27 @@ Device Common::place() const {
   throw UsageError("--device " + device + ": there are cpu and cuda");
 }
 
+void Common::choose_products() const {
+  using Way = std::pair<std::string, ConvAlgorithm>;
+  const std::vector<Way> host{{"auto", ConvAlgorithm::fastest}, {"direct", ConvAlgorithm::direct}},
+      own{{"own", ConvAlgorithm::direct}, {"cudnn", ConvAlgorithm::vendor}, {"auto", ConvAlgorithm::fastest}};
+  const auto& ways = place() == Device::cpu ? host : own;
+  const auto way =
+      std::find_if(ways.begin(), ways.end(), [&](const Way& w) { return conv.empty() || w.first == conv; });
+  if (way == ways.end())
+    throw UsageError(fmt::format("--conv {}: on --device {} there are {}", conv, device,
+                                 place() == Device::cpu ? "auto and direct" : "own, cudnn and auto"));
+  set_conv_algorithm(way->second, place());
+  if (matmul != "f32" && matmul != "tf32") throw UsageError("--matmul " + matmul + ": there are f32 and tf32");
+  if (matmul == "tf32" && place() == Device::cpu) throw UsageError("--matmul tf32: a CPU has none; use --device cuda");
+  set_products_in_f32(matmul == "tf32" ? Products::tf32 : Products::full);
+}
+
 void Common::apply(const std::vector<std::string>& extensions) const {
   static_cast<void>(type());
   choose_kernel.always(place(), ranks().local);
   require_device(place());
-  if (conv != "auto" && conv != "direct") throw UsageError("--conv " + conv + ": there are auto and direct");
-  set_conv_algorithm(conv == "direct" ? ConvAlgorithm::direct : ConvAlgorithm::fastest);
+  choose_products();
   if (threads < 0) throw UsageError("--threads wants a positive number");
   const std::int64_t own =
       threads > 0 || ranks().sharing == 1 ? threads : std::max(1, thread_count() / ranks().sharing);

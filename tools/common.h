@@ -15,7 +15,7 @@ namespace costate {
 
 struct Common {
   std::string model;
-  std::string dtype = "f32", device = "cpu", conv = "auto";
+  std::string dtype = "f32", device = "cpu", conv, matmul = "f32";
   std::int64_t threads = 0;
   std::uint64_t seed = 0;
   std::vector<std::string> out;
@@ -30,6 +30,8 @@ struct Common {
   [[nodiscard]] Model load(bool weights = true) const;  ///< without weights: see LoadOptions
   /// The same as samplers run it: of a network with a part `denoise`, that part.
   [[nodiscard]] Model load_to_sample() const;
+  /// How convolutions and products are done, by the names that the device has.
+  void choose_products() const;
   /// A progress line on stderr with the time left; silent when stderr is no terminal, and with --quiet.
   [[nodiscard]] Progress progress(const std::string& what) const;
   /// The --out files with this extension.

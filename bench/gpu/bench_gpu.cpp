@@ -1,5 +1,5 @@
 // Times the CUDA kernels below the tape on the shapes of diffusion networks: one line of text a shape. bench/peers/gpu_torch.py
-// prints the same lines for PyTorch.
+// prints the same lines for PyTorch. `bench_gpu --match conv3` keeps lines that hold the text.
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
@@ -15,6 +15,7 @@
 #include "core/kernels/group_norm.h"
 #include "core/kernels/matmul.h"
 #include "core/random.h"
+#include "gpu/cudnn/library.h"
 #include "gpu/runtime.h"
 
 namespace costate {
@@ -70,8 +71,14 @@ Tensor numbers(const Shape& shape, DType dtype, std::uint64_t seed) {
 
 Tensor room(const Shape& shape, DType dtype) { return Tensor::empty(shape, {dtype, Device::cuda}); }
 
-void print(const std::string& what, DType dtype, const std::string& times) {
-  fmt::print("{:<34} {:<4}  {}\n", what, name_of(dtype), times);
+std::string& wanted() {
+  static std::string text;
+  return text;
+}
+bool is_wanted(const std::string& what) { return what.find(wanted()) != std::string::npos; }
+
+void print(const std::string& what, std::string_view type, const std::string& times) {
+  fmt::print("{:<34} {:<10}  {}\n", what, type, times);
   std::fflush(stdout);
 }
 std::string with_rate(std::string_view what, double us, double flop) {
@@ -83,6 +90,8 @@ struct Conv {
 };
 
 void convolution(const Conv& c, std::int64_t batch, DType dtype) {
+  const std::string what = fmt::format("conv{} {}>{}@{} n{}", c.kernel, c.cin, c.cout, c.size, batch);
+  if (!is_wanted(what)) return;
   const std::int64_t pad = c.kernel / 2;
   const ConvGeometry g{.top = pad, .bottom = pad, .left = pad, .right = pad};
   const Shape xs{batch, c.size, c.size, c.cin}, ys{batch, c.size, c.size, c.cout},
@@ -90,10 +99,21 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
   const Tensor x = numbers(xs, dtype, 1), w = numbers(ws, dtype, 2), slope = numbers(ys, dtype, 3);
   Tensor y = room(ys, dtype), dx = room(xs, dtype), dw = room(ws, dtype);
   const double flop = 2.0 * static_cast<double>(ys.size() * c.kernel * c.kernel * c.cin);
-  print(fmt::format("conv{} {}>{}@{} n{}", c.kernel, c.cin, c.cout, c.size, batch), dtype,
-        with_rate("fwd", time_of([&] { cuda::conv2d(g, x, w, {}, y); }), flop) +
-            with_rate("dx", time_of([&] { cuda::conv2d_dx(g, slope, w, dx); }), flop) +
-            with_rate("dw", time_of([&] { cuda::conv2d_dw(g, x, slope, dw); }), flop));
+  using Way = std::pair<const char*, ConvAlgorithm>;
+  for (const auto& [name, way] : {Way{"own", ConvAlgorithm::direct}, Way{"cudnn", ConvAlgorithm::vendor}}) {
+    if (way == ConvAlgorithm::vendor && !cuda::cudnn::is_there()) continue;
+    set_conv_algorithm(way, Device::cuda);
+    for (const Products products : {Products::full, Products::tf32}) {
+      if (products == Products::tf32 && dtype != DType::f32) continue;
+      set_products_in_f32(products);
+      print(what, fmt::format("{} {}", products == Products::tf32 ? "tf32" : name_of(dtype), name),
+            with_rate("fwd", time_of([&] { cuda::conv2d(g, x, w, {}, y); }), flop) +
+                with_rate("dx", time_of([&] { cuda::conv2d_dx(g, slope, w, dx); }), flop) +
+                with_rate("dw", time_of([&] { cuda::conv2d_dw(g, x, slope, dw); }), flop));
+    }
+  }
+  set_conv_algorithm(ConvAlgorithm::direct, Device::cuda);
+  set_products_in_f32(Products::full);
 }
 
 struct Product {
@@ -101,11 +121,13 @@ struct Product {
 };
 
 void product(const Product& p, DType dtype) {
+  const std::string what = fmt::format("matmul {} x ({},{},{})", p.batch, p.m, p.k, p.n);
+  if (!is_wanted(what)) return;
   const Tensor a = numbers({p.batch, p.m, p.k}, dtype, 1), b = numbers({p.batch, p.k, p.n}, dtype, 2),
                across = numbers({p.batch, p.n, p.k}, dtype, 3);
   Tensor c = room({p.batch, p.m, p.n}, dtype);
   const double flop = 2.0 * static_cast<double>(p.batch * p.m * p.k * p.n);
-  print(fmt::format("matmul {} x ({},{},{})", p.batch, p.m, p.k, p.n), dtype,
+  print(what, name_of(dtype),
         with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, {}, c); }), flop) +
             with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, {}, c); }), flop));
 }
@@ -115,13 +137,15 @@ struct Heads {
 };
 
 void attend(const Heads& h, DType dtype) {
+  const std::string what = fmt::format("attention n{} t{} h{} d{}", h.batch, h.tokens, h.heads, h.width);
+  if (!is_wanted(what)) return;
   const Shape s{h.batch, h.tokens, h.heads * h.width};
   const Tensor q = numbers(s, dtype, 1), k = numbers(s, dtype, 2), v = numbers(s, dtype, 3), g = numbers(s, dtype, 4);
   Tensor y = room(s, dtype);
   AttentionGrads grads{room(s, dtype), room(s, dtype), room(s, dtype)};
   const AttentionSpec spec{h.heads, 1 / std::sqrt(static_cast<double>(h.width))};
   const double flop = 4.0 * static_cast<double>(h.batch * h.heads * h.tokens * h.tokens * h.width);
-  print(fmt::format("attention n{} t{} h{} d{}", h.batch, h.tokens, h.heads, h.width), dtype,
+  print(what, name_of(dtype),
         with_rate("fwd", time_of([&] { cuda::attention(spec, q, k, v, y); }), flop) +
             with_rate("vjp", time_of([&] { cuda::attention_vjp(spec, q, k, v, g, grads); }), 2.5 * flop));
 }
@@ -131,6 +155,8 @@ struct Image {
 };
 
 void norm(const Image& i, DType dtype) {
+  const std::string what = fmt::format("group_norm_silu n{} {}@{}", i.batch, i.channels, i.size);
+  if (!is_wanted(what)) return;
   const Shape s{i.batch, i.size, i.size, i.channels};
   const Tensor x = numbers(s, dtype, 1), g = numbers(s, dtype, 2), gamma = numbers({i.channels}, dtype, 3),
                beta = numbers({i.channels}, dtype, 4);
@@ -142,10 +168,9 @@ void norm(const Image& i, DType dtype) {
     const double us = time_of(f);
     return fmt::format("{} {:8.1f} us {:5.2f} TB/s  ", what, us, passes * static_cast<double>(x.bytes()) / us * 1e-6);
   };
-  print(fmt::format("group_norm_silu n{} {}@{}", i.batch, i.channels, i.size), dtype,
-        time("fwd", 2, [&] { cuda::group_norm(spec, x, gamma, beta, y); }) + time("dx", 3, [&] {
-          cuda::group_norm_vjp(spec, x, gamma, beta, g, input);
-        }) + time("all", 3, [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, all); }));
+  print(what, name_of(dtype), time("fwd", 2, [&] { cuda::group_norm(spec, x, gamma, beta, y); }) + time("dx", 3, [&] {
+                                cuda::group_norm_vjp(spec, x, gamma, beta, g, input);
+                              }) + time("all", 3, [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, all); }));
 }
 
 void everything(DType dtype) {
@@ -177,7 +202,13 @@ void everything(DType dtype) {
 }  // namespace
 }  // namespace costate
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--match") {
+    costate::wanted() = argv[2];
+  } else if (argc > 1) {
+    fmt::print(stderr, "bench_gpu [--match TEXT]\n");
+    return 2;
+  }
   try {
     for (const auto dtype : {costate::DType::f32, costate::DType::bf16}) costate::everything(dtype);
   } catch (const std::exception& e) {

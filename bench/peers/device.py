@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """The half of tools/device-report that runs on the GPU machine: tests, sanitizers, times and rivals, as Markdown and JSON.
 
-    bench/peers/device.py --kit build-device --out DIR [--parts tests,sanitizer,times,rivals] [--budget 400]
+    bench/peers/device.py --kit build-device --out DIR [--parts replay,times,rivals] [--budget 230] [--rehearse]
 
-Parts run in this order until the budget (seconds) is spent; what it did not come to is said. Files are rewritten after each step, so
-that a run which is cut off leaves what it had. Rivals are what torch_ddpm.py in KIT/rivals prints, PyTorch on the same network; it
-does not belong to costate.
+Parts run in the order given until the budget (seconds) is spent; what it did not come to is said. Files are rewritten after each step,
+so that a run which is cut off leaves what it had. Rivals are bench/peers/torch_device.py's, PyTorch on the same networks in the same
+run. Several runs' gpu-results.json become one report by --join A.json B.json. --rehearse: without a device, with the shim for one and
+narrow networks, to see that each step starts and is understood; its figures mean nothing.
 """
 import argparse
 import datetime
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -19,20 +19,23 @@ import sys
 import time
 from pathlib import Path
 
-BATCHES = (1, 16, 64)
-TOOLS = {"memcheck": 60, "synccheck": 60, "initcheck": 60, "racecheck": 240}  # seconds each may take; racecheck needs minutes
+from device_tables import markdown
+
+HERE = Path(__file__).resolve().parent
+BATCHES = {"ddpm": (1, 16, 64, 256), "sd15": (1, 8)}
+NARROW = ["--widths", "32,32,64,64"]  # of a rehearsal
+TOOLS = {"memcheck": 60, "synccheck": 60, "initcheck": 60, "racecheck": 230}  # seconds each may take; racecheck needs minutes
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--kit", type=Path, required=True, help="what tools/device-report build has made")
+    p.add_argument("--kit", type=Path, help="what tools/device-report build has made")
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--parts", default="tests,times,rivals,sanitizer")
-    p.add_argument("--budget", type=float, default=400)
+    p.add_argument("--parts", default=",".join(PARTS), help="there are " + ", ".join(PARTS))
+    p.add_argument("--budget", type=float, default=230)
     p.add_argument("--repeat", type=int, default=20)
-    p.add_argument("--network", type=Path, help="diffusers folder to time [written by the rival]")
-    p.add_argument("--dtypes", default="f32,bf16")
-    p.add_argument("--modes", default="graph,eager", help="of the rival: eager, graph, compile")
+    p.add_argument("--rehearse", action="store_true")
+    p.add_argument("--join", type=Path, nargs="+", help="gpu-results.json of several runs: nothing is run")
     return p.parse_args()
 
 
@@ -75,6 +78,21 @@ class Report:
         self.write()
         return text if step["status"] == "ok" else None
 
+    def costate(self, name, key, words, limit=120.0):
+        """A measurement of the command, told by its JSON; `key` says what it is beside a rival's row."""
+        text = self.run(name, [self.a.kit / "costate", *words, "--device", "cuda", "--json"], limit)
+        if text:
+            self.steps[-1]["ours"] = {**key, **json.loads(text[text.index("{"):])}
+
+    def rival(self, name, words, limit=240.0):
+        text = self.run(name, [sys.executable, HERE / "torch_device.py", *words, "--seconds", max(5, min(limit, self.left()) - 10),
+                               *(NARROW + ["--repeats", 1] if self.a.rehearse else [])], limit)
+        lines = (text or self.steps[-1].get("output", "")).splitlines()
+        self.steps[-1]["rows"] = [json.loads(line) for line in lines if line.startswith("{")]
+        for row in self.steps[-1]["rows"]:
+            if "failed" in row or "left_out" in row:
+                print(f"   {row}", flush=True)
+
     def write(self):
         self.a.out.mkdir(parents=True, exist_ok=True)
         document = {"about": self.about, "steps": self.steps}
@@ -82,21 +100,26 @@ class Report:
         (self.a.out / "gpu-results.md").write_text(markdown(self.about, self.steps))
 
 
-def about(kit):
-    def first_line(command):
+def about(a):
+    def last_line(command):
         try:
             return subprocess.run(command, text=True, capture_output=True, timeout=60).stdout.strip().splitlines()[-1]
         except (OSError, IndexError, subprocess.TimeoutExpired):
             return "not there"
-    device, driver = (first_line(["nvidia-smi", f"--query-gpu={q}", "--format=csv,noheader"]) for q in ("name", "driver_version"))
-    commit = (kit / "commit").read_text().strip().replace("\n", ", ") if (kit / "commit").is_file() else "unknown"
-    return {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes"), "device": device, "driver": driver,
-            "commit": commit, "costate": first_line([kit / "costate", "--version"]),
-            "torch": first_line(["python3", "-c", "import torch; print(torch.__version__)"])}
+    device, driver = (last_line(["nvidia-smi", f"--query-gpu={q}", "--format=csv,noheader"]) for q in ("name", "driver_version"))
+    commit = (a.kit / "commit").read_text().strip().replace("\n", ", ") if (a.kit / "commit").is_file() else "unknown"
+    rehearsal = {"rehearsal": "no device: the shim ran narrow networks, and no figure here means anything"} if a.rehearse else {}
+    return {**rehearsal, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes"), "device": device,
+            "driver": driver, "commit": commit, "costate": last_line([a.kit / "costate", "--version"]),
+            "torch": last_line([sys.executable, "-c", "import torch; print(torch.__version__, 'cuDNN', torch.backends.cudnn.version())"])}
+
+
+def replay(r):
+    r.run("tests gpu_replay", [r.a.kit / "test_gpu", "--run_test=gpu_replay", "--log_level=message", "--color_output=no"])
 
 
 def tests(r):
-    for suite in ("gpu_replay", "gpu", "gpu_solvers", "gpu_networks", "gpu_commands"):
+    for suite in ("gpu", "gpu_solvers", "gpu_networks", "gpu_commands"):
         r.run(f"tests {suite}", [r.a.kit / "test_gpu", f"--run_test={suite}", "--log_level=message", "--color_output=no"])
 
 
@@ -110,73 +133,108 @@ def sanitizer(r):
                                             "--run_test=gpu_replay/repeats_*,what_*,errors_*"], 60)
 
 
-def network(r):
-    if r.a.network is None:
-        r.a.network = Path("/tmp/costate-cifar10")
-        r.run("rival writes the network", ["python3", r.a.kit / "rivals/torch_ddpm.py", "--write", r.a.network])
-    return r.a.network
+def network(r, name):
+    """The network as a folder; bf16 for the large one, which is measured in nothing else."""
+    folder = Path(f"/tmp/costate-{name}{'-narrow' if r.a.rehearse else ''}")
+    if not (folder / "config.json").is_file():
+        r.run(f"write {name}", [sys.executable, HERE / "torch_unets.py", name, folder, "--type", "bf16" if name == "sd15" else "f32",
+                                *(NARROW if r.a.rehearse else [])])
+    return folder
+
+
+def evaluations(r, name, dtypes, more=()):
+    where = network(r, name)
+    for dtype in dtypes:
+        for batch in BATCHES[name] if not r.a.rehearse else BATCHES[name][:1]:
+            words = ["eval", where, "--dtype", "f32" if dtype == "tf32" else dtype, "--batch", batch, "--repeat", 1 if r.a.rehearse else r.a.repeat, "--vjp", "--wrt", "x", *more]
+            r.costate(" ".join([f"costate {name} {dtype} batch {batch}", *more]),
+                      {"what": "eval", "network": name, "dtype": dtype, "batch": batch, "how": " ".join(more)},
+                      words + (["--matmul", "tf32"] if dtype == "tf32" else []))
 
 
 def times(r):
-    where = network(r)
-    for dtype in r.a.dtypes.split(","):
-        for batch in BATCHES:
-            text = r.run(f"costate {dtype} batch {batch}", [r.a.kit / "costate", "eval", where, "--device", "cuda", "--dtype", dtype, "--batch", batch,
-                                                           "--repeat", r.a.repeat, "--vjp", "--wrt", "x", "--json"])
-            if text:
-                r.steps[-1]["times"] = json.loads(text)
+    evaluations(r, "ddpm", ("f32", "bf16", "tf32"))
     for batch in (1, 16):
-        r.run(f"profile f32 batch {batch}", [r.a.kit / "costate", "eval", where, "--device", "cuda", "--batch", batch, "--repeat", 5, "--vjp", "--wrt", "x", "--profile"])
-    r.run("sample", [r.a.kit / "costate", "sample", where, "--device", "cuda", "-n", "1", "--steps", "50", "--json", "--out", "/tmp/costate-sample.h5"])
-    r.run("gradient", [r.a.kit / "costate", "grad", where, "--device", "cuda", "-n", "1", "--steps", "50", "--adjoint", "checkpointed",
-                       "--wrt", "x_T", "--loss", "norm", "--json", "--out", "/tmp/costate-gradient.h5"])
+        r.run(f"profile f32 batch {batch}", [r.a.kit / "costate", "eval", network(r, "ddpm"), "--device", "cuda", "--batch", batch,
+                                             "--repeat", 1 if r.a.rehearse else 5, "--vjp", "--wrt", "x", "--profile"])
+        if r.a.rehearse:
+            break
+
+
+def batches(r, name):
+    return ",".join(str(b) for b in (BATCHES[name] if not r.a.rehearse else BATCHES[name][:1]))
 
 
 def rivals(r):
-    script = r.a.kit / "rivals/torch_ddpm.py"
-    for mode in r.a.modes.split(","):
-        text = r.run(f"rival {mode}", ["python3", script, "--modes", mode, "--dtypes", "f32,tf32,bf16"], 240)
-        r.steps[-1]["rows"] = [json.loads(line) for line in (text or r.steps[-1].get("output", "")).splitlines() if line.startswith("{")]
+    r.rival("rival ddpm", ["eval", "ddpm", "--batches", batches(r, "ddpm"), "--dtypes", "f32,bf16,tf32", "--modes", "graph,eager"])
 
 
-def markdown(facts, steps):
-    lines = ["# Figures of the CUDA kernels", "", "Written by `tools/device-report run`.", ""]
-    lines += [f"- {k}: {v}" for k, v in facts.items()]
-    lines += ["", "| step | outcome | s |", "|---|---|---|"]
-    for s in steps:
-        found = re.findall(r"No errors detected|\d+ failures? .*|ERROR SUMMARY: .*", s.get("output", ""))
-        lines.append(f"| {s['name']} | {s.get('status', '')}{'; ' + found[-1] if found else ''} | {s.get('seconds', '')} |")
-    rows = [row for s in steps for row in s.get("rows", [])]
-    ours = [(s["name"], s["times"]) for s in steps if "times" in s]
-    if ours:
-        lines += ["", "DDPM CIFAR-10 U-Net, minimum ms; PyTorch in its fastest mode of those measured.", "",
-                  "| | forward | VJP | PyTorch forward | VJP | ratio forward | VJP |", "|---|---|---|---|---|---|---|"]
-    for name, t in ours:
-        _, dtype, _, batch = name.split()
-        theirs = [row for row in rows if row["dtype"] == dtype and str(row["batch"]) == batch]
-        f, v = t["forward_ms"]["min"], t["vjp_ms"]["min"]
-        if theirs:
-            tf, tv = (min(row[k][0] for row in theirs) for k in ("forward_ms", "vjp_ms"))
-            lines.append(f"| {dtype}, batch {batch} | {f:.2f} | {v:.2f} | {tf:.2f} | {tv:.2f} | {tf / f:.2f} | {tv / v:.2f} |")
-        else:
-            lines.append(f"| {dtype}, batch {batch} | {f:.2f} | {v:.2f} | | | | |")
-    lines += ["", "Commands:", "", "```"] + [s["command"] for s in steps] + ["```", ""]
-    return "\n".join(lines)
+def compiled(r):
+    """max-autotune takes minutes: batch 1 and 64 first."""
+    r.rival("rival ddpm compiled", ["eval", "ddpm", "--batches", "1" if r.a.rehearse else "1,64,16", "--dtypes", "f32,bf16", "--modes", "compile"])
+
+
+def cudnn(r):
+    """Own convolutions and attention beside cuDNN's: its tests, both ways in whole networks, and a table of shapes."""
+    r.run("tests gpu_cudnn", [r.a.kit / "test_gpu", "--run_test=gpu_cudnn", "--log_level=message", "--color_output=no"])
+    evaluations(r, "ddpm", ("f32", "bf16"), ("--conv", "cudnn"))
+    r.run("kernels", [r.a.kit / "bench_gpu", "--match", "conv3"], 90)
+
+
+def gradient(r):
+    """50 steps of DDIM and the checkpointed gradient in x_T; PyTorch's checkpoints every step as well."""
+    where, steps = network(r, "ddpm"), 2 if r.a.rehearse else 50
+    some = (1,) if r.a.rehearse else (1, 64)
+    for dtype in ("f32", "bf16"):
+        for batch in some:
+            r.costate(f"costate gradient ddpm {dtype} batch {batch}", {"what": "gradient", "network": "ddpm", "dtype": dtype, "batch": batch, "how": ""},
+                      ["grad", where, "-n", batch, "--batch", batch, "--steps", steps, "--dtype", dtype, "--adjoint", "checkpointed",
+                       "--wrt", "x_T", "--loss", "norm", "--quiet"])
+    r.rival("rival gradient ddpm", ["gradient", "ddpm", "--batches", ",".join(map(str, some)), "--dtypes", "f32,bf16", "--steps", steps])
+
+
+def large(r):
+    evaluations(r, "sd15", ("bf16",))
+
+
+def large_rivals(r):
+    r.rival("rival sd15", ["eval", "sd15", "--batches", batches(r, "sd15"), "--dtypes", "bf16", "--modes", "graph,eager,compile"])
+
+
+# In the order of their worth.
+PARTS = {"replay": replay, "times": times, "rivals": rivals, "cudnn": cudnn, "gradient": gradient, "sd": large, "sd-rivals": large_rivals,
+         "tests": tests, "compile": compiled, "sanitizer": sanitizer}
+
+
+def joined(a):
+    documents = [json.loads(path.read_text()) for path in a.join]
+    r = Report(a)
+    r.about, r.steps = documents[-1]["about"], [s for d in documents for s in d["steps"]]
+    if len({(d["about"]["device"], d["about"]["commit"]) for d in documents}) > 1:
+        sys.exit("--join: these are of several devices or commits; their figures do not belong into one table")
+    r.write()
+    return r
 
 
 def main():
     a = arguments()
+    if a.join:
+        print((joined(a).a.out / "gpu-results.md").read_text())
+        return 0
+    unknown = [p for p in a.parts.split(",") if p not in PARTS]
+    if unknown or a.kit is None:
+        sys.exit(f"--parts {unknown[0]}: there are {', '.join(PARTS)}" if unknown else "give --kit")
     r = Report(a)
-    r.about = about(a.kit)
+    r.about = about(a)
     print(json.dumps(r.about), flush=True)
-    known = {"tests": tests, "times": times, "rivals": rivals, "sanitizer": sanitizer}
     for part in a.parts.split(","):
-        if part not in known:
-            sys.exit(f"--parts {part}: there are {', '.join(known)}")
-        known[part](r)
+        PARTS[part](r)
     r.write()
     print((a.out / "gpu-results.md").read_text())
-    return 0 if all(s.get("status") == "ok" for s in r.steps) else 1
+    bad = [s for s in r.steps if s.get("status") != "ok" or any("failed" in row for row in s.get("rows", []))]
+    for s in bad:
+        print(f"NOT GOOD: {s['name']}: {s.get('status')}")
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

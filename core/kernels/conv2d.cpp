@@ -244,9 +244,9 @@ void run_product(bool transpose, const Tensor& x, const Tensor& w, const Tensor&
   y = rows.reshaped(shape);
 }
 
-std::atomic<ConvAlgorithm>& algorithm() {
-  static std::atomic<ConvAlgorithm> chosen{ConvAlgorithm::fastest};
-  return chosen;
+std::atomic<ConvAlgorithm>& algorithm(Device device) {
+  static std::array<std::atomic<ConvAlgorithm>, device_count> chosen{ConvAlgorithm::fastest, ConvAlgorithm::direct};
+  return chosen[static_cast<std::size_t>(device)];
 }
 
 }  // namespace
@@ -280,7 +280,11 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
 
 namespace costate {
 
-ConvAlgorithm conv_algorithm() { return cpu::algorithm().load(std::memory_order_relaxed); }
-void set_conv_algorithm(ConvAlgorithm algorithm) { cpu::algorithm().store(algorithm, std::memory_order_relaxed); }
+ConvAlgorithm conv_algorithm(Device device) { return cpu::algorithm(device).load(std::memory_order_relaxed); }
+void set_conv_algorithm(ConvAlgorithm algorithm, Device device) {
+  require(device != Device::cpu || algorithm != ConvAlgorithm::vendor,
+          "conv2d: a CPU has no library of its maker's here");
+  cpu::algorithm(device).store(algorithm, std::memory_order_relaxed);
+}
 
 }  // namespace costate

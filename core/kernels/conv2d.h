@@ -19,14 +19,16 @@ struct ConvGeometry {
   bool operator==(const ConvGeometry&) const = default;
 };
 
-/// How convolutions and their data gradients are computed. Set for the whole process, before work starts: results of the two
-/// differ in their last bits. f64 is always direct.
+/// How convolutions and their data gradients are computed. Set for the whole process, before work starts: results differ in their
+/// last bits.
 enum class ConvAlgorithm {
-  fastest,  ///< Winograd where it pays (see kernels/winograd.h), with 3 to 9 times the rounding error
-  direct,   ///< one chain of multiply-adds an element
+  fastest,  ///< CPU: Winograd where it pays (see kernels/winograd.h), with 3 to 9 times the rounding error; f64 is always direct.
+            ///< Device: the faster of the two below, as it was measured: bits depend on that
+  direct,  ///< one chain of multiply-adds an element; a device: one tree
+  vendor,  ///< a device: its maker's library, where it has a way that gives the same bits each time; attention as well
 };
-ConvAlgorithm conv_algorithm();
-void set_conv_algorithm(ConvAlgorithm algorithm);
+ConvAlgorithm conv_algorithm(Device device = Device::cpu);  ///< the CPU's starts as fastest, a device's as direct
+void set_conv_algorithm(ConvAlgorithm algorithm, Device device = Device::cpu);
 
 namespace cpu {
 void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y);

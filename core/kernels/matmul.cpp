@@ -2,6 +2,7 @@
 #include "core/kernels/matmul.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -164,3 +165,13 @@ void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b
 }
 
 }  // namespace costate::cpu
+
+namespace costate {
+namespace {
+std::atomic<Products> in_f32{Products::full};
+}  // namespace
+
+Products products_in_f32() { return in_f32.load(std::memory_order_relaxed); }
+void set_products_in_f32(Products how) { in_f32.store(how, std::memory_order_relaxed); }
+
+}  // namespace costate

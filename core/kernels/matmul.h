@@ -6,6 +6,15 @@
 
 namespace costate {
 
+/// What factors in f32 keep of their digits in matrix products and convolutions on a device. Set for the whole process, before work
+/// starts.
+enum class Products {
+  full,  ///< all
+  tf32,  ///< ten bits behind the leading one, on tensor cores; sums stay f32
+};
+Products products_in_f32();
+void set_products_in_f32(Products how);
+
 namespace cpu {
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c);
 }  // namespace cpu

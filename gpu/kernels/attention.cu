@@ -10,6 +10,7 @@
 
 #include "core/kernels/reduce.h"
 #include "gpu/block_sum.h"
+#include "gpu/cudnn/either.h"
 #include "gpu/flash.h"
 #include "gpu/gemm.h"
 #include "gpu/precision.h"
@@ -84,8 +85,9 @@ struct Band {
   std::int64_t sample, samples, first, rows;
 };
 
-template <class T>
+template <class M>
 class Attention {
+  using T = Stored<M>;
   using C = decltype(widen(T{}));
 
  public:
@@ -146,8 +148,9 @@ class Attention {
   [[nodiscard]] dim3 row_blocks(const Band& b) const { return dim3(static_cast<unsigned>((row_count(b) + 3) / 4)); }
 
   /// Matrices of all heads of tokens [first, ...) of the band's samples.
-  template <class M, class X>
-  [[nodiscard]] M heads(X* x, std::int64_t tokens, std::int64_t width, std::int64_t sample, std::int64_t first) const {
+  template <class View, class X>
+  [[nodiscard]] View heads(X* x, std::int64_t tokens, std::int64_t width, std::int64_t sample,
+                           std::int64_t first) const {
     return {x + (sample * tokens + first) * heads_ * width, Start(tokens * heads_ * width, width, heads_),
             heads_ * width};
   }
@@ -171,7 +174,7 @@ class Attention {
   template <class A, class B, class Out>
   void multiply(const Band& b, const A& left, const B& right, const Output<Out>& out, std::int64_t m, std::int64_t n,
                 std::int64_t k) const {
-    gemm<T>("attention", left, right, out, b.samples * heads_, m, n, k, piece_of(k, chain),
+    gemm<M>("attention", left, right, out, b.samples * heads_, m, n, k, piece_of(k, chain),
             {in_words(left), in_words(right)});
   }
 
@@ -266,31 +269,51 @@ class Flash {
   bool fits_ = false;
 };
 
-/// f(T{}, ...) with the tensors in the type that products run in.
+/// f(M{}) for the type that products run in.
 template <class F>
 void with_type(const char* op, DType dtype, const F& f) {
   require(dtype != DType::bf16 || has_tensor_cores(), "{}: this device has no bf16 products; use f32", op);
+  if (wants_tf32(op, dtype)) return f(Tf32{});
   visit_floating(dtype, op, f);
+}
+
+void own_attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
+  with_type("attention", q.dtype(), [&]<class M>(M) {
+    if constexpr (std::is_same_v<M, bf16>)
+      if (Flash(spec, q, k, v).forward(y)) return;
+    Attention<M>(spec, q, k, v).forward(y.mutable_device_data<Stored<M>>());
+  });
+}
+
+/// Whether cuDNN takes it: bf16, heads of equal and even width in whole words.
+bool fits_cudnn(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v) {
+  const auto in_words = [&](const Tensor& t) {
+    return t.dtype() == DType::bf16 && t.dim(2) / spec.heads % 8 == 0 && aligned_16(t.device_data<bf16>());
+  };
+  return in_words(q) && in_words(k) && in_words(v);
 }
 
 }  // namespace
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   if (y.size() == 0) return;
-  with_type("attention", q.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, bf16>)
-      if (Flash(spec, q, k, v).forward(y)) return;
-    Attention<T>(spec, q, k, v).forward(y.mutable_device_data<T>());
-  });
+  const auto scale = static_cast<float>(spec.scale);
+  cudnn::either(
+      cudnn::Attention{spec.heads, q.shape(), k.shape(), v.shape()}, fits_cudnn(spec, q, k, v),
+      [&] { own_attention(spec, q, k, v, y); },
+      [&](const cudnn::Plan& plan) {
+        plan.run("attention", {q.device_data<bf16>(), k.device_data<bf16>(), v.device_data<bf16>(),
+                               y.mutable_device_data<bf16>(), &scale});
+      });
 }
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
   if (g.size() == 0) return;
-  with_type("attention_vjp", q.dtype(), [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, bf16>)
+  with_type("attention_vjp", q.dtype(), [&]<class M>(M) {
+    if constexpr (std::is_same_v<M, bf16>)
       if (Flash(spec, q, k, v).backward(g, grads)) return;
-    Attention<T>(spec, q, k, v).backward(g.device_data<T>(), grads);
+    Attention<M>(spec, q, k, v).backward(g.device_data<Stored<M>>(), grads);
   });
 }
 

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "core/kernels/binary.h"
 #include "gpu/convolution.h"
+#include "gpu/cudnn/either.h"
 #include "gpu/precision.h"
 
 namespace costate::cuda {
@@ -35,37 +37,91 @@ Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& w
   by_stride_h = Divisor(stride_h), by_stride_w = Divisor(stride_w);
 }
 
-void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
-  with_products("conv2d", x, w, y, [&]<class T>(T, const Tensor& x, const Tensor& w, Tensor& y) {
+namespace {
+
+void own_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+  with_products("conv2d", x, w, y, [&]<class M>(M, const Tensor& x, const Tensor& w, Tensor& y) {
+    using T = Stored<M>;
     const Convolution s(geometry, x, w, y);
     const std::int64_t k = w.size() / w.dim(3);
     const Tensor start = bias.defined() ? to_stored(bias, x.dtype()) : bias;
-    gemm<T>(
+    gemm<M>(
         "conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()},
         Output<T>{y.mutable_device_data<T>(), Start(s.cout), y.dim(3), Bias<T>::of(start, std::int64_t{s.oh} * s.ow)},
         s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, chain), {in_words<T>(x, s.cin), in_words<T>(w, s.cout)});
   });
 }
 
-void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
-  with_products("conv2d_dx", g, w, dx, [&]<class T>(T, const Tensor& g, const Tensor& w, Tensor& dx) {
+void own_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+  with_products("conv2d_dx", g, w, dx, [&]<class M>(M, const Tensor& g, const Tensor& w, Tensor& dx) {
+    using T = Stored<M>;
     const Convolution s(geometry, dx, w, g);
     const std::int64_t k = std::int64_t{s.kh} * s.kw * s.cout;
-    gemm<T>("conv2d_dx", GradientPatches<T>{s, g.device_data<T>()}, TransposedWeights<T>{s, w.device_data<T>()},
+    gemm<M>("conv2d_dx", GradientPatches<T>{s, g.device_data<T>()}, TransposedWeights<T>{s, w.device_data<T>()},
             Output<T>{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)}, s.groups, dx.size() / dx.dim(3), s.cin, k,
             piece_of(k, chain), {in_words<T>(g, s.cout), in_words<T>(w, s.cout)});
   });
 }
 
-void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
-  with_products("conv2d_dw", x, g, dw, [&]<class T>(T, const Tensor& x, const Tensor& g, Tensor& dw) {
+void own_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
+  with_products("conv2d_dw", x, g, dw, [&]<class M>(M, const Tensor& x, const Tensor& g, Tensor& dw) {
+    using T = Stored<M>;
     const Convolution s(geometry, x, dw, g);
     const std::int64_t pixels = g.size() / g.dim(3);
-    gemm<T>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
+    gemm<M>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
             Output<T>{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)}, s.groups, dw.size() / dw.dim(3), s.cout,
-            pixels, fastest_piece<T>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels),
+            pixels, fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels),
             {in_words<T>(x, s.cin), in_words<T>(g, s.cout)});
   });
+}
+
+using cudnn::Direction;
+
+cudnn::Convolution problem(Direction d, const ConvGeometry& geometry, const Tensor& x, const Tensor& w,
+                           const Tensor& y) {
+  return {d, geometry, x.shape(), w.shape(), y.shape(), x.dtype(), products_in_f32() == Products::tf32};
+}
+
+bool aligned(const Tensor& t) { return aligned_16(cudnn::address(t)); }
+
+void add_bias(const Tensor& bias, Tensor& y) {
+  if (!bias.defined()) return;
+  const Tensor rows = to_stored(bias, y.dtype()).reshaped({bias.size() / y.dim(3), 1, 1, y.dim(3)});
+  lincomb(1, 1, y, rows, y);
+}
+
+}  // namespace
+
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+  cudnn::either(
+      problem(Direction::forward, geometry, x, w, y), aligned(x) && aligned(y),
+      [&] { own_conv2d(geometry, x, w, bias, y); },
+      [&](const cudnn::Plan& plan) {
+        const Tensor filter = cudnn::packed_filter(w);
+        plan.run("conv2d", {cudnn::address(x), cudnn::address(filter), cudnn::address(y)});
+        add_bias(bias, y);
+      });
+}
+
+void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+  cudnn::either(
+      problem(Direction::data_gradient, geometry, dx, w, g), aligned(g) && aligned(dx),
+      [&] { own_conv2d_dx(geometry, g, w, dx); },
+      [&](const cudnn::Plan& plan) {
+        const Tensor filter = cudnn::packed_filter(w);
+        plan.run("conv2d_dx", {cudnn::address(dx), cudnn::address(filter), cudnn::address(g)});
+      });
+}
+
+void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
+  cudnn::either(
+      problem(Direction::filter_gradient, geometry, x, dw, g), aligned(x) && aligned(g),
+      [&] { own_conv2d_dw(geometry, x, g, dw); },
+      [&](const cudnn::Plan& plan) {
+        const Tensor filter = Tensor::empty(cudnn::packed_shape(dw.shape()), dw.kind());
+        plan.run("conv2d_dw", {cudnn::address(x), cudnn::address(filter), cudnn::address(g)});
+        cudnn::unpack_filter(filter, dw);
+      });
 }
 
 }  // namespace costate::cuda

@@ -9,8 +9,8 @@ namespace {
 
 /// Terms of one chain: short ones, so that few rows have many blocks, where the cut is cheap. They may not follow from the number of
 /// rows, which can be the batch.
-template <class T>
-constexpr std::int64_t chain = std::is_same_v<T, bf16> ? 512 : 128;
+template <class M>
+constexpr std::int64_t chain = std::is_same_v<M, bf16> || std::is_same_v<M, Tf32> ? 512 : 128;
 
 /// A batch of matrices as a factor; a batch of one is shared.
 template <class T, bool along_k>
@@ -18,28 +18,29 @@ Matrix<T, along_k> matrix_of(const Tensor& t) {
   return {t.device_data<T>(), Start(t.dim(0) == 1 ? 0 : t.dim(1) * t.dim(2)), t.dim(2)};
 }
 
-template <class T, bool transpose_a, bool transpose_b>
+template <class M, bool transpose_a, bool transpose_b>
 void product(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
+  using T = Stored<M>;
   const std::int64_t m = c.dim(1), n = c.dim(2), k = transpose_a ? a.dim(1) : a.dim(2);
   // A shared b makes the batch one tall matrix, if a's rows follow each other.
   const bool tall = b.dim(0) == 1 && !transpose_a;
-  const std::int64_t problems = tall ? 1 : c.dim(0), height = tall ? c.dim(0) * m : m, piece = piece_of(k, chain<T>);
+  const std::int64_t problems = tall ? 1 : c.dim(0), height = tall ? c.dim(0) * m : m, piece = piece_of(k, chain<M>);
   const auto left = matrix_of<T, !transpose_a>(a);
   const auto right = matrix_of<T, transpose_b>(b);
   require(!bias.defined() || tall, "matmul: a bias goes with rows and a shared factor");
   const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, Bias<T>::of(bias, height)};
-  gemm<T>("matmul", left, right, out, problems, height, n, k, piece, {in_words(left), in_words(right)});
+  gemm<M>("matmul", left, right, out, problems, height, n, k, piece, {in_words(left), in_words(right)});
 }
 
 }  // namespace
 
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
-  with_products("matmul", a, b, c, [&]<class T>(T, const Tensor& a, const Tensor& b, Tensor& c) {
+  with_products("matmul", a, b, c, [&]<class M>(M, const Tensor& a, const Tensor& b, Tensor& c) {
     const Tensor start = bias.defined() ? to_stored(bias, a.dtype()) : bias;
     if (transpose_a)
-      transpose_b ? product<T, true, true>(a, b, start, c) : product<T, true, false>(a, b, start, c);
+      transpose_b ? product<M, true, true>(a, b, start, c) : product<M, true, false>(a, b, start, c);
     else
-      transpose_b ? product<T, false, true>(a, b, start, c) : product<T, false, false>(a, b, start, c);
+      transpose_b ? product<M, false, true>(a, b, start, c) : product<M, false, false>(a, b, start, c);
   });
 }
 

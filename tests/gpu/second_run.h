@@ -3,6 +3,13 @@
 
 #include <cuda_runtime.h>
 
+#ifdef COSTATE_SHIM
+namespace shim {
+/// Kernels and copies so far that were queued one by one (stream.cpp).
+int calls_queued();
+}  // namespace shim
+#endif
+
 namespace costate {
 
 #ifdef COSTATE_SHIM

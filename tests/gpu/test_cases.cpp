@@ -2,9 +2,11 @@
 // bit.
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include "autodiff/transform.h"
+#include "core/kernels/matmul.h"
 #include "core/memory.h"
 #include "core/random.h"
 #include "tests/gpu/second_run.h"
@@ -63,7 +65,31 @@ void check_numbers(const Case& c, DType dtype) {
   BOOST_TEST(same(outcome(c, in, Device::cuda, dtype), there), name_of(dtype) << " depends on the order of threads");
 }
 
+/// Factors in f32 as TF32, and as full again.
+struct Coarse {
+  Coarse() { set_products_in_f32(Products::tf32); }
+  Coarse(const Coarse&) = delete;
+  Coarse& operator=(const Coarse&) = delete;
+  ~Coarse() { set_products_in_f32(Products::full); }
+};
+
+/// Each factor is rounded to half a unit of 2^-10, and sums stay in f32: 8 units, as for bf16.
+/// Returns how far it is from f32.
+double check_tf32(const Case& c) {
+  constexpr double unit = 1.0 / 1024;
+  const Tensors in = case_inputs(c, DType::f32);
+  const Outcome fine = outcome(c, in, Device::cuda, DType::f32);
+  const Coarse coarse;
+  const Outcome there = outcome(c, in, Device::cuda, DType::f32);
+  BOOST_TEST(deviation(there, fine) <= 8 * unit, "tf32 is " << deviation(there, fine) << " off");
+  const SecondRun turned;
+  BOOST_TEST(same(outcome(c, in, Device::cuda, DType::f32), there), "tf32 depends on the order of threads");
+  return deviation(there, fine);
+}
+
+/// Of a batch, each against itself alone.
 void check_rows(const Case& c) {
+  if (std::none_of(c.inputs.begin(), c.inputs.end(), [](const CaseInput& i) { return i.batched; })) return;
   const Tensors in = case_inputs(c, DType::f32);
   const Tensor whole = c.run(moved(in, Device::cuda)).to(Device::cpu);
   for (std::int64_t row = 0; row < whole.dim(0); ++row) {
@@ -75,25 +101,35 @@ void check_rows(const Case& c) {
   }
 }
 
+/// Those that --matmul is for.
+bool has_products(const std::string& op) {
+  return op == "matmul" || op == "linear" || op == "attention" || op.rfind("conv2d", 0) == 0;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(gpu)
 
 BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
   int seen = 0;
+  double most_by_tf32 = 0;
   for (const auto& file : cases()) {
     for (const auto& c : file.cases) {
       if (c.bench) continue;  // of a network's size: too long for threads that take turns
       BOOST_TEST_CONTEXT(c.op << " " << c.variant) {
         for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) check_numbers(c, dtype);
-        bool batched = false;
-        for (const auto& input : c.inputs) batched = batched || input.batched;
-        if (batched) check_rows(c);
+        if (has_products(c.op)) {
+          most_by_tf32 = std::max(most_by_tf32, check_tf32(c));
+          const Coarse coarse;
+          check_rows(c);
+        }
+        check_rows(c);
       }
       ++seen;
     }
   }
   BOOST_TEST(seen > 60);
+  BOOST_TEST(most_by_tf32 > 1e-4);  // or it was not TF32
   release_cached(Device::cuda);
   BOOST_TEST(fences_broken() == 0);
   BOOST_TEST(memory_use(Device::cuda).live == 0);

@@ -2,6 +2,8 @@
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cstdlib>
+
 #include "io/hdf5.h"
 #include "tests/gpu/second_run.h"
 #include "tests/tools/command.h"
@@ -34,7 +36,7 @@ double difference(const Tensor& a, const Tensor& b) {
 }
 
 /// Runs twice with --out FILE.h5, and compares all that was written.
-void compare(std::vector<std::string> arguments, double bound) {
+void compare(std::vector<std::string> arguments, double bound, const std::vector<std::string>& there_only = {}) {
   const Folder folder;
   const std::string here = (folder / "here.h5").string(), there = (folder / "there.h5").string();
   arguments.insert(arguments.end(), {"--quiet", "--out", here});
@@ -42,6 +44,7 @@ void compare(std::vector<std::string> arguments, double bound) {
   BOOST_REQUIRE_MESSAGE(on_cpu.code == 0, on_cpu.err);
   arguments.back() = there;
   arguments.insert(arguments.end(), {"--device", "cuda"});
+  arguments.insert(arguments.end(), there_only.begin(), there_only.end());
   const auto on_device = test::run(arguments, 0, program());
   BOOST_REQUIRE_MESSAGE(on_device.code == 0, on_device.err);
   const Hdf5Reader a(there), b(here);
@@ -76,6 +79,34 @@ BOOST_AUTO_TEST_CASE(every_kind_of_work_gives_the_same_results) {
           1e-11);
   compare({"guide", network(), "-n", "1", "--steps", "1", "--iterations", "2", "--loss", "mean", "--dtype", "f64"},
           1e-9);
+}
+
+BOOST_AUTO_TEST_CASE(ways_of_computing_are_chosen_by_name) {
+  const auto says = [](const std::vector<std::string>& more, const std::filesystem::path& by, int code,
+                       const std::string& part) {
+    std::vector<std::string> all{"eval", network(), "--repeat", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto o = test::run(all, 0, by);
+    BOOST_TEST(o.code == code, o.err);
+    BOOST_TEST((o.err + o.out).find(part) != std::string::npos, "'" << part << "' is not in: " << o.err);
+  };
+  says({"--conv", "cudnn"}, command_path(), 2, "--conv cudnn: on --device cpu there are auto and direct");
+  says({"--matmul", "tf32"}, command_path(), 2, "--matmul tf32: a CPU has none");
+  says({"--matmul", "bf16"}, command_path(), 2, "there are f32 and tf32");
+  says({"--device", "cuda", "--conv", "winograd"}, program(), 2, "on --device cuda there are own, cudnn and auto");
+  compare({"eval", network(), "--in", network() + "/in.h5", "--vjp"}, 3e-2, {"--matmul", "tf32"});
+  if (!takes_turns) return;
+  const char* const fake = std::getenv("COSTATE_CUDNN");
+  if (fake != nullptr) {
+    compare({"eval", network(), "--in", network() + "/in.h5", "--vjp"}, 1e-4, {"--conv", "cudnn"});
+    says({"--device", "cuda", "--conv", "cudnn", "--json"}, program(), 0, "\"conv\": \"cudnn\"");
+  }
+  const std::string before = fake == nullptr ? "" : fake;
+  setenv("COSTATE_CUDNN", "/nowhere/libcudnn.so.9", 1);
+  says({"--device", "cuda", "--conv", "cudnn"}, program(), 1,
+       "set COSTATE_CUDNN to its libcudnn.so.9, or use --conv own");
+  says({"--device", "cuda", "--conv", "auto"}, program(), 0, "");
+  before.empty() ? unsetenv("COSTATE_CUDNN") : setenv("COSTATE_CUDNN", before.c_str(), 1);
 }
 
 BOOST_AUTO_TEST_CASE(reports_say_where) {

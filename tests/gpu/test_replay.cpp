@@ -12,6 +12,7 @@
 #include "tests/nn/parity.h"
 #include "tests/nn/parity_cases.h"
 #include "tests/support/inputs.h"
+#include "tools/model/conditioned.h"
 #include "tools/model/evaluation.h"
 
 namespace costate {
@@ -168,6 +169,25 @@ BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
   BOOST_TEST(memory_use(Device::cuda).live == 0);
   BOOST_TEST(fences_broken() == 0);
 }
+
+#ifdef COSTATE_SHIM
+// A sampler's step is not one graph: its evaluations are, and what is beside them is few calls, whatever the network.
+BOOST_AUTO_TEST_CASE(a_step_of_a_sampler_queues_little_beside_its_graph) {
+  const Model model = load_model((source_dir() / "tests/data/networks/diffusers-unet2d-scaleshift").string(), {.device = Device::cuda});
+  const Conditioned net = make_conditioned(model, {}, 1);
+  const Shape x = model.network->signature().input;
+  for (const char* name : {"ddim", "dpmpp-2m", "heun"}) {
+    const Sampler sampler{net.denoiser, make_grid("trailing", *model.schedule, 8), make_stepper(name)};
+    std::vector<std::pair<int, int>> seen;
+    walk(sampler, noise(1, x.with_front(1)), net.p, {}, [&](int, const State&) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); });
+    const std::size_t last = seen.size() - 2;  // the last step may end at sigma = 0
+    const int calls = seen[last].first - seen[last - 1].first, graphs = seen[last].second - seen[last - 1].second;
+    BOOST_TEST_MESSAGE(name << ": " << graphs << " graphs and " << calls << " calls a step");
+    BOOST_TEST(graphs == (std::string(name) == "heun" ? 2 : 1));
+    BOOST_TEST(calls <= 16 * graphs);
+  }
+}
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()
 

@@ -107,7 +107,7 @@ nlohmann::ordered_json convolutions_of(const Work& work) {
   const Profile profile;
   work();
   nlohmann::ordered_json calls = nlohmann::ordered_json::object();
-  for (const char* how : {"F(4,3)", "F(2,3)", "direct"})
+  for (const char* how : {"F(4,3)", "F(2,3)", "direct", "cudnn"})
     for (const auto& row : profile.rows())
       if (row.name.find(how) != std::string::npos) calls[how] = calls.value(how, std::int64_t{0}) + row.calls;
   return calls;
@@ -141,7 +141,8 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
   j["device"] = o.common.device;
   j["isa"] = instruction_set();
   j["conv_calls"] = convolutions_of(forward);
-  j["conv"] = j["conv_calls"].contains("F(4,3)") || j["conv_calls"].contains("F(2,3)") ? "winograd" : "direct";
+  const auto ran = [&](const char* how) { return j["conv_calls"].contains(how); };
+  j["conv"] = ran("cudnn") ? "cudnn" : ran("F(4,3)") || ran("F(2,3)") ? "winograd" : "direct";
   if (o.common.json) {
     std::cout << j.dump(2) << "\n";
     return;

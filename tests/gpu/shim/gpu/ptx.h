@@ -49,4 +49,28 @@ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32
   }
 }
 
+inline std::uint32_t to_tf32(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return std::isfinite(x) ? (bits + 0x1000U) & ~0x1FFFU : bits;
+}
+
+inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  struct Factors {
+    std::uint32_t a[4], b[2];
+  };
+  const auto all = shim::of_warp(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  const auto value = [](std::uint32_t bits) {
+    float v;
+    std::memcpy(&v, &bits, sizeof v);
+    return v;
+  };
+  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned m = row + i / 2 * 8, n = column + i % 2;
+    for (unsigned k = 0; k < 8; ++k)
+      c[i] += value(all[m % 8 * 4 + k % 4].a[m / 8 + k / 4 * 2]) * value(all[n * 4 + k % 4].b[k / 4]);
+  }
+}
+
 }  // namespace costate::cuda

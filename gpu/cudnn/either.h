@@ -1,0 +1,17 @@
+// Work that cuDNN may do: whether it does is `--conv`'s (conv_algorithm of the device).
+#pragma once
+
+#include <functional>
+
+#include "gpu/cudnn/operations.h"
+
+namespace costate::cuda::cudnn {
+
+/// `own`, or `theirs` with a plan for the problem: as conv_algorithm says. Where cuDNN has no plan, or `fits` says that these tensors
+/// are not for it, it is `own`.
+void either(const Convolution& c, bool fits, const std::function<void()>& own,
+            const std::function<void(const Plan&)>& theirs);
+void either(const Attention& a, bool fits, const std::function<void()>& own,
+            const std::function<void(const Plan&)>& theirs);
+
+}  // namespace costate::cuda::cudnn
