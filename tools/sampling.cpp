@@ -54,7 +54,12 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
            "NAME");
   a.option("--order", order, "order, for samplers that come in several", "K");
   a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
-  a.option("--class", classes, "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]", "LIST");
+  a.option("--class", classes,
+           unconditional
+               ? "labels a,b,c: sample i takes the (i mod length)-th [none if the network has a row for that, which "
+                 "--guidance 0 asks for too; else all classes in turn]"
+               : "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]",
+           "LIST");
   a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
   a.option("--guidance-rescale", guidance_rescale,
            "share of what is guided that is scaled back to the deviation of the conditional prediction, 0 ... 1 [0]",
@@ -228,6 +233,9 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   const auto null_rows = [&](const Tensor& t) { return t.dim(0) == 1 ? t : rows_of(t, first, rows); };
   if (start_z_null_.defined()) c.z_null = null_rows(start_z_null_);
   if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
+  const bool said = guidance_given || start_guidance_.defined() || !options_.classes.empty() ||
+                    start_class_.defined() || start_z_.defined();
+  if (options_.unconditional && !said && s.classes > 1 && s.null_class) c.guidance = 0;
   for (const auto& each : s.extra) {
     if (const auto at = start_extra_.find(each.name); at != start_extra_.end())
       c.extra[each.name] = rows_of(at->second, first, rows);

@@ -25,9 +25,10 @@ struct SamplingOptions {
   double guidance_rescale = 0;
   std::string classifier;
   double classifier_scale = 1;
-  std::string correct;        ///< NAME:KEY=VALUE, see correct.h; empty: as the model's scheduler says
-  bool encodes = false;       ///< the --start file holds x, to be encoded, in place of x_T
-  bool takes_memory = false;  ///< and may hold memory (m,n,...), the State's; others refuse it
+  std::string correct;         ///< NAME:KEY=VALUE, see correct.h; empty: as the model's scheduler says
+  bool unconditional = false;  ///< where no condition is given, and the network has a row for "no class", it gets that
+  bool encodes = false;        ///< the --start file holds x, to be encoded, in place of x_T
+  bool takes_memory = false;   ///< and may hold memory (m,n,...), the State's; others refuse it
 
   void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
 };

@@ -1,8 +1,10 @@
-// Reversible: the states on the way back are the sampler's own steps inverted, so none is kept.
+// Reversible: the states on the way back are the sampler's own steps inverted, so that a few are kept for any number of steps.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
+#include <cmath>
+#include <map>
+#include <vector>
 
 #include "autodiff/ops/add.h"
 #include "autodiff/transform.h"
@@ -12,46 +14,71 @@
 namespace costate {
 namespace {
 
-/// How far from x_T the inverted states have come back, said where it is farther than rounding explains. Throws where it is
-/// farther than single precision goes astray. Behind pure noise there is no inverse to tell by.
-std::string check_return(const GradientProblem& problem, const State& second) {
-  constexpr double most = 1e-3;  // of its norm
+/// States of the run forward by level.
+using Kept = std::map<int, State>;
+
+/// The levels besides the first whose states are kept. An inverse regains what the steps contracted, lambda by lambda, twice
+/// over where the SDE forgets (eta = 1), and enlarges its rounding as much. So the path is cut, evenly in lambda, where that
+/// would pass a factor of 1000: two to four pieces, for any number of steps.
+std::vector<int> levels_kept(const Sampler& sampler) {
+  const Grid& grid = sampler.grid;
+  std::size_t first = grid.front().alpha == 0 ? 1 : 0, last = grid.size() - 1;
+  while (last > 0 && grid[last].sigma == 0) --last;
+  std::vector<int> levels;
+  if (last <= first) return levels;
+  const double from = grid[first].lambda(), range = grid[last].lambda() - from;
+  const double pieces = std::ceil(range * (1 + sampler.stepper.eta * sampler.stepper.eta) / std::log(1000.0));
+  for (std::size_t i = first + 1; i < last; ++i) {
+    const double next = from + range * static_cast<double>(levels.size() + 1) / pieces;
+    if (grid[i].lambda() >= next - 1e-9 && static_cast<double>(levels.size() + 1) < pieces)
+      levels.push_back(static_cast<int>(i));
+  }
+  return levels;
+}
+
+/// How far from a state that was kept the inverted steps come back to it, as a share of its norm. Behind pure noise there
+/// is no inverse to tell by.
+double missed_by(const GradientProblem& problem, int index, const State& next, const State& kept) {
   const Sampler& sampler = problem.sampler;
-  if (sampler.grid.front().alpha == 0) return {};
-  const Tensor start = stop_gradient(sampler.start(problem.x_T).y);
-  const Tensor back = stop_gradient(sampler.invert(0, second, problem.p).y);
-  const double off = norm(lincomb(1, back, -1, start)) / std::max(norm(start), 1e-300);
-  require(
-      off <= most,
-      "reversible: the inverse of {} steps of {} comes back to x_T off by {:.1e} of its norm (t = {:.6g}; the norm of "
-      "the state is {:.3e}); take checkpointed, fewer steps, or sampler o-belm",
-      sampler.steps(), sampler.stepper.name, off, sampler.grid.front().t, norm(start));
+  if (index + 1 == sampler.steps() || sampler.grid[static_cast<std::size_t>(index)].alpha == 0) return 0;
+  const Tensor back = stop_gradient(sampler.invert(index, next, problem.p).y), there = stop_gradient(kept.y);
+  return norm(lincomb(1, back, -1, there)) / std::max(norm(there), 1e-300);
+}
+
+/// Throws where a state was missed by more than single precision goes astray, warns where by more than rounding explains.
+std::string check_return(const Sampler& sampler, double off) {
+  constexpr double most = 1e-3;
+  require(off <= most,
+          "reversible: the inverse of {} steps of {} comes back to x_T, or a state on the way to it, off by {:.1e} of "
+          "its norm; take checkpointed, fewer steps, or sampler o-belm",
+          sampler.steps(), sampler.stepper.name, off);
   if (off <= (sampler.denoiser.dtype == DType::f64 ? 1e-11 : 1e-5)) return {};
   return fmt::format(
-      "reversible: the inverse of {} steps of {} comes back to x_T off by {:.0e} of its norm, and the gradient may be "
-      "off "
-      "by as much; steps that contract lose what the inverse needs, those of an SDE twice as many digits as those of "
-      "the ODE. Take checkpointed, or a grid that ends at more noise",
+      "reversible: the inverse of {} steps of {} comes back to x_T, or a state on the way to it, off by {:.0e} of its "
+      "norm, and the gradient may be off by as much. Take checkpointed, or sampler o-belm",
       sampler.steps(), sampler.stepper.name, off);
 }
 
-/// The step from a state that was inverted is taped as any other; the first state is x_T itself, so that the first step
-/// starts as the sampler's did.
-Pulled pull(const GradientProblem& problem, const State& last, const Tensor& a_0) {
+/// The step from a state that was inverted is taped as any other; where the state was kept, the next piece begins with it.
+Pulled pull(const GradientProblem& problem, const Kept& kept, const State& last, const Tensor& a_0) {
   const Sampler& sampler = problem.sampler;
   const int steps = sampler.steps();
   Tensors a = end_cotangents(problem, last, a_0);
   State state = last;
-  std::string warning;
+  double off = 0;
   for (int i = steps - 1; i >= 0; --i) {
-    if (i == 0 && steps > 1) warning = check_return(problem, state);
-    state = i == 0 ? sampler.start(problem.x_T) : sampler.invert(i, state, problem.p);
-    if (i == 1 && sampler.grid.front().alpha == 0) state.memory.clear();  // behind pure noise, as at the start
+    if (const auto own = kept.find(i); own != kept.end()) {
+      off = std::max(off, missed_by(problem, i, state, own->second));
+      state = own->second;
+    } else {
+      state = sampler.invert(i, state, problem.p);
+      if (i == 1 && sampler.grid.front().alpha == 0) state.memory.clear();  // behind pure noise, as at the start
+    }
     pull_step(problem, i, state, a, "reversible");
     report_back(problem, steps - i, steps);
   }
   Pulled back = pulled_from(problem, a);
-  back.warning = warning;
+  back.warning = check_return(sampler, off);
   return back;
 }
 
@@ -61,11 +88,16 @@ Forward without_states(const GradientProblem& problem) {
       problem.sampler.stepper.invert != nullptr,
       "reversible: the steps of {} have no inverse; take sampler o-belm, bdia, edict or rex, or adjoint checkpointed",
       problem.sampler.stepper.name);
+  const std::vector<int> levels = levels_kept(problem.sampler);
+  Kept kept;
   State last;
   Forward run;
-  run.running = walk_forward(problem, [&](int, const State& state) { last = state; });
+  run.running = walk_forward(problem, [&](int index, const State& state) {
+    if (index == 0 || std::binary_search(levels.begin(), levels.end(), index)) kept.emplace(index, state);
+    last = state;
+  });
   run.x_0 = problem.sampler.x_at(problem.sampler.steps(), last);
-  run.pull = [problem, last](const Tensor& a_0) { return pull(problem, last, a_0); };
+  run.pull = [problem, kept, last](const Tensor& a_0) { return pull(problem, kept, last, a_0); };
   return run;
 }
 
@@ -76,7 +108,7 @@ AdjointType reversible_adjoint() {
           .summary = "inverts the steps of o-belm, bdia, edict and rex on the way back",
           .consistent = "the sampler",
           .order = "exact, up to the rounding of the inverse",
-          .memory = "one state and the tape of one step",
+          .memory = "two to four states for any number of steps, and the tape of one step",
           .reference = "Gomez et al. 2017, \"The reversible residual network\"; Blasingame and Liu 2025, \"Rex\"",
           .options = {},
           .make = [](const Config&) { return Adjoint{.exact = true, .forward = without_states}; }};

@@ -47,6 +47,23 @@ BOOST_AUTO_TEST_CASE(the_classifier_is_led_to_another_class) {
   BOOST_TEST(theta.back() < theta.front());
 }
 
+/// A loss is not to fight a class that nobody asked for: the network's row for no class stands where none is given, unless z is
+/// what is optimised.
+BOOST_AUTO_TEST_CASE(without_a_class_the_network_is_told_none) {
+  const auto first = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"guide",  "fashion-unet", "-n",           "2", "--steps", "2",
+                                 "--loss", "class:7",      "--iterations", "1", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto o = run(all);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return nlohmann::json::parse(o.out)["losses"][0].get<double>();
+  };
+  BOOST_TEST(first({}) == first({"--guidance", "0"}));
+  BOOST_TEST(first({}) == first({"--class", "5", "--guidance", "0"}));
+  BOOST_TEST(first({}) != first({"--class", "0,1"}));
+  BOOST_TEST(first({"--wrt", "z"}) == first({"--class", "0,1"}));
+}
+
 BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   const Folder folder;
   const std::string half = (folder / "half.h5").string(), rest = (folder / "rest.h5").string(),

@@ -174,4 +174,13 @@ BOOST_AUTO_TEST_CASE(of_the_small_network_by_every_method) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_missing_condition_says_where_to_give_it) {
+  const fs::path fixtures = shared_dir() / "fixtures/gradients";
+  if (skipped(fixtures)) return;
+  const auto o = run({"grad", (fixtures / "tiny-eps-net.safetensors").string(), "--steps", "2"});
+  BOOST_TEST(o.code == 1);
+  for (const char* part : {"conditional", "z (n, ...) of (3)", "--start"})
+    BOOST_TEST(o.err.find(part) != std::string::npos, o.err);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -24,6 +24,13 @@ struct Options {
   double rate = 0.05, momentum = 0;
 };
 
+/// A z that is optimised is one that the network is told.
+SamplingOptions sampling_of(const Options& o, const Free& free) {
+  SamplingOptions sampling = o.sampling;
+  sampling.unconditional = !free.z;
+  return sampling;
+}
+
 /// One run of `guide`.
 class Guide {
  public:
@@ -32,7 +39,7 @@ class Guide {
         free_(free_from(o.wrt)),
         model_(o.common.load_to_sample()),
         space_(latent_space(model_)),
-        run_(o.sampling, o.common, model_) {
+        run_(sampling_of(o, free_), o.common, model_) {
     if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
     if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
     if (!(o.rate > 0)) throw UsageError(fmt::format("--rate {}: should be positive", o.rate));
@@ -149,16 +156,16 @@ Command guide_command() {
       "guide", "optimise x_T, z or theta under a loss of the samples",
       "  costate sample fashion-unet -n 1 --class 9 --seed 5 --steps 10 --out boot.h5\n"
       "  costate guide fashion-unet -n 4 --class 9 --seed 1 --steps 10 --loss image:boot.h5 --out path.png\n"
-      "  costate guide fashion-unet -n 4 --guidance 0 --seed 2 --loss class:7 --rate 0.03 --iterations 15 --out "
-      "shoes.h5 --out shoes.png\n"
-      "  costate guide fashion-unet -n 4 --guidance 0 --seed 2 --loss class:7 --rate 0.03 --resume shoes.h5 --out "
-      "more.h5\n"
-      "A classifier's loss leads to where the network goes by itself: leave its condition out (--guidance 0) and take "
-      "a low rate.\n"
+      "  costate guide fashion-unet -n 4 --seed 2 --loss class:7 --rate 0.03 --iterations 15 --out shoes.h5 --out "
+      "shoes.png\n"
+      "  costate guide fashion-unet -n 4 --seed 2 --loss class:7 --rate 0.03 --resume shoes.h5 --out more.h5\n"
+      "A loss finds what the network can make: without --class it is not told what to make (unless z is optimised), "
+      "and is free to go there.\n"
       "From another --class or at a high rate it ends in pictures that please the classifier alone: look at them.",
       [](Arguments& a) {
         const auto o = std::make_shared<Options>();
         o->common.declare(a);
+        o->sampling.unconditional = true;
         o->sampling.declare(a, 1, 10);
         o->adjoint.declare(a, false);
         a.option("--loss", o->loss, loss_names, "NAME");

@@ -68,18 +68,24 @@ std::function<double(const Level&)> weight_of(const Condition& c, const Grid& gr
   };
 }
 
-/// The condition and, below it, what replaces it in the other half of guidance: as one batch, since rows are independent and
-/// their bits are those of two calls.
-Told both_halves(const Told& told, const Told& null, std::int64_t n) {
-  const auto below = [n](const Tensor& a, const Tensor& b) {
-    return concat({a, broadcast_to(b, b.shape().with(0, n))}, 0);
-  };
-  Told both;
-  if (told.classes.defined()) both.classes = below(told.classes, null.classes);
+/// What stands in place of the condition in the other half of guidance; what has no such thing stays.
+Told without_condition(const Told& told, const Told& null, std::int64_t n) {
+  const auto rows = [n](const Tensor& t) { return broadcast_to(t, t.shape().with(0, n)); };
+  Told all = told;
+  if (told.classes.defined()) all.classes = rows(null.classes);
   for (std::size_t i = 0; i < told.names.size(); ++i) {
     const auto at = null.find(told.names[i]);
-    both.add(told.names[i], below(told.values[i], at < 0 ? told.values[i] : null.values[static_cast<std::size_t>(at)]));
+    if (at >= 0) all.values[i] = rows(null.values[static_cast<std::size_t>(at)]);
   }
+  return all;
+}
+
+/// The condition and, below it, what replaces it: as one batch, since rows are independent and their bits are those of two calls.
+Told both_halves(const Told& told, const Told& without) {
+  Told both;
+  if (told.classes.defined()) both.classes = concat({told.classes, without.classes}, 0);
+  for (std::size_t i = 0; i < told.names.size(); ++i)
+    both.add(told.names[i], concat({told.values[i], without.values[i]}, 0));
   return both;
 }
 
@@ -92,18 +98,17 @@ Tensor deviation(const Tensor& x) {
   return sqrt(sum_to(off * off, one) / count);
 }
 
-/// What guidance makes of both predictions at a level.
-using Guidance = std::function<Tensor(const Tensor& conditional, const Tensor& unconditional, const Level& at)>;
+/// How both predictions become one at a level.
+struct Guidance {
+  std::function<double(const Level&)> weight;
+  double share;  ///< of what is rescaled
 
-Guidance guidance_of(const Condition& c, const Grid& grid) {
-  return [weight = weight_of(c, grid), share = c.guidance_rescale](const Tensor& conditional,
-                                                                   const Tensor& unconditional, const Level& at) {
-    const double w = weight(at);
+  [[nodiscard]] Tensor operator()(const Tensor& conditional, const Tensor& unconditional, double w) const {
     const Tensor guided = lincomb(w, conditional, 1 - w, unconditional);
     if (share == 0) return guided;
     return lincomb(1 - share, guided, share, guided * (deviation(conditional) / deviation(guided)));
-  };
-}
+  }
+};
 
 /// p = {told, null, weights ...}
 Net network_net(const Model& model, const Told& told, const Told& null, const Guidance& guidance) {
@@ -117,9 +122,13 @@ Net network_net(const Model& model, const Told& told, const Told& null, const Gu
     const auto network = base->with(Tensors(rest, p.end()));
     if (without.names.empty() && !without.classes.defined()) return evaluate(*network, how, x, at, with);
     const std::int64_t n = x.dim(0);
-    const Tensor y = evaluate(*network, how, concat({x, x}, 0), at, both_halves(with, without, n));
+    const double w = guidance.weight(at);  // 0 and 1 ask for one half only
+    if (w == 1) return evaluate(*network, how, x, at, with);
+    const Told absent_told = without_condition(with, without, n);
+    if (w == 0 && guidance.share == 0) return evaluate(*network, how, x, at, absent_told);
+    const Tensor y = evaluate(*network, how, concat({x, x}, 0), at, both_halves(with, absent_told));
     const Halves given = halves(slice(y, 0, 0, n), x), absent = halves(slice(y, 0, n, n), x);
-    return joined({guidance(given.prediction, absent.prediction, at), given.variance});
+    return joined({guidance(given.prediction, absent.prediction, w), given.variance});
   };
 }
 
@@ -142,8 +151,9 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
             "z: shape {} for {} samples of condition {}", c.z.shape(), rows, s.z);
   }
   const bool has_z = c.z.defined() || (c.classes.defined() && labels_become_z(s));
-  require(has_z || s.z.rank() == 0 || !s.needs_condition, "{}: is conditional; give it {}z{}", model.name,
-          labels_become_z(s) ? "a class or " : "", s.z.rank() == 2 ? " (tokens, in the --start file)" : "");
+  require(has_z || s.z.rank() == 0 || !s.needs_condition,
+          "{}: is conditional; give it {}z (n, ...) of {} in the file of --start (encode: --in)", model.name,
+          labels_become_z(s) ? "a class, or " : "", s.z);
   require(c.classes.defined() || has_z || (s.classes == 0 && !s.any_label) || !s.needs_condition, "{}: wants a class",
           model.name);
 }
@@ -252,7 +262,7 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
     out.names.push_back(model.keys[i]);
     out.differentiable.push_back(!parameters[i].buffer);
   }
-  out.denoiser.net = network_net(model, told, null, guidance_of(c, grid));
+  out.denoiser.net = network_net(model, told, null, {weight_of(c, grid), c.guidance_rescale});
   return out;
 }
 
