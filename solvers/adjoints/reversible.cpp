@@ -36,22 +36,25 @@ std::vector<int> levels_kept(const Sampler& sampler) {
   return levels;
 }
 
-/// How far from a state that was kept the inverted steps come back to it, as a share of its norm. Behind pure noise there
-/// is no inverse to tell by.
+/// How far from a state that was kept the inverted steps come back to it, as a share of its norm; throws where that is
+/// farther than single precision goes astray. Behind pure noise there is no inverse to tell by.
 double missed_by(const GradientProblem& problem, int index, const State& next, const State& kept) {
+  constexpr double most = 1e-3;
   const Sampler& sampler = problem.sampler;
-  if (index + 1 == sampler.steps() || sampler.grid[static_cast<std::size_t>(index)].alpha == 0) return 0;
+  const Level& at = sampler.grid[static_cast<std::size_t>(index)];
+  if (index + 1 == sampler.steps() || at.alpha == 0) return 0;
   const Tensor back = stop_gradient(sampler.invert(index, next, problem.p).y), there = stop_gradient(kept.y);
-  return norm(lincomb(1, back, -1, there)) / std::max(norm(there), 1e-300);
+  const double size = norm(there), off = norm(lincomb(1, back, -1, there)) / std::max(size, 1e-300);
+  require(off <= most,
+          "reversible: step {} of {} of {}, inverted, comes back to {} off by {:.1e} of its norm (t = {:.6g}; the norm "
+          "of the state is {:.3e}); take checkpointed, fewer steps, or sampler o-belm",
+          index + 1, sampler.steps(), sampler.stepper.name, index == 0 ? "x_T" : "a state between x_T and x_0", off,
+          at.t, size);
+  return off;
 }
 
-/// Throws where a state was missed by more than single precision goes astray, warns where by more than rounding explains.
-std::string check_return(const Sampler& sampler, double off) {
-  constexpr double most = 1e-3;
-  require(off <= most,
-          "reversible: the inverse of {} steps of {} comes back to x_T, or a state on the way to it, off by {:.1e} of "
-          "its norm; take checkpointed, fewer steps, or sampler o-belm",
-          sampler.steps(), sampler.stepper.name, off);
+/// That the inverse lost more than rounding explains.
+std::string warning_of(const Sampler& sampler, double off) {
   if (off <= (sampler.denoiser.dtype == DType::f64 ? 1e-11 : 1e-5)) return {};
   return fmt::format(
       "reversible: the inverse of {} steps of {} comes back to x_T, or a state on the way to it, off by {:.0e} of its "
@@ -78,7 +81,7 @@ Pulled pull(const GradientProblem& problem, const Kept& kept, const State& last,
     report_back(problem, steps - i, steps);
   }
   Pulled back = pulled_from(problem, a);
-  back.warning = check_return(sampler, off);
+  back.warning = warning_of(sampler, off);
   return back;
 }
 
