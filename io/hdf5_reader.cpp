@@ -163,7 +163,9 @@ struct Hdf5Reader::State {
     require(contains(name), "{} is missing; the file has {} datasets{}{}", where(name), names.size(),
             names.empty() ? "" : ", the first is ", names.empty() ? "" : names.front());
     if (const auto it = broken.find(name); it != broken.end()) throw Error(it->second);
-    return check(H5Dopen2(file, std::string(name).c_str(), H5P_DEFAULT), H5Dclose, where(name) + " is damaged, or of a later HDF5");
+    return check(
+        H5Dopen2(file, std::string(name).c_str(), H5P_DEFAULT), H5Dclose,
+        where(name) + " is damaged, or of a later HDF5 (h5py writes what can be read here with libver = 'v110')");
   }
   // Object by path, or an invalid handle when it is not there.
   [[nodiscard]] Handle object(std::string_view name) const;

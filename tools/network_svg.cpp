@@ -136,9 +136,9 @@ class Drawing {
         "stroke=\"#888\"/>\n<path d=\"M{0:.1f},{4:.1f} h{2}\" stroke=\"#bbb\"/>\n",
         box.x, box.y, card_width, box.height, box.y + header - 4);
     out += text(box.x + 14, box.y + 25, 20, place, "bold");
-    out += text(box.x + card_width - 14, box.y + 25, 15,
-                fmt::format("{} parameters, {}flop", short_number(parameters), short_number(flops)), "normal", "end",
-                "#555");
+    std::string counts = short_number(parameters) + " parameters";
+    if (flops > 0) counts += fmt::format(", {}flop", short_number(flops));
+    out += text(box.x + card_width - 14, box.y + 25, 15, counts, "normal", "end", "#555");
     double y = box.y + header;
     for (const auto& b : blocks) {
       out += row(box.x, y, b);

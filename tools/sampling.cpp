@@ -74,7 +74,8 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
   if (encodes)
     a.option("--in", start, "what to encode: a picture, or x (n,...) and if there " + more, "FILE.png|FILE.h5");
   else
-    a.option("--start", start, "x_T (n,...), and if there noise (k,n,...), " + more, "FILE.h5");
+    a.option("--start", start, "x_T (n,...), else drawn for -n samples, and if there noise (k,n,...), " + more,
+             "FILE.h5");
 }
 
 Grid read_grid(const std::string& file, const Model& model, int steps) {
@@ -120,25 +121,40 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
   as_usage([&] { settle(); });
   if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
   if (options.start.empty()) return;
-  const Hdf5Reader start(options.start);
-  const std::string first = options.encodes ? "x" : "x_T";
-  require(start.contains(first), "{}: holds no {} (n, ...)", options.start, first);
-  start_x_T_ = cast(start.read(first), DType::f64);
-  const Shape want = model.sample_shape();  // of an encoding it may be the pixels of a latent model
-  require(start_x_T_.rank() == want.rank() + 1 && (options.encodes || start_x_T_.dim(-1) == want[-1]),
-          "{}: {} has shape {}; the model wants (n, ...) of {}", options.start, first, start_x_T_.shape(), want);
+  read_start();
+}
+
+// Everything of the file but what a command asks for by its name; without x_T it brings conditions, and x_T is drawn.
+void Run::read_start() {
+  const Hdf5Reader start(options_.start);
+  read_condition(start);
+  const std::string first = options_.encodes ? "x" : "x_T";
+  const bool conditions = start_class_.defined() || start_z_.defined() || !start_extra_.empty();
+  require(start.contains(first) || (conditions && !options_.encodes), "{}: holds no {} (n, ...){}", options_.start,
+          first, options_.encodes ? "" : ", and no condition either");
   start_memory_ = optional_dataset(start, "memory");
-  require(!start_memory_.defined() || options.takes_memory,
-          "{}: holds the memory of a reversible sampler, which costate sample alone goes on from", options.start);
-  count_ = start_x_T_.dim(0);
+  require(!start_memory_.defined() || options_.takes_memory,
+          "{}: holds the memory of a reversible sampler, which costate sample alone goes on from", options_.start);
   start_noise_ = optional_dataset(start, "noise");
-  if (start_noise_.defined() && options.noise == "tree")
-    throw UsageError("--noise tree: " + options.start + " brings recorded noise, which is taken in its place");
+  if (start_noise_.defined() && options_.noise == "tree")
+    throw UsageError("--noise tree: " + options_.start + " brings recorded noise, which is taken in its place");
+  if (!start.contains(first)) {
+    require(!start_memory_.defined(), "{}: holds the memory of a reversible sampler, but no x_T", options_.start);
+    return;
+  }
+  start_x_T_ = cast(start.read(first), DType::f64);
+  const Shape want = model_.sample_shape();  // of an encoding it may be the pixels of a latent model
+  require(start_x_T_.rank() == want.rank() + 1 && (options_.encodes || start_x_T_.dim(-1) == want[-1]),
+          "{}: {} has shape {}; the model wants (n, ...) of {}", options_.start, first, start_x_T_.shape(), want);
+  count_ = start_x_T_.dim(0);
+}
+
+void Run::read_condition(const Hdf5Reader& start) {
   start_class_ = optional_dataset(start, "class");
   start_z_ = optional_dataset(start, "z");
   start_z_null_ = optional_dataset(start, "z_null");
-  if (!model.is_exact())
-    for (const auto& each : model.network->signature().extra)
+  if (!model_.is_exact())
+    for (const auto& each : model_.network->signature().extra)
       for (const std::string& name : {each.name, each.name + "_null"})
         if (start.contains(name)) start_extra_[name] = start.read(name);
   start_guidance_ = optional_dataset(start, "guidance");
@@ -180,7 +196,8 @@ void Run::settle() {
 }
 
 Tensor Run::rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const {
-  require(t.dim(0) == count_, "{}: a dataset has {} rows for {} samples", options_.start, t.dim(0), count_);
+  require(t.dim(0) == count_, "{}: a dataset has {} rows for {} samples (x_T has as many, or -n says it)",
+          options_.start, t.dim(0), count_);
   return t.rows(first, rows);
 }
 

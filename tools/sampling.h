@@ -57,6 +57,8 @@ class Run {
  private:
   /// Grid and stepper: of the model's scheduler, as far as neither was asked for.
   void settle();
+  void read_start();
+  void read_condition(const Hdf5Reader& start);
   Tensor rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const;
   /// The labels of a network or classifier with so many classes of its own; undefined if it has none and none are given.
   [[nodiscard]] Tensor labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const;

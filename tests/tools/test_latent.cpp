@@ -191,6 +191,32 @@ BOOST_AUTO_TEST_CASE(text_is_asked_for) {
   BOOST_TEST(picture.err.find("write .h5 instead") != std::string::npos, picture.err);
 }
 
+// A start file may bring the text alone: then --seed draws x_T, as it does without a file.
+BOOST_AUTO_TEST_CASE(text_without_noise_is_enough) {
+  if (!available()) return;
+  const Folder folder;
+  make_pipeline(folder, "unet", networks / "diffusers-cond-sd1/unet");
+  const std::string pipeline = (folder / "").string(), text = (folder / "text.h5").string(),
+                    both = (folder / "both.h5").string(), out = (folder / "out.h5").string();
+  const Tensor z = noise(2, {2, 3, 24});
+  write(text, {{"z", z}});
+  write(both, {{"z", z}, {"x_T", normal_noise(7, 0, 2, 0, {16, 16, 4})}});
+  const auto latents = [&](const std::string& start) {
+    const auto o = run({"sample", pipeline, "--start", start, "-n", "2", "--seed", "7", "--steps", "2", "--out", out});
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return Hdf5Reader(out).read("latents");
+  };
+  BOOST_TEST(largest_difference(latents(text), latents(both)) == 0);
+  const auto few = run({"sample", pipeline, "--start", text, "-n", "3"});
+  BOOST_TEST((few.code == 1 && few.err.find("2 rows for 3 samples") != std::string::npos), few.err);
+  write(text, {{"xT", z}});
+  const auto neither = run({"sample", pipeline, "--start", text});
+  BOOST_TEST((neither.code == 1 && neither.err.find("holds no x_T") != std::string::npos), neither.err);
+  fs::create_directory(folder / "vqvae");
+  const auto quantised = run({"sample", pipeline, "--start", both});
+  BOOST_TEST((quantised.code == 1 && quantised.err.find("vqvae/, a quantising") != std::string::npos), quantised.err);
+}
+
 BOOST_AUTO_TEST_CASE(a_tiny_autoencoder_makes_the_pictures) {
   const fs::path decoder = shared_dir() / "weights/taef2-autoencoder/taef2_decoder.pth";
   if (!fs::exists(decoder)) {
