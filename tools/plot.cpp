@@ -147,10 +147,11 @@ class Script {
   /// Of so few decades that 1, 2, 5, 10 ... are its ticks.
   static bool short_axis(const Axis& axis) { return std::log10(axis.high / axis.low) < 2.4; }
 
-  /// 1, 2, 5 of every decade, more of less than one, or 1 alone.
+  /// 1, 2, 5 of every decade, more of less than one; of two decades 1, 3, whose labels have room, or of more 1 alone.
   static std::vector<double> digits(const Axis& axis) {
     if (axis.high / axis.low < 10) return {1, 1.5, 2, 3, 5, 7};
-    return short_axis(axis) ? std::vector<double>{1, 2, 5} : std::vector<double>{1};
+    if (axis.high / axis.low < 60) return {1, 2, 5};
+    return short_axis(axis) ? std::vector<double>{1, 3} : std::vector<double>{1};
   }
 
   /// Ticks of a logarithmic axis: the values themselves where there are few, else those of digits(), else every n-th decade.

@@ -14,8 +14,12 @@ using namespace diffusers;
 void follow_library(SchedulerPlan& plan, const Config& c) {
   if (!plan.targets.empty())
     c.unsupported("timestep_spacing", "with --compat: leading, or trailing where the steps divide num_train_timesteps");
-  // All but clean, so that the step from there is a step like others.
-  if (plan.grid.back().sigma == 0) plan.grid.back().sigma = std::numeric_limits<double>::min();
+  // All but clean, and all but the level before where it repeats that one (which matters: the step clips x_0), so that the step
+  // from there is a step like others.
+  Level& end = plan.grid.back();
+  if (end.sigma == 0) end.sigma = std::numeric_limits<double>::min();
+  if (plan.repeats) end.sigma *= 1 - 1e-15;
+  plan.repeats = false;
   plan.told = plan.grid;
   std::copy(plan.grid.begin(), plan.grid.end() - 1, plan.told.begin() + 1);
 }
