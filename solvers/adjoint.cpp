@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "autodiff/ops/add.h"
+#include "autodiff/ops/concat.h"
 #include "autodiff/transform.h"
 #include "solvers/norm.h"
 
@@ -78,23 +79,39 @@ Adjoint make_adjoint(const std::string& name, const Config& options) {
   fail_unknown("adjoint", name, names);
 }
 
-Gradient Adjoint::gradient(const GradientProblem& given) const {
-  require(given.loss != nullptr, "gradient: no loss was given");
-  const GradientProblem problem = checked(given);
-  const Forward run = forward(problem);
-  const auto [loss, a] = value_and_grad([&](const Tensors& in) { return scalar_loss(given.loss, in[0]); }, {run.x_0});
-  Pulled back = run.pull(a[0]);
-  Gradient g{.x_0 = stop_gradient(run.x_0),
-             .loss = loss.item() + (run.running.defined() ? run.running.item() : 0),
-             .p = Tensors(problem.p.size()),
-             .warning = back.warning};
-  if (problem.wrt_x_T) g.x_T = or_zero(back.x_T, problem.x_T);
-  for (std::size_t i = 0; i < problem.p.size(); ++i) {
-    if (problem.wrt_p[i]) g.p[i] = or_zero(back.p[i], problem.p[i]);
+Gradient Adjoint::gradient(const GradientProblem& problem) const { return gradients({problem}, problem.loss)[0]; }
+
+std::vector<Gradient> Adjoint::gradients(const std::vector<GradientProblem>& groups, const Loss& loss) const {
+  require(loss != nullptr, "gradient: no loss was given");
+  std::vector<GradientProblem> problems;
+  std::vector<Forward> runs;
+  Tensors x_0;
+  double running = 0;
+  for (const auto& group : groups) {
+    problems.push_back(checked(group));
+    runs.push_back(forward(problems.back()));
+    x_0.push_back(runs.back().x_0);
+    if (runs.back().running.defined()) running += runs.back().running.item();
   }
-  g.nfe = problem.effort->nfe;
-  g.vjps = problem.effort->vjps;
-  return g;
+  const auto [value, a] =
+      value_and_grad([&](const Tensors& in) { return scalar_loss(loss, in.size() == 1 ? in[0] : concat(in, 0)); }, x_0);
+  std::vector<Gradient> all;
+  for (std::size_t k = 0; k < groups.size(); ++k) {
+    const GradientProblem& problem = problems[k];
+    Pulled back = std::exchange(runs[k], {}).pull(a[k]);
+    Gradient& g = all.emplace_back();
+    g.x_0 = stop_gradient(x_0[k]);
+    g.loss = value.item() + running;
+    g.warning = back.warning;
+    g.p.resize(problem.p.size());
+    if (problem.wrt_x_T) g.x_T = or_zero(back.x_T, problem.x_T);
+    for (std::size_t i = 0; i < problem.p.size(); ++i) {
+      if (problem.wrt_p[i]) g.p[i] = or_zero(back.p[i], problem.p[i]);
+    }
+    g.nfe = problem.effort->nfe;
+    g.vjps = problem.effort->vjps;
+  }
+  return all;
 }
 
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Adjoint& adjoint,

@@ -69,6 +69,9 @@ struct Adjoint {
   std::function<Forward(const GradientProblem& problem)> forward = {};
 
   [[nodiscard]] Gradient gradient(const GradientProblem& problem) const;
+  /// Groups of samples under one loss of all their x_0, joined along axis 0 (their own losses are not asked): each goes there and
+  /// back by itself, so that no more than one group's tape is alive. A gradient for each group, `loss` in all of them.
+  [[nodiscard]] std::vector<Gradient> gradients(const std::vector<GradientProblem>& groups, const Loss& loss) const;
 };
 
 /// What a file of solvers/adjoints defines.

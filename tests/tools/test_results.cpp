@@ -82,6 +82,23 @@ BOOST_AUTO_TEST_CASE(gradients_have_the_same_bits_for_any_threads) {
   }
 }
 
+// More samples than go through the network at a time: groups of them, under one loss.
+BOOST_AUTO_TEST_CASE(gradients_have_the_same_bits_for_any_count) {
+  const Folder folder;
+  const auto gradient = [&](const char* count, const char* adjoint) {
+    return result(folder, {"grad", "fashion-unet", "-n", count, "--class", "3,7", "--guidance", "1.5", "--steps", "2",
+                           "--wrt", "x_T,z", "--loss", "sum", "--adjoint", adjoint});
+  };
+  for (const char* adjoint : {"checkpointed", "adjointdeis-1"}) {
+    const Hdf5Reader many = gradient("23", adjoint), few = gradient("3", adjoint);
+    for (const char* name : {"x_0", "g_x_T", "g_z"}) {
+      const Tensor all = many.read(name);
+      BOOST_TEST(all.dim(0) == 23);
+      BOOST_TEST(same_bits(all.rows(0, 3), few.read(name)), adjoint << ", " << name);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
   const Folder folder;
   const std::vector<std::string> base{"grad",       "fashion-unet", "--class", "7",   "--steps", "4",
