@@ -161,9 +161,15 @@ class Job {
   /// Samples that go there and back at a time: as the network likes, but all of them for a gradient in the weights, and where the
   /// sampler looks at all.
   [[nodiscard]] std::int64_t rows_at_once() const {
-    if (model_.is_exact() || asked_.theta || run_.stepper().batching != Batching::any) return run_.count();
+    if (model_.is_exact() || asked_.theta || run_.stepper().batching != Batching::any || run_.count() == 1 ||
+        run_.sample_shape().size() == 0)  // refused when it is drawn
+      return run_.count();
     Inputs in = noise_inputs(model_, 0, run_.count());
     in.x = Tensor::zeros(run_.sample_shape().with_front(run_.count()), in.x.kind());
+    if (const Tensor& z = condition_.z; z.defined())
+      in.z = as_taken(condition_.z_scheduled ? z.rows(0, 1).reshaped(Shape(z.shape().begin() + 1, z.shape().end())) : z,
+                      model_);
+    for (const auto& [name, value] : condition_.extra) in.extra[name] = as_taken(value, model_);
     return model_.network->rows_at_once(in);
   }
 
