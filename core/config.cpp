@@ -108,8 +108,8 @@ std::string Config::text(const std::string& key, const std::string& otherwise) c
 double Config::number(const std::string& key, double otherwise) const {
   const json* v = find(*object_, key);
   if (v == nullptr) return otherwise;
-  for (const double infinity : {INFINITY, -INFINITY})
-    if (*v == (infinity > 0 ? "Infinity" : "-Infinity")) return infinity;
+  if (*v == "Infinity") return INFINITY;
+  if (*v == "-Infinity") return -INFINITY;
   if (!v->is_number()) wrong_type(where_, key, *v, "a number");
   return v->get<double>();
 }

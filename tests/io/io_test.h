@@ -15,6 +15,7 @@
 
 #include "core/tensor.h"
 #include "io/atomic_file.h"
+#include "tests/support/inputs.h"
 #include "tests/support/paths.h"
 
 namespace costate::io_test {
@@ -51,11 +52,6 @@ inline void overwrite(const fs::path& path, std::string_view bytes) {
   BOOST_REQUIRE(f != nullptr);
   BOOST_REQUIRE_EQUAL(std::fwrite(bytes.data(), 1, bytes.size(), f), bytes.size());
   std::fclose(f);
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
 
 /// Runs `read` on `bytes` cut at some 150 lengths and with one byte changed at as many places (`flips` ways each); with

@@ -7,9 +7,11 @@
 #include "core/random.h"
 #include "io/hdf5.h"
 #include "io/png.h"
+#include "tests/support/inputs.h"
 #include "tests/tools/command.h"
 
 using costate::Hdf5Reader;
+using costate::same_bits;
 using costate::Tensor;
 using costate::test::Folder;
 using costate::test::run;
@@ -26,11 +28,6 @@ std::vector<double> losses(std::vector<std::string> arguments) {
   auto found = j["losses"].get<std::vector<double>>();
   found.push_back(j["loss"].get<double>());
   return found;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
 
 }  // namespace

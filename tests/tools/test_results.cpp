@@ -7,11 +7,13 @@
 #include "core/random.h"
 #include "io/checkpoint.h"
 #include "io/hdf5.h"
+#include "tests/support/inputs.h"
 #include "tests/support/paths.h"
 #include "tests/tools/command.h"
 
 using costate::Hdf5Reader;
 using costate::Hdf5Writer;
+using costate::same_bits;
 using costate::Tensor;
 using costate::test::Folder;
 using costate::test::run;
@@ -26,11 +28,6 @@ Hdf5Reader result(const Folder& folder, std::vector<std::string> arguments) {
   const auto o = run(arguments);
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
   return Hdf5Reader(file);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
 
 }  // namespace
