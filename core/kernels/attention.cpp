@@ -78,17 +78,9 @@ class Panels {
 
   void multiply_block(std::int64_t i, const ColumnBlock& block, std::int64_t columns, const T* a, std::int64_t a_row,
                       std::int64_t a_step, std::int64_t rows, T* out, std::int64_t out_row, bool accumulate) const {
-    const auto& tiles = tile_kernels<T>();
-    Segment<T> segment{{}, data_.data() + i * size() + block.offset * length_, length_};
-    TileWork<T> work{&segment, 1, a_step, block.width, {}, columns, accumulate};
-    for (std::int64_t first = 0; first < rows; first += tile_rows) {
-      const std::int64_t count = std::min(tile_rows, rows - first);
-      for (std::int64_t r = 0; r < count; ++r) {
-        segment.a[static_cast<std::size_t>(r)] = a + (first + r) * a_row;
-        work.out[static_cast<std::size_t>(r)] = out + (first + r) * out_row + block.first;
-      }
-      tiles.run[static_cast<std::size_t>(count - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
-    }
+    tile_kernels<T>().run_rows[static_cast<std::size_t>(block.vectors - 1)](
+        {a, a_row, a_step, data_.data() + i * size() + block.offset * length_, block.width, length_, out + block.first,
+         out_row, rows, columns, accumulate});
   }
 
   std::vector<ColumnBlock> blocks_;

@@ -114,34 +114,27 @@ class Product {
     return (item * packed_width_ + blocks_[block].offset - blocks_[first_packed_].offset) * k_;
   }
 
+  /// Rows of tiles [first, last) times one block of columns.
   void run_tiles(std::int64_t item, std::size_t block, std::int64_t first, std::int64_t last) const {
     const auto& at = blocks_[block];
     const bool packed = block >= first_packed_;
     const T* panels = shared_b_ ? cached_b_->data() : packed_b_->data();
     const T* b = packed ? panels + panel_offset(shared_b_ ? 0 : item, block) : b_ + item * k_ * n_ + at.first;
-    Segment<T> segment{};
-    TileWork<T> work{&segment, 1,     transpose_a_ ? tile_rows : 1,      packed ? at.width : n_, {},
-                     at.count, false, bias_ ? bias_ + at.first : nullptr};
+    const std::int64_t b_step = packed ? at.width : n_;
+    const auto run = kernels_.run_rows[static_cast<std::size_t>(at.vectors - 1)];
+    const std::int64_t each = transpose_a_ ? 1 : last - first;  // tiles whose rows of a lie equally far apart
     std::int64_t k = 0;
     do {  // once even for an empty reduction: it has to write its zeros
-      segment.length = std::min(reduction_block, k_ - k);
-      segment.b = b + k * work.b_step;
-      work.accumulate = k > 0;
-      for (std::int64_t tile = first; tile < last; ++tile) run_tile(item, tile, k, at, segment, work);
+      const std::int64_t length = std::min(reduction_block, k_ - k);
+      for (std::int64_t tile = first; tile < last; tile += each) {
+        const std::int64_t row = tile * tile_rows, rows = std::min(each * tile_rows, m_ - row);
+        const T* a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * k_ + k) * tile_rows
+                                  : a_ + (item * m_ + row) * k_ + k;
+        run({a, transpose_a_ ? 1 : k_, transpose_a_ ? tile_rows : 1, b + k * b_step, b_step, length,
+             c_ + (item * m_ + row) * n_ + at.first, n_, rows, at.count, k > 0, bias_ ? bias_ + at.first : nullptr});
+      }
       k += reduction_block;
     } while (k < k_);
-  }
-
-  void run_tile(std::int64_t item, std::int64_t tile, std::int64_t k, const ColumnBlock& block, Segment<T>& segment,
-                TileWork<T>& work) const {
-    const std::int64_t row = tile * tile_rows, rows = std::min(tile_rows, m_ - row);
-    const T* const a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * k_ + k) * tile_rows
-                                    : a_ + (item * m_ + row) * k_ + k;
-    for (std::int64_t r = 0; r < rows; ++r) {
-      segment.a[static_cast<std::size_t>(r)] = a + r * (transpose_a_ ? 1 : k_);
-      work.out[static_cast<std::size_t>(r)] = c_ + (item * m_ + row + r) * n_ + block.first;
-    }
-    kernels_.run[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
   }
 
   const TileKernels<T>& kernels_ = tile_kernels<T>();

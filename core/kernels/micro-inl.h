@@ -33,31 +33,60 @@ class Tile {
  public:
   static void run(const TileWork<T>& work) {
     Tile tile;
-    if (work.accumulate || work.bias != nullptr)
-      tile.load(work, Rows());
-    else
-      tile.zero(std::make_index_sequence<rows * vectors>());
-    for (std::int64_t s = 0; s < work.count; ++s) tile.add(work.segments[s], work.a_step, work.b_step);
-    tile.store(work, Rows());
+    tile.start(work.out.data(), work.columns, work.accumulate, work.bias);
+    for (std::int64_t s = 0; s < work.count; ++s) {
+      const auto& segment = work.segments[s];
+      tile.add(segment.a.data(), work.a_step, segment.b, work.b_step, segment.length);
+    }
+    tile.store(work.out.data(), work.columns, Rows());
+  }
+
+  /// Rows from `first` on; those that do not fill a tile go to smaller ones.
+  static void run_rows(const RowsWork<T>& work, std::int64_t first) {
+    for (; first + static_cast<std::int64_t>(rows) <= work.rows; first += rows) {
+      const T* a[rows];
+      T* out[rows];
+      row_pointers(work.a + first * work.a_row, work.a_row, a, Rows());
+      row_pointers(work.out + first * work.out_row, work.out_row, out, Rows());
+      Tile tile;
+      tile.start(out, work.columns, work.accumulate, work.bias);
+      tile.add(a, work.a_step, work.b, work.b_step, work.length);
+      tile.store(out, work.columns, Rows());
+    }
+    if constexpr (rows > 1)
+      if (first < work.rows) Tile<T, rows - 1, vectors>::run_rows(work, first);
   }
 
  private:
+  template <class P, std::size_t... r>
+  static HWY_INLINE void row_pointers(P* first, std::int64_t step, P** at, std::index_sequence<r...>) {
+    ((at[r] = first + static_cast<std::int64_t>(r) * step), ...);
+  }
+
+  HWY_INLINE void start(T* const* out, std::int64_t columns, bool accumulate, const T* bias) {
+    if (accumulate)
+      load(out, columns, Rows());
+    else if (bias != nullptr)
+      load_bias(bias, columns, Rows());
+    else
+      zero(std::make_index_sequence<rows * vectors>());
+  }
+
   template <std::size_t... i>
   HWY_INLINE void zero(std::index_sequence<i...>) {
     ((sum_[i] = hn::Zero(D())), ...);
   }
 
-  HWY_INLINE void add(const Segment<T>& segment, std::int64_t a_step, std::int64_t b_step) {
-    const T* b = segment.b;
-    const std::int64_t end = segment.length * a_step;
-    for (std::int64_t k = 0; k != end; k += a_step, b += b_step) add_step(segment, k, b, Rows(), Vectors());
+  HWY_INLINE void add(const T* const* a, std::int64_t a_step, const T* b, std::int64_t b_step, std::int64_t length) {
+    const std::int64_t end = length * a_step;
+    for (std::int64_t k = 0; k != end; k += a_step, b += b_step) add_step(a, k, b, Rows(), Vectors());
   }
 
   template <std::size_t... r, std::size_t... v>
-  HWY_INLINE void add_step(const Segment<T>& s, std::int64_t k, const T* b, std::index_sequence<r...>,
+  HWY_INLINE void add_step(const T* const* a, std::int64_t k, const T* b, std::index_sequence<r...>,
                            std::index_sequence<v...>) {
     const V column[vectors] = {hn::LoadU(D(), b + v * lanes)...};
-    (add_row<r>(hn::Set(D(), s.a[r][k]), column, Vectors()), ...);
+    (add_row<r>(hn::Set(D(), a[r][k]), column, Vectors()), ...);
   }
 
   template <std::size_t r, std::size_t... v>
@@ -66,8 +95,12 @@ class Tile {
   }
 
   template <std::size_t... r>
-  HWY_INLINE void load(const TileWork<T>& work, std::index_sequence<r...>) {
-    (load_row<r>(work.accumulate ? work.out[r] : work.bias, work.columns, Vectors()), ...);
+  HWY_INLINE void load(T* const* out, std::int64_t columns, std::index_sequence<r...>) {
+    (load_row<r>(out[r], columns, Vectors()), ...);
+  }
+  template <std::size_t... r>
+  HWY_INLINE void load_bias(const T* bias, std::int64_t columns, std::index_sequence<r...>) {
+    (load_row<r>(bias, columns, Vectors()), ...);
   }
 
   template <std::size_t r, std::size_t... v>
@@ -81,8 +114,8 @@ class Tile {
   }
 
   template <std::size_t... r>
-  HWY_INLINE void store(const TileWork<T>& work, std::index_sequence<r...>) {
-    (store_row<r>(work.out[r], work.columns, Vectors()), ...);
+  HWY_INLINE void store(T* const* out, std::int64_t columns, std::index_sequence<r...>) {
+    (store_row<r>(out[r], columns, Vectors()), ...);
   }
 
   template <std::size_t r, std::size_t... v>
@@ -98,13 +131,18 @@ class Tile {
 };
 
 template <class T, std::size_t rows, std::size_t... v>
-constexpr std::array<typename TileKernels<T>::Run, tile_vectors> tiles_of_rows(std::index_sequence<v...>) {
+constexpr std::array<void (*)(const TileWork<T>&), tile_vectors> tiles_of_rows(std::index_sequence<v...>) {
   return {&Tile<T, rows, v + 1>::run...};
 }
 
-template <class T, std::size_t... r>
-constexpr TileKernels<T> tiles(std::index_sequence<r...>) {
-  return {HWY_LANES(T), vectors_here, {tiles_of_rows<T, r + 1>(std::make_index_sequence<vectors_here>())...}};
+template <class T, std::size_t vectors>
+void all_rows(const RowsWork<T>& work) {
+  Tile<T, tile_rows, vectors>::run_rows(work, 0);
+}
+
+template <class T, std::size_t... r, std::size_t... v>
+constexpr TileKernels<T> tiles(std::index_sequence<r...>, std::index_sequence<v...> each) {
+  return {HWY_LANES(T), vectors_here, {tiles_of_rows<T, r + 1>(each)...}, {&all_rows<T, v + 1>...}};
 }
 
 }  // namespace costate::cpu::HWY_NAMESPACE

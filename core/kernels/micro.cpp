@@ -11,12 +11,14 @@ HWY_BEFORE_NAMESPACE();
 namespace costate::cpu::HWY_NAMESPACE {
 
 const TileKernels<float>& tiles_f32() {
-  static constexpr auto table = tiles<float>(std::make_index_sequence<tile_rows>());
+  static constexpr auto table =
+      tiles<float>(std::make_index_sequence<tile_rows>(), std::make_index_sequence<vectors_here>());
   return table;
 }
 
 const TileKernels<double>& tiles_f64() {
-  static constexpr auto table = tiles<double>(std::make_index_sequence<tile_rows>());
+  static constexpr auto table =
+      tiles<double>(std::make_index_sequence<tile_rows>(), std::make_index_sequence<vectors_here>());
   return table;
 }
 

@@ -42,12 +42,28 @@ struct TileWork {
   const T* bias = nullptr;  ///< instead of starting each row from `columns` values, or from zero
 };
 
-/// The tiles of one instruction set: run[rows - 1][vectors - 1].
+/// Rows of a matrix times one block of columns, tile after tile:
+/// out[r * out_row + c] (+)= sum_k a[r * a_row + k * a_step] b[k * b_step + c].
+template <class T>
+struct RowsWork {
+  const T* a;
+  std::int64_t a_row, a_step;
+  const T* b;
+  std::int64_t b_step, length;
+  T* out;
+  std::int64_t out_row, rows, columns;
+  bool accumulate = false;  ///< as in TileWork
+  const T* bias = nullptr;
+};
+
+/// The tiles of one instruction set.
 template <class T>
 struct TileKernels {
   std::int64_t lanes, vectors;
-  using Run = void (*)(const TileWork<T>&);
-  std::array<std::array<Run, tile_vectors>, tile_rows> run;
+  /// One tile: run[rows - 1][vectors - 1].
+  std::array<std::array<void (*)(const TileWork<T>&), tile_vectors>, tile_rows> run;
+  /// Tiles in a regular layout, which cost less each where reductions are short: run_rows[vectors - 1].
+  std::array<void (*)(const RowsWork<T>&), tile_vectors> run_rows;
 };
 
 /// For the best instruction set this machine has. T is float or double.

@@ -154,17 +154,11 @@ class Winograd {
 
   void multiply_point(std::int64_t p, const ColumnBlock& block, const float* points, std::int64_t count,
                       float* products) const {
-    Segment<float> segment{{}, weights_->data() + (block.offset * n_ * n_ + p * block.width) * reduced_, reduced_};
-    TileWork<float> work{&segment, 1, 1, block.width, {}, block.width, false};
-    const auto& tiles = tile_kernels<float>();
-    for (std::int64_t t = 0; t < count; t += tile_rows) {
-      const std::int64_t rows = std::min(tile_rows, count - t);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        segment.a[static_cast<std::size_t>(r)] = points + ((t + r) * n_ * n_ + p) * step_;
-        work.out[static_cast<std::size_t>(r)] = products + ((t + r) * n_ * n_ + p) * block.width;
-      }
-      tiles.run[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
-    }
+    const std::int64_t width = block.width, per_tile = n_ * n_;
+    const float* panel = weights_->data() + (block.offset * per_tile + p * width) * reduced_;
+    tile_kernels<float>().run_rows[static_cast<std::size_t>(block.vectors - 1)](
+        {points + p * step_, per_tile * step_, 1, panel, width, reduced_, products + p * width, per_tile * width, count,
+         width});
   }
 
   void scatter(std::int64_t tile, const ColumnBlock& block, const float* products) const {
@@ -205,7 +199,8 @@ int winograd_outputs(std::int64_t height, std::int64_t width, std::int64_t in) {
   if (conv_algorithm() == ConvAlgorithm::direct || in < 16) return 0;
   for (const int m : {4, 2}) {
     const std::int64_t tiles = ((height + m - 1) / m) * ((width + m - 1) / m);
-    if (tiles >= std::max<std::int64_t>(9, in / 32) && 10 * tiles * (m + 2) * (m + 2) <= 6 * 9 * height * width) return m;
+    if (tiles >= std::max<std::int64_t>(9, in / 32) && 10 * tiles * (m + 2) * (m + 2) <= 6 * 9 * height * width)
+      return m;
   }
   return 0;
 }

@@ -81,24 +81,35 @@ void write_result(const Options& o, const Problem& p, const Model& model, const 
   }
 }
 
-/// Minimum and median of `repeat` runs after three warm-ups, in ms, and the peak bytes that one run adds.
-template <class Work>
-nlohmann::ordered_json time_it(const Options& o, std::int64_t& peak, const Work& work) {
+/// One kind of work that is timed: milliseconds of its runs, and the peak bytes that a run adds.
+struct Timing {
+  std::function<void()> work;
+  std::vector<double> ms = {};
+  std::int64_t peak = 0;
+
+  [[nodiscard]] nlohmann::ordered_json summary() const {
+    std::vector<double> sorted = ms;
+    std::sort(sorted.begin(), sorted.end());
+    return {{"min", sorted.front()}, {"median", sorted[sorted.size() / 2]}};
+  }
+};
+
+/// Runs them in turn, so that a machine which slows down does so for all, `repeat` times after three warm-ups.
+void time_all(const Options& o, std::vector<Timing>& timings) {
   const Device device = o.common.place();
   const std::int64_t at_first = memory_use(device).live;
-  for (int i = 0; i < 3; ++i) work();
+  for (const Timing& t : timings)
+    for (int i = 0; i < 3; ++i) t.work();
   // What a device keeps to repeat the work counts; what the host has made of the weights once does not.
   const std::int64_t before = device == Device::cpu ? memory_use(device).live : at_first;
-  reset_peak(device);
-  std::vector<double> ms;
-  for (std::int64_t i = 0; i < o.repeat; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-  }
-  peak = memory_use(device).peak - before;
-  std::sort(ms.begin(), ms.end());
-  return {{"min", ms.front()}, {"median", ms[ms.size() / 2]}};
+  for (std::int64_t i = 0; i < o.repeat; ++i)
+    for (Timing& t : timings) {
+      reset_peak(device);
+      const auto start = std::chrono::steady_clock::now();
+      t.work();
+      t.ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+      t.peak = std::max(t.peak, memory_use(device).peak - before);
+    }
 }
 
 /// Calls of each way a convolution ran in one run of `work`: {"F(4,3)": 30, "direct": 12}.
@@ -126,7 +137,6 @@ void print_profile(const Options& o, const char* what, const Work& work) {
 }
 
 void run_timing(const Options& o, const Problem& p, const Network& network) {
-  std::int64_t forward_peak = 0, vjp_peak = 0;
   nlohmann::ordered_json j;
   const auto finished = [&](bool vjp) {  // a device's work is queued, and done later
     static_cast<void>(p.run(network, vjp));
@@ -134,10 +144,13 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
   };
   const auto forward = [&] { finished(false); };
   const auto with_vjp = [&] { finished(true); };
-  j["forward_ms"] = time_it(o, forward_peak, forward);
-  if (o.vjp) j["vjp_ms"] = time_it(o, vjp_peak, with_vjp);
-  j["peak_bytes"] = {{"forward", forward_peak}};
-  if (o.vjp) j["peak_bytes"]["vjp"] = vjp_peak;
+  std::vector<Timing> timings{{forward}};
+  if (o.vjp) timings.push_back({with_vjp});
+  time_all(o, timings);
+  j["forward_ms"] = timings.front().summary();
+  if (o.vjp) j["vjp_ms"] = timings.back().summary();
+  j["peak_bytes"] = {{"forward", timings.front().peak}};
+  if (o.vjp) j["peak_bytes"]["vjp"] = timings.back().peak;
   j["device"] = o.common.device;
   j["isa"] = instruction_set();
   j["conv_calls"] = convolutions_of(forward);
@@ -147,13 +160,12 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
     std::cout << j.dump(2) << "\n";
     return;
   }
-  const auto row = [&](const char* name, const char* key, std::int64_t peak) {
-    return std::vector<std::string>{name, fmt::format("{:.2f}", j[key]["min"].get<double>()),
-                                    fmt::format("{:.2f}", j[key]["median"].get<double>()), format_bytes(peak)};
+  const auto row = [](const char* name, const Timing& t) {
+    return std::vector<std::string>{name, fmt::format("{:.2f}", t.summary()["min"].get<double>()),
+                                    fmt::format("{:.2f}", t.summary()["median"].get<double>()), format_bytes(t.peak)};
   };
-  std::vector<std::vector<std::string>> rows{{"", "min ms", "median ms", "peak"},
-                                             row("forward", "forward_ms", forward_peak)};
-  if (o.vjp) rows.push_back(row("vjp", "vjp_ms", vjp_peak));
+  std::vector<std::vector<std::string>> rows{{"", "min ms", "median ms", "peak"}, row("forward", timings.front())};
+  if (o.vjp) rows.push_back(row("vjp", timings.back()));
   std::cout << text_table(rows);
   if (!o.profile) return;
   print_profile(o, "forward", forward);
