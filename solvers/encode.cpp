@@ -20,6 +20,7 @@ State invert_steps(const Sampler& sampler, const Tensor& y_0, const Tensors& p, 
 State solve_upwards(const Sampler& sampler, const Tensor& y_0, const Tensors& p, const Progress& progress) {
   Sampler up = sampler;
   std::reverse(up.grid.begin(), up.grid.end());
+  std::reverse(up.targets.begin(), up.targets.end());
   State state{y_0, {}};
   for (int i = 0; i < up.steps(); ++i) {
     state = up.step(i, state, p);
@@ -32,7 +33,8 @@ State solve_upwards(const Sampler& sampler, const Tensor& y_0, const Tensors& p,
 
 State encode(const Sampler& sampler, const Tensor& x_0, const Tensors& p, const Progress& progress) {
   check_grid(sampler.grid, "encode by " + sampler.stepper.name, sampler.repeats);
-  require(sampler.targets.empty(), "encode: this scheduler steps off its grid under --compat; leave it out");
+  require(sampler.targets.empty() || !sampler.stepper.invert, "encode: steps of {}, which invert, end on the grid",
+          sampler.stepper.name);
   const Tensor y_0 = scale(x_0, 1 / sampler.grid.back().scale());
   if (sampler.stepper.invert) return invert_steps(sampler, y_0, p, progress);
   require(sampler.stepper.eta == 0, "encode: sampler {} draws noise; take a deterministic one, such as ddim or o-belm",

@@ -187,6 +187,7 @@ void Run::settle() {
     targets_ = plan.targets;
     repeats_ = plan.repeats;
     told_ = plan.told;
+    reached_ = plan.reached;
   } else if (std::filesystem::path(options_.grid).extension() == ".h5") {
     grid_ = read_grid(options_.grid, model_, steps);
   } else {

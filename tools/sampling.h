@@ -43,6 +43,7 @@ class Run {
   [[nodiscard]] Shape sample_shape() const;
   [[nodiscard]] const Grid& grid() const { return grid_; }
   [[nodiscard]] const Grid& told() const { return told_; }  ///< see SchedulerPlan
+  [[nodiscard]] const Grid& reached() const { return reached_; }
   [[nodiscard]] const Stepper& stepper() const { return stepper_; }
 
   /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.
@@ -67,7 +68,7 @@ class Run {
   const Model& model_;
   std::uint64_t seed_;
   std::int64_t count_ = 0;
-  Grid grid_, targets_, told_;
+  Grid grid_, targets_, told_, reached_;
   bool repeats_ = false;
   Stepper stepper_;
   Correction correct_;  ///< asked for, or the model's scheduler's

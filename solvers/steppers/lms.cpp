@@ -9,7 +9,7 @@ StepperType lms_stepper() {
           .summary = "linear multistep in sigma / alpha with K values",
           .reference = "Crowson 2022, k-diffusion, sample_lms",
           .options = multistep_options(),
-          .orders = {1, 2, 3, 4},
+          .orders = {1, 2, 3, 4, 5, 6},
           .make = [](const Config& options) {
             const auto k = static_cast<int>(options.integer("order", 4));
             return multistep(

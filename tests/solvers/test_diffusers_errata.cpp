@@ -1,6 +1,7 @@
 // Where diffusers departs from the right formula: that it does, and that the default here does not (solvers/README.md).
 #include <nlohmann/json.hpp>
 
+#include "autodiff/ops/arithmetic.h"
 #include "solvers/stochastic.h"
 #include "tests/solvers/problems.h"
 #include "tools/model/scheduler.h"
@@ -112,6 +113,30 @@ BOOST_AUTO_TEST_CASE(ancestral_steps_keep_their_digits) {
   const double up = std::sqrt(to * to * (from * from - to * to) / (from * from));
   const double released = std::sqrt(std::max(0.0, to * to - up * up));
   BOOST_TEST(std::abs(released / exact - 1) > 1e-6, "as released it is off by " << released / exact - 1);
+}
+
+/// Of the step that diffusers appends from the last Karras sigma, found through a root and its power, to sigma_min, which it is:
+/// the noise that SDE-DPM-Solver++ adds, sigma sqrt(1 - e^-2h).
+template <class Real>
+Real noise_to_sigma_min(Real least, Real most, Real rho) {
+  const Real root_most = std::pow(most, 1 / rho), root_least = std::pow(least, 1 / rho);
+  const Real last = std::pow(root_most + (root_least - root_most), rho);
+  return least * std::sqrt(std::abs(-std::expm1(2 * (std::log(least) - std::log(last)))));
+}
+
+// What the library adds there is the root of a rounding: 1.8e-9 in f64, and less by the root of 2^11 in long double; in exact
+// numbers none, as here. The rounding may as well be negative, which makes its noise NaN.
+BOOST_AUTO_TEST_CASE(a_step_to_where_it_is_adds_no_noise) {
+  BOOST_TEST(noise_to_sigma_min<double>(0.03, 80, 7) > 1e-9);
+  BOOST_TEST(noise_to_sigma_min<long double>(0.03L, 80, 7) < 5e-11);
+  const std::string config = R"({"_class_name": "EDMDPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++",
+                              "final_sigmas_type": "sigma_min", "sigma_min": 0.03})";
+  const auto problem = mixture();
+  const Read compat = read(config, 6, true);
+  BOOST_TEST(compat.plan.repeats);
+  const auto states = trajectory(sampler_of(compat, problem), 80 * start_of_mixture(), problem.p);
+  BOOST_TEST(states[6].y.to_vector() == states[5].y.to_vector());
+  BOOST_TEST(read(config, 6, false).plan.grid.size() == 6);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -135,7 +135,9 @@ class Encoding {
 
   /// The sampler with a network that is told what the scheduler says of the way up.
   [[nodiscard]] Sampler upwards(Sampler sampler) const {
+    require(sampler.targets.empty(), "encode: this scheduler steps off its grid under --compat; leave it out");
     if (run_.told().empty()) return sampler;
+    sampler.targets = run_.reached();
     sampler.denoiser.net = [net = sampler.denoiser.net, grid = run_.grid(), told = run_.told()](
                                const Tensor& x, const Level& at, const Tensors& p) {
       const auto same = std::find_if(grid.begin(), grid.end(), [&](const Level& l) { return l.s() == at.s(); });

@@ -20,6 +20,7 @@ struct SchedulerPlan {
   bool repeats = false;  ///< see Sampler::repeats
   bool inverse = false;  ///< for encode: the grid, noise first as always, is to be walked upwards
   Grid told = {};        ///< on the way up: what the network is told in place of the grid's levels, where that differs
+  Grid reached = {};     ///< on the way up: where steps end that do not end on the grid, the last step first
 };
 
 struct Scheduler {

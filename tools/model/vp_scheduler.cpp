@@ -6,15 +6,14 @@
 
 namespace costate::diffusers {
 
-namespace {
-
-/// Indices below which lambda is above lambda_min_clipped.
 int last_index(const Config& c, const Schedule& schedule) {
   const double least = c.number("lambda_min_clipped", -INFINITY);
   int last = schedule.steps();
   while (last > 1 && schedule.lambda(last - 1) < least) --last;
   return last;
 }
+
+namespace {
 
 /// Flow matching's sigmas, with the shift that configurations of image models ask for.
 Values flow_sigmas(const VpClass& of, const Config& c, int steps) {

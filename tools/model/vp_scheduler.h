@@ -9,6 +9,9 @@ namespace costate::diffusers {
 inline const Keys vp_keys_but_spacing = beta_keys + threshold_keys + sigma_keys + flow_keys + Keys{"prediction_type"};
 inline const Keys vp_keys = vp_keys_but_spacing + spacing_keys;
 
+/// Indices below which lambda is above lambda_min_clipped.
+int last_index(const Config& c, const Schedule& schedule);
+
 struct VpClass {
   bool to_first_sigma = false;       ///< ends at the table's first sigma, with no final_sigmas_type
   bool ends_where_respaced = false;  ///< ... or at the last one that the spacing of sigmas gives

@@ -1,5 +1,6 @@
 // costate study error-model: the relative-error model of a denoiser, measured along DDIM paths.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -123,18 +124,24 @@ class Study {
   [[nodiscard]] std::vector<Panel> panels() const {
     Panel distance{"distance to the data, in sqrt(d) s", "s = sigma / alpha", "distance / (sqrt(d) s)"},
         error{"relative error", "s = sigma / alpha", "eta"};
-    Series median{"median", {}, {}}, low{"10 %", {}, {}, true}, high{"90 %", {}, {}, true}, eta{"median", {}, {}},
-        eta_high{"90 %", {}, {}, true}, ideal{"to ideal", {}, {}};
-    for (const auto& r : rows_) {
-      const auto add = [&](Series& line, double v) { line.x.push_back(r.s), line.y.push_back(v); };
-      add(median, quantile(r.distance, 0.5) / r.radius), add(low, quantile(r.distance, 0.1) / r.radius);
-      add(high, quantile(r.distance, 0.9) / r.radius);
-      add(eta, quantile(r.eta, 0.5)), add(eta_high, quantile(r.eta, 0.9)), add(ideal, quantile(r.to_ideal, 0.5));
-    }
-    for (Series* line : {&median, &low, &high, &eta, &eta_high, &ideal})  // labels stand at the noisy end
-      std::reverse(line->x.begin(), line->x.end()), std::reverse(line->y.begin(), line->y.end());
-    distance.series = {median, low, high};
-    error.series = {eta, eta_high, ideal};
+    // A quantile has the same place, and so the same colour, in both.
+    const auto bands = [&](auto&& values) {
+      std::vector<Series> all{{"median", {}, {}}, {"90 %", {}, {}, true}, {"10 %", {}, {}, true}};
+      for (std::size_t k = 0; k < all.size(); ++k)
+        for (const auto& r : rows_) {
+          const auto [of, unit] = values(r);
+          all[k].x.push_back(r.s), all[k].y.push_back(quantile(of, std::array{0.5, 0.9, 0.1}[k]) / unit);
+        }
+      return all;
+    };
+    distance.series = bands([](const Row& r) { return std::pair(r.distance, r.radius); });
+    error.series = bands([](const Row& r) { return std::pair(r.eta, 1.0); });
+    Series ideal{"to ideal", {}, {}};
+    for (const auto& r : rows_) ideal.x.push_back(r.s), ideal.y.push_back(quantile(r.to_ideal, 0.5));
+    error.series.push_back(ideal);
+    for (Panel* panel : {&distance, &error})
+      for (Series& line : panel->series)  // labels stand at the noisy end
+        std::reverse(line.x.begin(), line.x.end()), std::reverse(line.y.begin(), line.y.end());
     return {distance, error};
   }
 

@@ -55,7 +55,7 @@ std::string why_left_out(const Stepper& plain, const std::vector<std::string>& o
            "(tests/solvers/test_analytic.cpp)";
   if (!plain.solves_sde)
     return "its steps draw from the density of a level, or of x_0, and solve no equation that more steps refine "
-           "(tests/solvers/test_steppers.cpp)";
+           "(tests/solvers/test_steppers.cpp, tests/tools/test_scheduler_classes.cpp)";
   return {};
 }
 

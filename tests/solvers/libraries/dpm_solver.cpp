@@ -1,4 +1,5 @@
 // DPM-Solver (LuChengTHU/dpm-solver): singlestep, multistep and adaptive, noise and data form, states in x.
+#include "autodiff/ops/scale.h"
 #include "tests/solvers/libraries/library.h"
 
 namespace costate {
@@ -29,6 +30,7 @@ Replay replay(const FixtureCase& c) {
   if (method == "multistep" && order > 1) {
     std::string options = R"({"form": )" + form + R"(, "weights": )" + (order == 3 ? quoted("published") : weights);
     if (order == 3) options += R"(, "second_step": )" + weights;
+    options += fmt::format(R"(, "lower_order_final": {})", steps < 10);  // as DPM_Solver.sample decides
     sampler = sampler_of(c, order == 3 ? "dpmpp-3m" : "dpmpp-2m", options + "}");
   } else if (method == "multistep" || order == 1) {
     sampler = sampler_of(c, "ddim");
@@ -41,7 +43,14 @@ Replay replay(const FixtureCase& c) {
   sampler.schedule = schedule_of(c);
   for (Level& at : sampler.grid)  // the library's time to ours
     if (sampler.schedule->steps() > 0) at.t = at.t * 1000 - 1;
-  return states_of(c, sampler);
+  // The last step to sigma = 0 of denoise_to_zero is no part of the grid that lower_order_final counts on.
+  const bool clean = c.settings.flag("denoise_to_zero", false);
+  if (clean) sampler.grid.pop_back();
+  Replay replay = states_of(c, sampler);
+  if (!clean) return replay;
+  const Level& last = sampler.grid.back();
+  replay.x.push_back(c.denoiser.both(scale(replay.x.back(), 1 / last.scale()), last, c.problem.p).x_0);
+  return replay;
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ Replay replay(const FixtureCase& c) {
   Sampler sampler;
   const std::string sigmas = c.settings.text("sigmas", "");
   if (sigmas == "karras" || sigmas == "exponential") {
-    const auto edm = schedule_of(R"({"type": "edm", "sigma_min": 0.02, "sigma_max": 80})");
+    const auto edm = schedule_of(fmt::format(R"({{"type": "edm", "sigma_min": {}, "sigma_max": {}}})",
+                                             c.schedule.number("sigma_min", 0), c.schedule.number("sigma_max", 0)));
     const Grid ours = make_grid(sigmas, *edm, static_cast<int>(c.settings.integer("steps", 0)));
     BOOST_REQUIRE(ours.size() == c.grid.size());
     for (std::size_t k = 0; k < ours.size(); ++k)

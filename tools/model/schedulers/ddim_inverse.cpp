@@ -9,19 +9,23 @@ namespace {
 
 using namespace diffusers;
 
-/// diffusers tells the network the level that a step goes to while it gives it x at the one that the step comes from, and so
-/// asks it at the clean end as well. Here a step upwards is Euler's.
-void follow_library(SchedulerPlan& plan, const Config& c) {
-  if (!plan.targets.empty())
-    c.unsupported("timestep_spacing", "with --compat: leading, or trailing where the steps divide num_train_timesteps");
+/// diffusers tells the network the level that a step goes to while it gives it x at the one that the step comes from, T / N
+/// below it, and so asks it at the clean end as well. Here a step upwards is Euler's.
+void follow_library(SchedulerPlan& plan) {
+  Grid to(plan.grid.begin(), plan.grid.end() - 1);
+  if (!plan.targets.empty()) {  // each step begins off the grid, x being taken for x there
+    std::copy(plan.targets.begin(), plan.targets.end(), plan.grid.begin() + 1);
+    plan.reached = to;
+    plan.targets.clear();
+  }
   // All but clean, and all but the level before where it repeats that one (which matters: the step clips x_0), so that the step
   // from there is a step like others.
   Level& end = plan.grid.back();
   if (end.sigma == 0) end.sigma = std::numeric_limits<double>::min();
   if (plan.repeats) end.sigma *= 1 - 1e-15;
   plan.repeats = false;
-  plan.told = plan.grid;
-  std::copy(plan.grid.begin(), plan.grid.end() - 1, plan.told.begin() + 1);
+  plan.told = {to.front()};
+  plan.told.insert(plan.told.end(), to.begin(), to.end());
 }
 
 Scheduler read(const Config& c, bool compat) {
@@ -35,7 +39,7 @@ Scheduler read(const Config& c, bool compat) {
     SchedulerPlan plan = index_plan(c, schedule, steps, c.flag("set_alpha_to_one", true), compat);
     take(plan, {"ddim"}, c);
     plan.inverse = true;
-    if (compat) follow_library(plan, c);
+    if (compat) follow_library(plan);
     return plan;
   };
   return s;

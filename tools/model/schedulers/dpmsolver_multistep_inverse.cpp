@@ -1,6 +1,5 @@
 // DPMSolverMultistepInverseScheduler: multistep DPM-Solver from data to noise, for costate encode.
 #include <algorithm>
-#include <cmath>
 
 #include "tools/model/dpm_multistep.h"
 #include "tools/model/vp_scheduler.h"
@@ -14,14 +13,14 @@ using namespace diffusers;
 /// already: a last evaluation that changes nothing.
 SchedulerPlan plan_of(const Config& c, const Schedule& schedule, int steps, bool compat) {
   const SigmaTable table(schedule);
-  const double top = schedule.steps() - 1;
-  Values t = timesteps(c, steps, {.otherwise = "linspace", .one_more = true});
+  const int count = last_index(c, schedule);
+  Values t = timesteps(c, steps, {.otherwise = "linspace", .one_more = true, .last = count});
   const std::string spacing = c.text("timestep_spacing", "linspace");
   if (spacing == "linspace") {
     t.push_back(0);
   } else if (spacing == "leading") {  // the same stride, but begun at the clean end
-    for (double& each : t) each -= schedule.steps() / (steps + 1);
-    t.insert(t.begin(), top);
+    for (double& each : t) each -= count / (steps + 1);
+    t.insert(t.begin(), count - 1);
   }
   SchedulerPlan plan;
   const auto on_sigmas = respaced(c, table.last(), table.first(), steps);
@@ -39,9 +38,7 @@ SchedulerPlan plan_of(const Config& c, const Schedule& schedule, int steps, bool
 }
 
 Scheduler read(const Config& c, bool compat) {
-  refuse_set(c, "use_flow_sigmas", "supported: false");
-  if (std::isfinite(c.number("lambda_min_clipped", -INFINITY)))
-    c.unsupported("lambda_min_clipped", "supported: null, -Infinity");
+  refuse_set(c, "use_flow_sigmas", "supported: false; the library's levels run from noise to data there");
   Scheduler s = vp_scheduler({.to_first_sigma = true}, c, false, [](int) { return Method{"ddim"}; });
   s.plan = [=](const Schedule& schedule, int steps) {
     SchedulerPlan plan = plan_of(c, schedule, steps, compat);

@@ -11,7 +11,7 @@ SchedulerClass flow_match_euler_discrete_scheduler() {
                        "invert_sigmas", "shift_terminal", "time_shift_type", "stochastic_sampling"},
           .arguments = {"mu"},
           .read = [](const Config& c, bool compat) {
-            refuse_set(c, "invert_sigmas", "supported: false");
+            refuse_set(c, "invert_sigmas", "supported: false; it is for networks whose velocity points to the data");
             return flow_scheduler(c, compat,
                                   c.flag("stochastic_sampling", false) ? Method{"consistency"} : Method{"ddim"});
           }};

@@ -8,21 +8,18 @@ using namespace diffusers;
 
 SchedulerPlan plan_of(const Config& c, bool compat, const Schedule& schedule, int steps) {
   SchedulerPlan plan = index_plan(c, schedule, steps, c.flag("set_alpha_to_one", false), compat);
-  if (!plan.targets.empty())
-    c.unsupported("timestep_spacing", "with --compat: leading, or trailing where the steps divide num_train_timesteps");
   const bool plms = c.flag("skip_prk_steps", false);
-  const int ratio = train_steps(c) / steps;
-  if (compat && !plms)
-    require(
-        steps >= 4 && ratio % 2 == 0,
-        "{}: skip_prk_steps = false with --compat wants 4 steps or more, and an even number of indices a step, not {}",
-        c.where(), ratio);
+  require(!compat || plms || steps >= 4, "{}: skip_prk_steps = false with --compat wants 4 steps or more", c.where());
   plan.sampler = steps == 1 ? "ddim" : plms ? "plms" : "pndm";
   if (steps == 1) return plan;
-  // diffusers combines the outputs of a v network at several levels before it makes eps of them.
   nlohmann::json options;
+  // diffusers combines the outputs of a v network at several levels before it makes eps of them.
   options["values"] = compat && c.text("prediction_type", "epsilon") == "v_prediction" ? "v" : "eps";
-  if (plms) options.update({{"starter", "heun"}, {"starter_steps", 1}});
+  const bool by_stride = compat && (!plms || !plan.targets.empty());
+  if (by_stride) options["stride"] = train_steps(c) / steps;
+  if (plms && !by_stride) options.update({{"starter", "heun"}, {"starter_steps", 1}});
+  // Steps of its start end on the grid, by whatever way; those of PLMS a stride below.
+  for (std::size_t i = 0; i < plan.targets.size() && i < (plms ? 1 : 3); ++i) plan.targets[i] = plan.grid[i + 1];
   plan.options = Config(options, c.where());
   return plan;
 }

@@ -8,7 +8,7 @@ using namespace diffusers;
 
 /// diffusers shows the predictor's states and corrects them at the next call. In noise form it forgets its thresholding.
 Scheduler read(const Config& c, bool compat) {
-  refuse_set(c, "solver_p", "supported: null");
+  refuse_set(c, "solver_p", "supported: null; no file holds the scheduler object that it stands for");
   const bool data = c.flag("predict_x0", true);
   const std::string variant = choice(c, "solver_type", "bh2", {"bh2", "bh1"}, {"midpoint", "heun", "logrho"});
   const int order = solver_order(c, 2);
