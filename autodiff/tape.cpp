@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "autodiff/ops/add.h"
+#include "autodiff/watching.h"
 #include "core/flops.h"
 
 namespace costate {
@@ -140,6 +141,14 @@ bool watched(const Tensors& values) {
     }
   }
   return false;
+}
+
+bool carries_tangent(const Tensors& values) {
+  const auto carried = [&](const Recording* level) {
+    return std::any_of(values.begin(), values.end(),
+                       [&](const Tensor& t) { return t.defined() && level->tangent(t).defined(); });
+  };
+  return std::any_of(levels().begin(), levels().end(), carried);
 }
 
 Tensors note(const std::shared_ptr<const Rule>& rule, const Tensors& in, Tensors out) {

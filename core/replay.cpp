@@ -2,6 +2,8 @@
 #include "core/replay.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "core/arena.h"
 #include "core/kernels/copy.h"
@@ -26,6 +28,18 @@ Tensors copies(const Tensors& all) {
   return out;
 }
 
+void copy_all(const Tensors& from, Tensors& to) {
+  for (std::size_t i = 0; i < from.size(); ++i)
+    if (from[i].defined()) copy_into(from[i], to[i]);
+}
+
+/// Of the same shapes, with nothing in it.
+Tensors room_for(const Tensors& all) {
+  Tensors out;
+  for (const Tensor& t : all) out.push_back(t.defined() ? Tensor::empty(t.shape(), t.kind()) : t);
+  return out;
+}
+
 bool share_memory(const Tensors& a, const Tensors& b) {
   for (const Tensor& x : a)
     for (const Tensor& y : b)
@@ -33,83 +47,187 @@ bool share_memory(const Tensors& a, const Tensors& b) {
   return false;
 }
 
-}  // namespace
+/// Dtypes and shapes.
+std::string kinds_of(const Tensors& all) {
+  std::string key;
+  for (const Tensor& t : all) key += t.defined() ? fmt::format("{} {};", name_of(t.dtype()), t.shape()) : ";";
+  return key;
+}
+
+/// This thread is inside a call that is being rehearsed, recorded or gone through: what it calls belongs to that.
+thread_local bool inside_another = false;
+
+struct Inside {
+  Inside() { inside_another = true; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  ~Inside() { inside_another = false; }
+};
 
 /// Of inputs of one shape.
-struct Replay::Course {
+struct Course {
   enum class Stage { fresh, seen, rehearsed, recorded, plain } stage = Stage::fresh;
   std::unique_ptr<Arena> arena;
-  std::unique_ptr<Recorder> recorder;  // goes before what it refers to
-  Tensors in, out;
+  std::unique_ptr<Recorder> there, back;  // go before what they refer to
+  Tensors in, out, g, pulled;
+  std::int64_t trips = 0, in_arena = 0;  // whose values the arena holds
 
-  Tensors plainly(const Function& f, const Tensors& now) {
+  bool give_up() {
     stage = Stage::plain;
-    recorder.reset();
-    in.clear();
-    out.clear();
+    there.reset();
+    back.reset();
+    for (Tensors* all : {&in, &out, &g, &pulled}) all->clear();
     arena.reset();
-    return f(now);
+    return false;
   }
 
-  Tensors rehearse(const Function& f, const Tensors& now) try {
-    make_recorder_kernel.always(device_of(now), recorder);
-    if (recorder == nullptr) return plainly(f, now);
+  /// The second call, in the arena; what it returns goes to `result`. False where it is to be made again, plainly.
+  bool rehearse(const Replay::Maker& make, const Tensors& now, Tensors& result) try {
+    make_recorder_kernel.always(device_of(now), there);
+    make_recorder_kernel.always(device_of(now), back);
+    if (there == nullptr) return give_up();
     arena = std::make_unique<Arena>(device_of(now));
     bool fits = false;
     {
-      const Arena::Use inside(*arena);
+      const Inside inside;
+      const Replay::RoundTrip trip = make();
+      const Arena::Use use(*arena);
       in = copies(now);
-      fits = recorder->rehearse([&] { out = f(in); });
+      fits = there->rehearse([&] { out = trip.there(in); });
+      if (fits && trip.back) {
+        g = copies(out);  // any cotangent will do
+        fits = back->rehearse([&] { pulled = trip.back(g); });
+      }
     }
-    const Tensors result = copies(out);
-    fits = fits && !share_memory(in, out) && arena->bytes() <= most_bytes;
-    out.clear();
+    result = copies(out);
+    fits = fits && !share_memory(in, out) && !share_memory(in, pulled) && !share_memory(g, pulled) &&
+           arena->bytes() <= most_bytes;
+    for (Tensors* all : {&out, &g, &pulled}) all->clear();
     stage = Stage::rehearsed;
-    if (!fits) static_cast<void>(plainly([](const Tensors&) { return Tensors(); }, {}));
-    return result;
+    if (!fits) give_up();
+    return true;
   } catch (const Error&) {  // for want of memory, say
-    return plainly(f, now);
+    return give_up();
   }
 
-  bool record(const Function& f) {
-    const Arena::Use inside(*arena);
+  bool record(const Replay::Maker& make) {
+    const Inside inside;
+    const Replay::RoundTrip trip = make();
+    const Arena::Use use(*arena);
     stage = Stage::recorded;
-    return recorder->record([&] { out = f(in); });
+    if (!there->record([&] { out = trip.there(in); })) return false;
+    if (!trip.back) return true;
+    g = room_for(out);
+    return back->record([&] { pulled = trip.back(g); });
   }
 
   /// False where the work is not what was recorded.
-  bool repeat(const Function& f, const Tensors& now, const std::string& numbers) {
-    for (std::size_t i = 0; i < now.size(); ++i)
-      if (now[i].defined()) copy_into(now[i], in[i]);
-    return recorder->repeat([&] { static_cast<void>(f(now)); }, numbers);
+  bool learn(const Replay::Maker& make, const Tensors& now, const std::string& numbers) {
+    if (there->knows(numbers) && (g.empty() || back->knows(numbers))) return true;
+    const Inside inside;
+    const Replay::RoundTrip trip = make();
+    return there->learn([&] { static_cast<void>(trip.there(now)); }, numbers) &&
+           (!trip.back || back->learn([&] { static_cast<void>(trip.back(g)); }, numbers));
+  }
+
+  void go(std::int64_t trip, const Tensors& now, const std::string& numbers) {
+    copy_all(now, in);
+    there->repeat(numbers);
+    in_arena = trip;
+  }
+
+  /// Recorded, if it was not, and gone; false where it is to be called plainly.
+  bool repeat(const Replay::Maker& make, const Tensors& now, const std::string& numbers) {
+    if (stage == Stage::rehearsed && !record(make)) return give_up();
+    if (!learn(make, now, numbers)) return give_up();
+    go(++trips, now, numbers);
+    return true;
   }
 };
 
-Replay::Replay() = default;
+}  // namespace
+
+struct Replay::State {
+  std::mutex mutex;
+  std::map<std::string, std::unique_ptr<Course>> courses;  // by kinds of inputs
+  std::int64_t repeated = 0;
+
+  Course* course_of(const Tensors& in) {
+    const std::string key = kinds_of(in);
+    if (courses.size() >= most_courses && courses.count(key) == 0) return nullptr;
+    auto& course = courses[key];
+    if (!course) course = std::make_unique<Course>();
+    return course.get();
+  }
+
+  static bool may_repeat(const Tensors& in) {
+    return device_of(in) != Device::cpu && !inside_another && !DryRun::active() && !profiling();
+  }
+
+  /// The course by which a call goes that is repeated, its results in the course's `out`; null where the host makes it, with them
+  /// in `result` if it has made it already.
+  Course* call(const Maker& make, const Tensors& in, const std::string& numbers, Tensors& result) {
+    Course* const course = course_of(in);
+    using Stage = Course::Stage;
+    if (course == nullptr || course->stage == Stage::plain) return nullptr;
+    if (course->stage == Stage::fresh) return course->stage = Stage::seen, nullptr;
+    if (course->stage == Stage::seen) return static_cast<void>(course->rehearse(make, in, result)), nullptr;
+    if (!course->repeat(make, in, numbers)) return nullptr;
+    ++repeated;
+    return course;
+  }
+
+  /// back(g) of a trip that was repeated. False where it is to be made plainly.
+  bool come_back(Course& course, std::int64_t trip, const Tensors& in, const std::string& numbers, const Tensors& g,
+                 Tensors& result) {
+    const std::unique_lock one(mutex, std::try_to_lock);
+    if (!one || !may_repeat(in) || course.stage != Course::Stage::recorded || kinds_of(g) != kinds_of(course.g) ||
+        !course.there->knows(numbers) || !course.back->knows(numbers))
+      return false;
+    if (course.in_arena != trip) course.go(trip, in, numbers);
+    copy_all(g, course.g);
+    course.back->repeat(numbers);
+    ++repeated;
+    result = copies(course.pulled);
+    return true;
+  }
+};
+
+Replay::Replay() : state_(std::make_shared<State>()) {}
 Replay::~Replay() = default;
 
-Replay::Course* Replay::course_of(const Tensors& in) {
-  std::string key;
-  for (const Tensor& t : in) key += t.defined() ? fmt::format("{} {};", name_of(t.dtype()), t.shape()) : ";";
-  if (courses_.size() >= most_courses && courses_.count(key) == 0) return nullptr;
-  auto& course = courses_[key];
-  if (!course) course = std::make_unique<Course>();
-  return course.get();
-}
+std::int64_t Replay::repeated() const { return state_->repeated; }
 
 Tensors Replay::operator()(const Function& f, const Tensors& in, const std::string& numbers) {
-  const std::unique_lock one(mutex_, std::try_to_lock);
-  if (!one || device_of(in) == Device::cpu || DryRun::active() || profiling()) return f(in);
-  Course* const found = course_of(in);
-  using Stage = Course::Stage;
-  if (found == nullptr || found->stage == Stage::plain) return f(in);
-  Course& course = *found;
-  if (course.stage == Stage::fresh) return course.stage = Stage::seen, f(in);
-  if (course.stage == Stage::seen) return course.rehearse(f, in);
-  if (course.stage == Stage::rehearsed && !course.record(f)) return course.plainly(f, in);
-  if (!course.repeat(f, in, numbers)) return course.plainly(f, in);
-  ++repeated_;
-  return copies(course.out);
+  const std::unique_lock one(state_->mutex, std::try_to_lock);
+  if (!one || !State::may_repeat(in)) return f(in);
+  Tensors result;
+  const Course* const course = state_->call([&] { return RoundTrip{f, {}}; }, in, numbers, result);
+  if (course != nullptr) return copies(course->out);
+  return result.empty() ? f(in) : result;
+}
+
+std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const Tensors& in,
+                                                        const std::string& numbers) {
+  const auto again = [make, in](const Tensors& g) {
+    const RoundTrip trip = make();
+    static_cast<void>(trip.there(in));
+    return trip.back(g);
+  };
+  const std::unique_lock one(state_->mutex, std::try_to_lock);
+  if (one && State::may_repeat(in)) {
+    Tensors result;
+    Course* const course = state_->call(make, in, numbers, result);
+    if (!result.empty()) return {result, again};
+    if (course != nullptr)
+      return {copies(course->out), [=, state = state_, trip = course->trips](const Tensors& g) {
+                Tensors pulled;
+                return state->come_back(*course, trip, in, numbers, g, pulled) ? pulled : again(g);
+              }};
+  }
+  RoundTrip trip = make();
+  Tensors out = trip.there(in);
+  return {out, trip.back};
 }
 
 }  // namespace costate

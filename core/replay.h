@@ -3,9 +3,7 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "core/tensor.h"
@@ -15,6 +13,11 @@ namespace costate {
 class Replay {
  public:
   using Function = std::function<Tensors(const Tensors&)>;
+  /// A function and what follows from it, a vjp say: `back` may be called, any number of times, after `there`, whose values it reads.
+  struct RoundTrip {
+    Function there, back;
+  };
+  using Maker = std::function<RoundTrip()>;
 
   Replay();
   Replay(const Replay&) = delete;
@@ -26,16 +29,16 @@ class Replay {
   /// their second call runs in memory of its own, the third is recorded. Not for inputs that a derivative is being taken in.
   [[nodiscard]] Tensors operator()(const Function& f, const Tensors& in, const std::string& numbers);
 
-  /// Of the calls so far, those that the host did not queue op by op.
-  [[nodiscard]] std::int64_t repeated() const { return repeated_; }
+  /// The same of a way there and back: there(in), and a `back` that may be called whenever, also after other trips.
+  [[nodiscard]] std::pair<Tensors, Function> round_trip(const Maker& make, const Tensors& in,
+                                                        const std::string& numbers);
+
+  /// Of the calls so far (a way back is one), those that the host did not queue op by op.
+  [[nodiscard]] std::int64_t repeated() const;
 
  private:
-  struct Course;
-  [[nodiscard]] Course* course_of(const Tensors& in);
-
-  std::mutex mutex_;
-  std::map<std::string, std::unique_ptr<Course>> courses_;  ///< by dtypes and shapes of inputs
-  std::int64_t repeated_ = 0;
+  struct State;
+  std::shared_ptr<State> state_;  ///< ways back may outlive the Replay
 };
 
 }  // namespace costate

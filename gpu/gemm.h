@@ -7,6 +7,7 @@
 
 #include "core/tensor.h"
 #include "gpu/matrix.h"
+#include "gpu/pieces.h"
 #include "gpu/stage.h"
 #include "gpu/tiles.h"
 
@@ -117,10 +118,6 @@ __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::in
   }
 }
 
-inline std::int64_t pieces_of(std::int64_t extent, std::int64_t piece) {
-  return extent == 0 ? 1 : (extent + piece - 1) / piece;
-}
-
 /// Multiprocessors of a large chip, whichever it is: where bits depend on it, they are the same on all.
 constexpr std::int64_t processors = 132;
 
@@ -195,12 +192,6 @@ struct Tiles<bf16> {
   using Large = MmaTile<128, 128, 64, 32>;
   using Narrow = MmaTile<128, 16, 32, 16>;
 };
-
-/// How many terms a piece of `k` has, about `length`: a multiple of every tile's depth, all pieces but the last of one size.
-inline std::int64_t piece_of(std::int64_t k, std::int64_t length) {
-  const std::int64_t pieces = k < 3 * length / 2 ? 1 : (k + length / 2) / length, unit = 32;
-  return ((k + pieces - 1) / pieces + unit - 1) / unit * unit;
-}
 
 /// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.
 template <class M>

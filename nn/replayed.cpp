@@ -1,7 +1,13 @@
 // What of the inputs is a tensor on the device, and what are numbers.
 #include "nn/replayed.h"
 
-#include "autodiff/tape.h"
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "autodiff/transform.h"
+#include "autodiff/watching.h"
+#include "core/kernel.h"
 #include "core/replay.h"
 #include "nn/wrapped.h"
 
@@ -12,30 +18,79 @@ class Replayed final : public Wrapped {
  public:
   using Wrapped::Wrapped;
   [[nodiscard]] Tensor operator()(const Inputs& in) const override {
-    Inputs rest = in;
-    std::vector<Tensor*> places{&rest.x, &rest.z};
-    for (auto& [name, value] : rest.extra) places.push_back(&value);
-    Tensors given;
-    for (const Tensor* p : places) given.push_back(p->defined() && p->device() == in.x.device() ? *p : Tensor());
-    if (watched(given)) return network()(in);
-    const auto put = [&](const Tensors& values) {
-      for (std::size_t i = 0; i < values.size(); ++i)
-        if (values[i].defined()) *places[i] = values[i];
-    };
-    const auto evaluate = [&](const Tensors& at) {
-      put(at);
-      const Tensor y = network()(rest);
-      put(given);  // a Replay writes to its inputs again, and nobody else may hold them
-      return Tensors{y};
-    };
-    return replay_(evaluate, given, host_numbers(in))[0];
+    const Split split(in);
+    if (!watched(split.all))
+      return forward_([&](const Tensors& at) { return evaluate(split, at); }, split.given, host_numbers(in))[0];
+    // Tangents go through it op by op, and a derivative in what is sent from the host as well.
+    if (watched(split.sent) || carries_tangent(split.given) || DryRun::active()) return network()(in);
+    return with_way_back(split, host_numbers(in));
   }
 
  private:
+  /// What of the inputs is on the device of x, and what is sent there.
+  struct Split {
+    Inputs in;
+    std::vector<std::string> names;  ///< of what is given
+    Tensors given, sent, all;
+
+    explicit Split(const Inputs& inputs) : in(inputs) {
+      const auto put = [&](const std::string& name, const Tensor& value) {
+        if (!value.defined()) return;
+        all.push_back(value);
+        if (value.device() != in.x.device()) return sent.push_back(value);
+        given.push_back(value);
+        names.push_back(name);
+      };
+      put("x", in.x);
+      put("z", in.z);
+      for (const auto& [name, value] : in.extra) put(name, value);
+      for (const auto& name : names) input(in, name) = {};  // nobody else may hold what is written to again
+    }
+  };
+
   [[nodiscard]] std::shared_ptr<const Network> wrap(std::shared_ptr<const Network> network) const override {
     return replayed(std::move(network));
   }
-  mutable Replay replay_;
+
+  [[nodiscard]] Tensors evaluate(const Split& split, const Tensors& at) const {
+    Inputs in = split.in;
+    for (std::size_t i = 0; i < at.size(); ++i) input(in, split.names[i]) = at[i];
+    return {network()(in)};
+  }
+
+  /// As a single op whose vjp is repeated as well. Every evaluation that is watched is one, so that the order in which cotangents
+  /// are added does not depend on what was recorded.
+  [[nodiscard]] Tensor with_way_back(const Split& split, const std::string& numbers) const {
+    Wanted wanted;
+    for (const Tensor& t : split.given) wanted.push_back(watched({t}));
+    const auto self = std::static_pointer_cast<const Replayed>(shared_from_this());
+    const Function f = [self, split](const Tensors& at) { return self->evaluate(split, at); };
+    const auto trip = [f, wanted] {
+      const auto taped = std::make_shared<Vjp>();
+      return Replay::RoundTrip{[=](const Tensors& at) { return (*taped = vjp(f, at, wanted)).value; },
+                               [=](const Tensors& g) { return taped->pull(g); }};
+    };
+    const auto pull = std::make_shared<Function>();
+    const Function there = [&](const Tensors& at) {
+      Tensors y;
+      std::tie(y, *pull) = way(wanted).round_trip(trip, at, numbers);
+      return y;
+    };
+    const auto back = [=](const Tensors& at, const Tensors&, const Tensors& g) {
+      const bool again = watched(at) || watched(g);  // a derivative of the derivative
+      return again ? vjp(f, at, wanted).pull_once(g) : (*pull)(g);
+    };
+    return custom_derivative("network", there, back, split.given, f)[0];
+  }
+
+  [[nodiscard]] Replay& way(const Wanted& wanted) const {
+    const std::scoped_lock one(mutex_);
+    return ways_[wanted];
+  }
+
+  mutable Replay forward_;
+  mutable std::mutex mutex_;
+  mutable std::map<Wanted, Replay> ways_;  ///< by what derivatives are taken in
 };
 
 template <class T>

@@ -14,6 +14,7 @@
 #include "core/kernels/conv2d.h"
 #include "core/kernels/group_norm.h"
 #include "core/kernels/matmul.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "gpu/cudnn/library.h"
 #include "gpu/runtime.h"
@@ -85,6 +86,19 @@ std::string with_rate(std::string_view what, double us, double flop) {
   return fmt::format("{} {:8.1f} us {:6.1f} TF  ", what, us, flop / us * 1e-6);
 }
 
+/// "fwd", or where cuDNN was asked for and own kernels ran, "fwd by own".
+template <class F>
+std::string who_ran(std::string_view what, ConvAlgorithm asked, const F& f) {
+  const Profile profile;
+  {
+    const ProfileScope scope("call");
+    f();
+  }
+  const auto rows = profile.rows();
+  const bool theirs = std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.name == "call cudnn"; });
+  return fmt::format("{}{}", what, asked == ConvAlgorithm::vendor && !theirs ? " by own" : "");
+}
+
 struct Conv {
   std::int64_t kernel, cin, cout, size;
 };
@@ -99,6 +113,9 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
   const Tensor x = numbers(xs, dtype, 1), w = numbers(ws, dtype, 2), slope = numbers(ys, dtype, 3);
   Tensor y = room(ys, dtype), dx = room(xs, dtype), dw = room(ws, dtype);
   const double flop = 2.0 * static_cast<double>(ys.size() * c.kernel * c.kernel * c.cin);
+  const auto time = [&](const char* what, const auto& f) {
+    return with_rate(who_ran(what, conv_algorithm(Device::cuda), f), time_of(f), flop);
+  };
   using Way = std::pair<const char*, ConvAlgorithm>;
   for (const auto& [name, way] : {Way{"own", ConvAlgorithm::direct}, Way{"cudnn", ConvAlgorithm::vendor}}) {
     if (way == ConvAlgorithm::vendor && !cuda::cudnn::is_there()) continue;
@@ -107,9 +124,8 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
       if (products == Products::tf32 && dtype != DType::f32) continue;
       set_products_in_f32(products);
       print(what, fmt::format("{} {}", products == Products::tf32 ? "tf32" : name_of(dtype), name),
-            with_rate("fwd", time_of([&] { cuda::conv2d(g, x, w, {}, y); }), flop) +
-                with_rate("dx", time_of([&] { cuda::conv2d_dx(g, slope, w, dx); }), flop) +
-                with_rate("dw", time_of([&] { cuda::conv2d_dw(g, x, slope, dw); }), flop));
+            time("fwd", [&] { cuda::conv2d(g, x, w, {}, y); }) + time("dx", [&] { cuda::conv2d_dx(g, slope, w, dx); }) +
+                time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
     }
   }
   set_conv_algorithm(ConvAlgorithm::direct, Device::cuda);

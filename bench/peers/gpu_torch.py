@@ -11,6 +11,8 @@ import time
 import torch
 import torch.nn.functional as F
 
+from torch_device import graphed
+
 DEVICE = "cuda"
 CONVS = [(3, 128, 128, 32), (3, 256, 256, 16), (3, 512, 512, 8), (3, 320, 320, 64), (3, 640, 640, 32)]
 PRODUCTS = [(1, 1, 512, 512), (1, 16, 512, 512), (1, 1024, 512, 512), (16, 256, 256, 256), (16, 1024, 64, 1024), (1, 4096, 320, 1280),
@@ -27,21 +29,12 @@ def numbers(*shape, dtype, channels_last=False):
 
 def microseconds(f):
     """The median of five groups of replays; of plain calls, marked *, where f cannot be captured."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            f()
-    torch.cuda.current_stream().wait_stream(side)
-    torch.cuda.synchronize()
-    run, mark = f, "*"
+    f()  # chooses engines
     try:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            f()
-        run, mark = graph.replay, ""
+        run, mark = graphed(f), ""
     except RuntimeError:
         torch.cuda.synchronize()
+        run, mark = f, "*"
     start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
 
     def group(times):

@@ -23,9 +23,12 @@ class Recorder {
   [[nodiscard]] virtual bool rehearse(const Work& work) = 0;
   /// Records it; nothing runs. False where the device will not.
   [[nodiscard]] virtual bool record(const Work& work) = 0;
-  /// Queues it all. `numbers` names what it sends; where they are new, the host goes through the work once, with nothing queued, to
-  /// find them. False, with nothing done, where that work is another.
-  [[nodiscard]] virtual bool repeat(const Work& work, const std::string& numbers) = 0;
+  /// Whether it knows what is sent that `numbers` names.
+  [[nodiscard]] virtual bool knows(const std::string& numbers) const = 0;
+  /// Goes through the work once, with nothing queued, to find what `numbers` names. False where that work is another.
+  [[nodiscard]] virtual bool learn(const Work& work, const std::string& numbers) = 0;
+  /// Queues it all, with numbers that it knows.
+  virtual void repeat(const std::string& numbers) = 0;
 };
 
 namespace cpu {

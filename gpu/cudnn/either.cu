@@ -42,16 +42,25 @@ bool is_theirs_faster(const std::string& what, const Work& own, const Work& thei
   return (watcher() == nullptr || choices.knows(key)) && choices.theirs(key, own, theirs, microseconds);
 }
 
+/// Whether cuDNN did it. If not, nothing was done.
 template <class Problem>
-void one_of(const Problem& p, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
+bool by_cudnn(const Problem& p, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
   const ConvAlgorithm how = conv_algorithm(Device::cuda);
-  if (how == ConvAlgorithm::direct || !fits || (how == ConvAlgorithm::fastest && !is_there())) return own();
+  if (how == ConvAlgorithm::direct || !fits || (how == ConvAlgorithm::fastest && !is_there())) return false;
   const auto plan = plan_for(Target(), p);
-  if (plan == nullptr) return own();
+  if (plan == nullptr) return false;
   const Work by_plan = [&] { theirs(*plan); };
-  if (how == ConvAlgorithm::fastest && !is_theirs_faster(name_of(p), own, by_plan)) return own();
+  if (how == ConvAlgorithm::fastest && !is_theirs_faster(name_of(p), own, by_plan)) return false;
   if (profiling()) profile_note("cudnn");
   by_plan();
+  return true;
+}
+
+template <class Problem>
+void one_of(const Problem& p, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
+  if (by_cudnn(p, fits, own, theirs)) return;
+  if (profiling()) profile_note("own");
+  own();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Graphs of one operation each, and the plans of this process.
 #include "gpu/cudnn/operations.h"
 
+#include <array>
 #include <map>
 #include <mutex>
 
@@ -95,23 +96,52 @@ std::shared_ptr<const Plan> make(const Target& target, const Problem& p) try {
   return nullptr;
 }
 
+/// All that a plan depends on: looked for at every call.
+using Key = std::array<std::int64_t, 24>;
+Key key_of(const Convolution& c) {
+  const ConvGeometry& g = c.at;
+  return {static_cast<std::int64_t>(c.direction),
+          static_cast<std::int64_t>(c.dtype),
+          c.tf32,
+          c.x[0],
+          c.x[1],
+          c.x[2],
+          c.x[3],
+          c.w[0],
+          c.w[1],
+          c.w[2],
+          c.w[3],
+          c.y[1],
+          c.y[2],
+          g.stride_h,
+          g.stride_w,
+          g.dilation_h,
+          g.dilation_w,
+          g.top,
+          g.bottom,
+          g.left,
+          g.right,
+          g.groups};
+}
+Key key_of(const Attention& a) {
+  return {a.heads, a.q[0], a.q[1], a.q[2], a.k[0], a.k[1], a.k[2], a.v[0], a.v[1], a.v[2]};
+}
+
 template <class Problem>
-std::shared_ptr<const Plan> made_once(const Target& target, const Problem& p, std::int64_t batch) {
+std::shared_ptr<const Plan> made_once(const Target& target, const Problem& p) {
   if (target.handle() == nullptr) return make(target, p);
   static std::mutex mutex;
-  static auto& plans = *new std::map<std::string, std::shared_ptr<const Plan>>;
+  static auto& plans = *new std::map<Key, std::shared_ptr<const Plan>>;
   const std::lock_guard lock(mutex);
-  const auto [at, fresh] = plans.try_emplace(fmt::format("{} n{}", name_of(p), batch));
+  const auto [at, fresh] = plans.try_emplace(key_of(p));
   if (fresh) at->second = make(target, p);
   return at->second;
 }
 
 }  // namespace
 
-std::shared_ptr<const Plan> plan_for(const Target& target, const Convolution& c) {
-  return made_once(target, c, c.x[0]);
-}
-std::shared_ptr<const Plan> plan_for(const Target& target, const Attention& a) { return made_once(target, a, a.q[0]); }
+std::shared_ptr<const Plan> plan_for(const Target& target, const Convolution& c) { return made_once(target, c); }
+std::shared_ptr<const Plan> plan_for(const Target& target, const Attention& a) { return made_once(target, a); }
 
 std::string name_of(const Convolution& c) {
   constexpr const char* directions[] = {"conv2d", "conv2d_dx", "conv2d_dw"};

@@ -12,8 +12,9 @@
 #include "gpu/block_sum.h"
 #include "gpu/cudnn/either.h"
 #include "gpu/flash.h"
-#include "gpu/gemm.h"
+#include "gpu/pieces.h"
 #include "gpu/precision.h"
+#include "gpu/products.h"
 
 namespace costate::cuda {
 namespace {
@@ -174,8 +175,7 @@ class Attention {
   template <class A, class B, class Out>
   void multiply(const Band& b, const A& left, const B& right, const Output<Out>& out, std::int64_t m, std::int64_t n,
                 std::int64_t k) const {
-    gemm<M>("attention", left, right, out, b.samples * heads_, m, n, k, piece_of(k, chain),
-            {in_words(left), in_words(right)});
+    cuda::multiply(M{}, "attention", left, right, out, {b.samples * heads_, m, n, k, piece_of(k, chain)});
   }
 
   /// (sample and head, query, key): rows of x times rows of y.

@@ -1,8 +1,9 @@
 // Batched matrix product with either factor transposed.
 #include "core/kernels/matmul.h"
 
-#include "gpu/gemm.h"
+#include "gpu/pieces.h"
 #include "gpu/precision.h"
+#include "gpu/products.h"
 
 namespace costate::cuda {
 namespace {
@@ -29,7 +30,7 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
   const auto right = matrix_of<T, transpose_b>(b);
   require(!bias.defined() || tall, "matmul: a bias goes with rows and a shared factor");
   const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, Bias<T>::of(bias, height)};
-  gemm<M>("matmul", left, right, out, problems, height, n, k, piece, {in_words(left), in_words(right)});
+  multiply(M{}, "matmul", left, right, out, {problems, height, n, k, piece});
 }
 
 }  // namespace

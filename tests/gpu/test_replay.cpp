@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "core/random.h"
 #include "core/replay.h"
+#include "tests/gpu/repeated.h"
 #include "tests/gpu/second_run.h"
 #include "tests/nn/parity.h"
 #include "tests/nn/parity_cases.h"
@@ -18,34 +19,12 @@
 namespace costate {
 namespace {
 
-constexpr Kind there{DType::f32, Device::cuda};
-
-Tensor noise(std::uint64_t seed, const Shape& shape) {
-  return normal_noise(seed, 0, shape[0], 0, Shape(shape.begin() + 1, shape.end()), there);
-}
-
-/// Overwrites memory that is free, so that a result which still lies there shows.
-void scribble() {
-  Tensors all;
-  for (const std::int64_t n : {16, 64, 256, 1024, 70'000}) all.push_back(Tensor::full({n}, -7, there));
-}
-
 /// exp(x) * column + x, the column sent from the host.
 Replay::Function scaled(double factor) {
   return [factor](const Tensors& in) {
     const Tensor& x = in[0];
     return Tensors{exp(x) * Tensor::from({factor, 2 * factor}, {2, 1}, there) + x, x * x};
   };
-}
-
-bool same(const Tensors& a, const Tensors& b) {
-  bool all = a.size() == b.size();
-  for (std::size_t i = 0; all && i < a.size(); ++i) {
-    scribble();
-    all =
-        a[i].defined() == b[i].defined() && (!a[i].defined() || same_bits(a[i].to(Device::cpu), b[i].to(Device::cpu)));
-  }
-  return all;
 }
 
 /// On a device all networks there are; for threads that take turns, those of tests/data.
@@ -173,13 +152,15 @@ BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
 #ifdef COSTATE_SHIM
 // A sampler's step is not one graph: its evaluations are, and what is beside them is few calls, whatever the network.
 BOOST_AUTO_TEST_CASE(a_step_of_a_sampler_queues_little_beside_its_graph) {
-  const Model model = load_model((source_dir() / "tests/data/networks/diffusers-unet2d-scaleshift").string(), {.device = Device::cuda});
+  const Model model =
+      load_model((source_dir() / "tests/data/networks/diffusers-unet2d-scaleshift").string(), {.device = Device::cuda});
   const Conditioned net = make_conditioned(model, {}, 1);
   const Shape x = model.network->signature().input;
   for (const char* name : {"ddim", "dpmpp-2m", "heun"}) {
     const Sampler sampler{net.denoiser, make_grid("trailing", *model.schedule, 8), make_stepper(name)};
     std::vector<std::pair<int, int>> seen;
-    walk(sampler, noise(1, x.with_front(1)), net.p, {}, [&](int, const State&) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); });
+    walk(sampler, noise(1, x.with_front(1)), net.p, {},
+         [&](int, const State&) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); });
     const std::size_t last = seen.size() - 2;  // the last step may end at sigma = 0
     const int calls = seen[last].first - seen[last - 1].first, graphs = seen[last].second - seen[last - 1].second;
     BOOST_TEST_MESSAGE(name << ": " << graphs << " graphs and " << calls << " calls a step");

@@ -1,0 +1,194 @@
+// Ways back that the device repeats: gradients through a network's evaluation, whoever takes them.
+#include <boost/test/unit_test.hpp>
+
+#include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/exp.h"
+#include "autodiff/ops/matmul.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/sum.h"
+#include "autodiff/ops/tanh.h"
+#include "autodiff/transform.h"
+#include "core/memory.h"
+#include "core/profile.h"
+#include "core/replay.h"
+#include "nn/replayed.h"
+#include "solvers/adjoint.h"
+#include "tests/gpu/repeated.h"
+#include "tests/gpu/second_run.h"
+#include "tests/solvers/problems.h"
+
+namespace costate {
+namespace {
+
+/// exp(x) * column + x, and on the way back g times its slope, and g times another column.
+Replay::Maker there_and_back(double factor) {
+  return [factor] {
+    const auto kept = std::make_shared<Tensor>();
+    const auto column = [factor](double a, double b) { return Tensor::from({a * factor, b * factor}, {2, 1}, there); };
+    return Replay::RoundTrip{[=](const Tensors& in) {
+                               *kept = exp(in[0]) * column(1, 2);
+                               return Tensors{*kept + in[0]};
+                             },
+                             [=](const Tensors& g) {
+                               return Tensors{*kept * g[0] + g[0], g[0] * column(3, 4)};
+                             }};
+  };
+}
+
+Tensors plainly_back(double factor, const Tensor& x, const Tensor& g) {
+  const auto trip = there_and_back(factor)();
+  static_cast<void>(trip.there({x}));
+  return trip.back({g});
+}
+
+/// Graphs that the shim has launched; a device does not say.
+int shim_graphs() {
+#ifdef COSTATE_SHIM
+  return shim::graphs_launched();
+#else
+  return 0;
+#endif
+}
+
+/// tanh(x w) (1 + t) + x t / 4: reads its input twice, and sends its times.
+struct Small {
+  Tensor w;
+  static void fields(auto& self, auto&& visit) { visit("w", self.w); }
+  [[nodiscard]] static Signature signature() { return {}; }
+  [[nodiscard]] Tensor operator()(const Inputs& in) const {
+    const Tensor t = Tensor::from(in.t, {in.x.dim(0), 1}, in.x.kind());
+    const std::int64_t n = in.x.dim(0);
+    const Tensor u = reshape(matmul(reshape(in.x, {1, n, 6}), reshape(w, {1, 6, 6})), {n, 6});
+    return tanh(u) * (t + 1) + in.x * t * 0.25;
+  }
+};
+
+std::shared_ptr<const Network> small_network() {
+  return replayed(std::make_shared<const NetworkOf<Small>>(Small{noise(7, {6, 6})}));
+}
+
+Tensor at(const Network& network, const Tensor& x, double t) {
+  Inputs in;
+  in.x = x;
+  in.t.assign(static_cast<std::size_t>(x.dim(0)), t);
+  return network(in);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gpu_replay)
+
+BOOST_AUTO_TEST_CASE(ways_back_have_the_bits_of_first_calls) {
+  Replay::Function last;
+  const Shape shape{2, 40};
+  {
+    Replay replay;
+    for (std::uint64_t i = 0; i < 6; ++i) {  // two ways there, then their ways back, one of them twice
+      const double a = 0.5 + static_cast<double>(i % 2), b = 2;
+      const Tensor x = noise(10 + i, shape), z = noise(20 + i, shape), g = noise(30 + i, shape),
+                   h = noise(40 + i, shape);
+      const auto [y, from_y] = replay.round_trip(there_and_back(a), {x}, std::to_string(a));
+      const auto [v, from_v] = replay.round_trip(there_and_back(b), {z}, std::to_string(b));
+      BOOST_TEST(same(y, there_and_back(a)().there({x})), "there " << i);
+      BOOST_TEST(same(v, there_and_back(b)().there({z})), "there again " << i);
+      BOOST_TEST(same(from_v({h}), plainly_back(b, z, h)), "back " << i);
+      BOOST_TEST(same(from_y({g}), plainly_back(a, x, g)), "the first back " << i);
+      BOOST_TEST(same(from_y({h}), plainly_back(a, x, h)), "once more " << i);
+      last = from_y;
+    }
+    BOOST_TEST(replay.repeated() == 5 * 5);  // of 6 rounds of 2 + 3 calls all but the first
+  }
+  BOOST_TEST(same(last({noise(1, shape)}), plainly_back(1.5, noise(15, shape), noise(1, shape))));
+  last = {};
+  release_cached(Device::cuda);
+  BOOST_TEST(memory_use(Device::cuda).live == 0);
+  BOOST_TEST(fences_broken() == 0);
+}
+
+// Two evaluations and then their ways back, as in a step of heun under a tape. Nothing is repeated while a Profile lives.
+BOOST_AUTO_TEST_CASE(evaluations_under_a_tape) {
+  const auto network = small_network();
+  const Shape shape{3, 6};
+  const auto twice = [&](double t) {
+    return [&network, t](const Tensors& in) {
+      const Tensor y = at(*network, in[0], t);
+      return Tensors{at(*network, lincomb(1, in[0], 0.25, y), t / 2) * y};
+    };
+  };
+  const auto pulled = [&](double t, const Tensor& x, const Tensor& g) {
+    const Vjp back = vjp(twice(t), {x});
+    Tensors all = back.pull({g});
+    all.push_back(back.pull({g * 2})[0]);
+    all.push_back(back.value[0]);
+    return all;
+  };
+  const auto second_order = [&](double t, const Tensor& x, const Tensor& g) {
+    const auto first = [&](const Tensors& in) { return vjp(twice(t), in).pull({g}); };
+    return vjp(first, {x}).pull({x});
+  };
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    const double t = 0.25 * static_cast<double>(1 + i % 3);
+    const Tensor x = noise(50 + i, shape), g = noise(60 + i, shape);
+    Tensors plain;
+    {
+      const Profile none_repeated;
+      plain = pulled(t, x, g);
+    }
+    [[maybe_unused]] const int graphs = shim_graphs();
+    BOOST_TEST(same(pulled(t, x, g), plain), "round " << i);
+    // There twice, two pulls of two evaluations of which the arena holds one at a time.
+    if (takes_turns && i > 1) BOOST_TEST(shim_graphs() - graphs == 9, "graphs: " << shim_graphs() - graphs);
+  }
+  const Tensor x = noise(1, shape), g = noise(2, shape);
+  Tensors plain;
+  {
+    const Profile none_repeated;
+    plain = second_order(0.7, x, g);
+  }
+  BOOST_TEST(same(second_order(0.7, x, g), plain));
+  // And what a network that nothing is repeated of would say, its cotangents added in another order.
+  const auto alone = [&](const Network& of) {
+    return vjp([&](const Tensors& in) { return Tensors{at(of, in[0], 0.7)}; }, {x}).pull({g})[0].to(Device::cpu);
+  };
+  const NetworkOf<Small> unwrapped(Small{network->parameters()[0].value});
+  BOOST_TEST(relative_difference(alone(*network), alone(unwrapped)) <= 1e-6);
+}
+
+#ifdef COSTATE_SHIM
+// A step back of an adjoint: graphs there and back, and with two evaluations the first once more.
+BOOST_AUTO_TEST_CASE(a_step_of_an_adjoint_queues_little_beside_its_graphs) {
+  const auto network = small_network();
+  const Net net = [&](const Tensor& x, const Level& level, const Tensors&) { return at(*network, x, level.t); };
+  for (const auto& [adjoint, name, expected] :
+       {std::tuple{"checkpointed", "ddim", 2}, {"checkpointed", "heun", 5}, {"adjointdeis-1", "ddim", 2}}) {
+    std::vector<std::pair<int, int>> seen;
+    const GradientProblem problem{
+        .sampler = {.denoiser = {.net = net},
+                    .grid = make_grid("lambda", *vp_linear(), 8),
+                    .stepper = make_stepper(name)},
+        .x_T = noise(1, {3, 6}),
+        .p = {},
+        .loss = [](const Tensor& x) { return 0.5 * inner(x, x); },
+        .progress = [&](std::int64_t,
+                        std::int64_t) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); }};
+    const Gradient again = (static_cast<void>(make_adjoint(adjoint).gradient(problem)), seen.clear(),
+                            make_adjoint(adjoint).gradient(problem));
+    Gradient plain;
+    const std::size_t last = seen.size() - 2;
+    const int calls = seen[last].first - seen[last - 1].first, graphs = seen[last].second - seen[last - 1].second;
+    BOOST_TEST_MESSAGE(adjoint << " of " << name << ": " << graphs << " graphs and " << calls << " calls a step back");
+    BOOST_TEST(graphs == expected);
+    BOOST_TEST(calls <= 16 * graphs);
+    {
+      const Profile none_repeated;
+      plain = make_adjoint(adjoint).gradient(problem);
+    }
+    BOOST_TEST(same({again.x_T, again.x_0}, {plain.x_T, plain.x_0}), adjoint << " of " << name);
+  }
+}
+
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate
