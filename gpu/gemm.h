@@ -168,11 +168,12 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std
 }
 
 /// Tiles of a type or of Tf32: large ones reuse more of what they load, small ones make more blocks, narrow ones waste less on few columns.
+/// Where Small stands for another, it is not worth its compilation.
 template <class T>
 struct Tiles {
   using Small = FmaTile<T, 64, 64, 8, 4>;
   using Large = Small;
-  using Narrow = FmaTile<T, 128, 16, 4, 4>;
+  using Narrow = Small;
 };
 template <>
 struct Tiles<float> {
@@ -184,7 +185,7 @@ template <>
 struct Tiles<Tf32> {
   using Small = Tf32Tile<64, 64, 32, 32>;
   using Large = Tf32Tile<128, 128, 64, 32>;
-  using Narrow = Tf32Tile<128, 16, 32, 16>;
+  using Narrow = Small;
 };
 template <>
 struct Tiles<bf16> {
@@ -233,7 +234,8 @@ void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int
   const bool packed = n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
   const Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
   constexpr int chunk = 16 / sizeof(Stored<M>);
-  if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);
+  if constexpr (!std::is_same_v<Narrow, Small>)
+    if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);
   if (!words.a || !words.b) return gemm_with<Small, 1, 1>(op, a, b, c, problems, p);
   if (n % Large::n == 0 && blocks(Large{}) > 6 * processors &&
       shared_of<Large, chunk, chunk, A, B>(true) <= most_shared())

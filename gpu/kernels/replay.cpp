@@ -8,7 +8,7 @@
 
 #include "core/kernels/memory.h"
 #include "core/memory.h"
-#include "gpu/launch.h"
+#include "gpu/runtime.h"
 
 namespace costate::cuda {
 namespace {
