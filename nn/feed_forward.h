@@ -8,6 +8,7 @@
 #include "autodiff/ops/slice.h"
 #include "core/config.h"
 #include "nn/linear.h"
+#include "nn/sizes.h"
 
 namespace costate {
 
@@ -37,14 +38,13 @@ struct FeedForward {
   [[nodiscard]] Tensor operator()(const Tensor& x) const { return out(activated(in(x))); }
 
   static Kind kind_from(const Config& config, const std::string& key, const std::string& otherwise) {
-    const std::string name = config.choice(
-        key, otherwise, {"geglu", "swiglu", "gelu", "gelu-approximate", "geglu-approximate", "linear-silu"});
-    return name == "geglu"               ? Kind::geglu
-           : name == "swiglu"            ? Kind::swiglu
-           : name == "gelu"              ? Kind::gelu
-           : name == "gelu-approximate"  ? Kind::gelu_tanh
-           : name == "geglu-approximate" ? Kind::gelu_sigmoid
-                                         : Kind::silu;
+    return meaning_of<Kind>(config, key, otherwise,
+                            {{"geglu", Kind::geglu},
+                             {"swiglu", Kind::swiglu},
+                             {"gelu", Kind::gelu},
+                             {"gelu-approximate", Kind::gelu_tanh},
+                             {"geglu-approximate", Kind::gelu_sigmoid},
+                             {"linear-silu", Kind::silu}});
   }
 
  private:

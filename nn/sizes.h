@@ -6,6 +6,7 @@
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -61,6 +62,16 @@ template <class T>
   for (const auto each : given)
     if (each < 1 || each > most) config.unsupported(key, fmt::format("wants 1 to {}", most));
   return each_level(config, key, given, levels);
+}
+
+/// What the name under `key` stands for; `otherwise` is the name where the key is absent.
+template <class T>
+[[nodiscard]] T meaning_of(const Config& config, const std::string& key, const std::string& otherwise,
+                           const std::vector<std::pair<std::string, T>>& meanings) {
+  std::vector<std::string> names;
+  for (const auto& [name, meaning] : meanings) names.push_back(name);
+  const std::string given = config.choice(key, otherwise, names);
+  return std::find_if(meanings.begin(), meanings.end(), [&](const auto& each) { return each.first == given; })->second;
 }
 
 /// Throws, naming the nearest, for a key that is neither costate's own nor one of `known`, which blanks separate. They have what

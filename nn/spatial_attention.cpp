@@ -19,7 +19,8 @@ SpatialAttention::SpatialAttention(const AttentionChoice& plan, std::int64_t cha
       return;
     }
     case AttentionChoice::Kind::transformer: {
-      const std::int64_t layers = plan.depths.size() == 1 ? plan.depths[0] : plan.depths.at(index);
+      const std::int64_t depth = plan.depths.size() == 1 ? plan.depths[0] : plan.depths.at(index);
+      const std::int64_t layers = plan.dual ? 1 : depth;  // whatever the configuration says, as in diffusers
       const Transformer2D one(channels, plan.groups.value_or(1), plan.heads, layers, plan.context, plan.only_context);
       if (plan.dual)
         dual.emplace(DualTransformer{{one, one}});

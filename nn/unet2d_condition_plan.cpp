@@ -1,4 +1,5 @@
-// Reading a UNet2DConditionModel configuration (Stable Diffusion 1, 2 and XL, DeepFloyd IF, Kandinsky, unCLIP).
+// Reading a UNet2DConditionModel configuration (Stable Diffusion 1, 2 and XL, DeepFloyd IF, Kandinsky, unCLIP): its blocks and
+// their attention.
 #include <algorithm>
 
 #include "nn/sizes.h"
@@ -10,35 +11,14 @@ namespace {
 using Style = LevelPlan::Style;
 using Attention = AttentionChoice::Kind;
 using Norm = AttentionChoice::ContextNorm;
-using Labels = EmbeddingPlan::Labels;
-using Added = EmbeddingPlan::Added;
-using Tokens = EmbeddingPlan::Tokens;
 
-const std::vector<BlockName> down_names = {{.name = "DownBlock2D"},
-                                           {"CrossAttnDownBlock2D", Attention::transformer},
-                                           {"AttnDownBlock2D", Attention::pixels},
-                                           {"ResnetDownsampleBlock2D", Attention::none, Style::residual},
-                                           {"SimpleCrossAttnDownBlock2D", Attention::added, Style::residual},
-                                           {"KDownBlock2D", Attention::none, Style::k},
-                                           {"KCrossAttnDownBlock2D", Attention::k, Style::k}};
-const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
-                                         {"CrossAttnUpBlock2D", Attention::transformer},
-                                         {"AttnUpBlock2D", Attention::pixels},
-                                         {"ResnetUpsampleBlock2D", Attention::none, Style::residual},
-                                         {"SimpleCrossAttnUpBlock2D", Attention::added, Style::residual},
-                                         {"KUpBlock2D", Attention::none, Style::k},
-                                         {"KCrossAttnUpBlock2D", Attention::k, Style::k}};
-
-std::int64_t width(const Config& config, const std::string& key, const std::string& why) {
-  const std::int64_t value = config.integer(key, 0);
-  if (!is_size(value)) config.unsupported(key, fmt::format("{} wants it, from 1 to {}", why, most_of_anything));
-  return value;
-}
-
-std::optional<Activation> maybe_activation(const Config& config, const std::string& key) {
-  if (config.text(key, "").empty()) return std::nullopt;
-  return activation_from(config, key);
-}
+const std::vector<BlockName> block_names = {{.name = "{}Block2D"},
+                                            {"CrossAttn{}Block2D", Attention::transformer},
+                                            {"Attn{}Block2D", Attention::pixels},
+                                            {"Resnet{}sampleBlock2D", Attention::none, Style::residual},
+                                            {"SimpleCrossAttn{}Block2D", Attention::added, Style::residual},
+                                            {"K{}Block2D", Attention::none, Style::k},
+                                            {"KCrossAttn{}Block2D", Attention::k, Style::k}};
 
 /// Layers of transformers for each level of a path, which has one attention a residual block.
 std::vector<std::vector<std::int64_t>> depths_of(const Config& config, const std::string& key,
@@ -71,12 +51,6 @@ void read_depths(const Config& config, UNet2DPlan& plan) {
     plan.up[i].attention.depths = up[i];
   }
   plan.mid.attention.depths = {down.back().front()};
-  const auto one_layer = [](AttentionChoice& a) {
-    if (a.dual) a.depths = {1};
-  };
-  for (auto* path : {&plan.down, &plan.up})
-    for (auto& level : *path) one_layer(level.attention);
-  one_layer(plan.mid.attention);
 }
 
 void read_mid(const Config& config, UNet2DPlan& plan) {
@@ -97,9 +71,9 @@ void read_attention(const Config& config, UNet2DPlan& plan) {
   const bool one_flag = config.extents("only_cross_attention").empty();
   const auto only_level =
       each_level(config, "only_cross_attention", only.empty() ? std::vector<bool>{false} : only, levels);
-  const std::string norm = config.choice("cross_attention_norm", "", {"", "layer_norm", "group_norm"});
+  const Norm norm = meaning_of<Norm>(config, "cross_attention_norm", "",
+                                     {{"", Norm::none}, {"layer_norm", Norm::layer}, {"group_norm", Norm::group}});
   const bool dual = config.flag("dual_cross_attention", false);
-  if (dual) plan.embedding.given_tokens = DualTransformer::text + DualTransformer::picture;
   const auto fill = [&](AttentionChoice& a, std::size_t level, std::size_t head, std::int64_t channels,
                         bool only_context) {
     a.heads = heads[level];
@@ -107,9 +81,10 @@ void read_attention(const Config& config, UNet2DPlan& plan) {
     a.groups = plan.groups_of(channels);
     a.eps = plan.eps;
     a.context = context[level];
-    a.only_context = only_context && !dual;
-    a.dual = dual;
-    a.context_norm = norm == "layer_norm" ? Norm::layer : norm == "group_norm" ? Norm::group : Norm::none;
+    a.dual = dual && a.kind == Attention::transformer;
+    a.only_context = only_context && !a.dual;
+    if (a.dual) plan.embedding.given_tokens = DualTransformer::text + DualTransformer::picture;
+    a.context_norm = norm;
   };
   for (std::size_t i = 0; i < levels; ++i) {
     const std::size_t mirror = levels - 1 - i;
@@ -125,11 +100,11 @@ void read_attention(const Config& config, UNet2DPlan& plan) {
 }
 
 void read_blocks_of_levels(const Config& config, UNet2DPlan& plan) {
-  const std::string cross = "CrossAttnDownBlock2D", up_cross = "CrossAttnUpBlock2D";
-  plan.down =
-      read_blocks(config, "down_block_types", {cross, cross, cross, "DownBlock2D"}, down_names, Style::convolution);
-  plan.up =
-      read_blocks(config, "up_block_types", {"UpBlock2D", up_cross, up_cross, up_cross}, up_names, Style::convolution);
+  plan.down = read_blocks(config, "down",
+                          {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"},
+                          block_names, Style::convolution);
+  plan.up = read_blocks(config, "up", {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"},
+                        block_names, Style::convolution);
   connect_levels(config, plan);
   const std::size_t levels = plan.channels.size();
   const auto layers = sizes_each_level(config, "layers_per_block", 2, levels, most_in_a_row);
@@ -145,75 +120,6 @@ void read_blocks_of_levels(const Config& config, UNet2DPlan& plan) {
       if (level.style == Style::residual) level.raw_time = raw_time, level.divisor = divisor;
   read_mid(config, plan);
   plan.mid.raw_time = raw_time && plan.mid.attention.kind == Attention::added;
-}
-
-void read_time(const Config& config, UNet2DPlan& plan) {
-  EmbeddingPlan& e = plan.embedding;
-  const bool fourier = config.choice("time_embedding_type", "positional", {"positional", "fourier"}) == "fourier";
-  e.time = fourier ? TimeProjection::Kind::fourier : TimeProjection::Kind::positional;
-  e.of_log = false;
-  e.cos_first = config.flag("flip_sin_to_cos", true);
-  e.freq_shift = config.number("freq_shift", 0);
-  e.width = config.integer("time_embedding_dim", (fourier ? 2 : 4) * plan.channels[0]);
-  if (!is_size(e.width) || (fourier && e.width % 2 != 0))
-    config.unsupported("time_embedding_dim", "must be positive, and even for time_embedding_type = fourier");
-  e.features = fourier ? e.width : plan.channels[0];
-  e.activation = plan.activation;
-  e.activation_after = maybe_activation(config, "timestep_post_act");
-  e.activation_sum = maybe_activation(config, "time_embedding_act_fn");
-  e.guidance = size_from(config, "time_cond_proj_dim", 0, 0);
-}
-
-void read_labels(const Config& config, EmbeddingPlan& e) {
-  const std::string kind =
-      config.choice("class_embed_type", "", {"", "timestep", "identity", "projection", "simple_projection"});
-  const auto rows = config.maybe_integer("num_class_embeds");
-  if (rows) static_cast<void>(size_from(config, "num_class_embeds", 1));
-  e.labels = kind == "timestep"            ? Labels::timestep
-             : kind == "identity"          ? Labels::identity
-             : kind == "projection"        ? Labels::projection
-             : kind == "simple_projection" ? Labels::linear
-             : rows                        ? Labels::table
-                                           : Labels::none;
-  if (e.labels == Labels::table) e.classes = *rows;
-  if (e.labels == Labels::projection || e.labels == Labels::linear)
-    e.label_width = width(config, "projection_class_embeddings_input_dim", "class_embed_type = " + kind);
-  e.concat = config.flag("class_embeddings_concat", false) && e.labels != Labels::none;
-  if (config.flag("class_embeddings_concat", false) && !e.concat)
-    config.unsupported("class_embeddings_concat", "there is no class embedding to put beside the time's");
-}
-
-void read_text(const Config& config, EmbeddingPlan& e) {
-  const auto hidden = config.maybe_integer("encoder_hid_dim");
-  const std::string kind = config.choice("encoder_hid_dim_type", hidden ? "text_proj" : "",
-                                         {"", "text_proj", "text_image_proj", "image_proj"});
-  if (!kind.empty()) e.given_width = width(config, "encoder_hid_dim", "encoder_hid_dim_type = " + kind);
-  e.tokens = kind == "text_proj"         ? Tokens::text
-             : kind == "text_image_proj" ? Tokens::text_image
-             : kind == "image_proj"      ? Tokens::image
-                                         : Tokens::given;
-  if (e.given_tokens > 0 && (e.tokens == Tokens::image || e.tokens == Tokens::text_image))
-    config.unsupported("encoder_hid_dim_type", "dual_cross_attention wants its tokens as they are given");
-  const std::string added =
-      config.choice("addition_embed_type", "", {"", "text", "text_image", "text_time", "image", "image_hint"});
-  e.added = added == "text"         ? Added::text
-            : added == "text_image" ? Added::text_image
-            : added == "text_time"  ? Added::text_time
-            : added == "image"      ? Added::image
-            : added == "image_hint" ? Added::image_hint
-                                    : Added::none;
-  if (e.added != Added::none && e.concat)
-    config.unsupported("addition_embed_type", "a sum with a class embedding put beside the time's is not defined");
-  e.pool_heads = config.integer("addition_embed_type_num_heads", 64);
-  if (e.added == Added::text && (e.pool_heads < 1 || e.given_width % e.pool_heads != 0))
-    config.unsupported("addition_embed_type_num_heads", fmt::format("must divide the text's width {}", e.given_width));
-  if (e.added == Added::text_image) e.added_width = e.context_width;
-  if (e.added == Added::image || e.added == Added::image_hint)
-    e.added_width = width(config, "encoder_hid_dim", "addition_embed_type = " + added);
-  if (e.added == Added::text_time) {
-    e.added_width = width(config, "projection_class_embeddings_input_dim", "addition_embed_type = text_time");
-    e.id_width = width(config, "addition_time_embed_dim", "addition_embed_type = text_time");
-  }
 }
 
 std::int64_t kernel(const Config& config, const std::string& key) {
@@ -249,10 +155,8 @@ UNet2DPlan unet2d_condition_plan(const Config& config) {
     config.unsupported("norm_num_groups", "only K blocks count their groups themselves");
   read_attention(config, plan);
   read_depths(config, plan);
-  read_time(config, plan);
-  read_labels(config, plan.embedding);
+  read_condition(config, plan);
   connect_k_blocks(config, plan);
-  read_text(config, plan.embedding);
   return plan;
 }
 

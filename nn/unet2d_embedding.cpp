@@ -16,8 +16,6 @@ using Labels = EmbeddingPlan::Labels;
 using Added = EmbeddingPlan::Added;
 using Tokens = EmbeddingPlan::Tokens;
 
-constexpr std::int64_t tokens_of_picture = 32, tokens_beside_text = 10;  // fixed in diffusers
-
 TimeProjection time_projection(const EmbeddingPlan& p) {
   TimeProjection t{.kind = p.time,
                    .width = p.features,
@@ -69,10 +67,10 @@ TokenProjection token_projection(const EmbeddingPlan& p) {
   if (p.tokens == Tokens::text) t.text.emplace(p.given_width, p.context_width);
   if (p.tokens == Tokens::text_image) {
     t.text_proj.emplace(p.given_width, p.context_width);
-    t.image_embeds.emplace(p.context_width, tokens_beside_text * p.context_width);
+    t.image_embeds.emplace(p.context_width, EmbeddingPlan::tokens_beside_text * p.context_width);
   }
   if (p.tokens == Tokens::image) {
-    t.image_embeds.emplace(p.given_width, tokens_of_picture * p.context_width);
+    t.image_embeds.emplace(p.given_width, EmbeddingPlan::tokens_of_picture * p.context_width);
     t.norm.emplace(p.context_width);
   }
   return t;
@@ -208,8 +206,9 @@ Tensor UNet2DEmbedding::tokens(const Inputs& in) const {
   if (plan.tokens == Tokens::given) return given(in, "z", {plan.given_tokens, plan.given_width});
   if (plan.tokens == Tokens::text) return (*p.text)(given(in, "z", {plan.given_tokens, plan.given_width}));
   const Tensor picture = (*p.image_embeds)(given(in, "image_embeds", {picture_width(plan)}));
-  if (plan.tokens == Tokens::image) return (*p.norm)(reshape(picture, {n, tokens_of_picture, plan.context_width}));
-  return concat({reshape(picture, {n, tokens_beside_text, plan.context_width}),
+  if (plan.tokens == Tokens::image)
+    return (*p.norm)(reshape(picture, {n, EmbeddingPlan::tokens_of_picture, plan.context_width}));
+  return concat({reshape(picture, {n, EmbeddingPlan::tokens_beside_text, plan.context_width}),
                  (*p.text_proj)(given(in, "z", {plan.given_tokens, plan.given_width}))},
                 1);
 }

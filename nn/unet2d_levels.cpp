@@ -10,6 +10,7 @@ namespace {
 
 using Style = LevelPlan::Style;
 using Attention = AttentionChoice::Kind;
+using Labels = EmbeddingPlan::Labels;
 
 std::int64_t pyramid_groups(std::int64_t channels) { return std::min<std::int64_t>(channels / 4, 32); }
 
@@ -37,17 +38,19 @@ bool UNet2DPlan::reads_context() const {
          std::any_of(up.begin(), up.end(), reads);
 }
 
-std::vector<LevelPlan> read_blocks(const Config& config, const std::string& types,
+std::vector<LevelPlan> read_blocks(const Config& config, const std::string& path,
                                    const std::vector<std::string>& otherwise, const std::vector<BlockName>& known,
                                    LevelPlan::Style style) {
+  const std::string types = path + "_block_types", way = path == "down" ? "Down" : "Up";
+  const auto full = [&](const BlockName& each) { return fmt::format(fmt::runtime(each.name), way); };
   const auto given = config.texts(types);
   std::vector<LevelPlan> levels;
   for (const auto& name : given.empty() ? otherwise : given) {
     const std::string bare = name.rfind("UNetRes", 0) == 0 ? name.substr(7) : name;
-    const auto at = std::find_if(known.begin(), known.end(), [&](const BlockName& each) { return each.name == bare; });
+    const auto at = std::find_if(known.begin(), known.end(), [&](const BlockName& each) { return full(each) == bare; });
     if (at == known.end()) {
       std::string choices = "supported:";
-      for (const auto& each : known) choices += fmt::format(" {}", each.name);
+      for (const auto& each : known) choices += " " + full(each);
       config.unsupported(types, choices);
     }
     levels.push_back({.style = at->style.value_or(style), .attention = {.kind = at->attention}});
@@ -95,6 +98,21 @@ void connect_levels(const Config& config, UNet2DPlan& plan) {
     plan.up[i].out = plan.channels[mirror];
     plan.up[i].skip = plan.channels[mirror == 0 ? 0 : mirror - 1];
   }
+}
+
+void read_labels(const Config& config, EmbeddingPlan& e, const LabelNames& kinds) {
+  const std::int64_t rows = size_from(config, "num_class_embeds", 0, config.maybe_integer("num_class_embeds") ? 1 : 0);
+  e.labels = meaning_of(config, "class_embed_type", "", kinds);
+  if (e.labels == Labels::none && rows > 0) e.labels = Labels::table;
+  if (e.labels == Labels::table) e.classes = rows;
+  if (e.labels == Labels::projection || e.labels == Labels::linear)
+    e.label_width = width_for(config, "projection_class_embeddings_input_dim", "class_embed_type");
+}
+
+std::int64_t width_for(const Config& config, const std::string& key, const std::string& why) {
+  const std::int64_t value = config.integer(key, 0);
+  if (!is_size(value)) config.unsupported(key, fmt::format("{} wants it, from 1 to {}", why, most_of_anything));
+  return value;
 }
 
 void connect_k_blocks(const Config& config, UNet2DPlan& plan) {

@@ -12,20 +12,13 @@ using Style = LevelPlan::Style;
 using Attention = AttentionChoice::Kind;
 using Labels = EmbeddingPlan::Labels;
 
-const std::vector<BlockName> down_names = {{.name = "DownBlock2D"},
-                                           {"AttnDownBlock2D", Attention::pixels, std::nullopt},
-                                           {"ResnetDownsampleBlock2D", Attention::none, Style::residual},
-                                           {"SkipDownBlock2D", Attention::none, Style::pyramid},
-                                           {"AttnSkipDownBlock2D", Attention::pixels, Style::pyramid},
-                                           {"KDownBlock2D", Attention::none, Style::k},
-                                           {"KCrossAttnDownBlock2D", Attention::k, Style::k}};
-const std::vector<BlockName> up_names = {{.name = "UpBlock2D"},
-                                         {"AttnUpBlock2D", Attention::pixels, std::nullopt},
-                                         {"ResnetUpsampleBlock2D", Attention::none, Style::residual},
-                                         {"SkipUpBlock2D", Attention::none, Style::pyramid},
-                                         {"AttnSkipUpBlock2D", Attention::pixels, Style::pyramid},
-                                         {"KUpBlock2D", Attention::none, Style::k},
-                                         {"KCrossAttnUpBlock2D", Attention::k, Style::k}};
+const std::vector<BlockName> block_names = {{.name = "{}Block2D"},
+                                            {"Attn{}Block2D", Attention::pixels, std::nullopt},
+                                            {"Resnet{}sampleBlock2D", Attention::none, Style::residual},
+                                            {"Skip{}Block2D", Attention::none, Style::pyramid},
+                                            {"AttnSkip{}Block2D", Attention::pixels, Style::pyramid},
+                                            {"K{}Block2D", Attention::none, Style::k},
+                                            {"KCrossAttn{}Block2D", Attention::k, Style::k}};
 
 void read_time(const Config& config, UNet2DPlan& plan) {
   EmbeddingPlan& e = plan.embedding;
@@ -42,20 +35,6 @@ void read_time(const Config& config, UNet2DPlan& plan) {
   e.time = TimeProjection::Kind::learned;
   e.time_steps = rows;
   if (rows < 1) config.unsupported("num_train_timesteps", "time_embedding_type = learned wants the number of rows");
-}
-
-void read_labels(const Config& config, EmbeddingPlan& e) {
-  const std::string kind = config.choice("class_embed_type", "", {"", "timestep", "identity"});
-  const auto rows = config.maybe_integer("num_class_embeds");
-  if (rows) static_cast<void>(size_from(config, "num_class_embeds", 1));
-  e.vectors_as_z = true;
-  if (kind == "timestep")
-    e.labels = Labels::timestep;
-  else if (kind == "identity")
-    e.labels = Labels::identity;
-  else if (rows)
-    e.labels = Labels::table;
-  if (e.labels == Labels::table) e.classes = *rows;
 }
 
 /// Heads, norms and divisors of the attention in levels and middle.
@@ -99,10 +78,9 @@ UNet2DPlan unet2d_plan(const Config& config) {
     return config.choice(key, "conv", {"conv", "resnet"}) == "conv" ? Style::convolution : Style::residual;
   };
   const std::string attn_down = "AttnDownBlock2D", attn_up = "AttnUpBlock2D";
-  plan.down = read_blocks(config, "down_block_types", {"DownBlock2D", attn_down, attn_down, attn_down}, down_names,
+  plan.down = read_blocks(config, "down", {"DownBlock2D", attn_down, attn_down, attn_down}, block_names,
                           style("downsample_type"));
-  plan.up =
-      read_blocks(config, "up_block_types", {attn_up, attn_up, attn_up, "UpBlock2D"}, up_names, style("upsample_type"));
+  plan.up = read_blocks(config, "up", {attn_up, attn_up, attn_up, "UpBlock2D"}, block_names, style("upsample_type"));
   connect_levels(config, plan);
   const std::int64_t layers = count_from(config, "layers_per_block", 2);
   for (auto& level : plan.down) level.layers = layers;
@@ -116,7 +94,9 @@ UNet2DPlan unet2d_plan(const Config& config) {
           config.unsupported(key, "Skip blocks work on images of 3 channels");
     }
   read_time(config, plan);
-  read_labels(config, plan.embedding);
+  plan.embedding.vectors_as_z = true;
+  read_labels(config, plan.embedding,
+              {{"", Labels::none}, {"timestep", Labels::timestep}, {"identity", Labels::identity}});
   connect_k_blocks(config, plan);
   const std::string mid = "UNetMidBlock2D";
   if (config.text("mid_block_type", mid) != mid) config.unsupported("mid_block_type", "supported: " + mid + ", null");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -75,27 +76,34 @@ struct UNet2DPlan {
   [[nodiscard]] bool reads_context() const;
 };
 
-/// What a block name stands for; no style: another key decides.
+/// What a block name stands for, with {} where it says "Down" or "Up"; no style: another key decides.
 struct BlockName {
   const char* name;
   AttentionChoice::Kind attention = AttentionChoice::Kind::none;
   std::optional<LevelPlan::Style> style = LevelPlan::Style::convolution;
 };
 
-/// The blocks listed under `types` (or `otherwise`) without channels; `style` where the name leaves it open. diffusers' old
+/// The blocks of a path ("down", "up"; or `otherwise`) without channels; `style` where the name leaves it open. diffusers' old
 /// prefix UNetRes is dropped; unknown names throw with those known.
-std::vector<LevelPlan> read_blocks(const Config& config, const std::string& types,
+std::vector<LevelPlan> read_blocks(const Config& config, const std::string& path,
                                    const std::vector<std::string>& otherwise, const std::vector<BlockName>& known,
                                    LevelPlan::Style style);
 /// What both models read alike: channels in and out, size, padding, norms; then the channels of every level, whose lists of
 /// blocks are there already.
 void read_common(const Config& config, UNet2DPlan& plan, std::int64_t usual_channels);
 void connect_levels(const Config& config, UNet2DPlan& plan);
+/// What labels are, of the kinds that a model knows by these names.
+using LabelNames = std::vector<std::pair<std::string, EmbeddingPlan::Labels>>;
+void read_labels(const Config& config, EmbeddingPlan& e, const LabelNames& kinds);
+/// A size that something else in the configuration, `why`, asks for.
+std::int64_t width_for(const Config& config, const std::string& key, const std::string& why);
 /// Which K blocks have skip connections; the width of the embedding is known by then.
 void connect_k_blocks(const Config& config, UNet2DPlan& plan);
 
 /// Values that are not supported throw, naming key and value. Defaults are those of diffusers 0.42.
 UNet2DPlan unet2d_plan(const Config& config);
 UNet2DPlan unet2d_condition_plan(const Config& config);
+/// Its time, labels, text and pictures.
+void read_condition(const Config& config, UNet2DPlan& plan);
 
 }  // namespace costate

@@ -132,10 +132,10 @@ UNet2DPlan plan_from(const Config& c) {
   plan.channels = c.integers("block_out_channels");
   if (plan.channels.empty()) plan.channels = {64};
   const auto convolution = LevelPlan::Style::convolution;
-  plan.down = read_blocks(c, "down_block_types", {"DownEncoderBlock2D"},
-                          {{.name = "DownEncoderBlock2D"}, {"AttnDownEncoderBlock2D", Attention::pixels}}, convolution);
-  plan.up = read_blocks(c, "up_block_types", {"UpDecoderBlock2D"},
-                        {{.name = "UpDecoderBlock2D"}, {"AttnUpDecoderBlock2D", Attention::pixels}}, convolution);
+  const std::vector<BlockName> down = {{.name = "{}EncoderBlock2D"}, {"Attn{}EncoderBlock2D", Attention::pixels}},
+                               up = {{.name = "{}DecoderBlock2D"}, {"Attn{}DecoderBlock2D", Attention::pixels}};
+  plan.down = read_blocks(c, "down", {"DownEncoderBlock2D"}, down, convolution);
+  plan.up = read_blocks(c, "up", {"UpDecoderBlock2D"}, up, convolution);
   connect_levels(c, plan);
   const std::int64_t layers = count_from(c, "layers_per_block", 1);
   const auto choose = [&](AttentionChoice& a, std::int64_t channels) {

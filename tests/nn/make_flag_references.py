@@ -53,6 +53,9 @@ def edm(cfg):
     return net, {'': call}
 
 
+ADDED = {'image_embeds': 6, 'text_embeds': 7, 'hint': 8}  # the phases of their numbers
+
+
 def diffusers_unet(name):
     """A U-Net of diffusers; its dual transformer is called as in the releases that could run it."""
     from diffusers.models.transformers.dual_transformer_2d import DualTransformer2DModel as Dual
@@ -63,7 +66,8 @@ def diffusers_unet(name):
             Dual.bare = Dual.forward
             Dual.forward = lambda self, x, encoder_hidden_states, encoder_attention_mask=None, **k: self.bare(x, encoder_hidden_states, **k)
         net = getattr(diffusers, name)(**cfg)
-        more = lambda i: dict(encoder_hidden_states=i['z'], timestep_cond=i.get('timestep_cond')) if 'z' in i else {}
+        more = lambda i: dict(encoder_hidden_states=i.get('z'), timestep_cond=i.get('timestep_cond'),
+                              added_cond_kwargs={k: i[k] for k in ADDED if k in i}) if name == 'UNet2DConditionModel' else {}
         return net, {'': lambda i: net(i['x'], i['t'], **more(i)).sample}
     return build
 
@@ -83,6 +87,8 @@ def specs(M):
     image, sigma, label, step = (8, 8, 3), [.3125, 4.5], [123.25, 700.5], [37, 612]
     K = lambda down, up, **k: dict(down_block_types=[f'K{n}DownBlock2D' for n in down], up_block_types=[f'K{n}UpBlock2D' for n in up], attention_head_dim=16, **k)
     X = 'CrossAttn'
+    LATENT = dict(in_channels=3, out_channels=3, block_out_channels=[8, 16], layers_per_block=1, norm_num_groups=4, attention_head_dim=2, cross_attention_dim=12)
+    BLOCKS = dict(down_block_types=[X + 'DownBlock2D', 'DownBlock2D'], up_block_types=['UpBlock2D', X + 'UpBlock2D'])
     S = lambda family, config, t=step, x=image, **k: dict(family=family, config=config, t=t, x=x, **k)
     return {
         'ho-pool': S('ddim-ho', HO(resamp_with_conv=False, ch_mult=[1, 2, 2], num_res_blocks=2, attn_resolutions=[8, 2])),
@@ -120,8 +126,14 @@ def specs(M):
                                                 timestep_post_act='gelu', time_embedding_type='fourier', time_embedding_dim=64), [.3, 1.7], z=(5, 12), timestep_cond=(4,)),
         'k-blocks': S('unet2d_condition', K([X, ''], ['', X], in_channels=3, out_channels=3, block_out_channels=[32, 64], layers_per_block=1, norm_num_groups=8, cross_attention_dim=12), z=(5, 12)),
         'k-pixels': S('unet2d', K([X, X], [X, ''], block_out_channels=[64, 64], layers_per_block=2, norm_num_groups=None, time_embedding_dim=64)),
-        'dual': S('unet2d_condition', dict(in_channels=3, out_channels=3, block_out_channels=[8, 16], layers_per_block=1, norm_num_groups=4, attention_head_dim=2, cross_attention_dim=12,
-                                           down_block_types=[X + 'DownBlock2D', 'DownBlock2D'], up_block_types=['UpBlock2D', X + 'UpBlock2D'], dual_cross_attention=True), z=(334, 12)),
+        'dual': S('unet2d_condition', dict(LATENT, **BLOCKS, dual_cross_attention=True), z=(334, 12)),
+        'dual-with-picture': S('unet2d_condition', dict(LATENT, down_block_types=[X + 'DownBlock2D', 'Simple' + X + 'DownBlock2D'], up_block_types=['Simple' + X + 'UpBlock2D', X + 'UpBlock2D'],
+                                                        dual_cross_attention=True, only_cross_attention=True, layers_per_block=2, transformer_layers_per_block=2,
+                                                        encoder_hid_dim=9, encoder_hid_dim_type='text_image_proj'), z=(324, 9), image_embeds=(12,)),
+        'kandinsky': S('unet2d_condition', dict(LATENT, **BLOCKS, encoder_hid_dim=9, encoder_hid_dim_type='text_image_proj', addition_embed_type='text_image'),
+                       z=(5, 9), image_embeds=(12,), text_embeds=(12,)),
+        'kandinsky-hint': S('unet2d_condition', dict(LATENT, **BLOCKS, in_channels=7, encoder_hid_dim=9, encoder_hid_dim_type='image_proj', addition_embed_type='image_hint'),
+                            image_embeds=(9,), hint=(64, 64, 3)),
         'small-condmlp': S('smalldiffusion-condmlp', dict(dim=2, hidden_dims=[16, 32], cond_dim=4, num_classes=3), sigma, (2,), classes=[3, 1]),
         'small-mlp-scaled': S('smalldiffusion-mlp', dict(dim=3, hidden_dims=[16, 16], Scaled=True), sigma, (3,)),
         'small-unet': S('smalldiffusion-unet', dict(in_dim=8, in_ch=3, out_ch=3, ch=32, ch_mult=[1, 2], embed_ch_mult=2, num_res_blocks=1, attn_resolutions=[8], cond_embed=dict(hidden_size=64, num_classes=4), Scaled=True), sigma, classes=[4, 0]),
@@ -143,7 +155,7 @@ def reference(M, spec):
     inputs = {'x': noise('x', spec['x'], 1)}
     if spec.get('run') != '_encode':
         inputs['t'] = torch.tensor(spec['t'], dtype=torch.float64)
-    for name, phase in (('z', 2), ('augment_labels', 3), ('timestep_cond', 5)):
+    for name, phase in (('z', 2), ('augment_labels', 3), ('timestep_cond', 5), *ADDED.items()):
         if name in spec:
             inputs[name] = noise(name, spec[name], phase)
     if 'classes' in spec:

@@ -71,7 +71,7 @@ void check_sums(const Values& got, const json& want, const std::string& what) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     const double scale = want[1].get<double>() * std::sqrt(static_cast<double>(got.size()));
     BOOST_TEST(std::abs(all[i] - want[i].get<double>()) <= 1e-12 * scale,
-               what << ", sum " << i << ": " << all[i] << " against " << want[i].get<double>());
+               fmt::format("{}, sum {}: {} against {}", what, i, all[i], want[i].get<double>()));
   }
 }
 
@@ -94,6 +94,10 @@ Shape shape_of(const json& list) {
   return Shape(extents);
 }
 
+/// Inputs by name, with the phases of their numbers.
+const std::map<std::string, double> further_inputs = {
+    {"augment_labels", 3}, {"timestep_cond", 5}, {"image_embeds", 6}, {"text_embeds", 7}, {"hint", 8}};
+
 Inputs inputs_of(const json& r) {
   const auto noise = [](const json& one, double phase) {
     const Shape shape = shape_of(one).with_front(2);
@@ -103,8 +107,8 @@ Inputs inputs_of(const json& r) {
   in.x = noise(r["x"], 1);
   if (!r.contains("run")) in.t = r["t"].get<Values>();
   if (r.contains("z")) in.z = noise(r["z"], 2);
-  if (r.contains("augment_labels")) in.extra["augment_labels"] = noise(r["augment_labels"], 3);
-  if (r.contains("timestep_cond")) in.extra["timestep_cond"] = noise(r["timestep_cond"], 5);
+  for (const auto& [name, phase] : further_inputs)
+    if (r.contains(name)) in.extra[name] = noise(r[name], phase);
   if (r.contains("classes")) in.classes = Tensor::from(r["classes"].get<Values>(), {2}, DType::i32);
   return in;
 }
@@ -144,14 +148,15 @@ BOOST_DATA_TEST_CASE(flags_do_what_their_authors_meant, boost::unit_test::data::
   std::map<std::string, std::size_t> by_key;
   for (std::size_t i = 0; i < parameters.size(); ++i) by_key[parameters[i].key] = i;
   Tensors values(parameters.size());
-  double phase = 0;
-  for (const auto& [key, i] : by_key)
-    values[i] = from_file_layout(fill(parameters[i], phase += 0.7, r["config"]), parameters[i].layout);
+  int count = 0;
+  for (const auto& [key, i] : by_key)  // (a sum of phases would be off by more than the bounds after 300 tensors)
+    values[i] = from_file_layout(fill(parameters[i], 0.7 * ++count, r["config"]), parameters[i].layout);
 
   const Inputs in = inputs_of(r);
-  std::vector<std::string> wrt;
-  for (const char* input : {"x", "z", "augment_labels", "timestep_cond"})
-    if (r.contains(std::string("g_") + input)) wrt.emplace_back(input);
+  std::vector<std::string> wrt, may_be = {"x", "z"};
+  for (const auto& [input, phase] : further_inputs) may_be.push_back(input);
+  for (const auto& input : may_be)
+    if (r.contains("g_" + input)) wrt.push_back(input);
   Tensors point;
   Inputs copy = in;
   for (const auto& each : wrt) point.push_back(input(copy, each));

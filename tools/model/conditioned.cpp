@@ -13,6 +13,7 @@
 #include "autodiff/transform.h"
 #include "solvers/halves.h"
 #include "tools/model/inputs.h"
+#include "tools/model/pipeline.h"
 
 namespace costate {
 namespace {
@@ -154,6 +155,12 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
   require(has_z || s.z.rank() == 0 || !s.needs_condition,
           "{}: is conditional; give it {}z (n, ...) of {} in the file of --start (encode: --in)", model.name,
           labels_become_z(s) ? "a class, or " : "", s.z);
+  for (const auto& each : s.extra)
+    require(each.name != "timestep_cond" || c.extra.count(each.name) != 0 || !pipeline_of(model),
+            "{}: its pipeline tells the network the guidance weight w it was distilled with: give timestep_cond (n, "
+            "...) of "
+            "{}, sinusoids of 1000 (w - 1), in the file of --start",
+            model.name, each.shape);
   require(c.classes.defined() || has_z || (s.classes == 0 && !s.any_label) || !s.needs_condition, "{}: wants a class",
           model.name);
 }

@@ -4,6 +4,7 @@
 #include "core/flops.h"
 #include "core/kernel.h"
 #include "tools/model/inputs.h"
+#include "tools/model/pipeline.h"
 
 namespace costate {
 namespace {
@@ -45,6 +46,10 @@ nlohmann::ordered_json describe(const Model& m) {
   nlohmann::ordered_json j{{"model", m.name},        {"family", m.family},      {"recognised", m.reason},
                            {"structure", s.summary}, {"file", m.file.string()}, {"format", m.format}};
   if (!m.note.empty()) j["note"] = m.note;
+  if (const auto pipeline = pipeline_of(m); pipeline && !pipeline->name.empty()) {
+    j["pipeline"] = pipeline->name;
+    if (!pipeline->left_out.empty()) j["not_run"] = pipeline->left_out;
+  }
   j["parameters"] = f.parameters;
   j["tensors"] = f.tensors;
   if (f.buffers > 0) j["buffers"] = f.buffers;

@@ -8,6 +8,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
+#include "tools/model/pipeline.h"
 
 namespace costate {
 
@@ -38,15 +39,11 @@ Tensor LatentSpace::encode(const Tensor& pixels) const {
 }
 
 std::optional<LatentSpace> latent_space(const Model& model) {
-  const std::filesystem::path pipeline = model.file.parent_path().parent_path(), folder = pipeline / "vae";
-  std::error_code none;  // a model that was named by its own folder or file gives latents
-  const bool whole = std::filesystem::equivalent(model.name, pipeline, none);
-  for (const char* other : {"vqvae", "movq"})
-    require(!whole || !std::filesystem::exists(pipeline / other),
-            "{}: its latents are decoded by {}/, a quantising autoencoder, which is not supported; for latents alone "
-            "name {}",
-            model.name, other, model.file.parent_path().string());
-  if (model.is_exact() || !whole || !std::filesystem::exists(folder / "config.json")) return std::nullopt;
+  const auto pipeline = pipeline_of(model);
+  if (!pipeline) return std::nullopt;
+  require_samplable(*pipeline, model);
+  const std::filesystem::path folder = pipeline->folder / "vae";
+  if (!std::filesystem::exists(folder / "config.json")) return std::nullopt;
   const Model vae = load_model(folder.string(), {.dtype = model.dtype, .device = model.device});
   const auto parts = vae.network->parts();
   const bool encodes = std::find(parts.begin(), parts.end(), "encode") != parts.end();

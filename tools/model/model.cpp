@@ -8,11 +8,10 @@
 
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
-#include "nn/family.h"
 #include "nn/by_rows.h"
 #include "nn/replayed.h"
 #include "tools/model/files.h"
-#include "tools/model/parameters.h"
+#include "tools/model/fitting.h"
 #include "tools/model/scheduler.h"
 
 namespace costate {
@@ -113,17 +112,15 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   if (own ? options.config.empty() : m.config.keys().empty()) m.config = own_config(checkpoint, own);
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
-  const CheckpointKeys keys(checkpoint);
-  if (!keys.note().empty()) m.note += (m.note.empty() ? "" : "; ") + keys.note();
-  const Family& family = find_family(m.config, keys.shapes(), m.reason);
-  m.family = family.name;
+  const Fitting fitting = fit_network(m.config, checkpoint, options.key.empty() && !own);
+  if (!fitting.note.empty()) m.note += (m.note.empty() ? "" : "; ") + fitting.note;
+  m.family = fitting.family;
+  m.reason = fitting.reason;
   m.key = options.key;
-  const auto network = family.make(m.config, keys.shapes());
-  const Placement place = place_parameters(*network, checkpoint, keys);
-  m.network = load_parameters(*network, checkpoint, place, m.kind(), options.weights);
+  m.network = load_parameters(*fitting.network, checkpoint, fitting.place, m.kind(), options.weights);
   m.network = m.device == Device::cpu ? by_rows(m.network) : replayed(m.network);
-  m.keys = place.keys;
-  m.file_shapes = place.shapes;
+  m.keys = fitting.place.keys;
+  m.file_shapes = fitting.place.shapes;
 
   json c = json::parse(m.config.dump());
   c["family"] = m.family;

@@ -84,27 +84,33 @@ struct Misfits {
 
 }  // namespace
 
-CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint) {
-  auto keys = checkpoint.keys();
-  const auto starts = [&](const std::string& prefix) {
-    return [prefix](const std::string& key) { return key.rfind(prefix, 0) == 0; };
+CheckpointKeys::CheckpointKeys(const Checkpoint& checkpoint, const std::string& below) : prefix_(below) {
+  std::vector<std::string> keys;  // without the prefix
+  for (const auto& key : checkpoint.keys())
+    if (key.starts_with(below)) keys.push_back(key.substr(below.size()));
+  const auto strip = [&](const std::string& more) {
+    prefix_ += more;
+    for (auto& key : keys) key.erase(0, more.size());
+  };
+  const auto starts = [](const std::string& prefix) {
+    return [prefix](const std::string& key) { return key.starts_with(prefix); };
   };
   // Copies side by side, as lucidrains' ema and Lightning modules have them: the average is taken.
   if (const std::string average = average_of(keys); !average.empty()) {
     const auto others = std::partition(keys.begin(), keys.end(), starts(average));
     note_ = others == keys.end() ? "" : fmt::format("{}*, the average, of {} tensors", average, keys.size());
     keys.erase(others, keys.end());
-    prefix_ = average;
+    strip(average);
   }
   for (bool found = true; found;) {
     found = false;
     for (const std::string prefix : {"module.", "model.", "_orig_mod."}) {
-      if (keys.empty() || !std::all_of(keys.begin(), keys.end(), starts(prefix_ + prefix))) continue;
-      prefix_ += prefix;
+      if (keys.empty() || !std::all_of(keys.begin(), keys.end(), starts(prefix))) continue;
+      strip(prefix);
       found = true;
     }
   }
-  for (const auto& key : keys) shapes_[key.substr(prefix_.size())] = checkpoint.shape(key);
+  for (const auto& key : keys) shapes_[key] = checkpoint.shape(in_file(key));
 }
 
 Placement place_parameters(const Network& network, const Checkpoint& checkpoint, const CheckpointKeys& names) {

@@ -15,7 +15,8 @@ namespace costate {
 /// others ("ema_model.", "ema.": as io/averages.h names them), only the averaged ones.
 class CheckpointKeys {
  public:
-  explicit CheckpointKeys(const Checkpoint& checkpoint);
+  /// Of the keys that begin with `below`.
+  explicit CheckpointKeys(const Checkpoint& checkpoint, const std::string& below = "");
   [[nodiscard]] const KeyShapes& shapes() const { return shapes_; }
   [[nodiscard]] const std::string& note() const { return note_; }  ///< what was chosen, if there was a choice
   [[nodiscard]] std::string in_file(const std::string& key) const { return prefix_ + key; }
