@@ -154,18 +154,28 @@ class Script {
     return short_axis(axis) ? std::vector<double>{1, 3} : std::vector<double>{1};
   }
 
-  /// Ticks of a logarithmic axis: the values themselves where there are few, else those of digits(), else every n-th decade.
-  /// One that would run into the one before it is left out.
-  static std::string ticks(const Axis& axis, std::set<double> at) {
-    constexpr std::size_t most = 8;
-    if (at.empty() || at.size() > most) {
-      at.clear();
-      const double first = std::floor(std::log10(axis.low));
-      const double stride = std::ceil(std::log10(axis.high / axis.low) / static_cast<double>(most));
-      for (double k = first; std::pow(10, k) <= axis.high; k += stride)
-        for (const double digit : digits(axis))
-          if (const double v = digit * std::pow(10, k); v >= axis.low && v <= axis.high) at.insert(v);
+  static constexpr std::size_t most_ticks = 8;
+
+  /// Those of digits() in every decade or every n-th; three to seven even ones on an axis too short for them.
+  static std::set<double> round_numbers(const Axis& axis) {
+    std::set<double> at;
+    if (axis.high / axis.low < 3) {
+      const double room = (axis.high - axis.low) / 3, decade = std::pow(10, std::floor(std::log10(room)));
+      const double step = decade * (room >= 5 * decade ? 5 : room >= 2 * decade ? 2 : 1);
+      for (double k = std::ceil(axis.low / step); k * step <= axis.high; ++k) at.insert(k * step);
+      return at;
     }
+    const double stride = std::ceil(std::log10(axis.high / axis.low) / static_cast<double>(most_ticks));
+    for (double k = std::floor(std::log10(axis.low)); std::pow(10, k) <= axis.high; k += stride)
+      for (const double digit : digits(axis))
+        if (const double v = digit * std::pow(10, k); v >= axis.low && v <= axis.high) at.insert(v);
+    return at;
+  }
+
+  /// Ticks of a logarithmic axis: the values themselves where there are few, else round numbers. One that would run into the one
+  /// before it is left out.
+  static std::string ticks(const Axis& axis, std::set<double> at) {
+    if (at.empty() || at.size() > most_ticks) at = round_numbers(axis);
     std::string list;
     double last = -1;
     for (const double v : at) {

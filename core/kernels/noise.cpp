@@ -79,5 +79,15 @@ void cpu::noise(const NoiseStream& stream, Tensor& y) {
   });
 }
 
+void cpu::normal_pairs(const NoiseStream& stream, std::int64_t first, std::int64_t count, double* out) {
+  constexpr std::int64_t few = 8;  // of which a whole block takes longer
+  if (count >= few)
+    return HWY_DYNAMIC_DISPATCH(fill_f64)()(stream, first, first + count, 2 * (first + count), out - 2 * first);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto z = stream.pair(0, first + i);
+    out[2 * i] = z[0], out[2 * i + 1] = z[1];
+  }
+}
+
 }  // namespace costate
 #endif

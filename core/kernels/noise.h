@@ -28,6 +28,8 @@ struct NoiseStream {
 
 namespace cpu {
 void noise(const NoiseStream& stream, Tensor& y);
+/// Pairs [first, first + count) of row 0, in f64.
+void normal_pairs(const NoiseStream& stream, std::int64_t first, std::int64_t count, double* out);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::noise) noise;

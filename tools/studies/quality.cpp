@@ -1,10 +1,12 @@
 // costate study quality: samplers and step counts by the distance of what they draw from data.
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <memory>
 
 #include "autodiff/ops/concat.h"
+#include "io/hdf5.h"
 #include "tools/distances.h"
 #include "tools/reference_data.h"
 #include "tools/sampling.h"
@@ -26,6 +28,13 @@ struct Row {
   double evaluations = 0, seconds = 0;  // seconds of one sample
   Distances found = {};
 };
+
+/// Says so where the data of an .h5 file are themselves samples.
+std::string origin(const std::string& file) {
+  const bool is_h5 = std::filesystem::path(file).extension() == ".h5";
+  const auto command = is_h5 ? Hdf5Reader(file).text("", "command") : std::nullopt;
+  return command ? fmt::format("{}, itself made by `{}`", file, *command) : file;
+}
 
 class Study {
  public:
@@ -74,7 +83,7 @@ class Study {
       f.details.rows.push_back(cells);
     }
     f.verdict = fmt::format("{} samples of each against {} of {}; (data): other data of the set", o_.sampling.count,
-                            data_.dim(0), o_.data);
+                            data_.dim(0), origin(o_.data));
     return f;
   }
 
