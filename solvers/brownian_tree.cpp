@@ -20,7 +20,7 @@ constexpr std::int64_t width = 64;  // elements that go down the tree together
 /// H ~ N(0, h / 12), independent.
 struct Pieces {
   double h = 0;
-  std::array<double, width> W = {}, H = {};
+  std::array<double, width> W, H;
 };
 
 /// Ticks [from, to) of the unit interval number `cell`.
@@ -36,7 +36,7 @@ class Paths {
 
   [[nodiscard]] Pieces over(const Range& range) const {
     const Normals n = normals(range.cell, 0);
-    Pieces whole, sum;
+    Pieces whole, sum{};
     whole.h = 1;
     for (std::size_t i = 0; i < count(); ++i) whole.W[i] = n[2 * i], whole.H[i] = n[2 * i + 1] / std::sqrt(12);
     add(range, whole, 1, 0, ticks, sum);
@@ -135,7 +135,7 @@ Noise tree_noise(std::uint64_t seed, std::uint64_t first_sample) {
           const std::int64_t row = block / blocks, first = block % blocks * width;
           const Paths paths(key_of(seed, first_sample + static_cast<std::uint64_t>(row)), first,
                             std::min(width, size - first));
-          Pieces sum;
+          Pieces sum{};
           for (const Range& range : ranges) paths.append(sum, paths.over(range));
           for (std::size_t i = 0; i < paths.count(); ++i)
             out[row * size + first + static_cast<std::int64_t>(i)] =

@@ -24,9 +24,8 @@ namespace costate::HWY_NAMESPACE {
 
 /// normal_pair for a block of pairs at a time, stage by stage, so that the compiler makes vectors of the middle ones.
 /// Flattened: functions written for the baseline are compiled for this instruction set where they are inlined, and only there.
-template <class T>
+template <class T, std::int64_t block = 64>
 HWY_FLATTEN void fill(const NoiseStream& stream, std::int64_t first, std::int64_t last, std::int64_t size, T* out) {
-  constexpr std::int64_t block = 64;
   const std::int64_t pairs = (size + 1) / 2;
   double m[block], e[block], rest[block], radius[block], sin[block], cos[block];
   int quarters[block];
@@ -53,6 +52,7 @@ HWY_FLATTEN void fill(const NoiseStream& stream, std::int64_t first, std::int64_
 
 FillLoop<float> fill_f32() { return fill<float>; }
 FillLoop<double> fill_f64() { return fill<double>; }
+FillLoop<double> fill_few() { return fill<double, 8>; }
 
 }  // namespace costate::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -62,6 +62,7 @@ namespace costate {
 
 HWY_EXPORT(fill_f32);
 HWY_EXPORT(fill_f64);
+HWY_EXPORT(fill_few);
 
 void cpu::noise(const NoiseStream& stream, Tensor& y) {
   if (y.size() == 0) return;
@@ -80,13 +81,8 @@ void cpu::noise(const NoiseStream& stream, Tensor& y) {
 }
 
 void cpu::normal_pairs(const NoiseStream& stream, std::int64_t first, std::int64_t count, double* out) {
-  constexpr std::int64_t few = 8;  // of which a whole block takes longer
-  if (count >= few)
-    return HWY_DYNAMIC_DISPATCH(fill_f64)()(stream, first, first + count, 2 * (first + count), out - 2 * first);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto z = stream.pair(0, first + i);
-    out[2 * i] = z[0], out[2 * i + 1] = z[1];
-  }
+  const auto fill = count > 16 ? HWY_DYNAMIC_DISPATCH(fill_f64)() : HWY_DYNAMIC_DISPATCH(fill_few)();
+  fill(stream, first, first + count, 2 * (first + count), out - 2 * first);
 }
 
 }  // namespace costate
