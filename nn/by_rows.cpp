@@ -14,7 +14,12 @@ namespace costate {
 namespace {
 
 /// What the largest tensor between two layers may take: with its neighbours, and a transform of it, a share of the last cache.
-constexpr std::size_t most_bytes = std::size_t{6} << 20;
+/// Less where the weights, which every group goes past, are few: time is the same there, and memory a third.
+std::size_t most_bytes(const Network& network) {
+  std::size_t weights = 0;
+  for (const auto& each : network.parameters()) weights += each.value.bytes();
+  return std::clamp(weights / 4, std::size_t{2} << 20, std::size_t{6} << 20);
+}
 
 /// Bytes of the largest tensor between two layers.
 std::size_t largest_bytes(const Network& network, Inputs in) {
@@ -52,7 +57,7 @@ class ByRows final : public Wrapped {
     if (in.x.shape().with(0, 1) != seen_) {
       seen_ = in.x.shape().with(0, 1);
       each_ = std::max<std::int64_t>(
-          1, static_cast<std::int64_t>(most_bytes / largest_bytes(network(), rows_of(in, 0, 1))));
+          1, static_cast<std::int64_t>(most_bytes(network()) / largest_bytes(network(), rows_of(in, 0, 1))));
     }
     return std::min(rows, each_);
   }

@@ -18,7 +18,8 @@
 namespace costate::cpu {
 namespace {
 
-constexpr std::int64_t stretch_bytes = 4 << 20;    // transformed tiles: a part of the last cache
+// Transformed tiles of a stretch: a part of the last cache, more where the weights that every stretch goes past are long.
+constexpr std::int64_t least_stretch = 2 << 20, most_stretch = 4 << 20;
 constexpr std::int64_t product_bytes = 256 << 10;  // products of one task: half a second cache
 
 // G of F(m, 3), a row a point.
@@ -101,7 +102,8 @@ class Winograd {
 
   void run() const {
     const std::int64_t tiles = images_ * down_ * across_, tile_bytes = n_ * n_ * step_ * 4;
-    const std::int64_t most = std::max(tile_rows, stretch_bytes / tile_bytes / tile_rows * tile_rows);
+    const std::int64_t bytes = std::clamp(n_ * n_ * reduced_ * channels_ * 2, least_stretch, most_stretch);
+    const std::int64_t most = std::max(tile_rows, bytes / tile_bytes / tile_rows * tile_rows);
     Scratch<float> points(std::min(tiles, most) * n_ * n_ * step_);
     for (std::int64_t first = 0; first < tiles; first += most) {
       const std::int64_t count = std::min(most, tiles - first);
