@@ -54,7 +54,7 @@ std::string kinds_of(const Tensors& all) {
   return key;
 }
 
-/// This thread is inside a call that is being rehearsed, recorded or gone through: what it calls belongs to that.
+/// This thread is inside a call that is being rehearsed, recorded or compared: what it calls belongs to that.
 thread_local bool inside_another = false;
 
 struct Inside {
@@ -64,11 +64,32 @@ struct Inside {
   ~Inside() { inside_another = false; }
 };
 
-/// Of inputs of one shape.
+/// What is sent from the host, by its name.
+class Sent {
+ public:
+  void note(const std::string& name, const std::string& all) {
+    if (known_.size() >= most) known_.clear();
+    known_[name] = all;
+  }
+  /// Null if nothing of this length is known.
+  [[nodiscard]] const std::string* find(const std::string& name, std::size_t bytes) const {
+    const auto found = known_.find(name);
+    return found == known_.end() || found->second.size() != bytes ? nullptr : &found->second;
+  }
+
+ private:
+  static constexpr std::size_t most = 4096;
+  std::map<std::string, std::string> known_;
+};
+
+/// Of inputs of one shape and one way back.
 struct Course {
   enum class Stage { fresh, seen, rehearsed, recorded, plain } stage = Stage::fresh;
   std::unique_ptr<Arena> arena;
-  std::unique_ptr<Recorder> there, back;  // go before what they refer to
+  std::unique_ptr<Recorder> there, back;        // go before what they refer to
+  std::size_t bytes_there = 0, bytes_back = 0;  // sent
+  std::shared_ptr<Sent> sent_there;             // shared by all courses of inputs of this shape: f is the same
+  Sent sent_back;
   Tensors in, out, g, pulled;
   std::int64_t trips = 0, in_arena = 0;  // whose values the arena holds
 
@@ -110,38 +131,44 @@ struct Course {
     return give_up();
   }
 
-  bool record(const Replay::Maker& make) {
+  bool record(const Replay::Maker& make, const std::string& numbers) {
     const Inside inside;
     const Replay::RoundTrip trip = make();
     const Arena::Use use(*arena);
     stage = Stage::recorded;
-    if (!there->record([&] { out = trip.there(in); })) return false;
+    if (!there->record([&] { out = trip.there(in); })) return give_up();
+    bytes_there = there->sent().size();
+    const std::string* const known = sent_there->find(numbers, bytes_there);
+    if (known != nullptr && *known != there->sent())
+      sent_there = std::make_shared<Sent>();  // not what other courses send
+    sent_there->note(numbers, there->sent());
     if (!trip.back) return true;
     g = room_for(out);
-    return back->record([&] { pulled = trip.back(g); });
-  }
-
-  /// False where the work is not what was recorded.
-  bool learn(const Replay::Maker& make, const Tensors& now, const std::string& numbers) {
-    if (there->knows(numbers) && (g.empty() || back->knows(numbers))) return true;
-    const Inside inside;
-    const Replay::RoundTrip trip = make();
-    return there->learn([&] { static_cast<void>(trip.there(now)); }, numbers) &&
-           (!trip.back || back->learn([&] { static_cast<void>(trip.back(g)); }, numbers));
-  }
-
-  void go(std::int64_t trip, const Tensors& now, const std::string& numbers) {
-    copy_all(now, in);
-    there->repeat(numbers);
-    in_arena = trip;
-  }
-
-  /// Recorded, if it was not, and gone; false where it is to be called plainly.
-  bool repeat(const Replay::Maker& make, const Tensors& now, const std::string& numbers) {
-    if (stage == Stage::rehearsed && !record(make)) return give_up();
-    if (!learn(make, now, numbers)) return give_up();
-    go(++trips, now, numbers);
+    if (!back->record([&] { pulled = trip.back(g); })) return give_up();
+    bytes_back = back->sent().size();
+    sent_back.note(numbers, back->sent());
     return true;
+  }
+
+  /// What is sent on the way back. Where that is nothing, the way back is the same for all numbers of which the way there is.
+  [[nodiscard]] const std::string* sent_back_for(const std::string& numbers) const {
+    static const std::string nothing;
+    return bytes_back == 0 ? &nothing : sent_back.find(numbers, bytes_back);
+  }
+
+  /// work(), op by op; what it sends is noted if the rest is what was recorded.
+  void compare(Recorder& with, Sent& sent, const std::string& numbers, const std::function<void()>& work) {
+    const Inside inside;
+    if (!with.compare(work))
+      give_up();
+    else
+      sent.note(numbers, with.sent());
+  }
+
+  void go(std::int64_t trip, const Tensors& now, const std::string& sent) {
+    copy_all(now, in);
+    there->repeat(sent);
+    in_arena = trip;
   }
 };
 
@@ -149,47 +176,54 @@ struct Course {
 
 struct Replay::State {
   std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Course>> courses;  // by kinds of inputs
+  std::map<std::string, std::shared_ptr<Sent>> sent;       // by kinds of inputs
+  std::map<std::string, std::unique_ptr<Course>> courses;  // and by ways
   std::int64_t repeated = 0;
 
-  Course* course_of(const Tensors& in) {
-    const std::string key = kinds_of(in);
+  /// Null where the work is to be made plainly: on the host, inside other work, for one shape too many.
+  Course* course_of(const Tensors& in, const std::string& way) {
+    if (device_of(in) == Device::cpu || inside_another || DryRun::active() || profiling()) return nullptr;
+    const std::string kinds = kinds_of(in), key = way + ": " + kinds;
     if (courses.size() >= most_courses && courses.count(key) == 0) return nullptr;
     auto& course = courses[key];
-    if (!course) course = std::make_unique<Course>();
-    return course.get();
+    auto& shared = sent[kinds];
+    if (!shared) shared = std::make_shared<Sent>();
+    if (!course) course = std::make_unique<Course>(), course->sent_there = shared;
+    return course->stage == Course::Stage::plain ? nullptr : course.get();
   }
 
-  static bool may_repeat(const Tensors& in) {
-    return device_of(in) != Device::cpu && !inside_another && !DryRun::active() && !profiling();
-  }
-
-  /// The course by which a call goes that is repeated, its results in the course's `out`; null where the host makes it, with them
-  /// in `result` if it has made it already.
-  Course* call(const Maker& make, const Tensors& in, const std::string& numbers, Tensors& result) {
-    Course* const course = course_of(in);
+  /// Whether the device makes this call by itself, its results in the course's `out`. If not, they may be in `result` already, or
+  /// else the call is to be made, and compared where the course is recorded.
+  bool call(Course& course, const Maker& make, const Tensors& in, const std::string& numbers, Tensors& result) {
     using Stage = Course::Stage;
-    if (course == nullptr || course->stage == Stage::plain) return nullptr;
-    if (course->stage == Stage::fresh) return course->stage = Stage::seen, nullptr;
-    if (course->stage == Stage::seen) return static_cast<void>(course->rehearse(make, in, result)), nullptr;
-    if (!course->repeat(make, in, numbers)) return nullptr;
+    if (course.stage == Stage::fresh) return course.stage = Stage::seen, false;
+    if (course.stage == Stage::seen) return static_cast<void>(course.rehearse(make, in, result)), false;
+    if (course.stage == Stage::rehearsed && !course.record(make, numbers)) return false;
+    const std::string* const known = course.sent_there->find(numbers, course.bytes_there);
+    if (known == nullptr) return false;
+    course.go(++course.trips, in, *known);
     ++repeated;
-    return course;
+    return true;
   }
 
-  /// back(g) of a trip that was repeated. False where it is to be made plainly.
+  /// back(g) of a trip that was repeated. False where it is to be made op by op.
   bool come_back(Course& course, std::int64_t trip, const Tensors& in, const std::string& numbers, const Tensors& g,
                  Tensors& result) {
-    const std::unique_lock one(mutex, std::try_to_lock);
-    if (!one || !may_repeat(in) || course.stage != Course::Stage::recorded || kinds_of(g) != kinds_of(course.g) ||
-        !course.there->knows(numbers) || !course.back->knows(numbers))
-      return false;
-    if (course.in_arena != trip) course.go(trip, in, numbers);
+    const auto *there = course.sent_there->find(numbers, course.bytes_there), *back = course.sent_back_for(numbers);
+    if (there == nullptr || back == nullptr || kinds_of(g) != kinds_of(course.g)) return false;
+    if (course.in_arena != trip) course.go(trip, in, *there);
     copy_all(g, course.g);
-    course.back->repeat(numbers);
+    course.back->repeat(*back);
     ++repeated;
     result = copies(course.pulled);
     return true;
+  }
+
+  /// The course, still recorded, if this thread may use it now.
+  static Course* recorded(Course* course, const Tensors& in) {
+    const bool may = course != nullptr && course->stage == Course::Stage::recorded && !inside_another &&
+                     !DryRun::active() && !profiling() && device_of(in) != Device::cpu;
+    return may ? course : nullptr;
   }
 };
 
@@ -200,34 +234,56 @@ std::int64_t Replay::repeated() const { return state_->repeated; }
 
 Tensors Replay::operator()(const Function& f, const Tensors& in, const std::string& numbers) {
   const std::unique_lock one(state_->mutex, std::try_to_lock);
-  if (!one || !State::may_repeat(in)) return f(in);
+  Course* const course = one ? state_->course_of(in, "") : nullptr;
   Tensors result;
-  const Course* const course = state_->call([&] { return RoundTrip{f, {}}; }, in, numbers, result);
-  if (course != nullptr) return copies(course->out);
-  return result.empty() ? f(in) : result;
+  if (course != nullptr && state_->call(
+                               *course,
+                               [&] {
+                                 return RoundTrip{f, {}};
+                               },
+                               in, numbers, result))
+    return copies(course->out);
+  if (!result.empty()) return result;
+  if (State::recorded(course, in) == nullptr) return f(in);
+  course->compare(*course->there, *course->sent_there, numbers, [&] { result = f(in); });
+  return result;
 }
 
 std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const Tensors& in,
-                                                        const std::string& numbers) {
-  const auto again = [make, in](const Tensors& g) {
-    const RoundTrip trip = make();
-    static_cast<void>(trip.there(in));
-    return trip.back(g);
-  };
+                                                        const std::string& numbers, const std::string& way) {
   const std::unique_lock one(state_->mutex, std::try_to_lock);
-  if (one && State::may_repeat(in)) {
-    Tensors result;
-    Course* const course = state_->call(make, in, numbers, result);
-    if (!result.empty()) return {result, again};
-    if (course != nullptr)
-      return {copies(course->out), [=, state = state_, trip = course->trips](const Tensors& g) {
-                Tensors pulled;
-                return state->come_back(*course, trip, in, numbers, g, pulled) ? pulled : again(g);
-              }};
+  Course* const course = one ? state_->course_of(in, way) : nullptr;
+  Tensors result;
+  const bool repeats = course != nullptr && state_->call(*course, make, in, numbers, result);
+  std::shared_ptr<RoundTrip> trip;
+  if (repeats) result = copies(course->out);
+  if (result.empty()) {
+    trip = std::make_shared<RoundTrip>(make());
+    const auto go = [&] { result = trip->there(in); };
+    if (State::recorded(course, in) == nullptr)
+      go();
+    else
+      course->compare(*course->there, *course->sent_there, numbers, go);
   }
-  RoundTrip trip = make();
-  Tensors out = trip.there(in);
-  return {out, trip.back};
+  const std::int64_t number = repeats ? course->trips : 0;
+  return {
+      result, [=, state = state_, trip = std::move(trip)](const Tensors& g) mutable {
+        const std::unique_lock one(state->mutex, std::try_to_lock);
+        Course* const now = one ? State::recorded(course, in) : nullptr;
+        Tensors pulled;
+        if (now != nullptr && trip == nullptr && number > 0 && state->come_back(*now, number, in, numbers, g, pulled))
+          return pulled;
+        if (trip == nullptr) {
+          trip = std::make_shared<RoundTrip>(make());
+          static_cast<void>(trip->there(in));
+        }
+        const auto back = [&] { pulled = trip->back(g); };
+        if (now == nullptr)
+          back();
+        else
+          now->compare(*now->back, now->sent_back, numbers, back);
+        return pulled;
+      }};
 }
 
 }  // namespace costate

@@ -26,12 +26,14 @@ class Replay {
 
   /// f(in). `f` does the same each time but for the values of `in` and the numbers that it sends from the host, which `numbers`
   /// spells out; what else it reads (weights) stays where it is, and of `in` it keeps nothing. Inputs of one shape are recorded once:
-  /// their second call runs in memory of its own, the third is recorded. Not for inputs that a derivative is being taken in.
+  /// their second call runs in memory of its own, the third is recorded. Numbers that are met for the first time are sent op by op
+  /// once more, and noted. Not for inputs that a derivative is being taken in.
   [[nodiscard]] Tensors operator()(const Function& f, const Tensors& in, const std::string& numbers);
 
-  /// The same of a way there and back: there(in), and a `back` that may be called whenever, also after other trips.
+  /// The same of a way there and back: there(in), and a `back` that may be called whenever, also after other trips. `there` sends what
+  /// f does; `way` tells ways back of one f apart.
   [[nodiscard]] std::pair<Tensors, Function> round_trip(const Maker& make, const Tensors& in,
-                                                        const std::string& numbers);
+                                                        const std::string& numbers, const std::string& way = "back");
 
   /// Of the calls so far (a way back is one), those that the host did not queue op by op.
   [[nodiscard]] std::int64_t repeated() const;

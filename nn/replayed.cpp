@@ -1,8 +1,6 @@
 // What of the inputs is a tensor on the device, and what are numbers.
 #include "nn/replayed.h"
 
-#include <map>
-#include <mutex>
 #include <tuple>
 
 #include "autodiff/transform.h"
@@ -20,7 +18,7 @@ class Replayed final : public Wrapped {
   [[nodiscard]] Tensor operator()(const Inputs& in) const override {
     const Split split(in);
     if (!watched(split.all))
-      return forward_([&](const Tensors& at) { return evaluate(split, at); }, split.given, host_numbers(in))[0];
+      return replay_([&](const Tensors& at) { return evaluate(split, at); }, split.given, host_numbers(in))[0];
     // Tangents go through it op by op, and a derivative in what is sent from the host as well.
     if (watched(split.sent) || carries_tangent(split.given) || DryRun::active()) return network()(in);
     return with_way_back(split, host_numbers(in));
@@ -62,7 +60,11 @@ class Replayed final : public Wrapped {
   /// are added does not depend on what was recorded.
   [[nodiscard]] Tensor with_way_back(const Split& split, const std::string& numbers) const {
     Wanted wanted;
-    for (const Tensor& t : split.given) wanted.push_back(watched({t}));
+    std::string way;
+    for (const Tensor& t : split.given) {
+      wanted.push_back(watched({t}));
+      way += wanted.back() ? '1' : '0';
+    }
     const auto self = std::static_pointer_cast<const Replayed>(shared_from_this());
     const Function f = [self, split](const Tensors& at) { return self->evaluate(split, at); };
     const auto trip = [f, wanted] {
@@ -73,7 +75,7 @@ class Replayed final : public Wrapped {
     const auto pull = std::make_shared<Function>();
     const Function there = [&](const Tensors& at) {
       Tensors y;
-      std::tie(y, *pull) = way(wanted).round_trip(trip, at, numbers);
+      std::tie(y, *pull) = replay_.round_trip(trip, at, numbers, way);
       return y;
     };
     const auto back = [=](const Tensors& at, const Tensors&, const Tensors& g) {
@@ -83,14 +85,7 @@ class Replayed final : public Wrapped {
     return custom_derivative("network", there, back, split.given, f)[0];
   }
 
-  [[nodiscard]] Replay& way(const Wanted& wanted) const {
-    const std::scoped_lock one(mutex_);
-    return ways_[wanted];
-  }
-
-  mutable Replay forward_;
-  mutable std::mutex mutex_;
-  mutable std::map<Wanted, Replay> ways_;  ///< by what derivatives are taken in
+  mutable Replay replay_;
 };
 
 template <class T>

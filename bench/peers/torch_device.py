@@ -103,7 +103,7 @@ def measure(a, name, batch, dtype, mode):
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
     torch.backends.cudnn.benchmark = True
     kind = torch.bfloat16 if dtype == "bf16" else torch.float32
-    changes = {"block_out_channels": [int(w) for w in a.widths.split(",")], "sample_size": 16} if a.widths else {}
+    changes = {"block_out_channels": [int(w) for w in a.widths.split(",")], "sample_size": 8} if a.widths else {}
     net = torch_unets.make(name, on, **changes).to(kind).to(memory_format=torch.channels_last)
     row = {"torch": torch.__version__, "network": name, "what": a.what, "batch": batch, "dtype": dtype, "mode": mode}
     if on == "cuda":
@@ -128,7 +128,7 @@ def main():
     p.add_argument("--steps", type=int, default=50)
     p.add_argument("--repeats", type=int, default=20)
     p.add_argument("--seconds", type=float, default=240)
-    p.add_argument("--widths", help="narrower blocks, for a rehearsal: 32,32,64,64")
+    p.add_argument("--widths", help="narrower blocks and smaller pictures, for a rehearsal: 32,32,64,64")
     a = p.parse_args()
     end = time.monotonic() + a.seconds
     failed = False

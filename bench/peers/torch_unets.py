@@ -224,9 +224,9 @@ def main():
     p.add_argument("folder")
     p.add_argument("--type", choices=["f32", "bf16"], default="f32")
     p.add_argument("--on", default="cuda" if torch.cuda.is_available() else "cpu", help="where the numbers are drawn")
-    p.add_argument("--widths", help="narrower blocks, for a rehearsal: 32,32,64,64")
+    p.add_argument("--widths", help="narrower blocks and smaller pictures, for a rehearsal: 32,32,64,64")
     a = p.parse_args()
-    changes = {"block_out_channels": [int(w) for w in a.widths.split(",")]} if a.widths else {}
+    changes = {"block_out_channels": [int(w) for w in a.widths.split(",")], "sample_size": 8} if a.widths else {}
     write(make(a.network, a.on, **changes), a.folder, torch.bfloat16 if a.type == "bf16" else torch.float32)
 
 

@@ -19,15 +19,15 @@ class Recorder {
   Recorder& operator=(const Recorder&) = delete;
   virtual ~Recorder() = default;
 
-  /// Runs the work, and learns what it sends. False where the host reads a result, so that it cannot be recorded.
+  /// Runs the work. False where the host reads a result, so that it cannot be recorded.
   [[nodiscard]] virtual bool rehearse(const Work& work) = 0;
   /// Records it; nothing runs. False where the device will not.
   [[nodiscard]] virtual bool record(const Work& work) = 0;
-  /// Whether it knows what is sent that `numbers` names.
-  [[nodiscard]] virtual bool knows(const std::string& numbers) const = 0;
-  /// Goes through the work once, with nothing queued, to find what `numbers` names. False where that work is another.
-  [[nodiscard]] virtual bool learn(const Work& work, const std::string& numbers) = 0;
-  /// Queues it all, with numbers that it knows.
+  /// Runs it op by op. False where it was not what is recorded.
+  [[nodiscard]] virtual bool compare(const Work& work) = 0;
+  /// All that was sent from the host in the last of these.
+  [[nodiscard]] virtual const std::string& sent() const = 0;
+  /// Queues what is recorded as a whole, with `numbers` sent.
   virtual void repeat(const std::string& numbers) = 0;
 };
 

@@ -13,7 +13,6 @@
 #include "tests/nn/parity.h"
 #include "tests/nn/parity_cases.h"
 #include "tests/support/inputs.h"
-#include "tools/model/conditioned.h"
 #include "tools/model/evaluation.h"
 
 namespace costate {
@@ -85,14 +84,15 @@ BOOST_AUTO_TEST_CASE(repeats_have_the_bits_of_first_calls) {
       const Tensors x{noise(static_cast<std::uint64_t>(++seed), {2, 40})};
       BOOST_TEST(same(replay(scaled(factor), x, std::to_string(factor)), scaled(factor)(x)), "call " << seed);
     }
-    BOOST_TEST(replay.repeated() == 5);
+    BOOST_TEST(replay.repeated() == 3);     // numbers that are new are sent op by op
     const Tensors other{noise(1, {2, 3})};  // of another shape: from the beginning
     for (int i = 0; i < 4; ++i) BOOST_TEST(same(replay(scaled(1), other, "1"), scaled(1)(other)));
-    BOOST_TEST(replay.repeated() == 7);
+    BOOST_TEST(replay.repeated() == 5);
     // What an earlier call gave is not written again.
-    const Tensors kept = replay(scaled(2), other, "2"), copy{copy_of(kept[0]), copy_of(kept[1])};
-    static_cast<void>(replay(scaled(5), {noise(9, {2, 3})}, "5"));
+    const Tensors kept = replay(scaled(1), other, "1"), copy{copy_of(kept[0]), copy_of(kept[1])};
+    static_cast<void>(replay(scaled(1), {noise(9, {2, 3})}, "1"));
     BOOST_TEST(same(kept, copy));
+    BOOST_TEST(replay.repeated() == 7);
   }
   release_cached(Device::cuda);
   BOOST_TEST(memory_use(Device::cuda).live == 0);
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(errors_of_the_work_are_its_own) {
   for (int i = 0; i < 4; ++i) BOOST_TEST(same(replay(f(1), x, "1"), scaled(1)(x)));
   BOOST_CHECK_EXCEPTION(static_cast<void>(replay(f(11), x, "11")), Error,
                         [](const Error& e) { return std::string(e.what()) == "time 11: there is none"; });
-  BOOST_TEST(same(replay(f(2), x, "2"), scaled(2)(x)));
+  for (int i = 0; i < 2; ++i) BOOST_TEST(same(replay(f(2), x, "2"), scaled(2)(x)));
   BOOST_TEST(replay.repeated() == 3);
 }
 
@@ -148,27 +148,6 @@ BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
   BOOST_TEST(memory_use(Device::cuda).live == 0);
   BOOST_TEST(fences_broken() == 0);
 }
-
-#ifdef COSTATE_SHIM
-// A sampler's step is not one graph: its evaluations are, and what is beside them is few calls, whatever the network.
-BOOST_AUTO_TEST_CASE(a_step_of_a_sampler_queues_little_beside_its_graph) {
-  const Model model =
-      load_model((source_dir() / "tests/data/networks/diffusers-unet2d-scaleshift").string(), {.device = Device::cuda});
-  const Conditioned net = make_conditioned(model, {}, 1);
-  const Shape x = model.network->signature().input;
-  for (const char* name : {"ddim", "dpmpp-2m", "heun"}) {
-    const Sampler sampler{net.denoiser, make_grid("trailing", *model.schedule, 8), make_stepper(name)};
-    std::vector<std::pair<int, int>> seen;
-    walk(sampler, noise(1, x.with_front(1)), net.p, {},
-         [&](int, const State&) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); });
-    const std::size_t last = seen.size() - 2;  // the last step may end at sigma = 0
-    const int calls = seen[last].first - seen[last - 1].first, graphs = seen[last].second - seen[last - 1].second;
-    BOOST_TEST_MESSAGE(name << ": " << graphs << " graphs and " << calls << " calls a step");
-    BOOST_TEST(graphs == (std::string(name) == "heun" ? 2 : 1));
-    BOOST_TEST(calls <= 16 * graphs);
-  }
-}
-#endif
 
 BOOST_AUTO_TEST_SUITE_END()
 
