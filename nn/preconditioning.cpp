@@ -55,7 +55,8 @@ Preconditioning::Coefficients Preconditioning::operator()(double sigma, const st
       return {sigma_data * sigma_data / (data * data), sigma * sigma_data / data, 1 / data, std::log(sigma) / 4};
     }
     case Kind::vp: {
-      const double t = (std::sqrt(beta_min * beta_min + 2 * beta_d * std::log1p(sigma * sigma)) - beta_min) / beta_d;
+      const double log = std::log(sigma * sigma + 1);  // as the original rounds: the network is told 999 t
+      const double t = (std::sqrt(beta_min * beta_min + 2 * beta_d * log) - beta_min) / beta_d;
       return {1, -sigma, 1 / norm, static_cast<double>(steps - 1) * t};
     }
     case Kind::ve:

@@ -24,10 +24,14 @@ Tensor fourier_features(const TimeProjection& how, const std::vector<double>& t,
   }
   const Shape column{static_cast<std::int64_t>(t.size()), 1};
   const Tensor frequencies = reshape(cast(how.weight, DType::f64), {1, how.weight.dim(0)});
-  // In the order of the originals: of thousands of radians, rounding leaves 1e-12.
+  // In the order of the originals, of which score_sde and diffusers learn W and EDM has constants: of thousands of radians,
+  // rounding leaves 1e-12.
   const Kind wide = kind.with(DType::f64);
-  const Tensor product = Tensor::from(turns, column, wide) * frequencies;
-  const Tensor angles = how.radians ? product : product * (2 * std::numbers::pi);
+  const Tensor times = Tensor::from(turns, column, wide);
+  constexpr double turn = 2 * std::numbers::pi;
+  const Tensor angles = how.radians  ? times * frequencies
+                        : how.buffer ? times * (frequencies * turn)
+                                     : times * frequencies * turn;
   Tensors parts{sin(angles), cos(angles)};
   if (how.cos_first) std::swap(parts[0], parts[1]);
   if (how.with_time) parts.insert(parts.begin(), Tensor::from(t, column, wide));
