@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(as_diffusers) {
     const double off = deviation(folder, all["problem"], c);
     BOOST_TEST(off < 1e-12, c["config"].dump() << " is off by " << off);
   }
-  BOOST_TEST(all["cases"].size() == 28);
+  BOOST_TEST(all["cases"].size() == 29);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

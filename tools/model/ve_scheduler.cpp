@@ -19,7 +19,7 @@ Levels levels_of(const VeClass& of, const Config& c, const SigmaTable& table, in
     levels.sigma = exponential(table.last(), table.first(), steps + 1);
     levels.one_more = true;
   }
-  if (auto others = respaced(c, levels.sigma.front(), levels.sigma.back(), static_cast<int>(levels.t.size()))) {
+  if (auto others = respaced(c, levels.sigma.front(), levels.sigma.back(), steps)) {
     levels = {std::move(*others), {}};
     const bool whole = of.whole_karras_times && c.flag("use_karras_sigmas", false);
     for (const double s : levels.sigma) levels.t.push_back(whole ? std::nearbyint(table.t_of(s)) : table.t_of(s));

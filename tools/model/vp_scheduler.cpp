@@ -50,7 +50,7 @@ Grid flow_levels(const VpClass& of, const Config& c, const SigmaTable& table, in
 Grid levels(const Config& c, const Schedule& schedule, const SigmaTable& table, int steps) {
   const auto t = timesteps(c, steps, {.otherwise = "linspace", .one_more = true, .last = last_index(c, schedule)});
   Grid grid;
-  if (const auto sigma = respaced(c, table.last(), table.first(), static_cast<int>(t.size()))) {
+  if (const auto sigma = respaced(c, table.last(), table.first(), steps)) {
     const bool whole = c.flag("use_karras_sigmas", false) || c.flag("use_lu_lambdas", false);
     for (const double s : *sigma) grid.push_back(vp_level(whole ? std::nearbyint(table.t_of(s)) : table.t_of(s), s));
   } else {

@@ -304,11 +304,14 @@ std::vector<std::string> notes_of(const std::vector<LeftOut>& left_out, const st
     notes.push_back(
         fmt::format("order 2 expected of {}: their polynomials are in t, in which lambda has a kink at every index",
                     fmt::join(lower, ", ")));
+  std::map<std::string, std::vector<std::string>> below;  // predictions by what is said of them
   for (const auto& c : cases)
     if (!c.passed())
-      notes.push_back(fmt::format("below its order: {}, {}, {}, {}: {:.2f} of {}; {}", c.method->label, c.schedule,
-                                  c.prediction, kind_names[static_cast<int>(c.kind)], c.found.slope, c.nominal,
-                                  why_below(c)));
+      below[fmt::format("{}, {}, {}: {:.2f} of {}; {}", c.method->label, c.schedule,
+                        kind_names[static_cast<int>(c.kind)], c.found.slope, c.nominal, why_below(c))]
+          .push_back(c.prediction);
+  for (const auto& [what, predictions] : below)
+    notes.push_back(fmt::format("below its order: {} ({})", what, fmt::join(predictions, ", ")));
   return notes;
 }
 
