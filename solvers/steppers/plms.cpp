@@ -46,6 +46,7 @@ StepperType plms_stepper() {
                 options);
             const bool without_x0 = options.choice("pure_noise", "limit", {"limit", "diffusers"}) == "diffusers";
             const auto stride = static_cast<double>(options.integer("stride", 0));
+            require(stride >= 0, "plms: stride = {} should be positive; leave it out", stride);
             plms.leaves_pure_noise = without_x0;
             plms.advance = [=, usual = plms.advance, of_v = options.text("values", "eps") == "v"](const Step& step,
                                                                                                   const State& state) {

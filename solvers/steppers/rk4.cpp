@@ -38,7 +38,8 @@ StepperType rk4_stepper() {
             const bool other = options.choice("rule", "classical", {"classical", "3/8"}) == "3/8";
             require(!in_t || !other, "rk4: middle = t is of the classical rule; leave rule out");
             const auto stride = options.integer("stride", 0);
-            require(in_t || stride == 0, "rk4: stride is of middle = t; leave it out");
+            require(stride >= 0 && (in_t || stride == 0),
+                    "rk4: stride = {} is of middle = t, and positive; leave it out", stride);
             if (in_t)
               return Stepper{.order = 2, .evaluations = 4, .advance = [stride](const Step& step, const State& state) {
                                return middle_in_t(step, state, stride);
