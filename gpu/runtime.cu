@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <string>
 
 #include "core/kernels/memory.h"
 
@@ -17,6 +18,15 @@ namespace {
 std::atomic<const char*> last_op = "nothing";
 
 std::atomic<int> chosen = 0;
+
+/// Why no device was found.
+std::string missing(cudaError_t found) {
+  int driver = 0;
+  static_cast<void>(cudaGetLastError());
+  if (found == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0)
+    return "this machine has no CUDA driver";
+  return found == cudaSuccess ? "this machine has no CUDA device" : cudaGetErrorString(found);
+}
 
 /// Is in the build for every chip that the kernels are in.
 __global__ void probe() {}
@@ -29,8 +39,7 @@ struct Runtime {
   Runtime() {
     int devices = 0;
     const cudaError_t found = cudaGetDeviceCount(&devices);
-    require(found == cudaSuccess && devices > 0, "device cuda: {}; use --device cpu",
-            found == cudaSuccess ? "this machine has no CUDA device" : cudaGetErrorString(found));
+    require(found == cudaSuccess && devices > 0, "device cuda: {}; use --device cpu", missing(found));
     device = chosen % devices;
     cudaDeviceProp about{};
     check("device cuda", cudaGetDeviceProperties(&about, device));

@@ -188,7 +188,7 @@ def gradient(r):
     for dtype in ("f32", "bf16"):
         for batch in some:
             r.costate(f"costate gradient ddpm {dtype} batch {batch}", {"what": "gradient", "network": "ddpm", "dtype": dtype, "batch": batch, "how": ""},
-                      ["grad", where, "-n", batch, "--batch", batch, "--steps", steps, "--dtype", dtype, "--adjoint", "checkpointed",
+                      ["grad", where, "-n", batch, "--steps", steps, "--dtype", dtype, "--adjoint", "checkpointed",
                        "--wrt", "x_T", "--loss", "norm", "--quiet"])
     r.rival("rival gradient ddpm", ["gradient", "ddpm", "--batches", ",".join(map(str, some)), "--dtypes", "f32,bf16", "--steps", steps])
 
