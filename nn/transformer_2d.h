@@ -2,6 +2,7 @@
 // other and to a context.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "autodiff/ops/arithmetic.h"
@@ -13,7 +14,8 @@
 
 namespace costate {
 
-/// Tokens (n, s, c) that blocks attend to, and what masks add to the scores: (n, s) for them, (n, pixels) for the image's own.
+/// Tokens (n, s, c) that blocks attend to (undefined: none), and what masks add to the scores: (n, s) for them, (n, pixels) for
+/// the image's own.
 struct Context {
   Tensor tokens, token_bias, pixel_bias;
 };
@@ -46,7 +48,8 @@ struct TransformerLayer {
   [[nodiscard]] Tensor operator()(Tensor x, const Context& context) const {
     const Tensor h = norm1(x);
     x = x + attn1(h, only_context ? context.tokens : h, context.pixel_bias);
-    x = x + attn2(norm2(x), context.tokens, context.token_bias);
+    x = x + (context.tokens.defined() ? attn2(norm2(x), context.tokens, context.token_bias)
+                                      : reshape(attn2.to_out.bias, {1, 1, x.dim(2)}));  // attention to nothing is 0
     return x + ff(norm3(x));
   }
 };
@@ -84,8 +87,9 @@ struct Transformer2D {
   }
 };
 
-/// Two of them, the second for the first part of the context and the first for the rest; their mean (versatile diffusion, Xu et
-/// al. 2023, arXiv:2211.08332, with its numbers of tokens: a text's and a picture's).
+/// Two of them, the second for the first tokens of the context and the first for the rest; their mean (versatile diffusion, Xu et
+/// al. 2023, arXiv:2211.08332, with its numbers of tokens: a text's and a picture's). Where there are fewer, as in diffusers, the
+/// first attends to none.
 struct DualTransformer {
   static constexpr std::int64_t text = 77, picture = 257;
 
@@ -95,8 +99,11 @@ struct DualTransformer {
 
   [[nodiscard]] Tensor operator()(const Tensor& x, const Context& context) const {
     require(!context.token_bias.defined() && !context.pixel_bias.defined(), "dual attention: takes no masks");
-    const auto run = [&](std::size_t which, std::int64_t first, std::int64_t count) {
-      return transformers[which](x, {slice(context.tokens, 1, first, count), {}, {}});
+    const std::int64_t all = context.tokens.dim(1);
+    require(all <= text + picture, "dual attention: reads at most {} + {} tokens, got {}", text, picture, all);
+    const auto run = [&](std::size_t which, std::int64_t first, std::int64_t most) {
+      const std::int64_t count = std::min(most, all - first);
+      return transformers[which](x, {count > 0 ? slice(context.tokens, 1, first, count) : Tensor(), {}, {}});
     };
     return lincomb(0.5, run(1, 0, text), 0.5, run(0, text, picture));
   }

@@ -45,10 +45,6 @@ void read_text(const Config& config, EmbeddingPlan& e) {
                                  {"text_image_proj", Tokens::text_image},
                                  {"image_proj", Tokens::image}});
   if (e.tokens != Tokens::given) e.given_width = width_for(config, "encoder_hid_dim", "encoder_hid_dim_type");
-  if (e.given_tokens > 0 && e.tokens == Tokens::image)
-    config.unsupported("encoder_hid_dim_type", fmt::format("dual_cross_attention wants {} tokens, a picture makes {}",
-                                                           e.given_tokens, EmbeddingPlan::tokens_of_picture));
-  if (e.given_tokens > 0 && e.tokens == Tokens::text_image) e.given_tokens -= EmbeddingPlan::tokens_beside_text;
   e.added = meaning_of<Added>(config, "addition_embed_type", "",
                               {{"", Added::none},
                                {"text", Added::text},

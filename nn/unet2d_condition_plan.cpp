@@ -83,7 +83,6 @@ void read_attention(const Config& config, UNet2DPlan& plan) {
     a.context = context[level];
     a.dual = dual && a.kind == Attention::transformer;
     a.only_context = only_context && !a.dual;
-    if (a.dual) plan.embedding.given_tokens = DualTransformer::text + DualTransformer::picture;
     a.context_norm = norm;
   };
   for (std::size_t i = 0; i < levels; ++i) {

@@ -16,6 +16,8 @@ using Labels = EmbeddingPlan::Labels;
 using Added = EmbeddingPlan::Added;
 using Tokens = EmbeddingPlan::Tokens;
 
+constexpr std::int64_t tokens_of_picture = 32, tokens_beside_text = 10;  // fixed in diffusers
+
 TimeProjection time_projection(const EmbeddingPlan& p) {
   TimeProjection t{.kind = p.time,
                    .width = p.features,
@@ -67,10 +69,10 @@ TokenProjection token_projection(const EmbeddingPlan& p) {
   if (p.tokens == Tokens::text) t.text.emplace(p.given_width, p.context_width);
   if (p.tokens == Tokens::text_image) {
     t.text_proj.emplace(p.given_width, p.context_width);
-    t.image_embeds.emplace(p.context_width, EmbeddingPlan::tokens_beside_text * p.context_width);
+    t.image_embeds.emplace(p.context_width, tokens_beside_text * p.context_width);
   }
   if (p.tokens == Tokens::image) {
-    t.image_embeds.emplace(p.given_width, EmbeddingPlan::tokens_of_picture * p.context_width);
+    t.image_embeds.emplace(p.given_width, tokens_of_picture * p.context_width);
     t.norm.emplace(p.context_width);
   }
   return t;
@@ -156,7 +158,7 @@ Tensor UNet2DEmbedding::addition(const Inputs& in) const {
     case Added::none:
       return {};
     case Added::text:
-      return (*a.norm2)((*a.proj)((*a.pool)((*a.norm1)(given(in, "z", {plan.given_tokens, plan.given_width})))));
+      return (*a.norm2)((*a.proj)((*a.pool)((*a.norm1)(given(in, "z", {0, plan.given_width})))));
     case Added::text_image:
       return (*a.image_proj)(given(in, "image_embeds", {plan.added_width})) +
              (*a.text_norm)((*a.text_proj)(given(in, "text_embeds", {plan.added_width})));
@@ -203,13 +205,12 @@ Tensor UNet2DEmbedding::tokens(const Inputs& in) const {
   const TokenProjection& p = encoder_hid_proj;
   const std::int64_t n = in.x.dim(0);
   if (plan.vectors_as_z || (plan.tokens != Tokens::image && !in.z.defined())) return {};
-  if (plan.tokens == Tokens::given) return given(in, "z", {plan.given_tokens, plan.given_width});
-  if (plan.tokens == Tokens::text) return (*p.text)(given(in, "z", {plan.given_tokens, plan.given_width}));
+  if (plan.tokens == Tokens::given) return given(in, "z", {0, plan.given_width});
+  if (plan.tokens == Tokens::text) return (*p.text)(given(in, "z", {0, plan.given_width}));
   const Tensor picture = (*p.image_embeds)(given(in, "image_embeds", {picture_width(plan)}));
-  if (plan.tokens == Tokens::image)
-    return (*p.norm)(reshape(picture, {n, EmbeddingPlan::tokens_of_picture, plan.context_width}));
-  return concat({reshape(picture, {n, EmbeddingPlan::tokens_beside_text, plan.context_width}),
-                 (*p.text_proj)(given(in, "z", {plan.given_tokens, plan.given_width}))},
+  if (plan.tokens == Tokens::image) return (*p.norm)(reshape(picture, {n, tokens_of_picture, plan.context_width}));
+  return concat({reshape(picture, {n, tokens_beside_text, plan.context_width}),
+                 (*p.text_proj)(given(in, "z", {0, plan.given_width}))},
                 1);
 }
 
@@ -227,7 +228,7 @@ void UNet2DEmbedding::describe(Signature& s, bool context) const {
   s.any_label = plan.labels == Labels::timestep;
   const bool text = plan.tokens != Tokens::image || plan.added == Added::text;
   if (plan.vectors_as_z && plan.labels != Labels::none) s.z = {plan.width};
-  if (!plan.vectors_as_z && text) s.z = {plan.given_tokens, plan.given_width};
+  if (!plan.vectors_as_z && text) s.z = {0, plan.given_width};
   const bool pictures = plan.tokens == Tokens::text_image || plan.tokens == Tokens::image ||
                         plan.added == Added::text_image || plan.added == Added::image ||
                         plan.added == Added::image_hint;

@@ -48,11 +48,8 @@ struct EmbeddingPlan {
   std::int64_t id_width = 0;     ///< text_time: sinusoids of each number
   std::int64_t pool_heads = 64;  ///< text
 
-  static constexpr std::int64_t tokens_of_picture = 32, tokens_beside_text = 10;  ///< fixed in diffusers
-
   Tokens tokens = Tokens::given;
   std::int64_t given_width = 0;    ///< of the tokens (or the picture's vector) that are given
-  std::int64_t given_tokens = 0;   ///< how many; 0: any number
   std::int64_t context_width = 0;  ///< of those attended to
 
   /// What residual blocks read.

@@ -63,6 +63,7 @@ const std::vector<std::string> unusual_flags = {
     R"("class_embed_type": "simple_projection", "projection_class_embeddings_input_dim": 3, "time_cond_proj_dim": 4)",
     R"("class_embed_type": "identity", "time_embedding_type": "fourier", "downsample_padding": 0, "mid_block_type": null)",
     R"("addition_embed_type": "text_time", "addition_time_embed_dim": 2, "projection_class_embeddings_input_dim": 17)",
+    R"("dual_cross_attention": true, "encoder_hid_dim": 5, "encoder_hid_dim_type": "image_proj")",
     R"("num_class_embeds": 5, "class_embeddings_concat": true, "down_block_types": ["AttnDownBlock2D", "CrossAttnDownBlock2D"])",
     simple + R"(, "only_cross_attention": true, "cross_attention_dim": 32, "cross_attention_norm": "group_norm")",
     simple + R"(, "cross_attention_norm": "layer_norm", "block_out_channels": [12, 12], "resnet_skip_time_act": true)"};
@@ -129,8 +130,6 @@ BOOST_AUTO_TEST_CASE(wrong_configurations_name_key_and_value) {
       {R"("down_block_types": ["KDownBlock2D", "KCrossAttnDownBlock2D"], "up_block_types": ["KUpBlock2D", "KUpBlock2D"], "block_out_channels": [32, 32])",
        "up_block_types = [\"KUpBlock2D\""},
       {R"("encoder_hid_dim": 5, "encoder_hid_dim_type": "ip_image_proj")", "encoder_hid_dim_type = \"ip_image_proj\""},
-      {R"("dual_cross_attention": true, "encoder_hid_dim": 5, "encoder_hid_dim_type": "image_proj")",
-       "encoder_hid_dim_type = \"image_proj\""},
       {R"("attention_type": "gated")", "attention_type = \"gated\""},
       {R"("norm_num_groups": null)", "norm_num_groups = null"},
       {R"("cross_attention_dim": [12, 16])", "cross_attention_dim = [12,16]"},

@@ -54,7 +54,8 @@ BOOST_AUTO_TEST_CASE(a_network_in_a_group_of_groups_is_found) {
   Entries entries = renamed("net/weights/");
   entries.emplace_back("optimizer/rate", Tensor::full({1}, 1e-4, DType::f32));
   write(file, entries);
-  BOOST_TEST(note_of(file).find("tensors of 'net.weights': only below this name") != std::string::npos, note_of(file));
+  BOOST_TEST(note_of(file).find("of these those below 'net.weights', as only they fit") != std::string::npos,
+             note_of(file));
   const Model found = load_model(file), plain = load_model("fashion-unet");
   const auto a = found.network->parameters(), b = plain.network->parameters();
   BOOST_REQUIRE(a.size() == b.size());

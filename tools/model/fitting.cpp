@@ -65,7 +65,7 @@ Fitting fit_network(const Config& config, const Checkpoint& checkpoint, bool sea
     require(found.size() <= 1, "{}: tensors of a network lie below each of {}; say which by --key",
             checkpoint.path().string(), fmt::join(found, ", "));
     if (found.empty()) continue;
-    fitting.note = fmt::format("tensors of '{}': only below this name do they fit a network{}{}", found[0],
+    fitting.note = fmt::format("of these those below '{}', as only they fit a network{}{}", found[0],
                                fitting.note.empty() ? "" : "; ", fitting.note);
     return fitting;
   }
