@@ -12,14 +12,23 @@
 namespace costate {
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11): ten rounds on a 128-bit counter.
-constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0], p1 = std::uint64_t{0xCD9E8D57} * c[2];
-    c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ key[0], static_cast<std::uint32_t>(p1),
-         static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ key[1], static_cast<std::uint32_t>(p0)};
-    key[0] += 0x9E3779B9;
-    key[1] += 0xBB67AE85;
+struct Philox {
+  static constexpr int rounds = 10;
+  using Key = std::array<std::uint32_t, 2>;
+
+  static constexpr void round(std::uint32_t& c0, std::uint32_t& c1, std::uint32_t& c2, std::uint32_t& c3, Key key) {
+    const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c0, p1 = std::uint64_t{0xCD9E8D57} * c2;
+    c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ key[0];
+    c1 = static_cast<std::uint32_t>(p1);
+    c2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ key[1];
+    c3 = static_cast<std::uint32_t>(p0);
   }
+  static constexpr Key next(Key key) { return {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85}; }
+};
+
+constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c, Philox::Key key) {
+  for (int round = 0; round < Philox::rounds; ++round, key = Philox::next(key))
+    Philox::round(c[0], c[1], c[2], c[3], key);
   return c;
 }
 
@@ -29,7 +38,7 @@ namespace detail {
 /// signed rest of at most an eighth.
 struct Parts {
   double m, e, rest;
-  int quarters;
+  std::uint64_t quarters;
 };
 
 constexpr std::uint64_t bits53(std::uint32_t low, std::uint32_t high) {
@@ -37,7 +46,8 @@ constexpr std::uint64_t bits53(std::uint32_t low, std::uint32_t high) {
 }
 
 constexpr Parts parts_of(const std::array<std::uint32_t, 4>& bits) {
-  const auto u = std::bit_cast<std::uint64_t>(static_cast<double>(bits53(bits[0], bits[1]) + 1) * 0x1p-53);
+  const auto u = std::bit_cast<std::uint64_t>(
+      static_cast<double>(static_cast<std::int64_t>(bits53(bits[0], bits[1]) + 1)) * 0x1p-53);
   // Shifting by the bits of sqrt(1/2) makes the exponent field count from there.
   constexpr std::uint64_t root_half = 0x3FE6A09E667F3BCD;
   const auto e = static_cast<std::int64_t>(u - root_half) >> 52;
@@ -46,7 +56,7 @@ constexpr Parts parts_of(const std::array<std::uint32_t, 4>& bits) {
   const auto rest = static_cast<std::int64_t>(turn & (2 * eighth - 1)) - static_cast<std::int64_t>(eighth);
   constexpr double radians = 0x1.921fb54442d18p2 * 0x1p-53;
   return {std::bit_cast<double>(u - (static_cast<std::uint64_t>(e) << 52)), static_cast<double>(e),
-          static_cast<double>(rest) * radians, static_cast<int>((turn >> 51) & 3)};
+          static_cast<double>(rest) * radians, (turn >> 51) & 3};
 }
 
 /// (...(first x + next) x + ...) + last. No loop, so that a loop around it can be made vectors of.
@@ -99,17 +109,15 @@ constexpr SinCos series(std::same_as<double> auto a) {
 /// sqrt(-2 ln u)
 constexpr double radius(std::same_as<double> auto m, double e) { return root(-2 * log_of(m, e)); }
 
-constexpr std::array<double, 2> turned(int quarters, double radius, const SinCos& a) {
-  switch (quarters) {
-    case 0:
-      return {radius * a.cos, radius * a.sin};
-    case 1:
-      return {-radius * a.sin, radius * a.cos};
-    case 2:
-      return {-radius * a.cos, -radius * a.sin};
-    default:
-      return {radius * a.sin, -radius * a.cos};
-  }
+/// radius times (cos, sin) of the angle `a` is of, after `quarters` turns of a quarter. Without a branch, which would go either way.
+constexpr std::array<double, 2> turned(std::uint64_t quarters, double radius, const SinCos& a) {
+  const auto sin = std::bit_cast<std::uint64_t>(a.sin), cos = std::bit_cast<std::uint64_t>(a.cos);
+  const std::uint64_t other = (sin ^ cos) & (0 - (quarters & 1));  // odd: sin and cos change places
+  const auto signed_radius = [radius](std::uint64_t negative) {
+    return std::bit_cast<double>(std::bit_cast<std::uint64_t>(radius) ^ (negative & 2) << 62);
+  };
+  return {signed_radius(quarters + 1) * std::bit_cast<double>(cos ^ other),
+          signed_radius(quarters) * std::bit_cast<double>(sin ^ other)};
 }
 
 }  // namespace detail

@@ -22,17 +22,27 @@ using FillLoop = void (*)(const NoiseStream& stream, std::int64_t first, std::in
 HWY_BEFORE_NAMESPACE();
 namespace costate::HWY_NAMESPACE {
 
-/// normal_pair for a block of pairs at a time, stage by stage, so that the compiler makes vectors of the middle ones.
+/// normal_pair for a block of pairs at a time, stage by stage, so that the compiler makes vectors of the stages.
 /// Flattened: functions written for the baseline are compiled for this instruction set where they are inlined, and only there.
 template <class T, std::int64_t block = 64>
 HWY_FLATTEN void fill(const NoiseStream& stream, std::int64_t first, std::int64_t last, std::int64_t size, T* out) {
   const std::int64_t pairs = (size + 1) / 2;
+  std::uint32_t c0[block], c1[block], c2[block], c3[block];
   double m[block], e[block], rest[block], radius[block], sin[block], cos[block];
-  int quarters[block];
+  std::uint64_t quarters[block];
   for (; first < last; first += block) {
-    const std::int64_t count = std::min(block, last - first);
-    for (std::int64_t i = 0; i < block; ++i) {  // beyond the last pair as well: numbers that nobody reads
-      const auto p = detail::parts_of(stream.bits((first + i) / pairs, (first + i) % pairs));
+    const std::int64_t count = std::min(block, last - first), first_row = first / pairs, first_k = first % pairs;
+    for (std::int64_t i = 0, row = first_row, k = first_k; i < block;
+         ++i) {  // beyond the last pair as well: nobody reads it
+      const auto c = stream.counter(row, k);
+      c0[i] = c[0], c1[i] = c[1], c2[i] = c[2], c3[i] = c[3];
+      if (++k == pairs) ++row, k = 0;
+    }
+    auto key = stream.key();
+    for (int round = 0; round < Philox::rounds; ++round, key = Philox::next(key))
+      for (std::int64_t i = 0; i < block; ++i) Philox::round(c0[i], c1[i], c2[i], c3[i], key);
+    for (std::int64_t i = 0; i < block; ++i) {
+      const auto p = detail::parts_of({c0[i], c1[i], c2[i], c3[i]});
       m[i] = p.m, e[i] = p.e, rest[i] = p.rest, quarters[i] = p.quarters;
     }
     for (std::int64_t i = 0; i < block; ++i) radius[i] = detail::radius(m[i], e[i]);
@@ -40,12 +50,12 @@ HWY_FLATTEN void fill(const NoiseStream& stream, std::int64_t first, std::int64_
       const auto a = detail::series(rest[i]);
       sin[i] = a.sin, cos[i] = a.cos;
     }
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t row = (first + i) / pairs, k = (first + i) % pairs;
+    for (std::int64_t i = 0, row = first_row, k = first_k; i < count; ++i) {
       const auto z = detail::turned(quarters[i], radius[i], {sin[i], cos[i]});
       T* at = out + row * size + 2 * k;
       at[0] = static_cast<T>(z[0]);
       if (2 * k + 1 < size) at[1] = static_cast<T>(z[1]);
+      if (++k == pairs) ++row, k = 0;
     }
   }
 }

@@ -14,15 +14,17 @@ struct NoiseStream {
   std::uint64_t seed, first_sample;
   std::uint32_t step;
 
-  [[nodiscard]] constexpr std::array<std::uint32_t, 4> bits(std::int64_t row, std::int64_t k) const {
+  [[nodiscard]] constexpr std::array<std::uint32_t, 4> counter(std::int64_t row, std::int64_t k) const {
     const std::uint64_t sample = first_sample + static_cast<std::uint64_t>(row);
-    return philox4x32({static_cast<std::uint32_t>(k), step, static_cast<std::uint32_t>(sample),
-                       static_cast<std::uint32_t>(sample >> 32)},
-                      {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    return {static_cast<std::uint32_t>(k), step, static_cast<std::uint32_t>(sample),
+            static_cast<std::uint32_t>(sample >> 32)};
+  }
+  [[nodiscard]] constexpr Philox::Key key() const {
+    return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
   }
   /// Elements 2k and 2k + 1 of row `row`.
   [[nodiscard]] constexpr std::array<double, 2> pair(std::int64_t row, std::int64_t k) const {
-    return normal_pair(bits(row, k));
+    return normal_pair(philox4x32(counter(row, k), key()));
   }
 };
 
