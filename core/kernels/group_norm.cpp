@@ -24,7 +24,7 @@ namespace costate::group_norm_detail {
 /// What one image needs per channel: u = (x - mean) * scale + beta, with scale = gamma * rstd.
 template <class T>
 struct Channels {
-  std::vector<T> mean, rstd, scale, beta;
+  const T *mean, *rstd, *scale, *beta;
 };
 
 /// A band of pixels of one image.
@@ -95,8 +95,8 @@ void band_forward(const Band<T>& b, const Channels<T>& k, bool with_silu, T* y) 
     T* out = y + i * b.channels;
     for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
       const std::size_t n = b.channels - c;
-      const auto centred = hn::Sub(load_some(d, p + c, n), load_some(d, k.mean.data() + c, n));
-      const auto u = hn::MulAdd(centred, load_some(d, k.scale.data() + c, n), load_some(d, k.beta.data() + c, n));
+      const auto centred = hn::Sub(load_some(d, p + c, n), load_some(d, k.mean + c, n));
+      const auto u = hn::MulAdd(centred, load_some(d, k.scale + c, n), load_some(d, k.beta + c, n));
       store_some(with_silu ? silu(d, u) : u, d, out + c, n);
     }
   }
@@ -112,8 +112,8 @@ void band_backward(const Band<T>& b, const Channels<T>& k, bool silu, const T* g
   constexpr bool wide = hn::MaxLanes(d) > hn::MaxLanes(d64);  // a vector of T fills two of f64
   for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
     const std::size_t n = b.channels - c;
-    const auto mean = load_some(d, k.mean.data() + c, n), scale = load_some(d, k.scale.data() + c, n),
-               beta = load_some(d, k.beta.data() + c, n), rstd = load_some(d, k.rstd.data() + c, n);
+    const auto mean = load_some(d, k.mean + c, n), scale = load_some(d, k.scale + c, n),
+               beta = load_some(d, k.beta + c, n), rstd = load_some(d, k.rstd + c, n);
     auto s0 = hn::Zero(d64), s1 = s0, x0 = s0, x1 = s0;
     for (std::size_t i = 0; i < b.pixels; ++i) {
       const std::size_t at = i * b.channels + c;
@@ -147,10 +147,9 @@ void band_dx(const Band<T>& b, const Channels<T>& k, const T* a, const T* bx, T*
   for (std::size_t i = 0; i < b.pixels; ++i) {
     for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
       const std::size_t n = b.channels - c, at = i * b.channels + c;
-      const auto xhat = hn::Mul(hn::Sub(load_some(d, b.x + at, n), load_some(d, k.mean.data() + c, n)),
-                                load_some(d, k.rstd.data() + c, n));
-      const auto direct =
-          hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale.data() + c, n), load_some(d, a + c, n));
+      const auto xhat =
+          hn::Mul(hn::Sub(load_some(d, b.x + at, n), load_some(d, k.mean + c, n)), load_some(d, k.rstd + c, n));
+      const auto direct = hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale + c, n), load_some(d, a + c, n));
       store_some(hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct), d, du + at, n);
     }
   }
@@ -196,8 +195,13 @@ class Norm {
     auto [mean, variance] = moments(nullptr);
     // Squares of f32 are exact in f64 and their sum says enough; those of f64 must be taken about the mean.
     if constexpr (std::is_same_v<T, double>) variance = moments(mean.data()).second;
-    constants_.resize(static_cast<std::size_t>(images_));
-    for (std::int64_t i = 0; i < images_; ++i) set_constants(i, mean, variance);
+    for (std::vector<T>* each : {&mean_, &rstd_, &scale_}) each->reserve(mean.size());
+    for (std::size_t i = 0; i < mean.size(); ++i) {
+      const double rstd = 1 / std::sqrt(variance[i] + spec_.eps);
+      mean_.push_back(static_cast<T>(mean[i]));
+      rstd_.push_back(static_cast<T>(rstd));
+      scale_.push_back(static_cast<T>(rstd * static_cast<double>(gamma_[i % static_cast<std::size_t>(channels_)])));
+    }
   }
 
   void forward(T* y) const {
@@ -227,8 +231,8 @@ class Norm {
           s += static_cast<double>(gamma_[k]) * sum[i * c + k];
           sx += static_cast<double>(gamma_[k]) * sum_xhat[i * c + k];
         }
-        const double factor = static_cast<double>(constants_[i].rstd[group]) /
-                              static_cast<double>(pixels_ * static_cast<std::int64_t>(width));
+        const double factor =
+            static_cast<double>(rstd_[i * c + group]) / static_cast<double>(pixels_ * static_cast<std::int64_t>(width));
         std::fill_n(a.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(s * factor));
         std::fill_n(b.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(sx * factor));
       }
@@ -239,7 +243,10 @@ class Norm {
   }
 
  private:
-  [[nodiscard]] const Channels<T>& at(std::int64_t image) const { return constants_[static_cast<std::size_t>(image)]; }
+  [[nodiscard]] Channels<T> at(std::int64_t image) const {
+    const std::int64_t first = image * channels_;
+    return {mean_.data() + first, rstd_.data() + first, scale_.data() + first, beta_};
+  }
   [[nodiscard]] std::int64_t offset(std::int64_t image, std::int64_t pixel) const {
     return (image * pixels_ + pixel) * channels_;
   }
@@ -292,23 +299,11 @@ class Norm {
     return {mean, variance};
   }
 
-  void set_constants(std::int64_t image, const std::vector<double>& mean, const std::vector<double>& variance) {
-    auto& k = constants_[static_cast<std::size_t>(image)];
-    for (std::int64_t c = 0; c < channels_; ++c) {
-      const auto i = static_cast<std::size_t>(image * channels_ + c);
-      const double rstd = 1 / std::sqrt(variance[i] + spec_.eps);
-      k.mean.push_back(static_cast<T>(mean[i]));
-      k.rstd.push_back(static_cast<T>(rstd));
-      k.scale.push_back(static_cast<T>(rstd * static_cast<double>(gamma_[c])));
-      k.beta.push_back(beta_[c]);
-    }
-  }
-
   GroupNormSpec spec_;
   const T *x_, *gamma_, *beta_;
   std::int64_t images_, pixels_, channels_, bands_;
   GroupNormLoops<T> loops_;
-  std::vector<Channels<T>> constants_;
+  std::vector<T> mean_, rstd_, scale_;  // (image, channel)
 };
 
 /// run(first image, images) on as many images at a time as stay in the cache between two passes over `tensors` of them.

@@ -47,6 +47,7 @@ const TileKernels<double>& tile_kernels<double>() {
 std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
                                        std::int64_t vectors) {
   std::vector<ColumnBlock> blocks;
+  blocks.reserve(static_cast<std::size_t>(groups * ((per_group + lanes * vectors - 1) / (lanes * vectors))));
   std::int64_t offset = 0;
   for (std::int64_t g = 0; g < groups; ++g)
     for (std::int64_t first = 0; first < per_group; first += lanes * vectors) {
