@@ -180,9 +180,14 @@ struct Replay::State {
   std::map<std::string, std::unique_ptr<Course>> courses;  // and by ways
   std::int64_t repeated = 0;
 
-  /// Null where the work is to be made plainly: on the host, inside other work, for one shape too many.
+  /// Not on the host, nor inside other work, nor where every op is to be seen.
+  static bool may_repeat(const Tensors& in) {
+    return device_of(in) != Device::cpu && !inside_another && !DryRun::active() && !profiling();
+  }
+
+  /// Null where the work is to be made plainly, or comes in one shape too many.
   Course* course_of(const Tensors& in, const std::string& way) {
-    if (device_of(in) == Device::cpu || inside_another || DryRun::active() || profiling()) return nullptr;
+    if (!may_repeat(in)) return nullptr;
     const std::string kinds = kinds_of(in), key = way + ": " + kinds;
     if (courses.size() >= most_courses && courses.count(key) == 0) return nullptr;
     auto& course = courses[key];
@@ -221,9 +226,7 @@ struct Replay::State {
 
   /// The course, still recorded, if this thread may use it now.
   static Course* recorded(Course* course, const Tensors& in) {
-    const bool may = course != nullptr && course->stage == Course::Stage::recorded && !inside_another &&
-                     !DryRun::active() && !profiling() && device_of(in) != Device::cpu;
-    return may ? course : nullptr;
+    return course != nullptr && course->stage == Course::Stage::recorded && may_repeat(in) ? course : nullptr;
   }
 };
 
