@@ -4,6 +4,7 @@
 // bf16 or TF32 product: `has_tensor_cores` (gpu/precision.h) keeps such work from them.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 namespace costate::cuda {
@@ -14,6 +15,14 @@ __device__ T* dynamic_shared() {
   extern __shared__ __align__(16) unsigned char costate_shared[];
   return reinterpret_cast<T*>(costate_shared);
 }
+
+/// 2^x by the chip's unit for it, within two units of the last place; 0 where that is below the normal numbers.
+__device__ inline float power_of_two(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ inline double power_of_two(double x) { return exp2(x); }
 
 /// 16 bytes of device memory to shared memory; zeros, and nothing read, unless `inside`.
 __device__ inline void copy_16(void* shared, const void* from, bool inside) {

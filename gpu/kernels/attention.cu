@@ -1,5 +1,5 @@
-// Attention and its vector-Jacobian product: bf16 heads of up to 80 channels by gpu/flash.h, all others as batched products with a
-// softmax between them, a band of scores at a time.
+// Attention and its vector-Jacobian product: by the fused kernels of gpu/attention/ where they take it, else as batched products with
+// a softmax between them, a band of scores at a time.
 //
 // With S = scale q k^T and P = softmax(S):  y = P v,  dv = P^T g,  dS = P (g v^T - <g v^T, P>),  dq = scale dS k,
 // dk = scale dS^T q. Bands of queries are cut by the lengths alone; as many samples as fit beside each other go together.
@@ -9,9 +9,9 @@
 #include <cmath>
 
 #include "core/kernels/reduce.h"
+#include "gpu/attention/heads.h"
 #include "gpu/block_sum.h"
 #include "gpu/cudnn/either.h"
-#include "gpu/flash.h"
 #include "gpu/pieces.h"
 #include "gpu/precision.h"
 #include "gpu/products.h"
@@ -219,54 +219,57 @@ class Attention {
   const T *q_, *k_, *v_;
 };
 
-/// The kernels of gpu/flash.h, for bf16 heads that their tiles hold; false if these do not.
-class Flash {
+/// By the kernels of gpu/attention/; false, and nothing is done, if they do not take it.
+template <class T>
+class Fused {
  public:
-  Flash(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v)
-      : q_(q), k_(k), v_(v), problems_(q.dim(0) * spec.heads), width_(q.dim(2) / spec.heads) {
+  Fused(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v)
+      : q_(q), k_(k), v_(v), problems_(q.dim(0) * spec.heads) {
     const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
-    z_ = {n(q.dim(1)), n(k.dim(1)), n(spec.heads), n(width_), static_cast<float>(spec.scale)};
-    fits_ = v.dim(2) == k.dim(2) && aligned(q) && aligned(k) && aligned(v);
+    z_ = {n(q.dim(1)), n(k.dim(1)), n(spec.heads), n(q.dim(2) / spec.heads), spec.scale};
+    const bool in_words = z_.width * sizeof(T) % 16 == 0;
+    if (in_words && v.dim(2) == k.dim(2) && aligned(q) && aligned(k) && aligned(v)) kernels_ = fused_kernels<T>(z_);
   }
 
   [[nodiscard]] bool forward(Tensor& y) const {
-    return fits_ && flash::with_width(width_, [&]<int d>(std::integral_constant<int, d>) {
-             launch_shared("attention", blocks(z_.queries), dim3(flash::threads), tiles<d>(5), flash::forward<d>, z_,
-                           data(q_), data(k_), data(v_), y.mutable_device_data<bf16>());
-           });
+    if (kernels_ == nullptr || !fits(kernels_->forward)) return false;
+    start("attention", kernels_->forward, z_.queries, data(q_), data(k_), data(v_), y.mutable_device_data<T>());
+    return true;
   }
 
   [[nodiscard]] bool backward(const Tensor& g, AttentionGrads& grads) const {
-    return fits_ && aligned(g) && flash::with_width(width_, [&]<int d>(std::integral_constant<int, d>) {
-             Tensor about = Tensor::empty({problems_, z_.queries, 3}, {DType::f32, Device::cuda});
-             auto* kept = reinterpret_cast<flash::Query*>(about.mutable_device_data<float>());
-             launch_shared("attention_vjp", blocks(z_.queries), dim3(flash::threads), tiles<d>(6), flash::query_vjp<d>,
-                           z_, data(q_), data(k_), data(v_), data(g), grads.q.mutable_device_data<bf16>(), kept);
-             if (!grads.k.defined() || !grads.v.defined()) return;
-             launch_shared("attention_vjp", blocks(z_.keys), dim3(flash::threads),
-                           tiles<d>(6) + 2 * flash::rows * sizeof(flash::Query), flash::key_vjp<d>, z_, data(q_),
-                           data(k_), data(v_), data(g), kept, grads.k.mutable_device_data<bf16>(),
-                           grads.v.mutable_device_data<bf16>());
-           });
+    if (kernels_ == nullptr || !aligned(g) || !fits(kernels_->query_vjp) || !fits(kernels_->key_vjp)) return false;
+    using Kept = typename FusedKernels<T>::Kept;
+    using C = decltype(Kept::mean);
+    Tensor about = Tensor::empty({problems_, z_.queries, 3}, {dtype_of<C>(), Device::cuda});
+    auto* kept = reinterpret_cast<Kept*>(about.mutable_device_data<C>());
+    start("attention_vjp", kernels_->query_vjp, z_.queries, data(q_), data(k_), data(v_), data(g),
+          grads.q.mutable_device_data<T>(), kept);
+    if (grads.k.defined() && grads.v.defined())
+      start("attention_vjp", kernels_->key_vjp, z_.keys, data(q_), data(k_), data(v_), data(g), kept,
+            grads.k.mutable_device_data<T>(), grads.v.mutable_device_data<T>());
+    return true;
   }
 
  private:
-  static const bf16* data(const Tensor& t) { return t.device_data<bf16>(); }
+  static const T* data(const Tensor& t) { return t.device_data<T>(); }
   static bool aligned(const Tensor& t) { return aligned_16(data(t)); }
-  template <int d>
-  static std::size_t tiles(std::size_t count) {
-    return count * sizeof(bf16) * flash::Tile<d>::size;
+  template <class K>
+  static bool fits(const K& kernel) {
+    return kernel.shared <= most_shared();
   }
-  [[nodiscard]] dim3 blocks(std::int64_t tokens) const {
-    const std::int64_t all = problems_ * ((tokens + flash::rows - 1) / flash::rows);
-    require(all < std::int64_t{1} << 31, "attention: {} samples and heads are more than one launch holds", problems_);
-    return dim3(static_cast<unsigned>(all));
+  template <class K, class... A>
+  void start(const char* op, const K& kernel, std::int64_t tokens, const A&... args) const {
+    const std::int64_t blocks = problems_ * ((tokens + kernel.rows - 1) / kernel.rows);
+    require(blocks < std::int64_t{1} << 31, "{}: {} samples and heads are more than one launch holds", op, problems_);
+    launch_shared(op, dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(kernel.threads)), kernel.shared,
+                  kernel.kernel, z_, args...);
   }
 
   const Tensor &q_, &k_, &v_;
-  std::int64_t problems_, width_;
-  flash::Lengths z_{};
-  bool fits_ = false;
+  std::int64_t problems_;
+  Lengths z_{};
+  const FusedKernels<T>* kernels_ = nullptr;
 };
 
 /// f(M{}) for the type that products run in.
@@ -279,8 +282,8 @@ void with_type(const char* op, DType dtype, const F& f) {
 
 void own_attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   with_type("attention", q.dtype(), [&]<class M>(M) {
-    if constexpr (std::is_same_v<M, bf16>)
-      if (Flash(spec, q, k, v).forward(y)) return;
+    if constexpr (!std::is_same_v<M, Tf32>)
+      if (Fused<M>(spec, q, k, v).forward(y)) return;
     Attention<M>(spec, q, k, v).forward(y.mutable_device_data<Stored<M>>());
   });
 }
@@ -311,8 +314,8 @@ void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, 
                    AttentionGrads& grads) {
   if (g.size() == 0) return;
   with_type("attention_vjp", q.dtype(), [&]<class M>(M) {
-    if constexpr (std::is_same_v<M, bf16>)
-      if (Flash(spec, q, k, v).backward(g, grads)) return;
+    if constexpr (!std::is_same_v<M, Tf32>)
+      if (Fused<M>(spec, q, k, v).backward(g, grads)) return;
     Attention<M>(spec, q, k, v).backward(g.device_data<Stored<M>>(), grads);
   });
 }

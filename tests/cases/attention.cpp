@@ -50,10 +50,15 @@ Case heads_case(const std::string& variant, Sizes z) {
 
 CaseFile attention_case() {
   CaseFile file{.name = "attention"};
-  file.cases = {heads_case("one", {2, 5, 5, 4, 4, 1}),        heads_case("two", {2, 5, 5, 3, 3, 2}),
-                heads_case("cross", {2, 4, 7, 3, 2, 3}),      heads_case("single", {1, 3, 2, 2, 1, 1}),
+  file.cases = {heads_case("one", {2, 5, 5, 4, 4, 1}),
+                heads_case("two", {2, 5, 5, 3, 3, 2}),
+                heads_case("cross", {2, 4, 7, 3, 2, 3}),
+                heads_case("single", {1, 3, 2, 2, 1, 1}),
                 heads_case("bands", {1, 403, 390, 2, 3, 1}),  // scores of several bands (kernels/attention.cpp)
-                heads_case("wide", {2, 70, 75, 40, 40, 2}),   // tiles of keys on tensor cores (gpu/flash.h)
+                heads_case("wide", {2, 70, 75, 40, 40, 2}),   // tiles of keys in each width of gpu/attention
+                heads_case("wide 52", {1, 70, 77, 52, 52, 1}),
+                heads_case("wide 80", {1, 66, 77, 80, 80, 1}),
+                heads_case("wide 104", {1, 66, 77, 104, 104, 1}),
                 heads_case("bench", {2, 256, 256, 32, 32, 2})};
   const auto call = [](const Shape& q, const Shape& k, const Shape& v, std::int64_t heads) {
     return [=] { return attention(Tensor::zeros(q), Tensor::zeros(k), Tensor::zeros(v), heads, 1); };

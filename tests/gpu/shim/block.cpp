@@ -117,6 +117,7 @@ class Block {
 }  // namespace
 
 void __syncthreads() { give_way(Waits::for_block); }  // NOLINT(bugprone-reserved-identifier)
+void __syncwarp() { give_way(Waits::for_warp); }      // NOLINT(bugprone-reserved-identifier)
 
 namespace shim {
 

@@ -27,6 +27,7 @@ struct dim3 {
 extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 void __syncthreads();  // NOLINT(bugprone-reserved-identifier): CUDA's name
+void __syncwarp();     // NOLINT(bugprone-reserved-identifier)
 
 namespace shim {
 
@@ -112,7 +113,7 @@ inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 0, cud
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
-  return *value = what == cudaDevAttrComputeCapabilityMajor ? 9 : 64 << 10, cudaSuccess;
+  return *value = what == cudaDevAttrComputeCapabilityMajor ? 9 : 227 << 10, cudaSuccess;
 }
 inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }

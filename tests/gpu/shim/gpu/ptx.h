@@ -12,6 +12,11 @@ T* dynamic_shared() {
   return static_cast<T*>(shim::dynamic_shared());
 }
 
+template <class T>
+T power_of_two(T x) {
+  return std::exp2(x);
+}
+
 inline void copy_16(void* shared, const void* from, bool inside) { shim::copy_later(shared, inside ? from : nullptr); }
 inline void copies_end_group() { shim::end_copy_group(); }
 template <int n>

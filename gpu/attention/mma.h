@@ -1,23 +1,12 @@
-// Attention in bf16 on tensor cores without the matrix of scores: a block goes over the keys (or the queries) by tiles and keeps the
-// softmax's running maximum and sum (Dao 2023, "FlashAttention-2", algorithms 1 and 2).
-//
-// The vjp is two kernels, so that no two blocks add to one place: rows of queries (softmax and mean slope in a first round, dq in a
-// second one), then rows of keys (dk and dv).
+// Fused attention in bf16 on tensor cores.
 #pragma once
 
 #include <cmath>
 
+#include "gpu/attention/heads.h"
 #include "gpu/block_sum.h"
-#include "gpu/elementwise.h"
-#include "gpu/ptx.h"
 
-namespace costate::cuda::flash {
-
-/// Tokens are (sample, token, head, width), width a multiple of 8.
-struct Lengths {
-  int queries, keys, heads, width;
-  float scale;
-};
+namespace costate::cuda::mma {
 
 constexpr int rows = 64, threads = 128;  // of a block; a warp has 16 rows of the tile
 
@@ -27,13 +16,7 @@ struct Tile {
   static constexpr int pitch = d + 8, size = rows * pitch;
 
   __device__ static void load(bf16* to, const bf16* from, int first, int count, const Lengths& z) {
-#pragma unroll
-    for (int i = static_cast<int>(threadIdx.x); i < rows * d / 8; i += threads) {
-      const int row = i / (d / 8), column = i % (d / 8) * 8;
-      const bool inside = first + row < count && column < z.width;
-      copy_16(to + row * pitch + column, from + (inside ? std::int64_t{first + row} * z.heads * z.width + column : 0),
-              inside);
-    }
+    load_tokens<rows, d, pitch, threads>(to, from, first, count, z);
   }
 };
 
@@ -101,20 +84,6 @@ __device__ float of_row(float value, const F& f) {
   return f(value, __shfl_xor_sync(~0U, value, 2));
 }
 
-/// What a block works on: 64 rows of `count` tokens of a head.
-struct Share {
-  int first, problem;
-  std::int64_t queries, keys;  ///< where the head's first query and key stand
-  __device__ Share(const Lengths& z, int count) {
-    const int tiles = (count + rows - 1) / rows, block = static_cast<int>(blockIdx.x);
-    problem = block / tiles;
-    first = block % tiles * rows;
-    const std::int64_t sample = problem / z.heads, head = problem % z.heads;
-    queries = (sample * z.queries * z.heads + head) * z.width;
-    keys = (sample * z.keys * z.heads + head) * z.width;
-  }
-};
-
 /// Writes the warp's rows, row r times factor[r / 8 of the lane's two].
 template <int d>
 __device__ void store_rows(bf16* head, int first, int count, const Lengths& z, const float (&sum)[d / 8][4],
@@ -133,7 +102,7 @@ __device__ void store_rows(bf16* head, int first, int count, const Lengths& z, c
 
 /// s times `scale` in units of log 2, and nothing from key `count` on.
 __device__ inline void scale_scores(Scores& s, float scale, int first, int count) {
-  const float factor = scale * 1.4426950408889634F;
+  const float factor = scale * static_cast<float>(log2_e);
 #pragma unroll
   for (int n = 0; n < rows / 8; ++n)
 #pragma unroll
@@ -152,14 +121,14 @@ struct Softmax {
 #pragma unroll
       for (int n = 0; n < rows / 8; ++n) most = std::fmax(most, std::fmax(s[n][2 * half], s[n][2 * half + 1]));
       most = of_row(most, [](float a, float b) { return std::fmax(a, b); });
-      factor[half] = std::exp2(largest[half] - most);
+      factor[half] = power_of_two(largest[half] - most);
       largest[half] = most;
       sum[half] *= factor[half];
 #pragma unroll
       for (int n = 0; n < rows / 8; ++n)
 #pragma unroll
         for (int i = 2 * half; i < 2 * half + 2; ++i) {
-          s[n][i] = std::exp2(s[n][i] - most);
+          s[n][i] = power_of_two(s[n][i] - most);
           sum[half] += s[n][i];
         }
     }
@@ -185,7 +154,8 @@ template <int d>
 __global__ void __launch_bounds__(threads, 2) forward(Lengths z, const bf16* q, const bf16* k, const bf16* v, bf16* y) {
   constexpr int size = Tile<d>::size;
   bf16 *query = dynamic_shared<bf16>(), *keys = query + size, *values = keys + 2 * size;
-  const Share s(z, z.queries);
+  const Share s(z, z.queries, rows);
+  const auto scale = static_cast<float>(z.scale);
   Softmax softmax;
   float out[d / 8][4] = {};
   Tile<d>::load(query, q + s.queries, s.first, z.queries, z);
@@ -198,7 +168,7 @@ __global__ void __launch_bounds__(threads, 2) forward(Lengths z, const bf16* q, 
                Scores p;
                float factor[2];
                rows_by_rows<d>(p, query, keys + slot * size);
-               scale_scores(p, z.scale, i * rows, z.keys);
+               scale_scores(p, scale, i * rows, z.keys);
                softmax.take(p, factor);
 #pragma unroll
                for (int n = 0; n < d / 8; ++n)
@@ -210,17 +180,13 @@ __global__ void __launch_bounds__(threads, 2) forward(Lengths z, const bf16* q, 
                 1 / of_row(softmax.sum[1], Add{}));
 }
 
-/// What the vjp keeps of a query: P = 2^(score - largest) factor, and the mean of g v^T under P.
-struct Query {
-  float largest, factor, mean;
-};
-
 template <int d>
 __global__ void __launch_bounds__(threads, 2)
-    query_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v, const bf16* g, bf16* dq, Query* kept) {
+    query_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v, const bf16* g, bf16* dq, Query<float>* kept) {
   constexpr int size = Tile<d>::size;
   bf16 *query = dynamic_shared<bf16>(), *slope = query + size, *keys = slope + size, *values = keys + 2 * size;
-  const Share s(z, z.queries);
+  const Share s(z, z.queries, rows);
+  const auto scale = static_cast<float>(z.scale);
   const int tiles = (z.keys + rows - 1) / rows;
   Softmax softmax;
   float mean[2] = {0, 0}, out[d / 8][4] = {};
@@ -246,7 +212,7 @@ __global__ void __launch_bounds__(threads, 2)
         Scores p, dp;
         rows_by_rows<d>(p, query, keys + slot * size);
         rows_by_rows<d>(dp, slope, values + slot * size);
-        scale_scores(p, z.scale, i % tiles * rows, z.keys);
+        scale_scores(p, scale, i % tiles * rows, z.keys);
         if (i < tiles) return first_round(p, dp);
         if (i == tiles) {
           for (int half = 0; half < 2; ++half) {
@@ -259,7 +225,7 @@ __global__ void __launch_bounds__(threads, 2)
 #pragma unroll
           for (int e = 0; e < 4; ++e)
             p[n][e] =
-                z.scale * std::exp2(p[n][e] - softmax.largest[e / 2]) * softmax.sum[e / 2] * (dp[n][e] - mean[e / 2]);
+                scale * power_of_two(p[n][e] - softmax.largest[e / 2]) * softmax.sum[e / 2] * (dp[n][e] - mean[e / 2]);
         add_weighted<d>(out, p, keys + slot * size);
       });
   store_rows<d>(dq + s.queries, s.first, z.queries, z, out, 1, 1);
@@ -273,15 +239,16 @@ __global__ void __launch_bounds__(threads, 2)
 
 template <int d>
 __global__ void __launch_bounds__(threads, 2) key_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v,
-                                                      const bf16* g, const Query* kept, bf16* dk, bf16* dv) {
+                                                      const bf16* g, const Query<float>* kept, bf16* dk, bf16* dv) {
   constexpr int size = Tile<d>::size;
   bf16 *key = dynamic_shared<bf16>(), *value = key + size, *queries = value + size, *slopes = queries + 2 * size;
-  Query* about = reinterpret_cast<Query*>(slopes + 2 * size);
-  const Share s(z, z.keys);
+  auto* about = reinterpret_cast<Query<float>*>(slopes + 2 * size);
+  const Share s(z, z.keys, rows);
   float keys_out[d / 8][4] = {}, values_out[d / 8][4] = {};
   Tile<d>::load(key, k + s.keys, s.first, z.keys, z);
   Tile<d>::load(value, v + s.keys, s.first, z.keys, z);
-  const float factor = z.scale * 1.4426950408889634F;
+  const auto scale = static_cast<float>(z.scale);
+  const float factor = scale * static_cast<float>(log2_e);
   over_tiles((z.queries + rows - 1) / rows,
              [&](int i, int slot) {
                Tile<d>::load(queries + slot * size, q + s.queries, i * rows, z.queries, z);
@@ -290,7 +257,7 @@ __global__ void __launch_bounds__(threads, 2) key_vjp(Lengths z, const bf16* q, 
                if (row < rows)
                  about[slot * rows + row] = i * rows + row < z.queries
                                                 ? kept[std::int64_t{s.problem} * z.queries + i * rows + row]
-                                                : Query{INFINITY, 0, 0};
+                                                : Query<float>{INFINITY, 0, 0};
              },
              [&](int, int slot) {
                Scores p, dp;
@@ -300,9 +267,9 @@ __global__ void __launch_bounds__(threads, 2) key_vjp(Lengths z, const bf16* q, 
                for (int n = 0; n < rows / 8; ++n)
 #pragma unroll
                  for (int e = 0; e < 4; ++e) {
-                   const Query a = about[slot * rows + column_of(n, e)];
-                   p[n][e] = std::exp2(p[n][e] * factor - a.largest) * a.factor;
-                   dp[n][e] = z.scale * p[n][e] * (dp[n][e] - a.mean);
+                   const Query<float> a = about[slot * rows + column_of(n, e)];
+                   p[n][e] = power_of_two(p[n][e] * factor - a.largest) * a.factor;
+                   dp[n][e] = scale * p[n][e] * (dp[n][e] - a.mean);
                  }
                add_weighted<d>(values_out, p, slopes + slot * size);
                add_weighted<d>(keys_out, dp, queries + slot * size);
@@ -311,19 +278,10 @@ __global__ void __launch_bounds__(threads, 2) key_vjp(Lengths z, const bf16* q, 
   store_rows<d>(dv + s.keys, s.first, z.keys, z, values_out, 1, 1);
 }
 
-/// f(integral_constant d) for the narrowest tile that holds `width`; false if none does.
-template <class F>
-bool with_width(std::int64_t width, const F& f) {
-  if (width % 8 != 0 || width > 80) return false;
-  if (width <= 32)
-    f(std::integral_constant<int, 32>{});
-  else if (width <= 48)
-    f(std::integral_constant<int, 48>{});
-  else if (width <= 64)
-    f(std::integral_constant<int, 64>{});
-  else
-    f(std::integral_constant<int, 80>{});
-  return true;
-}
+template <int d>
+constexpr FusedKernels<bf16> kernels = {
+    {forward<d>, rows, threads, sizeof(bf16) * 5 * Tile<d>::size},
+    {query_vjp<d>, rows, threads, sizeof(bf16) * 6 * Tile<d>::size},
+    {key_vjp<d>, rows, threads, sizeof(bf16) * 6 * Tile<d>::size + 2 * rows * sizeof(Query<float>)}};
 
-}  // namespace costate::cuda::flash
+}  // namespace costate::cuda::mma
