@@ -1,6 +1,8 @@
 // The factors (stage.h) that make a convolution and its gradients matrix products: the matrices of taps are read in place.
 #pragma once
 
+#include <utility>
+
 #include "core/kernels/conv2d.h"
 #include "gpu/divisor.h"
 #include "gpu/gemm.h"
@@ -14,6 +16,15 @@ struct Convolution {
   Divisor by_cin, by_cout, by_kw, by_output, by_ow, by_input, by_w, by_stride_h, by_stride_w;
 
   Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& weights, const Tensor& y);
+
+  /// The one that takes the gradient of y to that of x, for strides of 1: with weights (tap counted from the last; cout, cin).
+  [[nodiscard]] Convolution turned() const {
+    Convolution t = *this;
+    std::swap(t.h, t.oh), std::swap(t.w, t.ow), std::swap(t.cin, t.cout);
+    std::swap(t.by_cin, t.by_cout), std::swap(t.by_input, t.by_output), std::swap(t.by_w, t.by_ow);
+    t.top = (kh - 1) * dilation_h - top, t.left = (kw - 1) * dilation_w - left;
+    return t;
+  }
 };
 
 /// A pixel that taps count from, and how far a tap is from there.
@@ -67,7 +78,7 @@ struct Patches {
   }
 };
 
-/// The gradient of y by (input pixel of the batch, tap and output channel).
+/// The gradient of y by (input pixel of the batch, tap and output channel), taps counted from the last, for strides above 1.
 template <class T>
 struct GradientPatches {
   static constexpr bool along_k = true;
@@ -79,8 +90,8 @@ struct GradientPatches {
     return {data + (pixels * s.groups + group) * s.cout, line + s.top, inner - line * s.w + s.left};
   }
   __device__ Tap term(int k) const {
-    const int tap = s.by_cout.quotient(k), a = s.by_kw.quotient(tap);
-    return {a * s.dilation_h, (tap - a * s.kw) * s.dilation_w, k - tap * s.cout};
+    const int from_last = s.by_cout.quotient(k), tap = s.kh * s.kw - 1 - from_last, a = s.by_kw.quotient(tap);
+    return {a * s.dilation_h, (tap - a * s.kw) * s.dilation_w, k - from_last * s.cout};
   }
   __device__ const T* at(const Place<T>& p, const Tap& tap) const {
     const int i = p.i - tap.i, j = p.j - tap.j;
@@ -102,7 +113,7 @@ struct Weights {
   __device__ const T* at(int row, int term) const { return data + row + term; }
 };
 
-/// w by (tap and output channel; input channel).
+/// w by (tap, counted from the last, and output channel; input channel).
 template <class T>
 struct TransposedWeights {
   static constexpr bool along_k = true;
@@ -110,8 +121,8 @@ struct TransposedWeights {
   const T* data;
   __device__ int row(int group, int n) const { return (n * s.groups + group) * s.cout; }
   __device__ int term(int k) const {
-    const int tap = s.by_cout.quotient(k);
-    return tap * s.cin * s.groups * s.cout + k - tap * s.cout;
+    const int from_last = s.by_cout.quotient(k), tap = s.kh * s.kw - 1 - from_last;
+    return tap * s.cin * s.groups * s.cout + k - from_last * s.cout;
   }
   __device__ const T* at(int row, int term) const { return data + row + term; }
 };

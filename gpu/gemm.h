@@ -43,6 +43,22 @@ __device__ void store(T* to, const Sum* from, int room, bool packed) {
     if (i < room) to[i] = narrow<T>(from[i]);
 }
 
+/// What a block has of C from (m0, n0) on, to its place, or to its piece's in `partial`.
+template <class Tile, bool a_along_k, bool b_along_k, class Out, class Sum>
+__device__ void write(const Output<Out>& c, Sum* partial, const Product& p, int problem, int m0, int n0,
+                      const Sum (&sum)[Tile::values]) {
+  const std::int64_t slice = std::int64_t{blockIdx.y} * gridDim.z + problem;
+  Tile::template visit<a_along_k, b_along_k>(sum, [&]<int width>(int row, int column, const Sum* values) {
+    const int m = m0 + row, n = n0 + column;
+    if (m >= p.m) return;
+    if (partial != nullptr) return store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
+    Sum all[width];
+    for (int i = 0; i < width; ++i) all[i] = values[i];
+    add_bias(c, problem, m, n, p.n - n, all);
+    store<width>(c.at(problem, m, n), all, p.n - n, p.packed);
+  });
+}
+
 /// A block a tile of C (x), piece (y) and problem (z). Copies run `stages - 1` steps ahead of the arithmetic. `partial` (piece,
 /// problem, m, n) takes the place of `c` where pieces have blocks of their own.
 template <class Tile, int chunk_a, int chunk_b, class A, class B, class Out, class Sum = typename Tile::Sum>
@@ -89,16 +105,7 @@ __global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 
   }
   if (folds > 0)
     for (int i = 0; i < Tile::values; ++i) sum[i] = total[i * Tile::threads] + sum[i];
-  const std::int64_t slice = std::int64_t{blockIdx.y} * gridDim.z + problem;
-  Tile::template visit<A::along_k, B::along_k>(sum, [&]<int width>(int row, int column, const Sum* values) {
-    const int m = m0 + row, n = n0 + column;
-    if (m >= p.m) return;
-    if (partial != nullptr) return store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
-    Sum all[width];
-    for (int i = 0; i < width; ++i) all[i] = values[i];
-    add_bias(c, problem, m, n, p.n - n, all);
-    store<width>(c.at(problem, m, n), all, p.n - n, p.packed);
-  });
+  write<Tile, A::along_k, B::along_k>(c, partial, p, problem, m0, n0, sum);
 }
 
 /// c = the pieces of `partial` (piece, problem, m, n), added in order, `width` neighbours a thread.
@@ -116,6 +123,17 @@ __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::in
     add_bias(c, problem, m, n, width, sum);
     store<width>(c.at(problem, m, n), sum, width, true);
   }
+}
+
+template <class Out, class Sum>
+void add_pieces(const char* op, const Output<Out>& c, const Sum* partial, const Product& p, std::int64_t pieces,
+                std::int64_t problems) {
+  constexpr int width = 16 / sizeof(Sum);
+  const std::int64_t all = problems * p.m * p.n;
+  if (p.packed)
+    launch(op, blocks_for(all / width), dim3(256), add_partials<width, Out, Sum>, c, partial, p, pieces, problems);
+  else
+    launch(op, blocks_for(all), dim3(256), add_partials<1, Out, Sum>, c, partial, p, pieces, problems);
 }
 
 /// Multiprocessors of a large chip, whichever it is: where bits depend on it, they are the same on all.
@@ -158,13 +176,7 @@ void gemm_with(const char* op, const A& a, const B& b, const Output<Out>& c, std
       dim3(static_cast<unsigned>(blocks), apart ? static_cast<unsigned>(pieces) : 1, static_cast<unsigned>(problems)),
       dim3(Tile::threads), shared_of<Tile, chunk_a, chunk_b, A, B>(pieces > 1 && p.folded),
       gemm_kernel<Tile, chunk_a, chunk_b, A, B, Out>, a, b, c, to, p);
-  if (!apart) return;
-  constexpr int width = 16 / sizeof(Sum);
-  const std::int64_t all = problems * p.m * p.n;
-  if (p.packed)
-    launch(op, blocks_for(all / width), dim3(256), add_partials<width, Out, Sum>, c, to, p, pieces, problems);
-  else
-    launch(op, blocks_for(all), dim3(256), add_partials<1, Out, Sum>, c, to, p, pieces, problems);
+  if (apart) add_pieces(op, c, to, p, pieces, problems);
 }
 
 /// Tiles of a type or of Tf32: large ones reuse more of what they load, small ones make more blocks, narrow ones waste less on few columns.
@@ -193,6 +205,13 @@ struct Tiles<bf16> {
   using Large = MmaTile<128, 128, 64, 32>;
   using Narrow = MmaTile<128, 16, 32, 16>;
 };
+
+/// Whether rows of n sums may be written 16 bytes at a time.
+template <class Sum, class Out>
+bool may_pack(const Output<Out>& c, std::int64_t n) {
+  constexpr int wide = 16 / sizeof(Sum);
+  return n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
+}
 
 /// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.
 template <class M>
@@ -230,9 +249,12 @@ void gemm(const char* op, const A& a, const B& b, const Output<Out>& c, std::int
       m < most && n < most && k < most && problems <= 65535 && blocks(Small{}) < most && pieces_of(k, piece) <= 65535,
       "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, problems, m, k,
       k, n);
-  constexpr int wide = 16 / sizeof(typename Small::Sum);
-  const bool packed = n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
-  const Product p{static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), static_cast<int>(piece), true, packed};
+  const Product p{static_cast<int>(m),
+                  static_cast<int>(n),
+                  static_cast<int>(k),
+                  static_cast<int>(piece),
+                  true,
+                  may_pack<typename Small::Sum>(c, n)};
   constexpr int chunk = 16 / sizeof(Stored<M>);
   if constexpr (!std::is_same_v<Narrow, Small>)
     if (words.a && n <= Narrow::n) return gemm_with<Narrow, chunk, 1>(op, a, b, c, problems, p);

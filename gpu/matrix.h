@@ -18,6 +18,10 @@ class Start {
   [[nodiscard]] bool divides_by(std::int64_t width) const {
     return outer_step_ % width == 0 && inner_step_ % width == 0;
   }
+  struct Steps {
+    std::int64_t outer, inner, inner_count;
+  };
+  [[nodiscard]] Steps steps() const { return {outer_step_, inner_step_, inner_}; }
 
  private:
   std::int64_t outer_step_, inner_step_, inner_;

@@ -8,12 +8,18 @@
 
 namespace costate::cuda {
 
-/// Whether this device multiplies bf16 and TF32.
-inline bool has_tensor_cores() {
+/// The first number of the device's compute capability.
+inline int generation() {
   int major = 0;
   check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()));
-  return major >= 8;
+  return major;
 }
+
+/// Whether this device multiplies bf16 and TF32.
+inline bool has_tensor_cores() { return generation() >= 8; }
+
+/// Whether it has the instructions of gpu/ptx_sm90.h: 9.0 alone does.
+inline bool has_warp_groups() { return generation() == 9; }
 
 /// Whether products of this type are TF32's.
 inline bool wants_tf32(const char* op, DType dtype) {

@@ -6,6 +6,7 @@
 #include "core/kernels/binary.h"
 #include "gpu/convolution.h"
 #include "gpu/cudnn/either.h"
+#include "gpu/group_convolution.h"
 #include "gpu/precision.h"
 
 namespace costate::cuda {
@@ -45,10 +46,14 @@ void own_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, 
     const Convolution s(geometry, x, w, y);
     const std::int64_t k = w.size() / w.dim(3);
     const Tensor start = bias.defined() ? to_stored(bias, x.dtype()) : bias;
-    gemm<M>(
-        "conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()},
-        Output<T>{y.mutable_device_data<T>(), Start(s.cout), y.dim(3), Bias<T>::of(start, std::int64_t{s.oh} * s.ow)},
-        s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, chain), {in_words<T>(x, s.cin), in_words<T>(w, s.cout)});
+    const Output<T> to{y.mutable_device_data<T>(), Start(s.cout), y.dim(3),
+                       Bias<T>::of(start, std::int64_t{s.oh} * s.ow)};
+    const Words words{in_words<T>(x, s.cin), in_words<T>(w, s.cout)};
+    if constexpr (std::is_same_v<M, bf16>)
+      if (by_groups(s, words))
+        return convolve_by_groups("conv2d", s, x.device_data<T>(), x.dim(0), w.device_data<T>(), false, to);
+    gemm<M>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()}, to,
+            s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, chain), words);
   });
 }
 
@@ -57,9 +62,18 @@ void own_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& 
     using T = Stored<M>;
     const Convolution s(geometry, dx, w, g);
     const std::int64_t k = std::int64_t{s.kh} * s.kw * s.cout;
-    gemm<M>("conv2d_dx", GradientPatches<T>{s, g.device_data<T>()}, TransposedWeights<T>{s, w.device_data<T>()},
-            Output<T>{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)}, s.groups, dx.size() / dx.dim(3), s.cin, k,
-            piece_of(k, chain), {in_words<T>(g, s.cout), in_words<T>(w, s.cout)});
+    const Output<T> to{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)};
+    const Words words{in_words<T>(g, s.cout), in_words<T>(w, s.cout)};
+    const auto go = [&](const auto& patches) {
+      gemm<M>("conv2d_dx", patches, TransposedWeights<T>{s, w.device_data<T>()}, to, s.groups, dx.size() / dx.dim(3),
+              s.cin, k, piece_of(k, chain), words);
+    };
+    if (s.stride_h != 1 || s.stride_w != 1) return go(GradientPatches<T>{s, g.device_data<T>()});
+    const Convolution turned = s.turned();
+    if constexpr (std::is_same_v<M, bf16>)
+      if (by_groups(turned, words) && s.cin % 8 == 0)
+        return convolve_by_groups("conv2d_dx", turned, g.device_data<T>(), g.dim(0), w.device_data<T>(), true, to);
+    go(Patches<T, true>{turned, g.device_data<T>()});
   });
 }
 
@@ -68,10 +82,14 @@ void own_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& 
     using T = Stored<M>;
     const Convolution s(geometry, x, dw, g);
     const std::int64_t pixels = g.size() / g.dim(3);
+    const Output<T> to{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)};
+    const Words words{in_words<T>(x, s.cin), in_words<T>(g, s.cout)};
+    if constexpr (std::is_same_v<M, bf16>)
+      if (by_groups(s, words) && s.cin % 64 == 0)
+        return weight_gradient_by_groups("conv2d_dw", s, x.device_data<T>(), g.device_data<T>(), x.dim(0), to);
     gemm<M>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
-            Output<T>{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)}, s.groups, dw.size() / dw.dim(3), s.cout,
-            pixels, fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels),
-            {in_words<T>(x, s.cin), in_words<T>(g, s.cout)});
+            to, s.groups, dw.size() / dw.dim(3), s.cout, pixels,
+            fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels), words);
   });
 }
 

@@ -1,4 +1,4 @@
-// What the shim does beyond a device: its second runs turn the order of threads round, its memory is fenced.
+// What the shim does beyond a device: its second runs turn the order of threads round, its memory is fenced, it may be another chip.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -21,6 +21,14 @@ class SecondRun {
   SecondRun& operator=(const SecondRun&) = delete;
   ~SecondRun() { shim::set_order(shim::Order::forward); }
 };
+/// While it lives, the device says that it is of compute capability 8.
+class OlderChip {
+ public:
+  OlderChip() { shim::set_capability(8); }
+  OlderChip(const OlderChip&) = delete;
+  OlderChip& operator=(const OlderChip&) = delete;
+  ~OlderChip() { shim::set_capability(9); }
+};
 inline int fences_broken() { return shim::guard_violations(); }
 inline constexpr bool takes_turns = true;  ///< threads, one after the other
 #else
@@ -29,6 +37,7 @@ class SecondRun {
  public:
   SecondRun() {}  // NOLINT(modernize-use-equals-default): an object that is only there is no unused variable
 };
+class OlderChip {};
 inline int fences_broken() { return 0; }
 inline constexpr bool takes_turns = false;
 #endif

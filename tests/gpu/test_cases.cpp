@@ -118,6 +118,10 @@ BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
       if (c.bench) continue;  // of a network's size: too long for threads that take turns
       BOOST_TEST_CONTEXT(c.op << " " << c.variant) {
         for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) check_numbers(c, dtype);
+        if (takes_turns && has_products(c.op)) {
+          const OlderChip without_warp_groups;
+          check_numbers(c, DType::bf16);
+        }
         if (has_products(c.op)) {
           most_by_tf32 = std::max(most_by_tf32, check_tf32(c));
           const Coarse coarse;

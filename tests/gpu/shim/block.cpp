@@ -18,6 +18,7 @@ namespace context = boost::context;
 
 constexpr unsigned warp_size = 32;
 shim::Order order = shim::Order::forward;
+int device_capability = 9;
 
 enum class Waits { no, for_warp, for_block };
 
@@ -36,6 +37,8 @@ struct Thread {
   unsigned number = 0;  ///< in its block
   std::vector<Copy> copies;
   int group = 0;  ///< that copies belong to now
+  std::vector<std::pair<int, std::function<void()>>> products;
+  int product_group = 0;
 };
 
 struct Warp {
@@ -161,6 +164,23 @@ void wait_for_copies(int groups_left) {
   }
   std::erase_if(copies, due);
 }
+
+void product_later(std::function<void()> product) {
+  running->products.emplace_back(running->product_group, std::move(product));
+}
+
+void products_end_group() { ++running->product_group; }
+
+void products_wait(int groups_left) {
+  auto& products = running->products;
+  const auto due = [&](const auto& p) { return p.first < running->product_group - groups_left; };
+  for (const auto& p : products)
+    if (due(p)) p.second();
+  std::erase_if(products, due);
+}
+
+void set_capability(int major) { device_capability = major; }
+int capability() { return device_capability; }
 
 void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared) {
   if (threads.x * threads.y * threads.z > 1024) throw std::logic_error("shim: more than 1024 threads in a block");

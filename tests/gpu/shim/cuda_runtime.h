@@ -19,6 +19,7 @@
 #define __host__
 #define __shared__ static thread_local
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
@@ -62,6 +63,17 @@ void copy_later(void* to, const void* from);
 void end_copy_group();
 void wait_for_copies(int groups_left);
 
+/// Products of a warp group, made when the thread waits for their group. Between two that add to sums which have been read meanwhile,
+/// products_may_start is due; the shim does not look.
+void product_later(std::function<void()> product);
+inline void products_may_start() {}
+void products_end_group();
+void products_wait(int groups_left);
+
+/// The compute capability that the device says it has: 9 or less.
+void set_capability(int major);
+int capability();
+
 }  // namespace shim
 
 template <class T>
@@ -85,7 +97,7 @@ using cudaStream_t = void*;
 inline constexpr unsigned cudaStreamNonBlocking = 1;
 struct cudaDeviceProp {
   char name[16] = "shim";
-  int major = 9, minor = 0;
+  int major = shim::capability(), minor = 0;
 };
 struct cudaFuncAttributes {};
 struct cudaLaunchConfig_t {
@@ -113,7 +125,7 @@ inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 0, cud
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
-  return *value = what == cudaDevAttrComputeCapabilityMajor ? 9 : 227 << 10, cudaSuccess;
+  return *value = what == cudaDevAttrComputeCapabilityMajor ? shim::capability() : 227 << 10, cudaSuccess;
 }
 inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }

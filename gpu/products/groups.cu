@@ -1,0 +1,181 @@
+// Products in bf16 by warp groups: a block's first thread has boxes of both factors brought to shared memory, some steps ahead, and each
+// group multiplies 64 rows of the tile.
+#include "gpu/gemm.h"
+#include "gpu/warp_groups.h"
+
+namespace costate::cuda {
+namespace {
+
+/// m x n by a warp group for each 64 rows. `step`, `rest`: cycles of 64 terms, and of a block beside them, where all are busy.
+template <int m_, int n_, int stages_, int blocks_, int step_, int rest_>
+struct GroupTile : WarpTile<m_, n_, 16, n_> {
+  static constexpr int stages = stages_, blocks = blocks_, step = step_, rest = rest_;
+  static constexpr int bytes_a = m_ * 128, bytes_b = n_ * 128;  // of a stage
+  static constexpr std::size_t shared = 1024 + stages * (bytes_a + bytes_b);
+};
+using Small = GroupTile<64, 64, 4, 3, 230, 1500>;
+using Large = GroupTile<128, 128, 3, 2, 580, 2000>;
+using Wide = GroupTile<128, 256, 4, 1, 1060, 4000>;
+// A block that goes through several pieces has their sums in registers beside its own.
+using SmallFolded = GroupTile<64, 64, 4, 3, 240, 1500>;
+using LargeFolded = GroupTile<128, 128, 6, 1, 640, 4000>;
+
+template <class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
+    group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
+                 Product p) {
+  if constexpr (warp_groups_here) {
+    __shared__ Arrival arrivals[Tile::stages];
+    unsigned char* tiles = dynamic_shared<unsigned char>();
+    tiles += (1024 - reinterpret_cast<std::uintptr_t>(tiles) % 1024) % 1024;
+    const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
+    const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m,
+              n0 = static_cast<int>(blockIdx.x) % across * Tile::n;
+    const int first = static_cast<int>(blockIdx.y) * p.piece,
+              steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
+    const auto tile_a = [&](int slot) { return tiles + slot * Tile::bytes_a; };
+    const auto tile_b = [&](int slot) { return tiles + Tile::stages * Tile::bytes_a + slot * Tile::bytes_b; };
+    const auto bring = [&](int step) {
+      if (step >= steps) return;
+      const int slot = step % Tile::stages;
+      Arrival* arrival = arrivals + slot;
+      expect_bytes(arrival, Tile::bytes_a + Tile::bytes_b);
+      for (int row = 0; row < Tile::m; row += a_along_k ? Tile::m : 64)
+        a.bring<a_along_k>(tile_a(slot) + row * 128, problem, m0 + row < p.m ? m0 + row : m0, first + step, arrival);
+      for (int row = 0; row < Tile::n; row += b_along_k ? Tile::n : 64)
+        b.bring<b_along_k>(tile_b(slot) + row * 128, problem, n0 + row < p.n ? n0 + row : n0, first + step, arrival);
+    };
+    if (threadIdx.x == 0) {
+      for (int slot = 0; slot < Tile::stages; ++slot) start_arrival(arrivals + slot);
+      arrivals_started();
+      for (int step = 0; step < Tile::stages - 1; ++step) bring(step);
+    }
+    __syncthreads();
+    float sum[Tile::values], total[folds ? Tile::values : 1];
+#pragma unroll
+    for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
+    int folded = 0, to_fold = p.piece;
+    for (int step = 0; step < steps; ++step) {
+      const int slot = step % Tile::stages;
+      wait_for_bytes(arrivals + slot, step / Tile::stages % 2 == 1);
+      products_may_start();
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        const Terms left(tile_a(slot) + threadIdx.x / 128 * (64 * 128) + k * (a_along_k ? 32 : 16 * 128), 64 * 128),
+            right(tile_b(slot) + k * (b_along_k ? 32 : 16 * 128), 64 * 128);
+        multiply_group<!a_along_k, !b_along_k>(sum, left, right);
+      }
+      products_end_group();
+      if (folds && --to_fold == 0 && step + 1 < steps) {
+        products_wait<0>();
+#pragma unroll
+        for (int i = 0; i < (folds ? Tile::values : 0); ++i) {
+          total[i] = folded == 0 ? sum[i] : total[i] + sum[i];
+          sum[i] = 0;
+        }
+        ++folded;
+        to_fold = p.piece;
+      } else {
+        products_wait<1>();
+      }
+      __syncthreads();  // all have multiplied the tiles before these
+      if (threadIdx.x == 0) bring(step + Tile::stages - 1);
+    }
+    products_wait<0>();
+    if (folds && folded > 0)
+#pragma unroll
+      for (int i = 0; i < (folds ? Tile::values : 0); ++i) sum[i] = total[i] + sum[i];
+    write<Tile, a_along_k, b_along_k>(c, partial, p, problem, m0, n0, sum);
+  }
+}
+
+/// Cycles of a product by a tile, roughly; with few blocks, most of a block's time is waiting.
+template <class Tile>
+double cycles_of(std::int64_t blocks, std::int64_t steps) {
+  const double alone = blocks <= processors ? 1.4 : 1;
+  return static_cast<double>(pieces_of(blocks, processors)) *
+         static_cast<double>(alone * Tile::step * steps + Tile::rest);
+}
+constexpr double cycles_of_adding = 5000;  // pieces by a kernel of its own
+
+template <class Tile>
+std::int64_t blocks_of(std::int64_t m, std::int64_t n) {
+  return pieces_of(m, Tile::m) * pieces_of(n, Tile::n);
+}
+
+/// Cycles where pieces have blocks of their own, or a block goes through all of them.
+template <class Tile>
+double time_apart(const GroupProduct& p) {
+  const std::int64_t pieces = pieces_of(p.steps, p.piece);
+  return cycles_of<Tile>(p.problems * blocks_of<Tile>(p.m, p.n) * pieces, p.piece) +
+         (pieces > 1 ? cycles_of_adding : 0);
+}
+template <class Tile>
+double time_folded(const GroupProduct& p) {
+  return cycles_of<Tile>(p.problems * blocks_of<Tile>(p.m, p.n), p.steps);
+}
+
+template <class Tile, bool a_along_k, bool b_along_k, bool folds, class T>
+void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& e) {
+  const std::int64_t pieces = folds ? 1 : pieces_of(e.steps, e.piece);
+  Product p{static_cast<int>(e.m),  static_cast<int>(e.n), static_cast<int>(e.steps), static_cast<int>(e.piece), folds,
+            may_pack<float>(c, e.n)};
+  Tensor partial;
+  if (pieces > 1) partial = Tensor::empty({pieces, e.problems, e.m, e.n}, {DType::f32, Device::cuda});
+  float* to = pieces > 1 ? partial.mutable_device_data<float>() : nullptr;
+  launch_shared(op,
+                dim3(static_cast<unsigned>(blocks_of<Tile>(e.m, e.n)), static_cast<unsigned>(pieces),
+                     static_cast<unsigned>(e.problems)),
+                dim3(Tile::threads), Tile::shared, group_kernel<Tile, a_along_k, b_along_k, folds, T>, a(Tile::m),
+                b(Tile::n), c, to, p);
+  if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
+}
+
+template <bool a_along_k, bool b_along_k, class T>
+void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
+  const bool cut = pieces_of(p.steps, p.piece) > 1;
+  const double small = time_apart<Small>(p), large = time_apart<Large>(p), wide = time_apart<Wide>(p);
+  const double apart = std::min({small, large, wide});
+  if (cut && time_folded<LargeFolded>(p) < std::min(apart, time_folded<SmallFolded>(p)))
+    return start<LargeFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
+  if (cut && time_folded<SmallFolded>(p) < apart) return start<SmallFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
+  if (apart == small) return start<Small, a_along_k, b_along_k, false>(op, a, b, c, p);
+  if (apart == large) return start<Large, a_along_k, b_along_k, false>(op, a, b, c, p);
+  start<Wide, a_along_k, b_along_k, false>(op, a, b, c, p);
+}
+
+}  // namespace
+
+std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces) {
+  constexpr std::int64_t shortest = 4;
+  std::int64_t best = steps;
+  GroupProduct p{1, m, n, steps, steps, true, true};
+  double least = std::min(time_apart<Small>(p), time_apart<Large>(p));
+  for (std::int64_t pieces = 2; pieces <= most_pieces && steps >= pieces * shortest; ++pieces) {
+    p.piece = pieces_of(steps, pieces);
+    const double time = std::min(time_apart<Small>(p), time_apart<Large>(p));
+    if (time < least) least = time, best = p.piece;
+  }
+  return best;
+}
+
+template <class T>
+void multiply_by_groups(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
+                        const GroupProduct& p) {
+  if (p.problems == 0 || p.m == 0 || p.n == 0) return;
+  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;  // kernels count in int
+  require(p.m < most && p.n < most && p.steps < most / 64 && p.problems <= 65535,
+          "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, p.problems,
+          p.m, 64 * p.steps, 64 * p.steps, p.n);
+  if (p.a_along_k)
+    p.b_along_k ? choose<true, true>(op, a, b, c, p) : choose<true, false>(op, a, b, c, p);
+  else
+    p.b_along_k ? choose<false, true>(op, a, b, c, p) : choose<false, false>(op, a, b, c, p);
+}
+
+template void multiply_by_groups(const char*, const BoxesFor&, const BoxesFor&, const Output<bf16>&,
+                                 const GroupProduct&);
+template void multiply_by_groups(const char*, const BoxesFor&, const BoxesFor&, const Output<float>&,
+                                 const GroupProduct&);
+
+}  // namespace costate::cuda

@@ -1,0 +1,73 @@
+// Descriptions of tensors, made by the driver, which is asked for its functions when one is first made: nothing links to it.
+#include "gpu/tensor_map.h"
+
+#include "core/error.h"
+#include "gpu/runtime.h"
+
+namespace costate::cuda {
+namespace {
+
+constexpr auto dtype = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+constexpr cuuint32_t channels = 64;  // of a line: 128 bytes, the most that is swizzled
+constexpr std::int64_t bytes = 2;    // of an element
+
+template <class F>
+F* function(const char* name) {
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult status{};
+  check("device cuda", cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &status));
+  require(status == cudaDriverEntryPointSuccess && found != nullptr,
+          "device cuda: the driver has no {}; use one for CUDA 12 or later", name);
+  return reinterpret_cast<F*>(found);
+}
+
+struct Global {
+  std::array<cuuint64_t, 4> size;
+  std::array<cuuint64_t, 3> stride;  ///< bytes
+  explicit Global(const Extent4& e) {
+    for (std::size_t i = 0; i < 4; ++i) size[i] = static_cast<cuuint64_t>(e.size[i]);
+    for (std::size_t i = 0; i < 3; ++i) stride[i] = static_cast<cuuint64_t>(e.step[i] * bytes);
+  }
+};
+
+/// Places end here, counted from the last pixel.
+int end_of(const Walk& w) { return w.first + (w.outputs - 1) * w.step - (w.pixels - 1); }
+
+}  // namespace
+
+CUtensorMap boxes_of(const char* op, const void* data, const Extent4& extent, int lines) {
+  static const auto encode = function<decltype(cuTensorMapEncodeTiled)>("cuTensorMapEncodeTiled");
+  const Global g(extent);
+  const cuuint32_t box[4] = {channels, static_cast<cuuint32_t>(lines), 1, 1}, every[4] = {1, 1, 1, 1};
+  CUtensorMap map{};
+  const CUresult status = encode(&map, dtype, 4, const_cast<void*>(data), g.size.data(), g.stride.data(), box, every,
+                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  require(status == CUDA_SUCCESS, "{}: the driver cannot describe a matrix of {} x {} elements (error {})", op,
+          extent.size[1], extent.size[0], static_cast<int>(status));
+  return map;
+}
+
+CUtensorMap patches_of(const char* op, const void* data, int images, const Walk& rows, const Walk& columns, int width,
+                       int pixels) {
+  static const auto encode = function<decltype(cuTensorMapEncodeIm2col)>("cuTensorMapEncodeIm2col");
+  const std::int64_t line = std::int64_t{columns.pixels} * width;
+  const Global g({{width, columns.pixels, rows.pixels, images}, {width, line, line * rows.pixels}});
+  const int first[2] = {columns.first, rows.first}, last[2] = {end_of(columns), end_of(rows)};
+  const cuuint32_t every[4] = {1, static_cast<cuuint32_t>(columns.step), static_cast<cuuint32_t>(rows.step), 1};
+  CUtensorMap map{};
+  const CUresult status =
+      encode(&map, dtype, 4, const_cast<void*>(data), g.size.data(), g.stride.data(), first, last, channels,
+             static_cast<cuuint32_t>(pixels), every, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  require(status == CUDA_SUCCESS, "{}: the driver cannot describe pictures of {} x {} x {} (error {})", op, rows.pixels,
+          columns.pixels, width, static_cast<int>(status));
+  return map;
+}
+
+bool can_walk(const Walk& w) {
+  const auto held = [](int corner) { return corner >= -128 && corner <= 127; };
+  return held(w.first) && held(end_of(w)) && w.step >= 1 && w.step <= 8;
+}
+
+}  // namespace costate::cuda

@@ -1,0 +1,32 @@
+// Products in bf16 by warp groups, on chips that have them (gpu/ptx_sm90.h): what gpu/gemm.h does elsewhere, from the same factors.
+//
+// The same rules: an element is one chain over k in each piece, pieces are added in order, tiles and who adds the pieces follow from how
+// many blocks there are. Which products come here is decided by channels and lines, never by the batch.
+#pragma once
+
+#include <functional>
+
+#include "gpu/boxes.h"
+#include "gpu/products.h"
+
+namespace costate::cuda {
+
+/// A product in steps of 64 terms.
+struct GroupProduct {
+  std::int64_t problems, m, n, steps;
+  std::int64_t piece;  ///< steps
+  bool a_along_k, b_along_k;
+};
+
+/// A factor for tiles of so many rows.
+using BoxesFor = std::function<Boxes(int rows)>;
+
+/// c = a b. T is bf16 or f32.
+template <class T>
+void multiply_by_groups(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
+                        const GroupProduct& p);
+
+/// Steps of a piece where one image of m rows is to keep the chip busy, or where the bits may depend on m as they do on k.
+std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces);
+
+}  // namespace costate::cuda

@@ -1,0 +1,47 @@
+// Stands in for the driver's header: descriptions of tensors, which the driver would pack, as they were asked for (tensor_map.cpp).
+#pragma once
+
+#include <cuda_runtime.h>
+
+using cuuint32_t = std::uint32_t;
+using cuuint64_t = std::uint64_t;
+enum CUresult { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1 };
+enum CUtensorMapDataType { CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 };
+enum CUtensorMapInterleave { CU_TENSOR_MAP_INTERLEAVE_NONE };
+enum CUtensorMapSwizzle { CU_TENSOR_MAP_SWIZZLE_128B };
+enum CUtensorMapL2promotion { CU_TENSOR_MAP_L2_PROMOTION_L2_256B };
+enum CUtensorMapFloatOOBfill { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE };
+
+struct CUtensorMap {
+  const char* data;
+  std::int64_t size[4], stride[3];  ///< strides in bytes
+  bool patches;
+  int lines;          ///< of a box
+  int low[2], up[2];  ///< corners of the pixels that patches go over
+  int step[4];
+};
+
+CUresult cuTensorMapEncodeTiled(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
+                                const cuuint64_t*, const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave,
+                                CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+CUresult cuTensorMapEncodeIm2col(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
+                                 const cuuint64_t*, const int*, const int*, cuuint32_t, cuuint32_t, const cuuint32_t*,
+                                 CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
+                                 CUtensorMapFloatOOBfill);
+
+enum { cudaEnableDefault };
+enum cudaDriverEntryPointQueryResult { cudaDriverEntryPointSuccess };
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned version, unsigned long long,
+                                             cudaDriverEntryPointQueryResult*);
+
+namespace shim {
+
+/// Starts a count of bytes to arrive, anew.
+void start_arrival(void* arrival);
+void expect_bytes(void* arrival, unsigned bytes);
+/// A box, made when a thread waits for its round, no sooner. `at`: coordinates; `off`: of patches.
+void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival);
+/// Throws std::logic_error where what has been announced and what was copied differ, or a wait would never end.
+void wait_for_bytes(void* arrival, bool odd);
+
+}  // namespace shim

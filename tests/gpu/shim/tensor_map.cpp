@@ -1,0 +1,144 @@
+// Boxes of tensors: what the driver accepts, and what a copy of one brings.
+#include <cuda.h>
+
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+bool describe(CUtensorMap* map, cuuint32_t rank, void* data, const cuuint64_t* size, const cuuint64_t* stride) {
+  if (rank != 4 || reinterpret_cast<std::uintptr_t>(data) % 16 != 0) return false;
+  *map = {};
+  map->data = static_cast<const char*>(data);
+  for (int i = 0; i < 4; ++i) {
+    if (size[i] == 0 || size[i] > std::uint64_t{1} << 32) return false;
+    map->size[i] = static_cast<std::int64_t>(size[i]);
+  }
+  for (int i = 0; i < 3; ++i) {
+    if (stride[i] == 0 || stride[i] % 16 != 0 || stride[i] >= std::uint64_t{1} << 40) return false;
+    map->stride[i] = static_cast<std::int64_t>(stride[i]);
+  }
+  return true;
+}
+
+struct Box {
+  char* to;
+  CUtensorMap map;
+  int at[4], off[2];
+};
+
+/// A count of bytes: rounds that are over, and what is announced and under way.
+struct Count {
+  unsigned rounds = 0;
+  std::int64_t expected = 0;
+  std::vector<Box> boxes;
+};
+
+thread_local std::map<void*, Count> counts;
+
+/// A line of 64 elements from (i, j, k, l) on, word w at w ^ (line % 8).
+void bring_line(char* to, int line, const CUtensorMap& m, std::int64_t i, std::int64_t j, std::int64_t k,
+                std::int64_t l) {
+  const auto inside = [](std::int64_t at, std::int64_t size) { return at >= 0 && at < size; };
+  const bool there = inside(j, m.size[1]) && inside(k, m.size[2]) && inside(l, m.size[3]);
+  for (int e = 0; e < 64; ++e) {
+    char* element = to + line * 128 + ((e / 8) ^ (line % 8)) * 16 + e % 8 * 2;
+    if (there && inside(i + e, m.size[0]))
+      std::memcpy(element, m.data + (i + e) * 2 + j * m.stride[0] + k * m.stride[1] + l * m.stride[2], 2);
+    else
+      std::memset(element, 0, 2);
+  }
+}
+
+void bring(const Box& b) {
+  const CUtensorMap& m = b.map;
+  if (!m.patches) {
+    for (int line = 0; line < m.lines; ++line) bring_line(b.to, line, m, b.at[0], b.at[1] + line, b.at[2], b.at[3]);
+    return;
+  }
+  const std::int64_t last[2] = {m.size[1] - 1 + m.up[0], m.size[2] - 1 + m.up[1]};
+  std::int64_t column = b.at[1], row = b.at[2], image = b.at[3];
+  for (int line = 0; line < m.lines; ++line) {
+    bring_line(b.to, line, m, b.at[0], column + b.off[0], row + b.off[1], image);
+    column += m.step[1];
+    if (column <= last[0]) continue;
+    column = m.low[0];
+    row += m.step[2];
+    if (row <= last[1]) continue;
+    row = m.low[1];
+    ++image;
+  }
+}
+
+}  // namespace
+
+CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* data,
+                                const cuuint64_t* size, const cuuint64_t* stride, const cuuint32_t* box,
+                                const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
+                                CUtensorMapFloatOOBfill) {
+  const bool fits = box[0] == 64 && box[1] >= 1 && box[1] <= 256 && box[2] == 1 && box[3] == 1;
+  if (!fits || !describe(map, rank, data, size, stride)) return CUDA_ERROR_INVALID_VALUE;
+  map->lines = static_cast<int>(box[1]);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuTensorMapEncodeIm2col(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* data,
+                                 const cuuint64_t* size, const cuuint64_t* stride, const int* low, const int* up,
+                                 cuuint32_t channels, cuuint32_t pixels, const cuuint32_t* step, CUtensorMapInterleave,
+                                 CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+  if (channels != 64 || pixels < 1 || pixels > 1024 || !describe(map, rank, data, size, stride))
+    return CUDA_ERROR_INVALID_VALUE;
+  map->patches = true;
+  map->lines = static_cast<int>(pixels);
+  for (int i = 0; i < 2; ++i) {
+    if (low[i] < -128 || low[i] > 127 || up[i] < -128 || up[i] > 127) return CUDA_ERROR_INVALID_VALUE;
+    map->low[i] = low[i], map->up[i] = up[i];
+  }
+  for (int i = 0; i < 4; ++i) {
+    if (step[i] < 1 || step[i] > 8) return CUDA_ERROR_INVALID_VALUE;
+    map->step[i] = static_cast<int>(step[i]);
+  }
+  return CUDA_SUCCESS;
+}
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* found) {
+  *function = name == std::string("cuTensorMapEncodeTiled") ? reinterpret_cast<void*>(cuTensorMapEncodeTiled)
+                                                            : reinterpret_cast<void*>(cuTensorMapEncodeIm2col);
+  *found = cudaDriverEntryPointSuccess;
+  return cudaSuccess;
+}
+
+namespace shim {
+
+void start_arrival(void* arrival) { counts[arrival] = {}; }
+
+void expect_bytes(void* arrival, unsigned bytes) {
+  Count& c = counts.at(arrival);
+  if (c.expected != 0) throw std::logic_error("shim: a round is announced before the last one was over");
+  c.expected = bytes;
+}
+
+void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival) {
+  if (reinterpret_cast<std::uintptr_t>(to) % 1024 != 0) throw std::logic_error("shim: a box does not start a tile");
+  if (map.patches && (off[0] < 0 || off[1] < 0)) throw std::logic_error("shim: a patch is moved to the left or up");
+  counts.at(arrival).boxes.push_back({static_cast<char*>(to), map, {at[0], at[1], at[2], at[3]}, {off[0], off[1]}});
+}
+
+void wait_for_bytes(void* arrival, bool odd) {
+  Count& c = counts.at(arrival);
+  if ((c.rounds % 2 == 1) != odd) return;  // that round is over
+  std::int64_t bytes = 0;
+  for (const Box& b : c.boxes) bytes += b.map.lines * 128;
+  if (bytes != c.expected || bytes == 0)
+    throw std::logic_error("shim: " + std::to_string(bytes) + " bytes are under way where " +
+                           std::to_string(c.expected) + " are waited for");
+  for (const Box& b : c.boxes) bring(b);
+  c.boxes.clear();
+  c.expected = 0;
+  ++c.rounds;
+}
+
+}  // namespace shim

@@ -1,0 +1,130 @@
+// Products by warp groups (gpu/warp_groups.h) where the op cases' shapes do not lead: channels that are no whole step, all tiles, pieces
+// by blocks of their own and by one block, convolutions that stride, dilate and start outside; against the CPU in f64.
+#include <boost/test/unit_test.hpp>
+
+#include "core/kernels/conv2d.h"
+#include "core/kernels/matmul.h"
+#include "core/random.h"
+#include "tests/gpu/second_run.h"
+#include "tests/support/inputs.h"
+#include "tests/tolerances.h"
+
+namespace costate {
+namespace {
+
+struct Convolved {
+  Shape x, w;  ///< (image, row, column, channel), (row, column, cin, cout)
+  ConvGeometry geometry;
+};
+
+ConvGeometry same(std::int64_t pad, std::int64_t stride = 1, std::int64_t dilation = 1) {
+  return {stride, stride, dilation, dilation, pad, pad, pad, pad, 1};
+}
+
+/// Whether threads that take turns are soon through it.
+std::vector<Convolved> convolutions() {
+  std::vector<Convolved> all{
+      {{2, 5, 7, 64}, {3, 3, 64, 64}, same(1)},
+      {{3, 6, 5, 72}, {3, 3, 72, 40}, same(1)},                       // no whole steps
+      {{2, 9, 8, 64}, {3, 3, 64, 136}, same(1, 2)},                   // strides, tiles that end outside
+      {{2, 9, 8, 8}, {3, 2, 8, 16}, {1, 1, 2, 3, 0, 3, 4, 0, 1}},     // dilated, off to one side
+      {{1, 8, 8, 64}, {5, 5, 64, 64}, {2, 1, 1, 2, -1, 2, 3, 1, 1}},  // cropped above; several pieces
+      {{3, 4, 4, 192}, {1, 1, 192, 64}, same(0)},
+  };
+  if (takes_turns) return all;
+  all.push_back({{300, 8, 8, 128}, {3, 3, 128, 128}, same(1)});  // large tiles, pieces by one block
+  all.push_back({{80, 8, 8, 512}, {3, 3, 512, 64}, same(1)});
+  all.push_back({{16, 32, 32, 128}, {3, 3, 128, 256}, same(1)});
+  all.push_back({{8, 64, 64, 64}, {3, 3, 64, 256}, same(1)});  // wide tiles
+  return all;
+}
+
+Tensor rounded(const Shape& shape, std::uint64_t seed) {
+  return Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::bf16);
+}
+Tensor in_f64(const Tensor& t) { return Tensor::from(t.to_vector(), t.shape(), DType::f64); }
+Tensor there(const Shape& shape) { return Tensor::empty(shape, {DType::bf16, Device::cuda}); }
+
+std::int64_t outputs(std::int64_t in, std::int64_t taps, std::int64_t stride, std::int64_t dilation,
+                     std::int64_t pads) {
+  return (in + pads - (taps - 1) * dilation - 1) / stride + 1;
+}
+
+Shape result(const Convolved& c) {
+  const ConvGeometry& g = c.geometry;
+  return {c.x[0], outputs(c.x[1], c.w[0], g.stride_h, g.dilation_h, g.top + g.bottom),
+          outputs(c.x[2], c.w[1], g.stride_w, g.dilation_w, g.left + g.right), c.w[3]};
+}
+
+void check_close(const Tensor& there, const Tensor& here, std::int64_t terms) {
+  const double off = relative_difference(in_f64(there.to(Device::cpu)), here),
+               bound = tolerance::ladder(DType::bf16, terms);
+  BOOST_TEST(off <= bound, off << " off, bound " << bound);
+}
+
+/// The result of run(y), twice the same.
+template <class F>
+Tensor twice(const Shape& shape, const F& run) {
+  Tensor y = there(shape), again = there(shape);
+  run(y);
+  const SecondRun turned;
+  run(again);
+  BOOST_TEST(same_bits(y.to(Device::cpu), again.to(Device::cpu)), "depends on the order of threads");
+  return y;
+}
+
+void check_convolution(const Convolved& c) {
+  const Shape to = result(c);
+  const Tensor x = rounded(c.x, 1), w = rounded(c.w, 2), g = rounded(to, 3);
+  const Tensor on_x = x.to(Device::cuda), on_w = w.to(Device::cuda), on_g = g.to(Device::cuda);
+  Tensor y = Tensor::empty(to, DType::f64), dx = Tensor::empty(c.x, DType::f64), dw = Tensor::empty(c.w, DType::f64);
+  cpu::conv2d(c.geometry, in_f64(x), in_f64(w), Tensor(), y);
+  cpu::conv2d_dx(c.geometry, in_f64(g), in_f64(w), dx);
+  cpu::conv2d_dw(c.geometry, in_f64(x), in_f64(g), dw);
+  const std::int64_t taps = c.w[0] * c.w[1];
+  const Tensor whole = twice(to, [&](Tensor& y) { cuda::conv2d(c.geometry, on_x, on_w, Tensor(), y); });
+  check_close(whole, y, taps * c.w[2]);
+  check_close(twice(c.x, [&](Tensor& dx) { cuda::conv2d_dx(c.geometry, on_g, on_w, dx); }), dx, taps * c.w[3]);
+  check_close(twice(c.w, [&](Tensor& dw) { cuda::conv2d_dw(c.geometry, on_x, on_g, dw); }), dw, to[0] * to[1] * to[2]);
+  Tensor alone = there(to.with(0, 1));
+  cuda::conv2d(c.geometry, x.rows(to[0] - 1, 1).to(Device::cuda), on_w, Tensor(), alone);
+  BOOST_TEST(same_bits(alone.to(Device::cpu), whole.to(Device::cpu).rows(to[0] - 1, 1)), "the batch shows in a row");
+}
+
+/// (batch, m, k) by (batch or 1, k, n).
+void check_product(std::int64_t batch, std::int64_t shared, std::int64_t m, std::int64_t n, std::int64_t k) {
+  for (const bool turn_a : {false, true}) {
+    for (const bool turn_b : {false, true}) {
+      const Tensor a = rounded(turn_a ? Shape{batch, k, m} : Shape{batch, m, k}, 4),
+                   b = rounded(turn_b ? Shape{shared, n, k} : Shape{shared, k, n}, 5);
+      Tensor here = Tensor::empty({batch, m, n}, DType::f64);
+      cpu::matmul(turn_a, turn_b, in_f64(a), in_f64(b), Tensor(), here);
+      const Tensor on_a = a.to(Device::cuda), on_b = b.to(Device::cuda);
+      BOOST_TEST_CONTEXT(m << " x " << n << " x " << k << (turn_a ? ", a turned" : "") << (turn_b ? ", b turned" : ""))
+      check_close(twice({batch, m, n}, [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, Tensor(), c); }), here,
+                  k);
+    }
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gpu_warp_groups)
+
+BOOST_AUTO_TEST_CASE(convolutions_of_all_kinds) {
+  for (const Convolved& c : convolutions())
+    BOOST_TEST_CONTEXT("x " << to_string(c.x) << ", w " << to_string(c.w)) check_convolution(c);
+}
+
+BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {
+  check_product(3, 3, 24, 40, 16);
+  check_product(2, 1, 136, 72, 200);
+  check_product(1, 1, 64, 64, 64 * 38);                            // two pieces
+  if (takes_turns) return check_product(1, 1, 128 * 140, 128, 8);  // large tiles
+  check_product(1, 1, 8192, 128, 4096);
+  check_product(4, 4, 4096, 512, 512);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace costate
