@@ -42,11 +42,13 @@ inline void convolve_by_groups(const char* op, const Convolution& s, const bf16*
                                bool turned, const Output<bf16>& y) {
   const int taps = s.kh * s.kw, cin = turned ? s.cout : s.cin, cout = turned ? s.cin : s.cout;
   const std::int64_t pixels = std::int64_t{s.oh} * s.ow, steps = taps * steps_of(s.cin);
-  constexpr std::int64_t most_pieces = 4;  // a batch adds them up in registers
+  // By one image's pixels. A batch adds pieces up in registers, which costs it a third: they must be worth it to the image.
+  constexpr std::int64_t most_pieces = 4;
+  constexpr double gain = 2;
   multiply_by_groups<bf16>(
       op, [&](int rows) { return patch_boxes(op, s, x, images, rows); },
       [&](int rows) { return weight_boxes(op, w, taps, cin, cout, turned, rows); }, y,
-      {1, images * pixels, s.cout, steps, group_piece(pixels, s.cout, steps, most_pieces), true, turned});
+      {1, images * pixels, s.cout, steps, group_piece(pixels, s.cout, steps, most_pieces, gain), true, turned});
 }
 
 /// dw of y = x * w. Input channels are whole steps.
@@ -58,7 +60,7 @@ inline void weight_gradient_by_groups(const char* op, const Convolution& s, cons
   multiply_by_groups<bf16>(
       op, [&](int) { return patch_boxes(op, s, x, images, 64); },
       [&](int lines) { return boxes_of(op, gradient, s.cout, pixels, 1, lines); }, dw,
-      {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces), false, false});
+      {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, false});
 }
 
 }  // namespace costate::cuda

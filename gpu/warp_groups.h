@@ -26,7 +26,7 @@ template <class T>
 void multiply_by_groups(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
                         const GroupProduct& p);
 
-/// Steps of a piece where one image of m rows is to keep the chip busy, or where the bits may depend on m as they do on k.
-std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces);
+/// Steps of a piece of a product that is to take the least time with its m rows. One piece, unless more are `gain` times as fast.
+std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces, double gain);
 
 }  // namespace costate::cuda

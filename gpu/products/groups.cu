@@ -6,26 +6,28 @@
 namespace costate::cuda {
 namespace {
 
-/// m x n by a warp group for each 64 rows. `step`, `rest`: cycles of 64 terms, and of a block beside them, where all are busy.
-template <int m_, int n_, int stages_, int blocks_, int step_, int rest_>
+constexpr int most_stages = 12;
+
+/// m x n by a warp group for each 64 rows. A block that has a multiprocessor to itself has more stages, to be as far ahead as two or
+/// three others together. `step`, `rest`: cycles of 64 terms, and of a block beside them, where all are busy (H200).
+template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_, int rest_>
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
-  static constexpr int stages = stages_, blocks = blocks_, step = step_, rest = rest_;
+  static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_, step = step_, rest = rest_;
   static constexpr int bytes_a = m_ * 128, bytes_b = n_ * 128;  // of a stage
-  static constexpr std::size_t shared = 1024 + stages * (bytes_a + bytes_b);
+  static_assert(stages <= most_stages && stages_alone <= most_stages);
 };
-using Small = GroupTile<64, 64, 4, 3, 230, 1500>;
-using Large = GroupTile<128, 128, 3, 2, 580, 2000>;
-using Wide = GroupTile<128, 256, 4, 1, 1060, 4000>;
+using Small = GroupTile<64, 64, 3, 4, 12, 267, 2600>;
+using Large = GroupTile<128, 128, 2, 3, 6, 600, 5500>;
 // A block that goes through several pieces has their sums in registers beside its own.
-using SmallFolded = GroupTile<64, 64, 4, 3, 240, 1500>;
-using LargeFolded = GroupTile<128, 128, 6, 1, 640, 4000>;
+using SmallFolded = GroupTile<64, 64, 3, 4, 12, 275, 2600>;
+using LargeFolded = GroupTile<128, 128, 1, 6, 6, 800, 11000>;
 
 template <class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
-                 Product p) {
+                 Product p, int stages) {
   if constexpr (warp_groups_here) {
-    __shared__ Arrival arrivals[Tile::stages];
+    __shared__ Arrival arrivals[most_stages];
     unsigned char* tiles = dynamic_shared<unsigned char>();
     tiles += (1024 - reinterpret_cast<std::uintptr_t>(tiles) % 1024) % 1024;
     const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
@@ -34,10 +36,9 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     const int first = static_cast<int>(blockIdx.y) * p.piece,
               steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
     const auto tile_a = [&](int slot) { return tiles + slot * Tile::bytes_a; };
-    const auto tile_b = [&](int slot) { return tiles + Tile::stages * Tile::bytes_a + slot * Tile::bytes_b; };
-    const auto bring = [&](int step) {
+    const auto tile_b = [&](int slot) { return tiles + stages * Tile::bytes_a + slot * Tile::bytes_b; };
+    const auto bring = [&](int step, int slot) {
       if (step >= steps) return;
-      const int slot = step % Tile::stages;
       Arrival* arrival = arrivals + slot;
       expect_bytes(arrival, Tile::bytes_a + Tile::bytes_b);
       for (int row = 0; row < Tile::m; row += a_along_k ? Tile::m : 64)
@@ -46,18 +47,18 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
         b.bring<b_along_k>(tile_b(slot) + row * 128, problem, n0 + row < p.n ? n0 + row : n0, first + step, arrival);
     };
     if (threadIdx.x == 0) {
-      for (int slot = 0; slot < Tile::stages; ++slot) start_arrival(arrivals + slot);
+      for (int slot = 0; slot < stages; ++slot) start_arrival(arrivals + slot);
       arrivals_started();
-      for (int step = 0; step < Tile::stages - 1; ++step) bring(step);
+      for (int step = 0; step < stages - 1; ++step) bring(step, step);
     }
     __syncthreads();
     float sum[Tile::values], total[folds ? Tile::values : 1];
 #pragma unroll
     for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
-    int folded = 0, to_fold = p.piece;
+    int folded = 0, to_fold = p.piece, slot = 0, before = stages - 1;
+    bool odd = false;
     for (int step = 0; step < steps; ++step) {
-      const int slot = step % Tile::stages;
-      wait_for_bytes(arrivals + slot, step / Tile::stages % 2 == 1);
+      wait_for_bytes(arrivals + slot, odd);
       products_may_start();
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
@@ -79,7 +80,9 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
         products_wait<1>();
       }
       __syncthreads();  // all have multiplied the tiles before these
-      if (threadIdx.x == 0) bring(step + Tile::stages - 1);
+      if (threadIdx.x == 0) bring(step + stages - 1, before);
+      before = slot;
+      if (++slot == stages) slot = 0, odd = !odd;
     }
     products_wait<0>();
     if (folds && folded > 0)
@@ -89,12 +92,10 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
   }
 }
 
-/// Cycles of a product by a tile, roughly; with few blocks, most of a block's time is waiting.
+/// Cycles of a product by a tile, roughly.
 template <class Tile>
 double cycles_of(std::int64_t blocks, std::int64_t steps) {
-  const double alone = blocks <= processors ? 1.4 : 1;
-  return static_cast<double>(pieces_of(blocks, processors)) *
-         static_cast<double>(alone * Tile::step * steps + Tile::rest);
+  return static_cast<double>(pieces_of(blocks, processors) * (Tile::step * steps + Tile::rest));
 }
 constexpr double cycles_of_adding = 5000;  // pieces by a kernel of its own
 
@@ -123,38 +124,39 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   Tensor partial;
   if (pieces > 1) partial = Tensor::empty({pieces, e.problems, e.m, e.n}, {DType::f32, Device::cuda});
   float* to = pieces > 1 ? partial.mutable_device_data<float>() : nullptr;
+  const std::int64_t blocks = blocks_of<Tile>(e.m, e.n);
+  const int stages = blocks * pieces * e.problems <= processors ? Tile::stages_alone : Tile::stages;
   launch_shared(op,
-                dim3(static_cast<unsigned>(blocks_of<Tile>(e.m, e.n)), static_cast<unsigned>(pieces),
-                     static_cast<unsigned>(e.problems)),
-                dim3(Tile::threads), Tile::shared, group_kernel<Tile, a_along_k, b_along_k, folds, T>, a(Tile::m),
-                b(Tile::n), c, to, p);
+                dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
+                dim3(Tile::threads), 1024 + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b)),
+                group_kernel<Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
 
 template <bool a_along_k, bool b_along_k, class T>
 void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
   const bool cut = pieces_of(p.steps, p.piece) > 1;
-  const double small = time_apart<Small>(p), large = time_apart<Large>(p), wide = time_apart<Wide>(p);
-  const double apart = std::min({small, large, wide});
-  if (cut && time_folded<LargeFolded>(p) < std::min(apart, time_folded<SmallFolded>(p)))
-    return start<LargeFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
-  if (cut && time_folded<SmallFolded>(p) < apart) return start<SmallFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
-  if (apart == small) return start<Small, a_along_k, b_along_k, false>(op, a, b, c, p);
-  if (apart == large) return start<Large, a_along_k, b_along_k, false>(op, a, b, c, p);
-  start<Wide, a_along_k, b_along_k, false>(op, a, b, c, p);
+  const double small = time_apart<Small>(p), large = time_apart<Large>(p), apart = std::min(small, large);
+  const double small_folded = time_folded<SmallFolded>(p), large_folded = time_folded<LargeFolded>(p);
+  if (cut && std::min(small_folded, large_folded) < apart)
+    return large_folded < small_folded ? start<LargeFolded, a_along_k, b_along_k, true>(op, a, b, c, p)
+                                       : start<SmallFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
+  large < small ? start<Large, a_along_k, b_along_k, false>(op, a, b, c, p)
+                : start<Small, a_along_k, b_along_k, false>(op, a, b, c, p);
 }
 
 }  // namespace
 
-std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces) {
+std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces, double gain) {
   constexpr std::int64_t shortest = 4;
-  std::int64_t best = steps;
   GroupProduct p{1, m, n, steps, steps, true, true};
-  double least = std::min(time_apart<Small>(p), time_apart<Large>(p));
+  const auto time = [&] { return std::min(time_apart<Small>(p), time_apart<Large>(p)); };
+  const double whole = time();
+  std::int64_t best = steps;
+  double least = whole / gain;
   for (std::int64_t pieces = 2; pieces <= most_pieces && steps >= pieces * shortest; ++pieces) {
     p.piece = pieces_of(steps, pieces);
-    const double time = std::min(time_apart<Small>(p), time_apart<Large>(p));
-    if (time < least) least = time, best = p.piece;
+    if (time() < least) least = time(), best = p.piece;
   }
   return best;
 }

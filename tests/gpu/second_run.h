@@ -37,7 +37,10 @@ class SecondRun {
  public:
   SecondRun() {}  // NOLINT(modernize-use-equals-default): an object that is only there is no unused variable
 };
-class OlderChip {};
+class OlderChip {
+ public:
+  OlderChip() {}  // NOLINT(modernize-use-equals-default): as above
+};
 inline int fences_broken() { return 0; }
 inline constexpr bool takes_turns = false;
 #endif

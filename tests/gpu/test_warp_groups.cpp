@@ -32,10 +32,10 @@ std::vector<Convolved> convolutions() {
       {{3, 4, 4, 192}, {1, 1, 192, 64}, same(0)},
   };
   if (takes_turns) return all;
-  all.push_back({{300, 8, 8, 128}, {3, 3, 128, 128}, same(1)});  // large tiles, pieces by one block
-  all.push_back({{80, 8, 8, 512}, {3, 3, 512, 64}, same(1)});
+  all.push_back({{300, 8, 8, 1280}, {3, 3, 1280, 128}, same(1)});  // pieces by one block, large tiles and small ones
+  all.push_back({{80, 8, 8, 1280}, {3, 3, 1280, 64}, same(1)});
   all.push_back({{16, 32, 32, 128}, {3, 3, 128, 256}, same(1)});
-  all.push_back({{8, 64, 64, 64}, {3, 3, 64, 256}, same(1)});  // wide tiles
+  all.push_back({{3, 8, 8, 1280}, {3, 3, 1280, 128}, same(1)});  // pieces by blocks of their own
   return all;
 }
 
