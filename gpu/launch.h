@@ -12,6 +12,13 @@ inline std::size_t most_shared() {
   return static_cast<std::size_t>(bytes);
 }
 
+/// Multiprocessors of this device. Nothing that bits depend on may ask.
+inline std::int64_t processors_here() {
+  int count = 0;
+  check("device cuda", cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device()));
+  return count;
+}
+
 /// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory. Returns before it has run; a
 /// failure while it runs is reported, with the name of the op that was queued last, by the next call that waits.
 template <class... P, class... A>

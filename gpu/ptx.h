@@ -24,6 +24,18 @@ __device__ inline float power_of_two(float x) {
 }
 __device__ inline double power_of_two(double x) { return exp2(x); }
 
+/// Two numbers as bf16, rounded to nearest even, the first in the lower half.
+__device__ inline std::uint32_t bf16_pair(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+  std::uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  __trap();
+  return 0;
+#endif
+}
+
 /// 16 bytes of device memory to shared memory; zeros, and nothing read, unless `inside`.
 __device__ inline void copy_16(void* shared, const void* from, bool inside) {
 #if __CUDA_ARCH__ >= 800
@@ -77,6 +89,19 @@ __device__ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], 
       "%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  __trap();
+#endif
+}
+
+/// c = a b, as multiply_add has them.
+__device__ inline void multiply(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, "
+      "%10, %10};"
+      : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0F));
 #else
   __trap();
 #endif

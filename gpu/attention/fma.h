@@ -106,7 +106,7 @@ __device__ void add_weighted(Sums<S>& sum, const Scores<S>& w, const T* b, T* ro
         *reinterpret_cast<Pack<T, S::word>*>(mine + S::column(u) * S::step_pitch + i * 4) = p;
       }
     __syncwarp();
-#pragma unroll 8
+#pragma unroll(S::tm* S::dn > 40 ? 4 : 8)
     for (int k = 0; k < S::step; ++k) {
       T left[S::tm], right[S::dn];
 #pragma unroll
@@ -167,7 +167,8 @@ struct Softmax {
   }
 
   __device__ static void mask(Scores<S>& s, int count) {
-    if (count >= S::columns) return;
+    if (count >= S::columns) [[likely]]
+      return;
 #pragma unroll
     for (int j = 0; j < S::tn; ++j)
 #pragma unroll

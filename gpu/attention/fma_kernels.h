@@ -45,8 +45,8 @@ __global__ void __launch_bounds__(S::threads, S::blocks) forward(Lengths z, cons
   store_rows<S>(y + s.queries, s.first, z.queries, z, out, factor);
 }
 
-/// With P the weights and dP = g v^T:  dq = scale (sum P dP k - mean sum P k), so that one round over the keys is enough. The second
-/// sum takes no accuracy that the mean, rounded, had not taken from P (dP - mean) as well.
+/// With P the weights, dP = g v^T and any c:  dq = scale (sum P (dP - c) k - sum P (dP - c) sum P k), so that one round over the keys
+/// is enough. c, the mean of dP over the first tile, leaves the second term small.
 template <class S, class T = typename S::T>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     query_vjp(Lengths z, const T* q, const T* k, const T* v, const T* g, T* dq, Query<T>* kept) {
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const Share s(z, z.queries, S::rows);
   const int tiles = (z.keys + S::columns - 1) / S::columns;
   Softmax<S> softmax;
-  T mean[S::tm] = {}, factor[S::tm];
+  T about[S::tm] = {}, mean[S::tm] = {}, factor[S::tm];
   Sums<S> by_slope = {}, by_weight = {};
   load_rows<S>(query, q + s.queries, s.first, z.queries, z);
   load_rows<S>(slope, g + s.queries, s.first, z.queries, z);
@@ -74,6 +74,14 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
     copies_end_group();
     rows_by_rows<S>(p, query, keys);
     softmax.take(p, z.keys - i * S::columns, factor);
+    if (i == 0) {
+#pragma unroll
+      for (int r = 0; r < S::tm; ++r) {
+#pragma unroll
+        for (int j = 0; j < S::tn; ++j) about[r] += p[r][j] * dp[r][j];
+        about[r] = sum_of_row(about[r]) / sum_of_row(softmax.sum[r]);
+      }
+    }
     multiply_rows<S>(by_weight, factor);
     multiply_rows<S>(by_slope, factor);
 #pragma unroll
@@ -81,7 +89,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
       mean[r] *= factor[r];
 #pragma unroll
       for (int j = 0; j < S::tn; ++j) {
-        dp[r][j] *= p[r][j];
+        dp[r][j] = p[r][j] * (dp[r][j] - about[r]);
         mean[r] += dp[r][j];
       }
     }
@@ -93,7 +101,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
     const T norm = 1 / sum_of_row(softmax.sum[r]), average = sum_of_row(mean[r]) * norm;
     const int row = s.first + S::row(r);
     if (S::thread_column() == 0 && row < z.queries)
-      kept[std::int64_t{s.problem} * z.queries + row] = {softmax.largest[r], norm, average};
+      kept[std::int64_t{s.problem} * z.queries + row] = {softmax.largest[r], norm, about[r] + average};
     factor[r] = norm * static_cast<T>(z.scale);
 #pragma unroll
     for (int n = 0; n < S::dn; ++n) by_slope[r][n] -= average * by_weight[r][n];
@@ -160,8 +168,9 @@ constexpr std::size_t shared_of(std::size_t held, std::size_t more = 0) {
 }
 
 /// The kernels in the shapes that registers and shared memory have room for.
-template <class Forward, class Vjp, class T = typename Forward::T>
+template <class Forward, class Few, class Vjp, class T = typename Forward::T>
 constexpr FusedKernels<T> kernels = {{forward<Forward>, Forward::rows, Forward::threads, shared_of<Forward>(1)},
+                                     {forward<Few>, Few::rows, Few::threads, shared_of<Few>(1)},
                                      {query_vjp<Vjp>, Vjp::rows, Vjp::threads, shared_of<Vjp>(2)},
                                      {key_vjp<Vjp>, Vjp::rows, Vjp::threads, shared_of<Vjp>(2, 3 * Vjp::columns)}};
 

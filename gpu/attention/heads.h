@@ -44,8 +44,9 @@ __device__ void over_words(const F& f) {
   constexpr int step = threads / words;
   const int thread = static_cast<int>(threadIdx.x), column = thread % words;
   if (thread >= step * words) return;
-#pragma unroll 4
-  for (int row = thread / words; row < rows; row += step) f(row, column);
+#pragma unroll
+  for (int i = 0; i < rows; i += step)
+    if (const int row = i + thread / words; rows % step == 0 || row < rows) f(row, column);
 }
 
 /// Tokens [first, first + rows) of a head to shared memory, zeros from token `count` and from `width` on; d columns.
@@ -73,7 +74,7 @@ struct Compiled {
 template <class T>
 struct FusedKernels {
   using Kept = Query<decltype(widen(T{}))>;
-  Compiled<Lengths, const T*, const T*, const T*, T*> forward;
+  Compiled<Lengths, const T*, const T*, const T*, T*> forward, few;  ///< few: the same bits by smaller blocks
   Compiled<Lengths, const T*, const T*, const T*, const T*, T*, Kept*> query_vjp;
   Compiled<Lengths, const T*, const T*, const T*, const T*, const Kept*, T*, T*> key_vjp;
 };

@@ -233,7 +233,9 @@ class Fused {
 
   [[nodiscard]] bool forward(Tensor& y) const {
     if (kernels_ == nullptr || !fits(kernels_->forward)) return false;
-    start("attention", kernels_->forward, z_.queries, data(q_), data(k_), data(v_), y.mutable_device_data<T>());
+    const bool few = blocks(kernels_->forward, z_.queries) <= processors_here();
+    start("attention", few ? kernels_->few : kernels_->forward, z_.queries, data(q_), data(k_), data(v_),
+          y.mutable_device_data<T>());
     return true;
   }
 
@@ -258,11 +260,15 @@ class Fused {
   static bool fits(const K& kernel) {
     return kernel.shared <= most_shared();
   }
+  template <class K>
+  [[nodiscard]] std::int64_t blocks(const K& kernel, std::int64_t tokens) const {
+    return problems_ * ((tokens + kernel.rows - 1) / kernel.rows);
+  }
   template <class K, class... A>
   void start(const char* op, const K& kernel, std::int64_t tokens, const A&... args) const {
-    const std::int64_t blocks = problems_ * ((tokens + kernel.rows - 1) / kernel.rows);
-    require(blocks < std::int64_t{1} << 31, "{}: {} samples and heads are more than one launch holds", op, problems_);
-    launch_shared(op, dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(kernel.threads)), kernel.shared,
+    const std::int64_t count = blocks(kernel, tokens);
+    require(count < std::int64_t{1} << 31, "{}: {} samples and heads are more than one launch holds", op, problems_);
+    launch_shared(op, dim3(static_cast<unsigned>(count)), dim3(static_cast<unsigned>(kernel.threads)), kernel.shared,
                   kernel.kernel, z_, args...);
   }
 

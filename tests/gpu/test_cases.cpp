@@ -88,16 +88,17 @@ double check_tf32(const Case& c) {
 }
 
 /// Of a batch, each against itself alone.
-void check_rows(const Case& c) {
+void check_rows(const Case& c, DType dtype) {
   if (std::none_of(c.inputs.begin(), c.inputs.end(), [](const CaseInput& i) { return i.batched; })) return;
-  const Tensors in = case_inputs(c, DType::f32);
+  const Tensors in = case_inputs(c, dtype);
   const Tensor whole = c.run(moved(in, Device::cuda)).to(Device::cpu);
   for (std::int64_t row = 0; row < whole.dim(0); ++row) {
     Tensors alone = in;
     for (std::size_t i = 0; i < in.size(); ++i) {
       if (c.inputs[i].batched) alone[i] = in[i].rows(row, 1);
     }
-    BOOST_TEST(same_bits(c.run(moved(alone, Device::cuda)).to(Device::cpu), whole.rows(row, 1)), "row " << row);
+    BOOST_TEST(same_bits(c.run(moved(alone, Device::cuda)).to(Device::cpu), whole.rows(row, 1)), name_of(dtype)
+                                                                                                     << " row " << row);
   }
 }
 
@@ -125,9 +126,9 @@ BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
         if (has_products(c.op)) {
           most_by_tf32 = std::max(most_by_tf32, check_tf32(c));
           const Coarse coarse;
-          check_rows(c);
+          check_rows(c, DType::f32);
         }
-        check_rows(c);
+        for (const DType dtype : {DType::f32, DType::bf16}) check_rows(c, dtype);
       }
       ++seen;
     }

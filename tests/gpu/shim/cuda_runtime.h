@@ -91,7 +91,11 @@ enum cudaError_t {
   cudaErrorStreamCaptureUnsupported = 900
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+enum cudaDeviceAttr {
+  cudaDevAttrComputeCapabilityMajor,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin,
+  cudaDevAttrMultiProcessorCount
+};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 using cudaStream_t = void*;
 inline constexpr unsigned cudaStreamNonBlocking = 1;
@@ -125,7 +129,8 @@ inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 0, cud
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
-  return *value = what == cudaDevAttrComputeCapabilityMajor ? shim::capability() : 227 << 10, cudaSuccess;
+  const bool major = what == cudaDevAttrComputeCapabilityMajor, bytes = what == cudaDevAttrMaxSharedMemoryPerBlockOptin;
+  return *value = major ? shim::capability() : bytes ? 227 << 10 : 2, cudaSuccess;
 }
 inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }

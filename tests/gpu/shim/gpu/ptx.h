@@ -17,6 +17,10 @@ T power_of_two(T x) {
   return std::exp2(x);
 }
 
+inline std::uint32_t bf16_pair(float low, float high) {
+  return std::uint32_t{bf16(low).bits} | std::uint32_t{bf16(high).bits} << 16;
+}
+
 inline void copy_16(void* shared, const void* from, bool inside) { shim::copy_later(shared, inside ? from : nullptr); }
 inline void copies_end_group() { shim::end_copy_group(); }
 template <int n>
@@ -52,6 +56,11 @@ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32
     for (unsigned k = 0; k < 16; ++k)
       c[i] += half(all[m % 8 * 4 + k % 8 / 2].a[m / 8 + k / 8 * 2], k) * half(all[n * 4 + k % 8 / 2].b[k / 8], k);
   }
+}
+
+inline void multiply(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  c[0] = c[1] = c[2] = c[3] = 0;
+  multiply_add(c, a, b0, b1);
 }
 
 inline std::uint32_t to_tf32(float x) {
