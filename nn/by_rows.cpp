@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <mutex>
 
-#include "autodiff/ops/concat.h"
+#include "autodiff/by_groups.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/trace.h"
 #include "core/kernel.h"
@@ -44,20 +44,19 @@ class ByRows final : public Wrapped {
   [[nodiscard]] Tensor operator()(const Inputs& in) const override {
     const std::int64_t rows = in.x.dim(0), each = rows_at_once(in);
     if (each >= rows) return network()(in);
-    Tensors parts;
-    for (std::int64_t first = 0; first < rows; first += each)
-      parts.push_back(network()(rows_of(in, first, std::min(each, rows - first))));
-    return concat(parts, 0);
+    return by_groups(rows, each, {0}, [&](std::int64_t first, std::int64_t count) {
+      return Tensors{network()(rows_of(in, first, count))};
+    })[0];
   }
 
   [[nodiscard]] std::int64_t rows_at_once(const Inputs& in) const override {
     const std::int64_t rows = in.x.dim(0);
     if (rows <= 1 || DryRun::active()) return rows;
     const std::scoped_lock one(mutex_);
-    if (in.x.shape().with(0, 1) != seen_) {
-      seen_ = in.x.shape().with(0, 1);
+    if (const Shape row = in.x.shape().with(0, 1); row != seen_) {
       each_ = std::max<std::int64_t>(
           1, static_cast<std::int64_t>(most_bytes(network()) / largest_bytes(network(), rows_of(in, 0, 1))));
+      seen_ = row;
     }
     return std::min(rows, each_);
   }

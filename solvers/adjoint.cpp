@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "autodiff/ops/add.h"
-#include "autodiff/ops/concat.h"
+#include "autodiff/by_groups.h"
+#include "autodiff/ops/slice.h"
 #include "autodiff/transform.h"
 #include "solvers/norm.h"
 
@@ -36,6 +36,26 @@ Tensor scalar_loss(const Loss& loss, const Tensor& x_0) {
   Tensor value = loss(x_0);
   require(value.size() == 1, "gradient: the loss returned shape {}, not a scalar; sum or average it", value.shape());
   return value;
+}
+
+/// Samples first ... first + count - 1 of a problem: all groups go there, then all come back.
+GradientProblem group_of(const GradientProblem& problem, std::int64_t first, std::int64_t count) {
+  const std::int64_t rows = problem.x_T.rank() > 0 ? problem.x_T.dim(0) : 1, each = problem.groups.rows;
+  if (each == 0 || count == rows) return problem;
+  require(problem.groups.axes.size() == problem.p.size(), "gradient: {} axes of groups for {} parameters",
+          problem.groups.axes.size(), problem.p.size());
+  GradientProblem group = problem;
+  group.groups = {};
+  group.sampler = problem.groups.sampler(first, count);
+  group.x_T = slice(problem.x_T, 0, first, count);
+  for (std::size_t i = 0; i < problem.p.size(); ++i)
+    if (const int axis = problem.groups.axes[i]; axis >= 0) group.p[i] = slice(problem.p[i], axis, first, count);
+  group.progress = [all = problem.progress, k = first / each, number = (rows + each - 1) / each](std::int64_t at,
+                                                                                                 std::int64_t steps) {
+    const std::int64_t there = steps / 2;
+    report(all, at <= there ? k * there + at : (number - 1) * there + k * (steps - there) + at, number * steps);
+  };
+  return group;
 }
 
 /// No gradient leaves an adjoint with a NaN in it; those of states were looked at step by step.
@@ -79,39 +99,38 @@ Adjoint make_adjoint(const std::string& name, const Config& options) {
   fail_unknown("adjoint", name, names);
 }
 
-Gradient Adjoint::gradient(const GradientProblem& problem) const { return gradients({problem}, problem.loss)[0]; }
-
-std::vector<Gradient> Adjoint::gradients(const std::vector<GradientProblem>& groups, const Loss& loss) const {
-  require(loss != nullptr, "gradient: no loss was given");
-  std::vector<GradientProblem> problems;
+Gradient Adjoint::gradient(const GradientProblem& problem) const {
+  require(problem.loss != nullptr, "gradient: no loss was given");
+  const std::int64_t rows = problem.groups.rows > 0 ? problem.x_T.dim(0) : 1,
+                     each = std::max<std::int64_t>(problem.groups.rows, 1);
+  std::vector<GradientProblem> groups;
   std::vector<Forward> runs;
-  Tensors x_0;
   double running = 0;
-  for (const auto& group : groups) {
-    problems.push_back(checked(group));
-    runs.push_back(forward(problems.back()));
-    x_0.push_back(runs.back().x_0);
+  const Tensor x_0 = by_groups(rows, each, {0}, [&](std::int64_t first, std::int64_t count) {
+    groups.push_back(checked(group_of(problem, first, count)));
+    runs.push_back(forward(groups.back()));
     if (runs.back().running.defined()) running += runs.back().running.item();
-  }
-  const auto [value, a] =
-      value_and_grad([&](const Tensors& in) { return scalar_loss(loss, in.size() == 1 ? in[0] : concat(in, 0)); }, x_0);
-  std::vector<Gradient> all;
-  for (std::size_t k = 0; k < groups.size(); ++k) {
-    const GradientProblem& problem = problems[k];
-    Pulled back = std::exchange(runs[k], {}).pull(a[k]);
-    Gradient& g = all.emplace_back();
-    g.x_0 = stop_gradient(x_0[k]);
-    g.loss = value.item() + running;
+    return Tensors{runs.back().x_0};
+  })[0];
+  const auto [value, a] = value_and_grad([&](const Tensors& in) { return scalar_loss(problem.loss, in[0]); }, {x_0});
+  Gradient g{.x_0 = stop_gradient(x_0), .loss = value.item() + running};
+  std::vector<int> axes{0};
+  axes.insert(axes.end(), problem.groups.axes.begin(), problem.groups.axes.end());
+  std::size_t k = 0;
+  Tensors all = by_groups(rows, each, axes, [&](std::int64_t first, std::int64_t count) {
+    const GradientProblem& group = groups[k];
+    const Pulled back = std::exchange(runs[k++], {}).pull(count == rows ? a[0] : slice(a[0], 0, first, count));
     g.warning = back.warning;
-    g.p.resize(problem.p.size());
-    if (problem.wrt_x_T) g.x_T = or_zero(back.x_T, problem.x_T);
-    for (std::size_t i = 0; i < problem.p.size(); ++i) {
-      if (problem.wrt_p[i]) g.p[i] = or_zero(back.p[i], problem.p[i]);
-    }
-    g.nfe = problem.effort->nfe;
-    g.vjps = problem.effort->vjps;
-  }
-  return all;
+    Tensors own{group.wrt_x_T ? or_zero(back.x_T, group.x_T) : Tensor()};
+    for (std::size_t i = 0; i < group.p.size(); ++i)
+      own.push_back(group.wrt_p[i] ? or_zero(back.p[i], group.p[i]) : Tensor());
+    return own;
+  });
+  g.x_T = all.front();
+  g.p.assign(all.begin() + 1, all.end());
+  g.nfe = groups.front().effort->nfe;
+  g.vjps = groups.front().effort->vjps;
+  return g;
 }
 
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Adjoint& adjoint,

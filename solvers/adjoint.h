@@ -24,6 +24,14 @@ struct Effort {
   std::int64_t vjps = 0;  ///< vector-Jacobian products
 };
 
+/// How samples go there and back a few at a time, so that no more than one group's tape is alive. For samplers whose bits do not
+/// depend on the batch.
+struct Groups {
+  std::int64_t rows = 0;                                                       ///< at a time; 0: all
+  std::function<Sampler(std::int64_t first, std::int64_t rows)> sampler = {};  ///< of these samples alone
+  std::vector<int> axes = {};  ///< of each parameter, along which the samples lie; -1: they share it
+};
+
 struct GradientProblem {
   Sampler sampler;
   Tensor x_T;
@@ -35,16 +43,17 @@ struct GradientProblem {
   RunningCost running = {};
   /// Levels on which a continuous adjoint is solved, noise first, between the ends of the sampler's grid; empty: that grid.
   Grid adjoint_grid = {};
+  Groups groups = {};                   ///< under one loss of all x_0; running costs of the groups are added up
   std::shared_ptr<Effort> effort = {};  ///< filled in by Adjoint: what its sampler and its VJPs add to
 };
 
 struct Gradient {
   Tensor x_0 = {};
-  double loss = 0;  ///< running cost included
-  Tensor x_T = {};  ///< undefined if not asked for
-  Tensors p = {};   ///< undefined where not asked for
-  std::int64_t nfe = 0, vjps = 0;
-  std::string warning = {};  ///< that the grid makes this adjoint unstable, with the remedy; empty if it does not
+  double loss = 0;                 ///< running cost included
+  Tensor x_T = {};                 ///< undefined if not asked for
+  Tensors p = {};                  ///< undefined where not asked for
+  std::int64_t nfe = 0, vjps = 0;  ///< of each group
+  std::string warning = {};        ///< that the grid makes this adjoint unstable, with the remedy; empty if it does not
 };
 
 /// Cotangents of x_T and p; undefined where not asked for, or zero.
@@ -69,9 +78,6 @@ struct Adjoint {
   std::function<Forward(const GradientProblem& problem)> forward = {};
 
   [[nodiscard]] Gradient gradient(const GradientProblem& problem) const;
-  /// Groups of samples under one loss of all their x_0, joined along axis 0 (their own losses are not asked): each goes there and
-  /// back by itself, so that no more than one group's tape is alive. A gradient for each group, `loss` in all of them.
-  [[nodiscard]] std::vector<Gradient> gradients(const std::vector<GradientProblem>& groups, const Loss& loss) const;
 };
 
 /// What a file of solvers/adjoints defines.

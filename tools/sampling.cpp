@@ -299,4 +299,16 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
           .repeats = repeats_};
 }
 
+Groups Run::groups(const Condition& condition, const Conditioned& all, bool weights) const {
+  if (all.rows_at_once == nullptr || weights || stepper_.batching != Batching::any || count_ == 1) return {};
+  const Tensor x = Tensor::zeros(sample_shape().with_front(count_), {all.denoiser.dtype, model_.device});
+  return {.rows = all.rows_at_once(x, grid_.front()),
+          .sampler =
+              [this, condition](std::int64_t first, std::int64_t rows) {
+                return sampler(make_conditioned(model_, costate::rows_of(condition, first, rows), rows, grid_), first,
+                               rows);
+              },
+          .axes = all.axes};
+}
+
 }  // namespace costate

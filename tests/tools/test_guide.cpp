@@ -4,6 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "autodiff/ops/slice.h"
 #include "core/random.h"
 #include "io/hdf5.h"
 #include "io/png.h"
@@ -82,6 +83,27 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   const auto o = run({"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--loss", "norm", "--wrt",
                       "z", "--resume", half});
   BOOST_TEST((o.code == 1 && o.err.find("--wrt") != std::string::npos), o.err);
+}
+
+// More samples than go through the network at a time: in groups, under one loss.
+BOOST_AUTO_TEST_CASE(samples_have_the_same_bits_for_any_count) {
+  const Folder folder;
+  const auto guided = [&](const std::string& count, const std::string& wrt) {
+    const std::string out = (folder / ("of" + count + wrt + ".h5")).string();
+    const auto o = run({"guide", "fashion-unet", "-n", count, "--class", "3,7", "--steps", "2", "--wrt", wrt, "--loss",
+                        "norm", "--iterations", "2", "--quiet", "--out", out});
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return Hdf5Reader(out);
+  };
+  for (const std::string wrt : {"x_T", "z_t"}) {
+    const Hdf5Reader many = guided("23", wrt), few = guided("3", wrt);
+    for (const char* name : {"x_0", "x_T"}) BOOST_TEST(same_bits(many.read(name).rows(0, 3), few.read(name)), name);
+    if (wrt == "z_t") {
+      const Tensor all = many.read("value/z");
+      BOOST_TEST(all.dim(1) == 23);
+      BOOST_TEST(same_bits(slice(all, 1, 0, 3), few.read("value/z")));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(an_image_loss_has_the_size_of_the_start) {

@@ -5,9 +5,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
-#include "autodiff/ops/add.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/sum.h"
 #include "core/kernels/memory.h"
@@ -17,7 +15,6 @@
 #include "tools/adjoint_options.h"
 #include "tools/gradients_file.h"
 #include "tools/losses.h"
-#include "tools/model/inputs.h"
 #include "tools/model/latent.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
@@ -148,79 +145,41 @@ class Job {
   }
 
  private:
-  [[nodiscard]] GradientProblem problem(std::int64_t first, std::int64_t rows) const {
-    const Conditioned own =
-        rows == run_.count() ? conditioned_ : make_conditioned(model_, run_.condition(first, rows), rows, run_.grid());
-    return {.sampler = run_.sampler(own, first, rows),
-            .x_T = run_.x_T(first, rows),
-            .p = own.p,
+  [[nodiscard]] GradientProblem problem() const {
+    return {.sampler = run_.sampler(conditioned_, 0, run_.count()),
+            .x_T = run_.x_T(0, run_.count()),
+            .p = conditioned_.p,
             .wrt_x_T = asked_.x_T,
-            .wrt_p = own.wanted(asked_.z || asked_.theta, asked_.theta)};
-  }
-
-  /// Samples that go there and back at a time: as the network likes, but all of them for a gradient in the weights, and where the
-  /// sampler looks at all.
-  [[nodiscard]] std::int64_t rows_at_once() const {
-    if (model_.is_exact() || asked_.theta || run_.stepper().batching != Batching::any || run_.count() == 1 ||
-        run_.sample_shape().size() == 0)  // refused when it is drawn
-      return run_.count();
-    Inputs in = noise_inputs(model_, 0, run_.count());
-    in.x = Tensor::zeros(run_.sample_shape().with_front(run_.count()), in.x.kind());
-    if (const Tensor& z = condition_.z; z.defined())
-      in.z = as_taken(condition_.z_scheduled ? z.rows(0, 1).reshaped(Shape(z.shape().begin() + 1, z.shape().end())) : z,
-                      model_);
-    for (const auto& [name, value] : condition_.extra) in.extra[name] = as_taken(value, model_);
-    return model_.network->rows_at_once(in);
-  }
-
-  /// Gradients of groups of samples as one: rows joined; what the groups share added up.
-  [[nodiscard]] Gradient joined(const std::vector<Gradient>& groups) const {
-    Gradient all = groups.front();
-    if (groups.size() == 1) return all;
-    const auto join = [&](const auto& part, const Shape& shape) {
-      Tensors parts;
-      for (const Gradient& g : groups) parts.push_back(part(g));
-      if (!parts[0].defined()) return Tensor();
-      for (int axis = 0; axis < shape.rank(); ++axis)
-        if (parts[0].dim(axis) != shape[axis]) return concat(parts, axis);
-      return std::accumulate(parts.begin() + 1, parts.end(), parts[0],
-                             [](const Tensor& a, const Tensor& b) { return add(a, b); });
-    };
-    const Shape samples = run_.sample_shape().with_front(run_.count());
-    all.x_0 = join([](const Gradient& g) { return g.x_0; }, samples);
-    all.x_T = join([](const Gradient& g) { return g.x_T; }, samples);
-    for (std::size_t i = 0; i < all.p.size(); ++i)
-      all.p[i] = join([i](const Gradient& g) { return g.p[i]; }, conditioned_.p[i].shape());
-    return all;
+            .wrt_p = conditioned_.wanted(asked_.z || asked_.theta, asked_.theta),
+            .loss = loss_,
+            .groups = run_.groups(condition_, conditioned_, asked_.theta)};
   }
 
   /// One step there and back: the first adjoint of a table is not charged for the layouts of weights that all use.
   void warm_up() const {
-    GradientProblem one_step = problem(0, run_.count());
-    one_step.loss = loss_;
-    one_step.sampler.grid.resize(2);
-    one_step.sampler.targets.clear();
-    one_step.sampler.stepper = make_stepper("euler");
-    static_cast<void>(make_adjoint("checkpointed").gradient(one_step));
+    const auto one_step = [](Sampler sampler) {
+      sampler.grid.resize(2);
+      sampler.targets.clear();
+      sampler.stepper = make_stepper("euler");
+      return sampler;
+    };
+    GradientProblem short_one = problem();
+    short_one.sampler = one_step(short_one.sampler);
+    short_one.groups.sampler = [=, own = short_one.groups.sampler](std::int64_t first, std::int64_t rows) {
+      return one_step(own(first, rows));
+    };
+    static_cast<void>(make_adjoint("checkpointed").gradient(short_one));
   }
 
   Entry one(const Adjoint& adjoint) const {
     const bool alone = adjoints_.size() == 1;  // among several, the levels are for those that take them
-    std::vector<GradientProblem> groups;
-    const std::int64_t each = rows_at_once(), count = (run_.count() + each - 1) / each;
-    for (std::int64_t k = 0; k < count; ++k) {
-      groups.push_back(problem(k * each, std::min(each, run_.count() - k * each)));
-      // All go there, then all come back.
-      groups.back().progress = [k, count, all = o_.common.progress(adjoint.name)](std::int64_t at, std::int64_t steps) {
-        const std::int64_t there = steps / 2;
-        report(all, at <= there ? k * there + at : (count - 1) * there + k * (steps - there) + at, count * steps);
-      };
-      if (alone || has_own_levels(adjoint)) groups.back().adjoint_grid = adjoint_grid_;
-    }
+    GradientProblem whole = problem();
+    whole.progress = o_.common.progress(adjoint.name);
+    if (alone || has_own_levels(adjoint)) whole.adjoint_grid = adjoint_grid_;
     const std::int64_t before = memory_use(model_.device).live;
     reset_peak(model_.device);
     const auto start = std::chrono::steady_clock::now();
-    Entry e{adjoint.name, joined(adjoint.gradients(groups, loss_)), {}, 0, 0};
+    Entry e{adjoint.name, adjoint.gradient(whole), {}, 0, 0};
     e.theta = asked_.theta ? total_theta_gradient(model_, condition_, conditioned_, e.gradient.p) : Tensors();
     finish_kernel.always(model_.device);
     e.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -60,7 +60,8 @@ class Guide {
                         .x_T = run_.x_T(0, run_.count()),
                         .p = c.p,
                         .loss = make_loss(o.loss, model_, run_.sample_shape(), o.common, o.classifier),
-                        .adjoint_grid = o.adjoint.levels(o.sampling, model_)},
+                        .adjoint_grid = o.adjoint.levels(o.sampling, model_),
+                        .groups = run_.groups(condition, c, free_.theta)},
         c, free_, adjoints[0], optimiser);
     if (!o.resume.empty()) restore();
   }

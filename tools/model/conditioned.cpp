@@ -41,8 +41,8 @@ struct Telling {
   bool unit_input;
 };
 
-/// One evaluation of the network on x (n, ...).
-Tensor evaluate(const Network& network, const Telling& telling, const Tensor& x, const Level& at, const Told& told) {
+/// What the network gets for x (n, ...) at a level.
+Inputs inputs_of(const Telling& telling, const Tensor& x, const Level& at, const Told& told) {
   const auto n = static_cast<std::size_t>(x.dim(0));
   const double norm = telling.unit_input ? std::hypot(at.alpha, at.sigma) : 1;
   Inputs in;
@@ -52,7 +52,12 @@ Tensor evaluate(const Network& network, const Telling& telling, const Tensor& x,
   in.sigma.assign(n, at.sigma / norm);
   in.classes = told.classes;
   for (std::size_t i = 0; i < told.names.size(); ++i) input(in, told.names[i]) = told.values[i];
-  return network(in);
+  return in;
+}
+
+/// One evaluation of the network on x (n, ...).
+Tensor evaluate(const Network& network, const Telling& telling, const Tensor& x, const Level& at, const Told& told) {
+  return network(inputs_of(telling, x, at, told));
 }
 
 /// The weight of guidance at each level: one number, or one a level of the grid.
@@ -112,9 +117,8 @@ struct Guidance {
 };
 
 /// p = {told, null, weights ...}
-Net network_net(const Model& model, const Told& told, const Told& null, const Guidance& guidance) {
-  return [base = model.network, how = Telling{model.time_scale, model.time_offset, model.unit_input}, told, null,
-          guidance](const Tensor& x, const Level& at, const Tensors& p) {
+Net network_net(const Model& model, const Telling& how, const Told& told, const Told& null, const Guidance& guidance) {
+  return [base = model.network, how, told, null, guidance](const Tensor& x, const Level& at, const Tensors& p) {
     Told with = told, without = null;
     const auto middle = p.begin() + static_cast<std::ptrdiff_t>(with.values.size()),
                rest = middle + static_cast<std::ptrdiff_t>(without.values.size());
@@ -171,6 +175,22 @@ Wanted Conditioned::wanted(bool z, bool theta) const {
   Wanted w(p.size());
   for (std::size_t i = 0; i < p.size(); ++i) w[i] = differentiable[i] && (i < first_theta ? z : theta);
   return w;
+}
+
+Condition rows_of(const Condition& c, std::int64_t first, std::int64_t rows) {
+  Condition some = c;
+  const auto cut = [&](Tensor& t, int axis) {
+    if (t.defined()) t = slice(t, axis, first, rows);
+  };
+  const auto cut_null = [&](Tensor& t) {
+    if (t.defined() && t.dim(0) > 1) cut(t, 0);
+  };
+  cut(some.classes, 0);
+  cut(some.z, c.z_scheduled ? 1 : 0);
+  cut_null(some.z_null);
+  for (auto& [name, value] : some.extra) cut(value, 0);
+  for (auto& [name, value] : some.extra_null) cut_null(value);
+  return some;
 }
 
 Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, std::int64_t count) {
@@ -237,6 +257,7 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
     out.names = model.exact.p_names;
     out.first_theta = !out.names.empty() && out.names[0] == "z" ? 1 : 0;
     out.differentiable.assign(out.p.size(), true);
+    out.axes.assign(out.p.size(), -1);
     return out;
   }
   check_condition(model, c, rows);
@@ -263,13 +284,25 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   }
   out.first_theta = out.p.size();
   for (const auto& name : out.names) out.differentiable.push_back(is_differentiable(model.network->signature(), name));
+  out.axes.assign(out.first_theta, 0);
+  if (c.z_scheduled) out.axes[0] = 1;
+  for (std::size_t i = 0; i < null.values.size(); ++i)
+    if (null.values[i].dim(0) == 1) out.axes[told.values.size() + i] = -1;
   const auto parameters = model.network->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     out.p.push_back(parameters[i].value);
     out.names.push_back(model.keys[i]);
     out.differentiable.push_back(!parameters[i].buffer);
   }
-  out.denoiser.net = network_net(model, told, null, {weight_of(c, grid), c.guidance_rescale});
+  out.axes.resize(out.p.size(), -1);
+  const Telling how{model.time_scale, model.time_offset, model.unit_input};
+  out.denoiser.net = network_net(model, how, told, null, {weight_of(c, grid), c.guidance_rescale});
+  out.rows_at_once = [network = model.network, how, first = told,
+                      given = out.p_of_step ? out.p_of_step(0, out.p) : out.p](const Tensor& x, const Level& at) {
+    Told own = first;
+    std::copy_n(given.begin(), own.values.size(), own.values.begin());
+    return network->rows_at_once(inputs_of(how, x, at, own));
+  };
   return out;
 }
 

@@ -40,6 +40,9 @@ struct Conditioned {
   Wanted differentiable;           ///< false for buffers
   /// For Sampler::p_of_step: with a scheduled z, the step's own in place of all.
   std::function<Tensors(int index, const Tensors& p)> p_of_step = nullptr;
+  std::vector<int> axes;  ///< of p: along which the samples lie; -1: they share it
+  /// How many of the samples x the network likes at a time, where the caller can choose; null: it has no opinion.
+  std::function<std::int64_t(const Tensor& x, const Level& at)> rows_at_once = nullptr;
 
   /// Flags for gradients in z (and further inputs), in theta, or both.
   [[nodiscard]] Wanted wanted(bool z, bool theta) const;
@@ -48,6 +51,9 @@ struct Conditioned {
 /// `rows` samples; `grid` is needed for guidance_steps only. Labels outside the model's table, a condition the model does not
 /// take, or a missing one throw.
 Conditioned make_conditioned(const Model& model, const Condition& condition, std::int64_t rows, const Grid& grid = {});
+
+/// What samples first ... first + rows - 1 are conditioned on.
+Condition rows_of(const Condition& c, std::int64_t first, std::int64_t rows);
 
 /// Labels (n) for samples 0 ... n - 1: sample i takes list[i % list.size()].
 Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, std::int64_t count);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "autodiff/ops/concat.h"
+#include "autodiff/by_groups.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/transform.h"
 #include "core/config.h"
@@ -67,17 +67,12 @@ Evaluation::Outcome Evaluation::run(const Network& network, const Tensor& g) con
       std::find(wanted.begin() + static_cast<std::ptrdiff_t>(names.size()), wanted.end(), true) != wanted.end();
   const std::int64_t each = weights || !g.defined() || g.dim(0) != rows ? rows : network.rows_at_once(in);
   if (each >= rows) return run_rows(network, in, g);
-  std::vector<Tensors> parts(1 + names.size());  // of y, then of the gradients
-  for (std::int64_t first = 0; first < rows; first += each) {
-    const std::int64_t count = std::min(each, rows - first);
-    const Outcome part = run_rows(network, rows_of(in, first, count), slice(g, 0, first, count));
-    parts[0].push_back(part.y);
-    for (std::size_t i = 0; i < names.size(); ++i) parts[1 + i].push_back(part.g[i]);
-  }
-  Outcome all{concat(parts[0], 0), Tensors(leaves.size())};
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (wanted[i]) all.g[i] = concat(parts[1 + i], 0);
-  return all;
+  Tensors all = by_groups(rows, each, std::vector<int>(1 + leaves.size()), [&](std::int64_t first, std::int64_t count) {
+    Outcome part = run_rows(network, rows_of(in, first, count), slice(g, 0, first, count));
+    part.g.insert(part.g.begin(), part.y);
+    return part.g;
+  });
+  return {all.front(), Tensors(all.begin() + 1, all.end())};
 }
 
 std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, const Tensors& gradients) {

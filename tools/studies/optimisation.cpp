@@ -20,7 +20,7 @@ struct Options {
   SamplingOptions sampling;
   std::string adjoints = "checkpointed,adjointdeis-1,adjointdeis-2m", preset = "steps", adjoint_steps, rates;
   std::string equations = "ODE,SDE", optimiser = "adam", classifier = "fashion-classifier";
-  std::int64_t iterations = 10;
+  std::int64_t iterations = 10, seeds = 1;
 };
 
 /// The two ablations of Blasingame and Liu 2024, appendix: over the steps M of the adjoint, and over learning rates.
@@ -38,7 +38,31 @@ struct Row {
   double rate = 0, first = 0, last = 0, farther = NAN, seconds = 0;
   std::int64_t evaluations = 0;
   std::vector<double> losses;
+  double spread = NAN;  ///< of `last` over the seeds: standard deviation
 };
+using Rows = std::vector<Row>;
+
+/// The same row of every seed as one: means, and the spread of the loss that is reached.
+Row mean_of(const Rows& seeds) {
+  Row all = seeds.front();
+  if (seeds.size() == 1) return all;
+  const auto count = static_cast<double>(seeds.size());
+  const auto mean = [&](auto&& of) {
+    double total = 0;
+    for (const Row& r : seeds) total += of(r);
+    return total / count;
+  };
+  for (double Row::*field : {&Row::first, &Row::last, &Row::farther, &Row::seconds})
+    all.*field = mean([&](const Row& r) { return r.*field; });
+  all.spread =
+      std::sqrt(mean([&](const Row& r) { return (r.last - all.last) * (r.last - all.last); }) * count / (count - 1));
+  for (const Row& r : seeds) {
+    if (!r.failed.empty()) all.failed = r.failed;
+    all.losses.resize(std::min(all.losses.size(), r.losses.size()));
+  }
+  for (std::size_t i = 0; i < all.losses.size(); ++i) all.losses[i] = mean([&](const Row& r) { return r.losses[i]; });
+  return all;
+}
 
 std::vector<double> number_list(const std::string& option, const std::string& text) {
   std::vector<double> all;
@@ -88,18 +112,27 @@ class Study {
     }
   }
 
-  [[nodiscard]] Findings findings() const {
+  [[nodiscard]] const Rows& rows() const { return rows_; }
+
+  /// Of this and further seeds.
+  [[nodiscard]] Findings findings(const std::vector<Rows>& seeds) {
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      Rows same;
+      for (const Rows& rows : seeds) same.push_back(rows[i]);
+      rows_[i] = mean_of(same);
+    }
     Findings f{.study = "optimisation",
                .model = model_.name,
-               .summary = {{"equation", "adjoint", "M", "rate", "loss before", "after", "of exact", "farther",
+               .summary = {{"equation", "adjoint", "M", "rate", "loss before", "after", "+-", "of exact", "farther",
                             "evaluations", "s"}},
                .details = {{"equation", "adjoint", "adjoint_steps", "rate", "iteration", "loss", "note"}},
                .panels = panels(),
                .verdict = verdict()};
     for (const auto& r : rows_) {
       f.summary.rows.push_back({r.equation, r.adjoint, std::to_string(r.adjoint_steps), cell(r.rate),
-                                cell(r.first, "{:.4f}"), cell(r.last, "{:.4f}"), cell(share(r), "{:.2f}"),
-                                cell(r.farther, "{:.4f}"), std::to_string(r.evaluations), cell(r.seconds, "{:.1f}")});
+                                cell(r.first, "{:.4f}"), cell(r.last, "{:.4f}"), cell(r.spread, "{:.4f}"),
+                                cell(share(r), "{:.2f}"), cell(r.farther, "{:.4f}"), std::to_string(r.evaluations),
+                                cell(r.seconds, "{:.1f}")});
       for (std::size_t i = 0; i < r.losses.size(); ++i)
         f.details.rows.push_back({r.equation, r.adjoint, std::to_string(r.adjoint_steps), cell(r.rate),
                                   std::to_string(i), cell(r.losses[i], "{:.6g}"), r.failed});
@@ -193,7 +226,7 @@ class Study {
         "for\nloss = d_A + d_B + |d_A - d_B|, d the cosine distance of the classifier's features. `of exact`: the gain "
         "as "
         "a share of\nthat of the sampler's own gradient at the same rate. `farther`: distance to the farther of A and "
-        "B.\n";
+        "B; `+-`: standard deviation of `after` over the seeds.\n";
     for (const auto& equation : word_list(o_.equations)) {
       const Row* best = nullptr;
       for (const auto& r : rows_)
@@ -207,7 +240,7 @@ class Study {
     return text;
   }
 
-  const Options& o_;
+  Options o_;
   Model model_;
   std::function<Tensor(const Tensor&, const Tensor&)> distance_;
   Tensors targets_;
@@ -222,9 +255,17 @@ void run_study(Options& o) {
   for (const auto m : integer_list("--adjoint-steps", o.adjoint_steps))
     if (m < 1) throw UsageError(fmt::format("--adjoint-steps {}: wants numbers of at least 1", o.adjoint_steps));
   if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
-  Study study(o);
-  study.compute();
-  deliver(o.common, study.findings());
+  if (o.seeds < 1) throw UsageError(fmt::format("--seeds {}: give at least one", o.seeds));
+  std::unique_ptr<Study> study;
+  std::vector<Rows> seeds;
+  for (std::int64_t k = 0; k < o.seeds; ++k) {
+    Options own = o;
+    own.common.seed += 2 * static_cast<std::uint64_t>(k);  // A and B of a pair have one each
+    study = std::make_unique<Study>(own);
+    study->compute();
+    seeds.push_back(study->rows());
+  }
+  deliver(o.common, study->findings(seeds));
 }
 
 }  // namespace
@@ -256,6 +297,8 @@ Command optimisation_study() {
         a.option("--adjoint-steps", o->adjoint_steps, "steps M of the continuous adjoints [the preset's]", "LIST");
         a.option("--rate", o->rates, "learning rates [the preset's]", "LIST");
         a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
+        a.option("--seeds", o->seeds, "so many runs with other noise: means, and the spread of what is reached [1]",
+                 "K");
         a.option("--iterations", o->iterations, "steps of the optimiser [10]");
         a.option("--loss-classifier", o->classifier, "the MODEL whose features are compared [fashion-classifier]",
                  "MODEL");
