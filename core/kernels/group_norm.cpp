@@ -102,41 +102,78 @@ void band_forward(const Band<T>& b, const Channels<T>& k, bool with_silu, T* y) 
   }
 }
 
-/// du = g, or g times the slope of silu at u; written to `du`, with sums of du and of du * xhat per channel.
+template <class D>
+HWY_INLINE void add_lanes(D d, hn::Vec<D> v, double* sums) {
+  HWY_ALIGN hn::TFromD<D> lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  for (std::size_t l = 0; l < hn::Lanes(d); ++l) sums[l] += static_cast<double>(lanes[l]);
+}
+
+/// du = g, or g times the slope of silu at u; written to `du`, with sums of du and of du * xhat for `vectors` vectors of channels:
+/// of a few pixels as T, of those as f64. From x to the slope is one long chain of operations, and few such chains fit what a core
+/// looks ahead: so a few pixels go the first half of it, then they go the second.
+template <std::size_t vectors, class T>
+void channels_backward(const Band<T>& b, const Channels<T>& k, std::size_t c, bool with_silu, const T* g, T* du,
+                       double* sum, double* sum_xhat) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr std::size_t few = 16 / vectors;
+  const std::size_t lanes = hn::Lanes(d), n = b.channels - c;
+  const auto load = [&](const T* p) { return vectors > 1 ? hn::LoadU(d, p) : load_some(d, p, n); };
+  V mean[vectors], scale[vectors], beta[vectors];
+  for (std::size_t v = 0; v < vectors; ++v) {
+    mean[v] = load(k.mean + c + v * lanes);
+    scale[v] = load(k.scale + c + v * lanes);
+    beta[v] = load(k.beta + c + v * lanes);
+  }
+  double s[vectors * hn::MaxLanes(d)] = {}, x[vectors * hn::MaxLanes(d)] = {};
+  HWY_ALIGN T centred[16 * hn::MaxLanes(d)], e[16 * hn::MaxLanes(d)];
+  for (std::size_t first = 0; first < b.pixels; first += few) {
+    const std::size_t pixels = HWY_MIN(few, b.pixels - first);
+    const std::size_t start = first * b.channels + c;
+    for (std::size_t i = 0; i < pixels; ++i)
+      for (std::size_t v = 0; v < vectors; ++v) {
+        const auto t = hn::Sub(load(b.x + start + i * b.channels + v * lanes), mean[v]);
+        hn::Store(t, d, centred + (i * vectors + v) * lanes);
+        if (with_silu)
+          hn::Store(one_and_exp_of_minus(d, hn::MulAdd(t, scale[v], beta[v])), d, e + (i * vectors + v) * lanes);
+      }
+    V part[vectors], part_x[vectors];
+    for (std::size_t v = 0; v < vectors; ++v) part[v] = part_x[v] = hn::Zero(d);
+    for (std::size_t i = 0; i < pixels; ++i)
+      for (std::size_t v = 0; v < vectors; ++v) {
+        const std::size_t at = start + i * b.channels + v * lanes;
+        const auto here = hn::Load(d, centred + (i * vectors + v) * lanes);
+        auto t = load(g + at);
+        if (with_silu)
+          t = hn::Mul(t,
+                      silu_slope(d, hn::MulAdd(here, scale[v], beta[v]), hn::Load(d, e + (i * vectors + v) * lanes)));
+        if constexpr (vectors > 1)
+          hn::StoreU(t, d, du + at);
+        else
+          store_some(t, d, du + at, n);
+        part[v] = hn::Add(part[v], t);
+        part_x[v] = hn::MulAdd(t, here, part_x[v]);
+      }
+    for (std::size_t v = 0; v < vectors; ++v) {
+      add_lanes(d, part[v], s + v * lanes);
+      add_lanes(d, part_x[v], x + v * lanes);
+    }
+  }
+  for (std::size_t l = 0; l < HWY_MIN(vectors * lanes, n); ++l) {
+    sum[c + l] = s[l];
+    sum_xhat[c + l] = x[l] * static_cast<double>(k.rstd[c + l]);
+  }
+}
+
 template <class T>
 void band_backward(const Band<T>& b, const Channels<T>& k, bool silu, const T* g, T* du, double* sum,
                    double* sum_xhat) {
-  const hn::ScalableTag<T> d;
-  const hn::ScalableTag<double> d64;
-  const std::size_t half = hn::Lanes(d64);
-  constexpr bool wide = hn::MaxLanes(d) > hn::MaxLanes(d64);  // a vector of T fills two of f64
-  for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
-    const std::size_t n = b.channels - c;
-    const auto mean = load_some(d, k.mean + c, n), scale = load_some(d, k.scale + c, n),
-               beta = load_some(d, k.beta + c, n), rstd = load_some(d, k.rstd + c, n);
-    auto s0 = hn::Zero(d64), s1 = s0, x0 = s0, x1 = s0;
-    for (std::size_t i = 0; i < b.pixels; ++i) {
-      const std::size_t at = i * b.channels + c;
-      const auto centred = hn::Sub(load_some(d, b.x + at, n), mean);
-      auto v = load_some(d, g + at, n);
-      if (silu) v = hn::Mul(v, silu_slope(d, hn::MulAdd(centred, scale, beta)));
-      store_some(v, d, du + at, n);
-      HWY_ALIGN T both[2 * hn::MaxLanes(d)];
-      hn::Store(v, d, both);
-      hn::Store(hn::Mul(v, hn::Mul(centred, rstd)), d, both + hn::Lanes(d));
-      s0 = hn::Add(s0, load_f64(d64, both));
-      x0 = hn::Add(x0, load_f64(d64, both + hn::Lanes(d)));
-      if constexpr (wide) {
-        s1 = hn::Add(s1, load_f64(d64, both + half));
-        x1 = hn::Add(x1, load_f64(d64, both + hn::Lanes(d) + half));
-      }
-    }
-    store_some(s0, d64, sum + c, n);
-    store_some(x0, d64, sum_xhat + c, n);
-    if (wide && n > half) {
-      store_some(s1, d64, sum + c + half, n - half);
-      store_some(x1, d64, sum_xhat + c + half, n - half);
-    }
+  const std::size_t lanes = hn::Lanes(hn::ScalableTag<T>());
+  for (std::size_t c = 0; c < b.channels;) {
+    const bool two = b.channels - c >= 2 * lanes;
+    (two ? channels_backward<2, T> : channels_backward<1, T>)(b, k, c, silu, g, du, sum, sum_xhat);
+    c += two ? 2 * lanes : lanes;
   }
 }
 

@@ -97,12 +97,16 @@ HWY_INLINE hn::Vec<D> sigmoid(D d, hn::Vec<D> x) {
   return hn::Div(hn::Set(d, static_cast<hn::TFromD<D>>(1)), one_and_exp_of_minus(d, x));
 }
 
-/// d silu / dx = s (1 + x (1 - s))
+/// d silu / dx = s (1 + x (1 - s)), s = 1 / (1 + e^-x), of x and 1 + e^-x
+template <class D>
+HWY_INLINE hn::Vec<D> silu_slope(D d, hn::Vec<D> x, hn::Vec<D> one_and_exp) {
+  const auto one = hn::Set(d, static_cast<hn::TFromD<D>>(1));
+  const auto s = hn::Div(one, one_and_exp);
+  return hn::Mul(s, hn::MulAdd(x, hn::Sub(one, s), one));
+}
 template <class D>
 HWY_INLINE hn::Vec<D> silu_slope(D d, hn::Vec<D> x) {
-  const auto one = hn::Set(d, static_cast<hn::TFromD<D>>(1));
-  const auto s = sigmoid(d, x);
-  return hn::Mul(s, hn::MulAdd(x, hn::Sub(one, s), one));
+  return silu_slope(d, x, one_and_exp_of_minus(d, x));
 }
 
 }  // namespace costate::HWY_NAMESPACE
