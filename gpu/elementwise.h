@@ -19,6 +19,7 @@ inline bool aligned_16(const void* p) { return reinterpret_cast<std::uintptr_t>(
 
 template <class F, class T, int n, class... In>
 __global__ void map_packs(F f, std::int64_t packs, T* y, const In*... in) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < packs; i += stride) {
     Pack<T, n> out;

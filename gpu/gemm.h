@@ -64,6 +64,7 @@ __device__ void write(const Output<Out>& c, Sum* partial, const Product& p, int 
 template <class Tile, int chunk_a, int chunk_b, class A, class B, class Out, class Sum = typename Tile::Sum>
 __global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 2 : Tile::blocks)
     gemm_kernel(A a, B b, Output<Out> c, Sum* partial, Product p) {
+  kernel_begins();
   using T = typename Tile::Element;
   using StageA = Stage<T, A, Tile::m, Tile::depth, chunk_a, Tile::threads>;
   using StageB = Stage<T, B, Tile::n, Tile::depth, chunk_b, Tile::threads>;
@@ -111,6 +112,7 @@ __global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 
 /// c = the pieces of `partial` (piece, problem, m, n), added in order, `width` neighbours a thread.
 template <int width, class T, class Sum>
 __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::int64_t pieces, std::int64_t problems) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x * width, all = problems * p.m * p.n;
   for (std::int64_t i = (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * width; i < all; i += stride) {
     Sum sum[width] = {};

@@ -12,11 +12,28 @@ inline std::size_t most_shared() {
   return static_cast<std::size_t>(bytes);
 }
 
+<<<<<<< HEAD
 /// Multiprocessors of this device. Nothing that bits depend on may ask.
 inline std::int64_t processors_here() {
   int count = 0;
   check("device cuda", cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device()));
   return count;
+=======
+/// The first number of the device's compute capability.
+inline int generation() {
+  int major = 0;
+  check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()));
+  return major;
+}
+
+/// The first line of every kernel. The next one may start while this one runs, on what is free; here its threads wait until all work
+/// before it is done and seen. So the chip is not idle between two kernels (compute capability 9.0 and later).
+__device__ inline void kernel_begins() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+>>>>>>> bb49b66 (Kernels start while the one before them ends, and wait there)
 }
 
 /// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory. Returns before it has run; a
@@ -34,6 +51,11 @@ void launch_shared(const char* op, dim3 blocks, dim3 threads, std::size_t shared
   how.blockDim = threads;
   how.dynamicSmemBytes = shared;
   how.stream = stream();
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  how.attrs = &early;
+  how.numAttrs = generation() >= 9 ? 1 : 0;
   check(op, cudaLaunchKernelEx(&how, kernel, static_cast<P>(args)...));
 }
 

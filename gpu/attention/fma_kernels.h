@@ -15,6 +15,7 @@ __device__ void multiply_rows(Sums<S>& sum, const T (&factor)[S::tm]) {
 
 template <class S, class T = typename S::T>
 __global__ void __launch_bounds__(S::threads, S::blocks) forward(Lengths z, const T* q, const T* k, const T* v, T* y) {
+  kernel_begins();
   T *query = dynamic_shared<T>(), *keys = query + S::block_tile, *values = keys + S::tile,
     *room = values + S::tile + S::warp() * S::weights;
   const Share s(z, z.queries, S::rows);
@@ -50,6 +51,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks) forward(Lengths z, cons
 template <class S, class T = typename S::T>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     query_vjp(Lengths z, const T* q, const T* k, const T* v, const T* g, T* dq, Query<T>* kept) {
+  kernel_begins();
   T *query = dynamic_shared<T>(), *slope = query + S::block_tile, *keys = slope + S::block_tile,
     *values = keys + S::tile, *room = values + S::tile + S::warp() * S::weights;
   const Share s(z, z.queries, S::rows);
@@ -113,6 +115,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 template <class S, class T = typename S::T>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     key_vjp(Lengths z, const T* q, const T* k, const T* v, const T* g, const Query<T>* kept, T* dk, T* dv) {
+  kernel_begins();
   T *key = dynamic_shared<T>(), *value = key + S::block_tile, *queries = value + S::block_tile,
     *slopes = queries + S::tile, *room = slopes + S::tile + S::warp() * S::weights;
   auto* about = reinterpret_cast<Query<T>*>(slopes + S::tile + S::warps * S::weights);

@@ -43,6 +43,7 @@ __device__ C largest_of(const C* s, int width, C scale) {
 /// p = softmax(scale s) row by row, zeros from `width` to `line`. p may lie over s.
 template <class C, class T>
 __global__ void softmax_rows(std::int64_t rows, int width, int line, C scale, const C* s, T* p) {
+  kernel_begins();
   const std::int64_t row = warp_row();
   if (row >= rows) return;
   s += row * line;
@@ -59,6 +60,7 @@ __global__ void softmax_rows(std::int64_t rows, int width, int line, C scale, co
 template <class C, class T>
 __global__ void softmax_vjp_rows(std::int64_t rows, int width, int line, C scale, const C* s, const C* dp, T* p,
                                  T* ds) {
+  kernel_begins();
   const std::int64_t row = warp_row();
   if (row >= rows) return;
   s += row * line;

@@ -23,6 +23,7 @@ struct Product {
 
 template <class F, class T>
 __global__ void stretched_kernel(StretchLoops loops, F f, std::int64_t count, const T* a, const T* b, T* y) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) {
     std::int64_t rest = i, at_a = 0, at_b = 0;

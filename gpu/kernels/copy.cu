@@ -9,6 +9,7 @@ namespace {
 /// T is a word of the element's size: a copy need not know what it moves.
 template <class T>
 __global__ void copy_kernel(CopyBox box, std::int64_t count, const T* from, T* to) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) {
     std::int64_t rest = i, f = box.from, t = box.to;
@@ -24,6 +25,7 @@ __global__ void copy_kernel(CopyBox box, std::int64_t count, const T* from, T* t
 
 template <class F, class T>
 __global__ void cast_kernel(std::int64_t count, const F* from, T* to) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride)
     to[i] = narrow<T>(widen(from[i]));

@@ -150,6 +150,7 @@ struct Normalised : Share<v> {
 template <int v, class T, class C = typename Norm<T>::C>
 __global__ void __launch_bounds__(most_threads, 2)
     forward_kernel(Norm<T> norm, const T* __restrict__ x, T* __restrict__ y) {
+  kernel_begins();
   const Sizes& z = norm.z;
   const Normalised<v, T> s(norm, x);
   s.over_channels([&](int c) {
@@ -172,6 +173,7 @@ __global__ void __launch_bounds__(most_threads, 2)
 template <int v, class T, class C = typename Norm<T>::C>
 __global__ void __launch_bounds__(most_threads, 2)
     vjp_kernel(Norm<T> norm, const T* __restrict__ x, const T* __restrict__ g, T* __restrict__ dx, Two* by_channel) {
+  kernel_begins();
   const Sizes& z = norm.z;
   const Normalised<v, T> s(norm, x);
   Two* const sums = s.sums;
@@ -223,6 +225,7 @@ constexpr int columns = 32, slices = 32;  // of a block that adds images up
 /// The parameters' gradients: sums of `by_channel` (image, channel) over the images.
 template <class T>
 __global__ void parameter_kernel(std::int64_t images, int channels, const Two* by_channel, T* gamma, T* beta) {
+  kernel_begins();
   Two* sums = dynamic_shared<Two>();
   const int column = static_cast<int>(threadIdx.x) % columns, slice = static_cast<int>(threadIdx.x) / columns,
             c = static_cast<int>(blockIdx.x) * columns + column;

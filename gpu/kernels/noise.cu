@@ -8,6 +8,7 @@ namespace {
 
 template <class T>
 __global__ void noise_kernel(NoiseStream stream, std::int64_t rows, std::int64_t size, T* y) {
+  kernel_begins();
   const std::int64_t pairs = (size + 1) / 2, stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < rows * pairs; i += stride) {
     const std::int64_t row = i / pairs, k = i % pairs;

@@ -44,6 +44,7 @@ struct Axes {
 /// partial[piece, output]: a thread an output. For sums whose outputs lie side by side.
 template <class T, class Out>
 __global__ void column_sums(Axes kept, Axes summed, std::int64_t length, const T* x, Out* partial) {
+  kernel_begins();
   const std::int64_t output = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (output >= kept.count) return;
   const std::int64_t first = blockIdx.y * length, end = first + length;
@@ -56,6 +57,7 @@ __global__ void column_sums(Axes kept, Axes summed, std::int64_t length, const T
 /// partial[piece, output]: a block an output. For sums whose terms lie side by side.
 template <class T, class Out>
 __global__ void run_sums(Axes kept, Axes summed, std::int64_t length, const T* x, Out* partial) {
+  kernel_begins();
   __shared__ double shared[threads];
   const std::int64_t first = blockIdx.y * length, end = first + length;
   for (std::int64_t output = blockIdx.x; output < kept.count; output += gridDim.x) {
@@ -70,6 +72,7 @@ __global__ void run_sums(Axes kept, Axes summed, std::int64_t length, const T* x
 
 template <class T>
 __global__ void add_pieces(std::int64_t outputs, std::int64_t pieces, const double* partial, T* y) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < outputs; i += stride) {
     double sum = 0;
@@ -89,6 +92,7 @@ void sum_pieces(bool columns, const Axes& kept, const Axes& summed, std::int64_t
 
 template <class T>
 __global__ void max_last_kernel(std::int64_t rows, std::int64_t width, const T* x, T* y) {
+  kernel_begins();
   using C = decltype(widen(T{}));
   __shared__ C shared[threads];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {

@@ -17,6 +17,7 @@ Tensor checked(const char* op, const Tensor& index, std::int64_t rows) {
 
 template <class T>
 __global__ void gather_kernel(std::int64_t count, std::int64_t d, const T* table, const std::int32_t* index, T* y) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride)
     y[i] = table[index[i / d] * d + i % d];
@@ -26,6 +27,7 @@ __global__ void gather_kernel(std::int64_t count, std::int64_t d, const T* table
 template <class T>
 __global__ void scatter_kernel(std::int64_t count, std::int64_t d, std::int64_t n, const T* g,
                                const std::int32_t* index, T* table) {
+  kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t at = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; at < count; at += stride) {
     double sum = 0;

@@ -17,6 +17,7 @@ struct Smaller {
 /// found[block]: an index, which f64 holds exactly, or n.
 template <class T>
 __global__ void search_kernel(Search what, std::int64_t n, const T* x, double* found) {
+  kernel_begins();
   __shared__ double shared[threads];
   std::int64_t mine = n;
   const std::int64_t stride = std::int64_t{gridDim.x} * threads;

@@ -15,6 +15,7 @@ constexpr int threads = 128;
 
 template <class T, class C = decltype(widen(T{}))>
 __global__ void softmax_kernel(std::int64_t rows, std::int64_t width, const T* x, T* y) {
+  kernel_begins();
   __shared__ C largest[threads];
   __shared__ double sums[threads];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -33,6 +34,7 @@ __global__ void softmax_kernel(std::int64_t rows, std::int64_t width, const T* x
 
 template <class T, class C = decltype(widen(T{}))>
 __global__ void softmax_vjp_kernel(std::int64_t rows, std::int64_t width, const T* y, const T* g, T* dx) {
+  kernel_begins();
   __shared__ double sums[threads];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const std::int64_t first = row * width;

@@ -26,6 +26,7 @@ template <class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
                  Product p, int stages) {
+  kernel_begins();
   if constexpr (warp_groups_here) {
     __shared__ Arrival arrivals[most_stages];
     unsigned char* tiles = dynamic_shared<unsigned char>();

@@ -170,6 +170,24 @@ BOOST_AUTO_TEST_CASE(one_dispatch_point) {
   }
 }
 
+// Kernels start before those queued earlier have ended (gpu/launch.h), so each waits for them first.
+BOOST_AUTO_TEST_CASE(every_kernel_waits_for_earlier_work) {
+  int seen = 0;
+  for (const auto& file : files_in("gpu")) {
+    if (!is_cpp(file)) continue;
+    const std::string text = text_of(root / file), kernel = "__global__", empty = "{}", wait = "kernel_begins();";
+    for (auto at = text.find(kernel); at != std::string::npos; at = text.find(kernel, at + 1)) {
+      const auto body = text.find('{', at);
+      BOOST_REQUIRE(body != std::string::npos);
+      const auto first = text.find_first_not_of(" \n", body + 1);
+      const bool waits = text.compare(first, wait.size(), wait) == 0 || text.compare(body, empty.size(), empty) == 0;
+      BOOST_TEST(waits, file << ": a kernel that does not begin with " << wait);
+      ++seen;
+    }
+  }
+  BOOST_TEST(seen > 20);
+}
+
 // What the README shows is what the tests build and run.
 BOOST_AUTO_TEST_CASE(the_program_of_the_readme_is_the_tested_one) {
   const std::string readme = text_of(root / "README.md"), program = text_of(root / "tests/consumer/main.cpp");
