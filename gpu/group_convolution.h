@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gpu/convolution.h"
+#include "gpu/packed_filter.h"
 #include "gpu/precision.h"
 #include "gpu/warp_groups.h"
 
@@ -10,17 +11,23 @@ namespace costate::cuda {
 inline Walk rows_of(const Convolution& s) { return {s.h, -s.top, s.stride_h, s.oh}; }
 inline Walk columns_of(const Convolution& s) { return {s.w, -s.left, s.stride_w, s.ow}; }
 
-/// Whether a convolution with channels in whole words of 16 bytes can go this way.
-inline bool by_groups(const Convolution& s, Words words) {
-  return words.a && words.b && s.groups == 1 && can_walk(rows_of(s)) && can_walk(columns_of(s)) && has_warp_groups();
+/// Whether this type's products run so where there are warp groups.
+template <class M>
+constexpr bool has_group_products = std::is_same_v<M, bf16> || std::is_same_v<M, Tf32>;
+
+/// Whether a convolution can go this way, given that lines of the factors that are to be copied are whole `words` of 16 bytes.
+inline bool by_groups(const Convolution& s, bool words) {
+  return words && s.groups == 1 && can_walk(rows_of(s)) && can_walk(columns_of(s)) && has_warp_groups();
 }
 
 /// Of Patches, for tiles of `pixels` pixels.
-inline Boxes patch_boxes(const char* op, const Convolution& s, const bf16* x, std::int64_t images, int pixels) {
+template <class M>
+Boxes patch_boxes(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, int pixels) {
   Boxes b;
-  b.map = patches_of(op, x, static_cast<int>(images), rows_of(s), columns_of(s), s.cin, pixels);
+  b.map = patches_of(op, box_type<M>, x, static_cast<int>(images), rows_of(s), columns_of(s), s.cin, pixels);
+  b.terms = line_terms<M>;
   b.patches = true;
-  b.chunks = static_cast<int>(steps_of(s.cin)), b.by_chunks = Divisor(b.chunks);
+  b.chunks = static_cast<int>(steps_of<M>(s.cin)), b.by_chunks = Divisor(b.chunks);
   b.outputs = s.oh * s.ow, b.line = s.ow, b.width = s.kw;
   b.by_outputs = s.by_output, b.by_line = s.by_ow, b.by_width = s.by_kw;
   b.first_row = -s.top, b.first_column = -s.left;
@@ -28,37 +35,68 @@ inline Boxes patch_boxes(const char* op, const Convolution& s, const bf16* x, st
   return b;
 }
 
-/// Of weights (tap, cin, cout); `turned`: of TransposedWeights.
-inline Boxes weight_boxes(const char* op, const bf16* w, int taps, int cin, int cout, bool turned, int lines) {
+/// Weights, where they lie: rows are output channels of the convolution at hand, terms its input channels, tap by tap.
+struct Filter {
+  const void* data;
+  bool along_k, from_last;         ///< terms lie along memory; taps are counted from the last
+  std::int64_t across, taps_step;  ///< elements from one row to the next (or term, if not along_k), and from tap to tap
+};
+
+template <class M>
+Boxes filter_boxes(const char* op, const Convolution& s, const Filter& f, int lines) {
+  const int taps = s.kh * s.kw;
   Boxes b;
-  b.map = boxes_of(op, w, {{cout, cin, taps, 1}, {cout, std::int64_t{cin} * cout, 8}}, turned ? lines : 64);
-  b.chunks = static_cast<int>(steps_of(turned ? cout : cin)), b.by_chunks = Divisor(b.chunks);
-  b.last_tap = turned ? taps - 1 : -1;
+  b.map = boxes_of(op, box_type<M>, f.data,
+                   {{f.along_k ? s.cin : s.cout, f.along_k ? s.cout : s.cin, taps, 1}, {f.across, f.taps_step, 8}},
+                   f.along_k ? lines : 64);
+  b.terms = line_terms<M>;
+  b.chunks = static_cast<int>(steps_of<M>(s.cin)), b.by_chunks = Divisor(b.chunks);
+  b.last_tap = f.from_last ? taps - 1 : -1;
   return b;
 }
 
-/// y = x * w by `s`, or for a turned one the gradient in x of the convolution that it is turned from.
-inline void convolve_by_groups(const char* op, const Convolution& s, const bf16* x, std::int64_t images, const bf16* w,
-                               bool turned, const Output<bf16>& y) {
-  const int taps = s.kh * s.kw, cin = turned ? s.cout : s.cin, cout = turned ? s.cin : s.cout;
-  const std::int64_t pixels = std::int64_t{s.oh} * s.ow, steps = taps * steps_of(s.cin);
+template <class M>
+void convolve_by_groups(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, const Filter& f,
+                        const Output<Stored<M>>& y) {
+  const std::int64_t pixels = std::int64_t{s.oh} * s.ow, steps = s.kh * s.kw * steps_of<M>(s.cin);
   // By one image's pixels. A batch adds pieces up in registers, which costs it a third: they must be worth it to the image.
   constexpr std::int64_t most_pieces = 4;
   constexpr double gain = 2;
-  multiply_by_groups<bf16>(
-      op, [&](int rows) { return patch_boxes(op, s, x, images, rows); },
-      [&](int rows) { return weight_boxes(op, w, taps, cin, cout, turned, rows); }, y,
-      {1, images * pixels, s.cout, steps, group_piece(pixels, s.cout, steps, most_pieces, gain), true, turned});
+  multiply_by_groups(
+      M{}, op, [&](int rows) { return patch_boxes<M>(op, s, x, images, rows); },
+      [&](int rows) { return filter_boxes<M>(op, s, f, rows); }, y,
+      {1, images * pixels, s.cout, steps, group_piece(pixels, s.cout, steps, most_pieces, gain), true, f.along_k});
 }
 
-/// dw of y = x * w. Input channels are whole steps.
-inline void weight_gradient_by_groups(const char* op, const Convolution& s, const bf16* x, const bf16* g,
-                                      std::int64_t images, const Output<bf16>& dw) {
-  const std::int64_t pixels = images * s.oh * s.ow, rows = std::int64_t{s.kh} * s.kw * s.cin, steps = steps_of(pixels);
+/// y = x * w. Where output channels are no whole words, and for TF32, whose products want terms along memory, w is packed, once.
+template <class M>
+void conv2d_by_groups(const char* op, const Convolution& s, const Tensor& x, const Tensor& w, bool words,
+                      const Output<Stored<M>>& y) {
+  const auto go = [&](const Filter& f) { convolve_by_groups<M>(op, s, x.device_data<Stored<M>>(), x.dim(0), f, y); };
+  if (words && std::is_same_v<M, bf16>)
+    return go({w.device_data<Stored<M>>(), false, false, s.cout, std::int64_t{s.cin} * s.cout});
+  const Tensor packed = packed_filter(w);
+  go({packed.device_data<Stored<M>>(), true, false, std::int64_t{s.kh} * s.kw * s.cin, s.cin});
+}
+
+/// dx of the convolution that `turned` is turned from.
+template <class M>
+void conv2d_dx_by_groups(const char* op, const Convolution& turned, const Tensor& g, const Tensor& w,
+                         const Output<Stored<M>>& dx) {
+  using T = Stored<M>;
+  const Filter f{w.device_data<T>(), true, true, turned.cin, std::int64_t{turned.cin} * turned.cout};
+  convolve_by_groups<M>(op, turned, g.device_data<T>(), g.dim(0), f, dx);
+}
+
+/// dw of y = x * w in bf16. Input channels are whole steps.
+inline void conv2d_dw_by_groups(const char* op, const Convolution& s, const Tensor& x, const Tensor& g,
+                                const Output<bf16>& dw) {
+  const std::int64_t pixels = x.dim(0) * s.oh * s.ow, rows = std::int64_t{s.kh} * s.kw * s.cin,
+                     steps = steps_of<bf16>(pixels);
   constexpr std::int64_t most_pieces = 64;
-  const Matrix<bf16, false> gradient{g, Start(0), s.cout};
-  multiply_by_groups<bf16>(
-      op, [&](int) { return patch_boxes(op, s, x, images, 64); },
+  const Matrix<bf16, false> gradient{g.device_data<bf16>(), Start(0), s.cout};
+  multiply_by_groups(
+      bf16{}, op, [&](int) { return patch_boxes<bf16>(op, s, x.device_data<bf16>(), x.dim(0), 64); },
       [&](int lines) { return boxes_of(op, gradient, s.cout, pixels, 1, lines); }, dw,
       {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, false});
 }

@@ -4,7 +4,7 @@
 // tests/gpu/shim/gpu/ptx_sm90.h stands in for this file when gpu/ is compiled for the host. Code for other chips must not come here:
 // `if constexpr (warp_groups_here)` keeps it away, and `has_warp_groups` (gpu/precision.h) its calls.
 //
-// A tile is lines of 128 bytes, 64 bf16, from a multiple of 1024 bytes on; word w (16 bytes) of line l stands at w ^ (l % 8). A factor
+// A tile is lines of 128 bytes, 64 bf16 or 32 TF32, from a multiple of 1024 bytes on; word w (16 bytes) of line l stands at w ^ (l % 8). A factor
 // whose terms lie along lines has a line a row; one that lies across has, for each 64 rows, 64 lines, a term each.
 #pragma once
 
@@ -59,7 +59,7 @@ __device__ inline void copy_box(void* to, const TensorMap& map, int i, int j, in
       : "memory");
 }
 
-/// Starts copying 64 channels of as many pixels as the map says, from (column, row, image) on in the order in which a convolution goes
+/// Starts copying a line of channels of as many pixels as the map says, from (column, row, image) on in the order in which a convolution goes
 /// over them, each moved by (right, down); zeros outside of the picture.
 __device__ inline void copy_patches(void* to, const TensorMap& map, int channel, int column, int row, int image,
                                     int right, int down, Arrival* arrival) {
@@ -72,7 +72,7 @@ __device__ inline void copy_patches(void* to, const TensorMap& map, int channel,
       : "memory");
 }
 
-/// 16 terms of a tile, as a product of a warp group is told of them.
+/// 32 bytes of terms of a tile, as a product of a warp group is told of them.
 struct Terms {
   std::uint64_t bits;
 
@@ -129,6 +129,38 @@ __device__ void multiply_group(float (&c)[64], const Terms& a, const Terms& b) {
         "+f"(c[49]), "+f"(c[50]), "+f"(c[51]), "+f"(c[52]), "+f"(c[53]), "+f"(c[54]), "+f"(c[55]), "+f"(c[56]),
         "+f"(c[57]), "+f"(c[58]), "+f"(c[59]), "+f"(c[60]), "+f"(c[61]), "+f"(c[62]), "+f"(c[63])
       : "l"(a.bits), "l"(b.bits), "n"(int{a_across}), "n"(int{b_across}));
+}
+
+// The same for 8 terms in TF32, 32 bytes as well, both factors along lines.
+__device__ inline void multiply_group_tf32(float (&c)[32], const Terms& a, const Terms& b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "
+      "%23, %24, %25, %26, %27, %28, %29, %30, %31"
+      "}, %32, %33, 1, 1, 1;"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
+        "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]),
+        "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]),
+        "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31])
+      : "l"(a.bits), "l"(b.bits));
+}
+
+__device__ inline void multiply_group_tf32(float (&c)[64], const Terms& a, const Terms& b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "
+      "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "
+      "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+      "}, %64, %65, 1, 1, 1;"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
+        "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]),
+        "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]),
+        "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31]), "+f"(c[32]),
+        "+f"(c[33]), "+f"(c[34]), "+f"(c[35]), "+f"(c[36]), "+f"(c[37]), "+f"(c[38]), "+f"(c[39]), "+f"(c[40]),
+        "+f"(c[41]), "+f"(c[42]), "+f"(c[43]), "+f"(c[44]), "+f"(c[45]), "+f"(c[46]), "+f"(c[47]), "+f"(c[48]),
+        "+f"(c[49]), "+f"(c[50]), "+f"(c[51]), "+f"(c[52]), "+f"(c[53]), "+f"(c[54]), "+f"(c[55]), "+f"(c[56]),
+        "+f"(c[57]), "+f"(c[58]), "+f"(c[59]), "+f"(c[60]), "+f"(c[61]), "+f"(c[62]), "+f"(c[63])
+      : "l"(a.bits), "l"(b.bits));
 }
 
 }  // namespace costate::cuda

@@ -7,9 +7,12 @@
 namespace costate::cuda {
 namespace {
 
-constexpr auto dtype = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
-constexpr cuuint32_t channels = 64;  // of a line: 128 bytes, the most that is swizzled
-constexpr std::int64_t bytes = 2;    // of an element
+constexpr cuuint32_t line_bytes = 128;  // the most that is swizzled
+
+cuuint32_t bytes_of(BoxType type) { return type == BoxType::bf16 ? 2 : 4; }
+CUtensorMapDataType name_of(BoxType type) {
+  return type == BoxType::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_TFLOAT32;
+}
 
 template <class F>
 F* function(const char* name) {
@@ -24,9 +27,9 @@ F* function(const char* name) {
 struct Global {
   std::array<cuuint64_t, 4> size;
   std::array<cuuint64_t, 3> stride;  ///< bytes
-  explicit Global(const Extent4& e) {
+  Global(const Extent4& e, BoxType type) {
     for (std::size_t i = 0; i < 4; ++i) size[i] = static_cast<cuuint64_t>(e.size[i]);
-    for (std::size_t i = 0; i < 3; ++i) stride[i] = static_cast<cuuint64_t>(e.step[i] * bytes);
+    for (std::size_t i = 0; i < 3; ++i) stride[i] = static_cast<cuuint64_t>(e.step[i] * bytes_of(type));
   }
 };
 
@@ -35,31 +38,32 @@ int end_of(const Walk& w) { return w.first + (w.outputs - 1) * w.step - (w.pixel
 
 }  // namespace
 
-CUtensorMap boxes_of(const char* op, const void* data, const Extent4& extent, int lines) {
+CUtensorMap boxes_of(const char* op, BoxType type, const void* data, const Extent4& extent, int lines) {
   static const auto encode = function<decltype(cuTensorMapEncodeTiled)>("cuTensorMapEncodeTiled");
-  const Global g(extent);
-  const cuuint32_t box[4] = {channels, static_cast<cuuint32_t>(lines), 1, 1}, every[4] = {1, 1, 1, 1};
+  const Global g(extent, type);
+  const cuuint32_t box[4] = {line_bytes / bytes_of(type), static_cast<cuuint32_t>(lines), 1, 1},
+                   every[4] = {1, 1, 1, 1};
   CUtensorMap map{};
-  const CUresult status = encode(&map, dtype, 4, const_cast<void*>(data), g.size.data(), g.stride.data(), box, every,
-                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+  const CUresult status = encode(&map, name_of(type), 4, const_cast<void*>(data), g.size.data(), g.stride.data(), box,
+                                 every, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   require(status == CUDA_SUCCESS, "{}: the driver cannot describe a matrix of {} x {} elements (error {})", op,
           extent.size[1], extent.size[0], static_cast<int>(status));
   return map;
 }
 
-CUtensorMap patches_of(const char* op, const void* data, int images, const Walk& rows, const Walk& columns, int width,
-                       int pixels) {
+CUtensorMap patches_of(const char* op, BoxType type, const void* data, int images, const Walk& rows,
+                       const Walk& columns, int width, int pixels) {
   static const auto encode = function<decltype(cuTensorMapEncodeIm2col)>("cuTensorMapEncodeIm2col");
   const std::int64_t line = std::int64_t{columns.pixels} * width;
-  const Global g({{width, columns.pixels, rows.pixels, images}, {width, line, line * rows.pixels}});
+  const Global g({{width, columns.pixels, rows.pixels, images}, {width, line, line * rows.pixels}}, type);
   const int first[2] = {columns.first, rows.first}, last[2] = {end_of(columns), end_of(rows)};
   const cuuint32_t every[4] = {1, static_cast<cuuint32_t>(columns.step), static_cast<cuuint32_t>(rows.step), 1};
   CUtensorMap map{};
   const CUresult status =
-      encode(&map, dtype, 4, const_cast<void*>(data), g.size.data(), g.stride.data(), first, last, channels,
-             static_cast<cuuint32_t>(pixels), every, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+      encode(&map, name_of(type), 4, const_cast<void*>(data), g.size.data(), g.stride.data(), first, last,
+             line_bytes / bytes_of(type), static_cast<cuuint32_t>(pixels), every, CU_TENSOR_MAP_INTERLEAVE_NONE,
+             CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   require(status == CUDA_SUCCESS, "{}: the driver cannot describe pictures of {} x {} x {} (error {})", op, rows.pixels,
           columns.pixels, width, static_cast<int>(status));
   return map;

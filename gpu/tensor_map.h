@@ -1,4 +1,4 @@
-// Descriptions of tensors in bf16 for copies of boxes (gpu/ptx_sm90.h).
+// Descriptions of tensors for copies of boxes (gpu/ptx_sm90.h), in lines of 128 bytes.
 #pragma once
 
 #include <cuda.h>
@@ -8,14 +8,19 @@
 
 namespace costate::cuda {
 
-/// Elements along four axes, the first along memory; from one to the next along axes 1 to 3, in elements, multiples of 8.
+enum class BoxType {
+  bf16,
+  tf32,  ///< f32 in memory, rounded as it is copied
+};
+
+/// Elements along four axes, the first along memory; from one to the next along axes 1 to 3, in elements, multiples of 16 bytes.
 struct Extent4 {
   std::array<std::int64_t, 4> size;
   std::array<std::int64_t, 3> step;
 };
 
-/// Boxes of 64 elements along memory by `lines` along axis 1.
-CUtensorMap boxes_of(const char* op, const void* data, const Extent4& extent, int lines);
+/// Boxes of a line along memory by `lines` along axis 1.
+CUtensorMap boxes_of(const char* op, BoxType type, const void* data, const Extent4& extent, int lines);
 
 /// One axis of a picture under a convolution: its pixels, the taps' first place for the first output, how far places are apart, and how
 /// many outputs there are.
@@ -23,9 +28,9 @@ struct Walk {
   int pixels, first, step, outputs;
 };
 
-/// `pixels` pixels by 64 channels of (image, row, column, channel), as convolutions go over them.
-CUtensorMap patches_of(const char* op, const void* data, int images, const Walk& rows, const Walk& columns,
-                       int channels, int pixels);
+/// `pixels` pixels by a line of channels of (image, row, column, channel), as convolutions go over them.
+CUtensorMap patches_of(const char* op, BoxType type, const void* data, int images, const Walk& rows,
+                       const Walk& columns, int channels, int pixels);
 
 /// Whether a convolution that walks so can be described.
 bool can_walk(const Walk& w);

@@ -1,4 +1,4 @@
-// Products in bf16 by warp groups, on chips that have them (gpu/ptx_sm90.h): what gpu/gemm.h does elsewhere, from the same factors.
+// Products in bf16 and TF32 by warp groups, on chips that have them (gpu/ptx_sm90.h): what gpu/gemm.h does elsewhere, from the same factors.
 //
 // The same rules: an element is one chain over k in each piece, pieces are added in order, tiles and who adds the pieces follow from how
 // many blocks there are. Which products come here is decided by channels and lines, never by the batch.
@@ -11,7 +11,7 @@
 
 namespace costate::cuda {
 
-/// A product in steps of 64 terms.
+/// A product in steps of terms (gpu/boxes.h).
 struct GroupProduct {
   std::int64_t problems, m, n, steps;
   std::int64_t piece;  ///< steps
@@ -21,9 +21,9 @@ struct GroupProduct {
 /// A factor for tiles of so many rows.
 using BoxesFor = std::function<Boxes(int rows)>;
 
-/// c = a b. T is bf16 or f32.
-template <class T>
-void multiply_by_groups(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
+/// c = a b. In bf16, T is bf16 or f32; in Tf32 it is f32, and both factors lie along k.
+template <class M, class T>
+void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
                         const GroupProduct& p);
 
 /// Steps of a piece of a product that is to take the least time with its m rows. One piece, unless more are `gain` times as fast.

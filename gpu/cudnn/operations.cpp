@@ -5,8 +5,6 @@
 #include <map>
 #include <mutex>
 
-#include "core/kernels/copy.h"
-
 namespace costate::cuda::cudnn {
 namespace {
 
@@ -155,26 +153,6 @@ std::string name_of(const Convolution& c) {
 std::string name_of(const Attention& a) {
   const Attention one = with_batch(a, 1);
   return fmt::format("attention bf16 heads {} q{} k{} v{}", a.heads, one.q, one.k, one.v);
-}
-
-Shape packed_shape(const Shape& w) { return {w[3], w[0], w[1], w[2]}; }
-
-Tensor packed_filter(const Tensor& w) {
-  const std::int64_t terms = w.size() / w.dim(3), out = w.dim(3);
-  const auto pack = [&] {
-    Tensor packed = Tensor::empty(packed_shape(w.shape()), w.kind());
-    const CopyBox turned{.rank = 2, .extent = {terms, out}, .from_step = {out, 1}, .to_step = {1, terms}};
-    copy_kernel(w.device(), turned, w, packed);
-    return packed;
-  };
-  return *w.storage().derived<Tensor>(fmt::format("cudnn {} {} {}", w.offset(), costate::name_of(w.dtype()), w.shape()),
-                                      pack);
-}
-
-void unpack_filter(const Tensor& packed, Tensor& w) {
-  const std::int64_t terms = w.size() / w.dim(3), out = w.dim(3);
-  const CopyBox turned{.rank = 2, .extent = {terms, out}, .from_step = {1, terms}, .to_step = {out, 1}};
-  copy_kernel(w.device(), turned, packed, w);
 }
 
 }  // namespace costate::cuda::cudnn

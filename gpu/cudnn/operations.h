@@ -7,6 +7,7 @@
 #include "core/kernels/attention.h"
 #include "core/kernels/conv2d.h"
 #include "gpu/cudnn/plan.h"
+#include "gpu/packed_filter.h"
 
 namespace costate::cuda::cudnn {
 
@@ -37,12 +38,6 @@ std::string name_of(const Attention& a);
 std::shared_ptr<const Plan> plan_for(const Target& target, const Convolution& c);
 std::shared_ptr<const Plan> plan_for(const Target& target, const Attention& a);
 constexpr std::int64_t usual_batch = 16;
-
-/// w (kh, kw, in, out) as (out, kh, kw, in), kept with its storage.
-Tensor packed_filter(const Tensor& w);
-Shape packed_shape(const Shape& w);
-/// Back again, for a gradient.
-void unpack_filter(const Tensor& packed, Tensor& w);
 
 /// Where a tensor of any type begins, on its device.
 inline const void* address(const Tensor& t) {

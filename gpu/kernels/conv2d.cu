@@ -49,9 +49,8 @@ void own_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, 
     const Output<T> to{y.mutable_device_data<T>(), Start(s.cout), y.dim(3),
                        Bias<T>::of(start, std::int64_t{s.oh} * s.ow)};
     const Words words{in_words<T>(x, s.cin), in_words<T>(w, s.cout)};
-    if constexpr (std::is_same_v<M, bf16>)
-      if (by_groups(s, words))
-        return convolve_by_groups("conv2d", s, x.device_data<T>(), x.dim(0), w.device_data<T>(), false, to);
+    if constexpr (has_group_products<M>)
+      if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, x, w, words.b, to);
     gemm<M>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()}, to,
             s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, chain), words);
   });
@@ -70,9 +69,8 @@ void own_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& 
     };
     if (s.stride_h != 1 || s.stride_w != 1) return go(GradientPatches<T>{s, g.device_data<T>()});
     const Convolution turned = s.turned();
-    if constexpr (std::is_same_v<M, bf16>)
-      if (by_groups(turned, words) && s.cin % 8 == 0)
-        return convolve_by_groups("conv2d_dx", turned, g.device_data<T>(), g.dim(0), w.device_data<T>(), true, to);
+    if constexpr (has_group_products<M>)
+      if (by_groups(turned, words.a && words.b)) return conv2d_dx_by_groups<M>("conv2d_dx", turned, g, w, to);
     go(Patches<T, true>{turned, g.device_data<T>()});
   });
 }
@@ -85,8 +83,8 @@ void own_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& 
     const Output<T> to{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)};
     const Words words{in_words<T>(x, s.cin), in_words<T>(g, s.cout)};
     if constexpr (std::is_same_v<M, bf16>)
-      if (by_groups(s, words) && s.cin % 64 == 0)
-        return weight_gradient_by_groups("conv2d_dw", s, x.device_data<T>(), g.device_data<T>(), x.dim(0), to);
+      if (by_groups(s, words.a && words.b) && s.cin % line_terms<bf16> == 0)
+        return conv2d_dw_by_groups("conv2d_dw", s, x, g, to);
     gemm<M>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
             to, s.groups, dw.size() / dw.dim(3), s.cout, pixels,
             fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels), words);
@@ -115,7 +113,7 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, cons
       problem(Direction::forward, geometry, x, w, y), aligned(x) && aligned(y),
       [&] { own_conv2d(geometry, x, w, bias, y); },
       [&](const cudnn::Plan& plan) {
-        const Tensor filter = cudnn::packed_filter(w);
+        const Tensor filter = packed_filter(w);
         plan.run("conv2d", {cudnn::address(x), cudnn::address(filter), cudnn::address(y)});
         add_bias(bias, y);
       });
@@ -126,7 +124,7 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
       problem(Direction::data_gradient, geometry, dx, w, g), aligned(g) && aligned(dx),
       [&] { own_conv2d_dx(geometry, g, w, dx); },
       [&](const cudnn::Plan& plan) {
-        const Tensor filter = cudnn::packed_filter(w);
+        const Tensor filter = packed_filter(w);
         plan.run("conv2d_dx", {cudnn::address(dx), cudnn::address(filter), cudnn::address(g)});
       });
 }
@@ -136,9 +134,9 @@ void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, T
       problem(Direction::filter_gradient, geometry, x, dw, g), aligned(x) && aligned(g),
       [&] { own_conv2d_dw(geometry, x, g, dw); },
       [&](const cudnn::Plan& plan) {
-        const Tensor filter = Tensor::empty(cudnn::packed_shape(dw.shape()), dw.kind());
+        const Tensor filter = Tensor::empty(packed_shape(dw.shape()), dw.kind());
         plan.run("conv2d_dw", {cudnn::address(x), cudnn::address(filter), cudnn::address(g)});
-        cudnn::unpack_filter(filter, dw);
+        unpack_filter(filter, dw);
       });
 }
 

@@ -1,4 +1,4 @@
-// Products in bf16 by warp groups: a block's first thread has boxes of both factors brought to shared memory, some steps ahead, and each
+// Products by warp groups: a block's first thread has boxes of both factors brought to shared memory, some steps ahead, and each
 // group multiplies 64 rows of the tile.
 #include "gpu/gemm.h"
 #include "gpu/warp_groups.h"
@@ -9,7 +9,7 @@ namespace {
 constexpr int most_stages = 12;
 
 /// m x n by a warp group for each 64 rows. A block that has a multiprocessor to itself has more stages, to be as far ahead as two or
-/// three others together. `step`, `rest`: cycles of 64 terms, and of a block beside them, where all are busy (H200).
+/// three others together. `step`, `rest`: cycles of a step, and of a block beside them, where all are busy (H200).
 template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_, int rest_>
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
   static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_, step = step_, rest = rest_;
@@ -22,7 +22,7 @@ using Large = GroupTile<128, 128, 2, 3, 6, 600, 5500>;
 using SmallFolded = GroupTile<64, 64, 3, 4, 12, 275, 2600>;
 using LargeFolded = GroupTile<128, 128, 1, 6, 6, 800, 11000>;
 
-template <class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
+template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
                  Product p, int stages) {
@@ -65,7 +65,10 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
       for (int k = 0; k < 4; ++k) {
         const Terms left(tile_a(slot) + threadIdx.x / 128 * (64 * 128) + k * (a_along_k ? 32 : 16 * 128), 64 * 128),
             right(tile_b(slot) + k * (b_along_k ? 32 : 16 * 128), 64 * 128);
-        multiply_group<!a_along_k, !b_along_k>(sum, left, right);
+        if constexpr (std::is_same_v<M, Tf32>)
+          multiply_group_tf32(sum, left, right);
+        else
+          multiply_group<!a_along_k, !b_along_k>(sum, left, right);
       }
       products_end_group();
       if (folds && --to_fold == 0 && step + 1 < steps) {
@@ -117,7 +120,7 @@ double time_folded(const GroupProduct& p) {
   return cycles_of<Tile>(p.problems * blocks_of<Tile>(p.m, p.n), p.steps);
 }
 
-template <class Tile, bool a_along_k, bool b_along_k, bool folds, class T>
+template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class T>
 void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& e) {
   const std::int64_t pieces = folds ? 1 : pieces_of(e.steps, e.piece);
   Product p{static_cast<int>(e.m),  static_cast<int>(e.n), static_cast<int>(e.steps), static_cast<int>(e.piece), folds,
@@ -130,20 +133,20 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   launch_shared(op,
                 dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
                 dim3(Tile::threads), 1024 + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b)),
-                group_kernel<Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
+                group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
 
-template <bool a_along_k, bool b_along_k, class T>
+template <class M, bool a_along_k, bool b_along_k, class T>
 void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
   const bool cut = pieces_of(p.steps, p.piece) > 1;
   const double small = time_apart<Small>(p), large = time_apart<Large>(p), apart = std::min(small, large);
   const double small_folded = time_folded<SmallFolded>(p), large_folded = time_folded<LargeFolded>(p);
   if (cut && std::min(small_folded, large_folded) < apart)
-    return large_folded < small_folded ? start<LargeFolded, a_along_k, b_along_k, true>(op, a, b, c, p)
-                                       : start<SmallFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
-  large < small ? start<Large, a_along_k, b_along_k, false>(op, a, b, c, p)
-                : start<Small, a_along_k, b_along_k, false>(op, a, b, c, p);
+    return large_folded < small_folded ? start<M, LargeFolded, a_along_k, b_along_k, true>(op, a, b, c, p)
+                                       : start<M, SmallFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
+  large < small ? start<M, Large, a_along_k, b_along_k, false>(op, a, b, c, p)
+                : start<M, Small, a_along_k, b_along_k, false>(op, a, b, c, p);
 }
 
 }  // namespace
@@ -162,23 +165,29 @@ std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std
   return best;
 }
 
-template <class T>
-void multiply_by_groups(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
+template <class M, class T>
+void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
                         const GroupProduct& p) {
   if (p.problems == 0 || p.m == 0 || p.n == 0) return;
-  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;  // kernels count in int
-  require(p.m < most && p.n < most && p.steps < most / 64 && p.problems <= 65535,
+  constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024, terms = line_terms<M>;  // kernels count in int
+  require(p.m < most && p.n < most && p.steps < most / terms && p.problems <= 65535,
           "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, p.problems,
-          p.m, 64 * p.steps, 64 * p.steps, p.n);
-  if (p.a_along_k)
-    p.b_along_k ? choose<true, true>(op, a, b, c, p) : choose<true, false>(op, a, b, c, p);
-  else
-    p.b_along_k ? choose<false, true>(op, a, b, c, p) : choose<false, false>(op, a, b, c, p);
+          p.m, terms * p.steps, terms * p.steps, p.n);
+  if constexpr (std::is_same_v<M, Tf32>) {
+    choose<M, true, true>(op, a, b, c, p);
+  } else {
+    if (p.a_along_k)
+      p.b_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, true, false>(op, a, b, c, p);
+    else
+      p.b_along_k ? choose<M, false, true>(op, a, b, c, p) : choose<M, false, false>(op, a, b, c, p);
+  }
 }
 
-template void multiply_by_groups(const char*, const BoxesFor&, const BoxesFor&, const Output<bf16>&,
+template void multiply_by_groups(bf16, const char*, const BoxesFor&, const BoxesFor&, const Output<bf16>&,
                                  const GroupProduct&);
-template void multiply_by_groups(const char*, const BoxesFor&, const BoxesFor&, const Output<float>&,
+template void multiply_by_groups(bf16, const char*, const BoxesFor&, const BoxesFor&, const Output<float>&,
+                                 const GroupProduct&);
+template void multiply_by_groups(Tf32, const char*, const BoxesFor&, const BoxesFor&, const Output<float>&,
                                  const GroupProduct&);
 
 }  // namespace costate::cuda

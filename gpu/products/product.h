@@ -13,9 +13,9 @@ template <bool a_along_k, bool b_along_k, class Out>
 void multiply_matrices_by_groups(const char* op, const Matrix<bf16, a_along_k>& a, const Matrix<bf16, b_along_k>& b,
                                  const Output<Out>& c, const Extents& e) {
   constexpr std::int64_t longest = 36;  // steps
-  const std::int64_t steps = steps_of(e.k), piece = pieces_of(steps, pieces_of(steps, longest));
-  multiply_by_groups<Out>(
-      op, [&](int rows) { return boxes_of(op, a, e.m, e.k, e.problems, rows); },
+  const std::int64_t steps = steps_of<bf16>(e.k), piece = pieces_of(steps, pieces_of(steps, longest));
+  multiply_by_groups(
+      bf16{}, op, [&](int rows) { return boxes_of(op, a, e.m, e.k, e.problems, rows); },
       [&](int rows) { return boxes_of(op, b, e.n, e.k, e.problems, rows); }, c,
       {e.problems, e.m, e.n, steps, piece, a_along_k, b_along_k});
 }

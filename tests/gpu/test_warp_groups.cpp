@@ -30,6 +30,7 @@ std::vector<Convolved> convolutions() {
       {{2, 9, 8, 8}, {3, 2, 8, 16}, {1, 1, 2, 3, 0, 3, 4, 0, 1}},     // dilated, off to one side
       {{1, 8, 8, 64}, {5, 5, 64, 64}, {2, 1, 1, 2, -1, 2, 3, 1, 1}},  // cropped above; several pieces
       {{3, 4, 4, 192}, {1, 1, 192, 64}, same(0)},
+      {{2, 6, 6, 64}, {3, 3, 64, 3}, same(1)},  // outputs that are no whole words
   };
   if (takes_turns) return all;
   all.push_back({{300, 8, 8, 1280}, {3, 3, 1280, 128}, same(1)});  // pieces by one block, large tiles and small ones
@@ -39,11 +40,21 @@ std::vector<Convolved> convolutions() {
   return all;
 }
 
-Tensor rounded(const Shape& shape, std::uint64_t seed) {
-  return Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::bf16);
+Tensor in(DType dtype, const Tensor& t) { return Tensor::from(t.to_vector(), t.shape(), dtype); }
+Tensor in_f64(const Tensor& t) { return in(DType::f64, t); }
+/// Numbers that bf16 holds, and so does TF32.
+Tensor rounded(const Shape& shape, std::uint64_t seed, DType dtype = DType::bf16) {
+  return in(dtype, Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::bf16));
 }
-Tensor in_f64(const Tensor& t) { return Tensor::from(t.to_vector(), t.shape(), DType::f64); }
-Tensor there(const Shape& shape) { return Tensor::empty(shape, {DType::bf16, Device::cuda}); }
+Tensor there(const Shape& shape, DType dtype) { return Tensor::empty(shape, {dtype, Device::cuda}); }
+
+/// Products in f32 as TF32's.
+struct Coarse {
+  Coarse() { set_products_in_f32(Products::tf32); }
+  Coarse(const Coarse&) = delete;
+  Coarse& operator=(const Coarse&) = delete;
+  ~Coarse() { set_products_in_f32(Products::full); }
+};
 
 std::int64_t outputs(std::int64_t in, std::int64_t taps, std::int64_t stride, std::int64_t dilation,
                      std::int64_t pads) {
@@ -58,14 +69,14 @@ Shape result(const Convolved& c) {
 
 void check_close(const Tensor& there, const Tensor& here, std::int64_t terms) {
   const double off = relative_difference(in_f64(there.to(Device::cpu)), here),
-               bound = tolerance::ladder(DType::bf16, terms);
+               bound = tolerance::ladder(there.dtype(), terms);
   BOOST_TEST(off <= bound, off << " off, bound " << bound);
 }
 
 /// The result of run(y), twice the same.
 template <class F>
-Tensor twice(const Shape& shape, const F& run) {
-  Tensor y = there(shape), again = there(shape);
+Tensor twice(const Shape& shape, DType dtype, const F& run) {
+  Tensor y = there(shape, dtype), again = there(shape, dtype);
   run(y);
   const SecondRun turned;
   run(again);
@@ -73,20 +84,22 @@ Tensor twice(const Shape& shape, const F& run) {
   return y;
 }
 
-void check_convolution(const Convolved& c) {
+/// What f32 holds of numbers as these is exact in TF32: the tolerance is that of f32.
+void check_convolution(const Convolved& c, DType dtype) {
   const Shape to = result(c);
-  const Tensor x = rounded(c.x, 1), w = rounded(c.w, 2), g = rounded(to, 3);
+  const Tensor x = rounded(c.x, 1, dtype), w = rounded(c.w, 2, dtype), g = rounded(to, 3, dtype);
   const Tensor on_x = x.to(Device::cuda), on_w = w.to(Device::cuda), on_g = g.to(Device::cuda);
   Tensor y = Tensor::empty(to, DType::f64), dx = Tensor::empty(c.x, DType::f64), dw = Tensor::empty(c.w, DType::f64);
   cpu::conv2d(c.geometry, in_f64(x), in_f64(w), Tensor(), y);
   cpu::conv2d_dx(c.geometry, in_f64(g), in_f64(w), dx);
   cpu::conv2d_dw(c.geometry, in_f64(x), in_f64(g), dw);
   const std::int64_t taps = c.w[0] * c.w[1];
-  const Tensor whole = twice(to, [&](Tensor& y) { cuda::conv2d(c.geometry, on_x, on_w, Tensor(), y); });
+  const Tensor whole = twice(to, dtype, [&](Tensor& y) { cuda::conv2d(c.geometry, on_x, on_w, Tensor(), y); });
   check_close(whole, y, taps * c.w[2]);
-  check_close(twice(c.x, [&](Tensor& dx) { cuda::conv2d_dx(c.geometry, on_g, on_w, dx); }), dx, taps * c.w[3]);
-  check_close(twice(c.w, [&](Tensor& dw) { cuda::conv2d_dw(c.geometry, on_x, on_g, dw); }), dw, to[0] * to[1] * to[2]);
-  Tensor alone = there(to.with(0, 1));
+  check_close(twice(c.x, dtype, [&](Tensor& dx) { cuda::conv2d_dx(c.geometry, on_g, on_w, dx); }), dx, taps * c.w[3]);
+  check_close(twice(c.w, dtype, [&](Tensor& dw) { cuda::conv2d_dw(c.geometry, on_x, on_g, dw); }), dw,
+              to[0] * to[1] * to[2]);
+  Tensor alone = there(to.with(0, 1), dtype);
   cuda::conv2d(c.geometry, x.rows(to[0] - 1, 1).to(Device::cuda), on_w, Tensor(), alone);
   BOOST_TEST(same_bits(alone.to(Device::cpu), whole.to(Device::cpu).rows(to[0] - 1, 1)), "the batch shows in a row");
 }
@@ -101,8 +114,9 @@ void check_product(std::int64_t batch, std::int64_t shared, std::int64_t m, std:
       cpu::matmul(turn_a, turn_b, in_f64(a), in_f64(b), Tensor(), here);
       const Tensor on_a = a.to(Device::cuda), on_b = b.to(Device::cuda);
       BOOST_TEST_CONTEXT(m << " x " << n << " x " << k << (turn_a ? ", a turned" : "") << (turn_b ? ", b turned" : ""))
-      check_close(twice({batch, m, n}, [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, Tensor(), c); }), here,
-                  k);
+      check_close(
+          twice({batch, m, n}, DType::bf16, [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, Tensor(), c); }),
+          here, k);
     }
   }
 }
@@ -113,7 +127,13 @@ BOOST_AUTO_TEST_SUITE(gpu_warp_groups)
 
 BOOST_AUTO_TEST_CASE(convolutions_of_all_kinds) {
   for (const Convolved& c : convolutions())
-    BOOST_TEST_CONTEXT("x " << to_string(c.x) << ", w " << to_string(c.w)) check_convolution(c);
+    BOOST_TEST_CONTEXT("x " << to_string(c.x) << ", w " << to_string(c.w)) check_convolution(c, DType::bf16);
+}
+
+BOOST_AUTO_TEST_CASE(convolutions_in_tf32) {
+  const Coarse coarse;
+  for (const Convolved& c : convolutions())
+    BOOST_TEST_CONTEXT("x " << to_string(c.x) << ", w " << to_string(c.w)) check_convolution(c, DType::f32);
 }
 
 BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {

@@ -6,7 +6,7 @@
 using cuuint32_t = std::uint32_t;
 using cuuint64_t = std::uint64_t;
 enum CUresult { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1 };
-enum CUtensorMapDataType { CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 };
+enum CUtensorMapDataType { CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, CU_TENSOR_MAP_DATA_TYPE_TFLOAT32 };
 enum CUtensorMapInterleave { CU_TENSOR_MAP_INTERLEAVE_NONE };
 enum CUtensorMapSwizzle { CU_TENSOR_MAP_SWIZZLE_128B };
 enum CUtensorMapL2promotion { CU_TENSOR_MAP_L2_PROMOTION_L2_256B };
@@ -15,6 +15,7 @@ enum CUtensorMapFloatOOBfill { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE };
 struct CUtensorMap {
   const char* data;
   std::int64_t size[4], stride[3];  ///< strides in bytes
+  bool tf32;                        ///< or bf16
   bool patches;
   int lines;          ///< of a box
   int low[2], up[2];  ///< corners of the pixels that patches go over

@@ -8,10 +8,12 @@
 
 namespace {
 
-bool describe(CUtensorMap* map, cuuint32_t rank, void* data, const cuuint64_t* size, const cuuint64_t* stride) {
+bool describe(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, void* data, const cuuint64_t* size,
+              const cuuint64_t* stride) {
   if (rank != 4 || reinterpret_cast<std::uintptr_t>(data) % 16 != 0) return false;
   *map = {};
   map->data = static_cast<const char*>(data);
+  map->tf32 = type == CU_TENSOR_MAP_DATA_TYPE_TFLOAT32;
   for (int i = 0; i < 4; ++i) {
     if (size[i] == 0 || size[i] > std::uint64_t{1} << 32) return false;
     map->size[i] = static_cast<std::int64_t>(size[i]);
@@ -38,17 +40,30 @@ struct Count {
 
 thread_local std::map<void*, Count> counts;
 
-/// A line of 64 elements from (i, j, k, l) on, word w at w ^ (line % 8).
+int bytes_of(const CUtensorMap& m) { return m.tf32 ? 4 : 2; }
+int elements_of_line(const CUtensorMap& m) { return 128 / bytes_of(m); }
+
+/// The nearest number with ten bits behind the leading one.
+void round_to_tf32(char* element) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, element, sizeof bits);
+  if ((bits & 0x7F800000U) != 0x7F800000U) bits = (bits + 0x1000U) & ~0x1FFFU;
+  std::memcpy(element, &bits, sizeof bits);
+}
+
+/// A line of 128 bytes from (i, j, k, l) on, word w at w ^ (line % 8).
 void bring_line(char* to, int line, const CUtensorMap& m, std::int64_t i, std::int64_t j, std::int64_t k,
                 std::int64_t l) {
   const auto inside = [](std::int64_t at, std::int64_t size) { return at >= 0 && at < size; };
   const bool there = inside(j, m.size[1]) && inside(k, m.size[2]) && inside(l, m.size[3]);
-  for (int e = 0; e < 64; ++e) {
-    char* element = to + line * 128 + ((e / 8) ^ (line % 8)) * 16 + e % 8 * 2;
-    if (there && inside(i + e, m.size[0]))
-      std::memcpy(element, m.data + (i + e) * 2 + j * m.stride[0] + k * m.stride[1] + l * m.stride[2], 2);
-    else
-      std::memset(element, 0, 2);
+  const int bytes = bytes_of(m), word = 16 / bytes;
+  for (int e = 0; e < elements_of_line(m); ++e) {
+    char* element = to + line * 128 + ((e / word) ^ (line % 8)) * 16 + e % word * bytes;
+    std::memset(element, 0, static_cast<std::size_t>(bytes));
+    if (!there || !inside(i + e, m.size[0])) continue;
+    std::memcpy(element, m.data + (i + e) * bytes + j * m.stride[0] + k * m.stride[1] + l * m.stride[2],
+                static_cast<std::size_t>(bytes));
+    if (m.tf32) round_to_tf32(element);
   }
 }
 
@@ -74,22 +89,23 @@ void bring(const Box& b) {
 
 }  // namespace
 
-CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* data,
+CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, void* data,
                                 const cuuint64_t* size, const cuuint64_t* stride, const cuuint32_t* box,
                                 const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
                                 CUtensorMapFloatOOBfill) {
-  const bool fits = box[0] == 64 && box[1] >= 1 && box[1] <= 256 && box[2] == 1 && box[3] == 1;
-  if (!fits || !describe(map, rank, data, size, stride)) return CUDA_ERROR_INVALID_VALUE;
+  const bool fits = box[1] >= 1 && box[1] <= 256 && box[2] == 1 && box[3] == 1;
+  if (!fits || !describe(map, type, rank, data, size, stride)) return CUDA_ERROR_INVALID_VALUE;
+  if (static_cast<int>(box[0]) != elements_of_line(*map)) return CUDA_ERROR_INVALID_VALUE;
   map->lines = static_cast<int>(box[1]);
   return CUDA_SUCCESS;
 }
 
-CUresult cuTensorMapEncodeIm2col(CUtensorMap* map, CUtensorMapDataType, cuuint32_t rank, void* data,
+CUresult cuTensorMapEncodeIm2col(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, void* data,
                                  const cuuint64_t* size, const cuuint64_t* stride, const int* low, const int* up,
                                  cuuint32_t channels, cuuint32_t pixels, const cuuint32_t* step, CUtensorMapInterleave,
                                  CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
-  if (channels != 64 || pixels < 1 || pixels > 1024 || !describe(map, rank, data, size, stride))
-    return CUDA_ERROR_INVALID_VALUE;
+  if (pixels < 1 || pixels > 1024 || !describe(map, type, rank, data, size, stride)) return CUDA_ERROR_INVALID_VALUE;
+  if (static_cast<int>(channels) != elements_of_line(*map)) return CUDA_ERROR_INVALID_VALUE;
   map->patches = true;
   map->lines = static_cast<int>(pixels);
   for (int i = 0; i < 2; ++i) {

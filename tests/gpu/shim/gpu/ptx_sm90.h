@@ -29,11 +29,11 @@ struct Terms {
   Terms(const void* shared, unsigned rows) : at(static_cast<const char*>(shared)), rows_64(rows) {}
 
   /// Term k of a row: words are found by their addresses, as the chip does.
-  template <bool across>
+  template <class T, bool across>
   [[nodiscard]] float term(unsigned row, unsigned k) const {
-    const char* from = across ? at + row / 64 * rows_64 + k * 128 + row % 64 * 2 : at + row * 128 + k * 2;
+    const char* from = across ? at + row / 64 * rows_64 + k * 128 + row % 64 * 2 : at + row * 128 + k * sizeof(T);
     const auto address = reinterpret_cast<std::uintptr_t>(from);
-    bf16 value;
+    T value;
     std::memcpy(&value, reinterpret_cast<const char*>(address ^ (address >> 7 & 7) << 4), sizeof value);
     return static_cast<float>(value);
   }
@@ -46,15 +46,24 @@ void products_wait() {
   shim::products_wait(n);
 }
 
-template <bool a_across, bool b_across, std::size_t values>
-void multiply_group(float (&c)[values], const Terms& a, const Terms& b) {
+template <class T, bool a_across, bool b_across, std::size_t values>
+void multiply_terms(float (&c)[values], const Terms& a, const Terms& b) {
   const unsigned lane = shim::lane_id(), warp = threadIdx.x / 32 % 4;
   shim::product_later([&c, a, b, lane, warp] {
     for (unsigned i = 0; i < values; ++i) {
       const unsigned m = warp * 16 + i % 4 / 2 * 8 + lane / 4, n = i / 4 * 8 + lane % 4 * 2 + i % 2;
-      for (unsigned k = 0; k < 16; ++k) c[i] += a.term<a_across>(m, k) * b.term<b_across>(n, k);
+      for (unsigned k = 0; k < 32 / sizeof(T); ++k) c[i] += a.term<T, a_across>(m, k) * b.term<T, b_across>(n, k);
     }
   });
+}
+
+template <bool a_across, bool b_across, std::size_t values>
+void multiply_group(float (&c)[values], const Terms& a, const Terms& b) {
+  multiply_terms<bf16, a_across, b_across>(c, a, b);
+}
+template <std::size_t values>
+void multiply_group_tf32(float (&c)[values], const Terms& a, const Terms& b) {
+  multiply_terms<float, false, false>(c, a, b);
 }
 
 }  // namespace costate::cuda
