@@ -12,13 +12,13 @@ inline std::size_t most_shared() {
   return static_cast<std::size_t>(bytes);
 }
 
-<<<<<<< HEAD
 /// Multiprocessors of this device. Nothing that bits depend on may ask.
 inline std::int64_t processors_here() {
   int count = 0;
   check("device cuda", cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device()));
   return count;
-=======
+}
+
 /// The first number of the device's compute capability.
 inline int generation() {
   int major = 0;
@@ -33,7 +33,6 @@ __device__ inline void kernel_begins() {
   asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
->>>>>>> bb49b66 (Kernels start while the one before them ends, and wait there)
 }
 
 /// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory. Returns before it has run; a

@@ -13,6 +13,7 @@ __device__ void multiply_rows(Sums<S>& sum, const PerRow<S>& factor) {
 template <class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     forward(Lengths z, const bf16* q, const bf16* k, const bf16* v, bf16* y) {
+  kernel_begins();
   bf16 *query = dynamic_shared<bf16>(), *keys = query + S::block_tile, *values = keys + 2 * S::tile;
   const Share s(z, z.queries, S::rows);
   const auto load = [&](int i, int slot) {
@@ -45,6 +46,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 template <class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     query_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v, const bf16* g, bf16* dq, Query<float>* kept) {
+  kernel_begins();
   bf16 *query = dynamic_shared<bf16>(), *slope = query + S::block_tile, *keys = slope + S::block_tile,
        *values = keys + 2 * S::tile;
   const Share s(z, z.queries, S::rows);
@@ -107,6 +109,7 @@ template <class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     key_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v, const bf16* g, const Query<float>* kept, bf16* dk,
             bf16* dv) {
+  kernel_begins();
   bf16 *key = dynamic_shared<bf16>(), *value = key + S::block_tile, *queries = value + S::block_tile,
        *slopes = queries + 2 * S::tile;
   auto* about = reinterpret_cast<Query<float>*>(slopes + 2 * S::tile);
