@@ -179,7 +179,7 @@ constexpr FusedKernels<T> kernels = {{forward<Forward>, Forward::rows, Forward::
 
 /// Few and long blocks, as of one head, are slower than products, whose blocks are many.
 inline bool pays(const Lengths& z) {
-  return std::int64_t{z.heads} * z.queries >= 4096 || std::int64_t{z.keys} * z.width <= 8192;
+  return std::int64_t{z.heads} * z.queries >= 4096 || std::int64_t{z.keys} * z.width <= 16384;
 }
 
 }  // namespace costate::cuda::fma
