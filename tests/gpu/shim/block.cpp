@@ -78,28 +78,32 @@ class Block {
   }
 
  private:
-  /// Runs every thread that can to its next wait, then opens the barriers that all have reached. False once all are done.
+  /// Runs every warp until its threads wait for the block, then opens the block's barrier if all have reached it. A warp gets as far
+  /// ahead of the others as it may. False once all threads are done.
   bool step() {
     bool moved = false;
-    for (std::size_t i = 0; i < threads_.size(); ++i) {
-      Thread& t = threads_[order == shim::Order::forward ? i : threads_.size() - 1 - i];
+    for (std::size_t i = 0; i < warps_.size(); ++i) {
+      const std::size_t first = (order == shim::Order::forward ? i : warps_.size() - 1 - i) * warp_size;
+      while (step(first, std::min(threads_.size(), first + warp_size))) moved = true;
+    }
+    const bool opened = open(0, threads_.size(), Waits::for_block);
+    const bool done = std::all_of(threads_.begin(), threads_.end(), [](const Thread& t) { return t.done; });
+    if (!done && !moved && !opened) throw std::logic_error("shim: threads of a block wait at different barriers");
+    return !done;
+  }
+
+  /// Runs each thread of a warp that can to its next wait, then opens the warp's barrier. False if none could.
+  bool step(std::size_t first, std::size_t last) {
+    bool moved = false;
+    for (std::size_t i = first; i < last; ++i) {
+      Thread& t = threads_[order == shim::Order::forward ? i : first + last - 1 - i];
       if (t.done || t.waits != Waits::no) continue;
       moved = true;
       running = &t;
       threadIdx = t.index;
       t.fiber = std::move(t.fiber).resume();
     }
-    const bool opened = open_barriers();
-    const bool done = std::all_of(threads_.begin(), threads_.end(), [](const Thread& t) { return t.done; });
-    if (!done && !moved && !opened) throw std::logic_error("shim: threads of a block wait at different barriers");
-    return !done;
-  }
-
-  bool open_barriers() {
-    bool opened = open(0, threads_.size(), Waits::for_block);
-    for (std::size_t i = 0; i < threads_.size(); i += warp_size)
-      opened |= open(i, std::min(threads_.size(), i + warp_size), Waits::for_warp);
-    return opened;
+    return open(first, last, Waits::for_warp) || moved;
   }
 
   bool open(std::size_t first, std::size_t last, Waits kind) {
