@@ -5,18 +5,16 @@
 
 namespace costate::cuda {
 
-/// Combines one value of each of `threads` (a power of two, the block's size) by f; all threads get the result. `shared` holds
-/// one T a thread and may be used again at once.
+/// Combines one value of each of `threads` (warps of 32, the block's size) by f, lanes of a warp as a tree, then warps in order; all
+/// threads get the result. `shared` holds one T a warp and may be used again at once.
 template <int threads, class T, class F>
 __device__ T block_combine(T value, T* shared, const F& f) {
-  const unsigned t = threadIdx.x;
-  shared[t] = value;
+  for (unsigned lanes = 16; lanes > 0; lanes /= 2) value = f(value, __shfl_xor_sync(~0U, value, lanes));
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
-  for (unsigned half = threads / 2; half > 0; half /= 2) {
-    if (t < half) shared[t] = f(shared[t], shared[t + half]);
-    __syncthreads();
-  }
-  const T all = shared[0];
+  T all = shared[0];
+#pragma unroll
+  for (int warp = 1; warp < threads / 32; ++warp) all = f(all, shared[warp]);
   __syncthreads();
   return all;
 }

@@ -1,33 +1,58 @@
 // Elementwise kernels: y[i] = f(a[i], b[i] ...), 16 bytes a load where addresses and count allow it.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <type_traits>
 
 #include "core/kernels/pointwise.h"
 #include "gpu/launch.h"
+#include "gpu/ptx.h"
 
 namespace costate::cuda {
 
-/// N neighbours, moved as one word.
+/// N neighbours, moved as one word: by value, or nvcc loads each alone where it is first used.
 template <class T, int n>
 struct alignas(n * sizeof(T)) Pack {
   T v[n];
+  __device__ auto operator[](int k) const { return widen(v[k]); }
+  template <class C>
+  static __device__ Pack of(const C* from) {
+    Pack out;
+#pragma unroll
+    for (int k = 0; k < n; ++k) out.v[k] = narrow<T>(from[k]);
+    return out;
+  }
+};
+/// Two bf16 are one number of 32 bits, which chips widen and round to as such.
+template <int n>
+requires(n % 2 == 0) struct alignas(n * sizeof(bf16)) Pack<bf16, n> {
+  std::uint32_t pair[n / 2];
+  __device__ float operator[](int k) const {
+    return std::bit_cast<float>(k % 2 == 0 ? pair[k / 2] << 16 : pair[k / 2] & 0xffff0000U);
+  }
+  static __device__ Pack of(const float* from) {
+    Pack out;
+#pragma unroll
+    for (int k = 0; k < n / 2; ++k) out.pair[k] = bf16_pair(from[2 * k], from[2 * k + 1]);
+    return out;
+  }
 };
 
 inline bool aligned_16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
 template <class F, class T, int n, class... In>
-__global__ void map_packs(F f, std::int64_t packs, T* y, const In*... in) {
+__global__ void __launch_bounds__(256) map_packs(F f, std::int64_t packs, T* y, const In*... in) {
   kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < packs; i += stride) {
-    Pack<T, n> out;
-    const auto apply = [&](const auto&... a) {
-      for (int k = 0; k < n; ++k) out.v[k] = narrow<T>(f(widen(a.v[k])...));
+    const auto apply = [&](const auto... a) {
+      decltype(widen(f(widen(In{})...))) out[n];
+#pragma unroll
+      for (int k = 0; k < n; ++k) out[k] = widen(f(a[k]...));
+      return Pack<T, n>::of(out);
     };
-    apply(reinterpret_cast<const Pack<In, n>*>(in)[i]...);
-    reinterpret_cast<Pack<T, n>*>(y)[i] = out;
+    reinterpret_cast<Pack<T, n>*>(y)[i] = apply(reinterpret_cast<const Pack<In, n>*>(in)[i]...);
   }
 }
 

@@ -34,9 +34,7 @@ __device__ void add_bias(const Output<T>& c, int problem, int m, int n, int room
 template <int width, class T, class Sum>
 __device__ void store(T* to, const Sum* from, int room, bool packed) {
   if (width > 1 && packed) {
-    Pack<T, width> all;
-    for (int i = 0; i < width; ++i) all.v[i] = narrow<T>(from[i]);
-    if (room > 0) *reinterpret_cast<Pack<T, width>*>(to) = all;
+    if (room > 0) *reinterpret_cast<Pack<T, width>*>(to) = Pack<T, width>::of(from);
     return;
   }
   for (int i = 0; i < width; ++i)

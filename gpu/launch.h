@@ -35,27 +35,36 @@ __device__ inline void kernel_begins() {
 #endif
 }
 
-/// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory. Returns before it has run; a
-/// failure while it runs is reported, with the name of the op that was queued last, by the next call that waits.
+/// Queues kernel(args...) on `blocks` of `threads`, each with `shared` bytes of dynamic shared memory; `cluster` neighbours along x run
+/// at one time, and more than one only if has_clusters(). Returns before it has run; a failure while it runs is reported, with the
+/// name of the op that was queued last, by the next call that waits.
 template <class... P, class... A>
-void launch_shared(const char* op, dim3 blocks, dim3 threads, std::size_t shared, void (*kernel)(P...),
-                   const A&... args) {
+void launch_clusters(const char* op, unsigned cluster, dim3 blocks, dim3 threads, std::size_t shared,
+                     void (*kernel)(P...), const A&... args) {
   if (watcher() != nullptr && !watcher()->launches(reinterpret_cast<const void*>(kernel), blocks, threads)) return;
   constexpr std::size_t unasked = 48 << 10;  // what a block may have without asking
   if (shared > unasked)
     check(op, cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                   static_cast<int>(shared)));
+                                   static_cast<int>(most_shared())));
   cudaLaunchConfig_t how{};
   how.gridDim = blocks;
   how.blockDim = threads;
   how.dynamicSmemBytes = shared;
   how.stream = stream();
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  how.attrs = &early;
-  how.numAttrs = generation() >= 9 ? 1 : 0;
+  cudaLaunchAttribute asked[2]{};
+  asked[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  asked[0].val.programmaticStreamSerializationAllowed = 1;
+  asked[1].id = cudaLaunchAttributeClusterDimension;
+  asked[1].val.clusterDim = {cluster, 1, 1};
+  how.attrs = asked;
+  how.numAttrs = cluster > 1 ? 2 : generation() >= 9 ? 1 : 0;
   check(op, cudaLaunchKernelEx(&how, kernel, static_cast<P>(args)...));
+}
+
+template <class... P, class... A>
+void launch_shared(const char* op, dim3 blocks, dim3 threads, std::size_t shared, void (*kernel)(P...),
+                   const A&... args) {
+  launch_clusters(op, 1, blocks, threads, shared, kernel, args...);
 }
 
 template <class... P, class... A>

@@ -1,11 +1,15 @@
-// The few machine instructions that CUDA C++ has no name for: asynchronous copies, matrix loads, products on tensor cores.
+// The few machine instructions that CUDA C++ has no name for: asynchronous copies, clusters of blocks, matrix loads, products on
+// tensor cores, 2^x and 1 / x at their fastest, two roundings to bf16 in one.
 //
 // tests/gpu/shim/gpu/ptx.h stands in for this file when gpu/ is compiled for the host. Chips before sm_80 copy at once and have no
 // bf16 or TF32 product: `has_tensor_cores` (gpu/precision.h) keeps such work from them.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
+
+#include "core/dtype.h"
 
 namespace costate::cuda {
 
@@ -31,8 +35,7 @@ __device__ inline std::uint32_t bf16_pair(float low, float high) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
   return pair;
 #else
-  __trap();
-  return 0;
+  return bf16(low).bits | static_cast<std::uint32_t>(bf16(high).bits) << 16;
 #endif
 }
 
@@ -44,6 +47,40 @@ __device__ inline void copy_16(void* shared, const void* from, bool inside) {
 #else
   *static_cast<uint4*>(shared) = inside ? *static_cast<const uint4*>(from) : uint4{};
 #endif
+}
+
+/// One word of device memory to shared memory: with the group if it has 4, 8 or 16 bytes, else at once. Its neighbours in the line
+/// are likely wanted by other blocks, and come to the cache as well.
+template <class Word>
+__device__ void copy_word(Word* shared, const Word* from) {
+#if __CUDA_ARCH__ >= 800
+  const auto to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  if constexpr (sizeof(Word) == 16) {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+    return;
+  } else if constexpr (sizeof(Word) == 8 || sizeof(Word) == 4) {
+    asm volatile("cp.async.ca.shared.global.L2::128B [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(sizeof(Word))
+                 : "memory");
+    return;
+  }
+#endif
+  *shared = *from;
+}
+
+/// `word` to device memory in one go: an assignment of 8 or 16 bytes is taken apart wherever nvcc cannot tell how they are aligned.
+template <class Word>
+__device__ void store_word(void* to, const Word& word) {
+  const auto at = __cvta_generic_to_global(to);
+  if constexpr (sizeof(Word) == 16) {
+    const auto w = std::bit_cast<uint4>(word);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(at), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w)
+                 : "memory");
+  } else if constexpr (sizeof(Word) == 8) {
+    const auto w = std::bit_cast<uint2>(word);
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(at), "r"(w.x), "r"(w.y) : "memory");
+  } else {
+    *static_cast<Word*>(to) = word;
+  }
 }
 
 /// Ends a group of this thread's copies.
@@ -59,6 +96,44 @@ __device__ void copies_wait() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
 #endif
+}
+
+/// What every thread of a cluster has written before it arrives is there for all after they have waited. Clusters are of chips from
+/// sm_90 on (has_clusters, gpu/runtime.h).
+__device__ inline void cluster_arrive() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+#endif
+}
+/// Of a thread that has written nothing for others, but read.
+__device__ inline void cluster_arrive_without_news() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#endif
+}
+__device__ inline void cluster_wait() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+/// Where block `rank` of the cluster has what this block has at `shared`.
+template <class T>
+__device__ const T* of_block(const T* shared, unsigned rank) {
+#if __CUDA_ARCH__ >= 900
+  std::uint64_t there = 0;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(there) : "l"(shared), "r"(rank));
+  return reinterpret_cast<const T*>(there);
+#else
+  return shared;
+#endif
+}
+
+/// 1 / x to 2^-22 of itself; 0 where that is below the normal numbers.
+__device__ inline float fast_reciprocal(float x) {
+  float y = 0;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
 /// Four matrices of 8 x 8 two-byte elements. Lane l gives the address of row l % 8 of matrix l / 8 and gets, of each matrix, elements

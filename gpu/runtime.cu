@@ -33,6 +33,7 @@ __global__ void probe() {}
 
 struct Runtime {
   int device = 0;
+  bool clusters = false;
   cudaStream_t stream{};
   cudaMemPool_t pool{};
 
@@ -50,6 +51,7 @@ struct Runtime {
             "device cuda: {} has compute capability {}.{}, for which this build has no code; build with "
             "-DCMAKE_CUDA_ARCHITECTURES={}{}",
             about.name, about.major, about.minor, about.major, about.minor);
+    clusters = code.ptxVersion >= 90;
     check("device cuda", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     keep_freed_memory();
   }
@@ -76,6 +78,8 @@ Watcher*& watcher() {
 }
 
 int device() { return runtime().device; }
+
+bool has_clusters() { return runtime().clusters; }
 
 cudaStream_t stream() {
   // Every thread has a device of its own, the first one unless it says otherwise.

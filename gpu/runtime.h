@@ -10,6 +10,9 @@ namespace costate::cuda {
 /// Its number among the machine's.
 int device();
 
+/// Whether blocks can form clusters: on this device, by the code that it runs.
+bool has_clusters();
+
 /// The stream that everything is queued on. Opens the device; throws where there is none.
 cudaStream_t stream();
 

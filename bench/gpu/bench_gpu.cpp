@@ -11,9 +11,13 @@
 #include <vector>
 
 #include "core/kernels/attention.h"
+#include "core/kernels/binary.h"
 #include "core/kernels/conv2d.h"
+#include "core/kernels/copy.h"
 #include "core/kernels/group_norm.h"
 #include "core/kernels/matmul.h"
+#include "core/kernels/reduce.h"
+#include "core/kernels/silu.h"
 #include "core/profile.h"
 #include "core/random.h"
 #include "gpu/cudnn/library.h"
@@ -170,6 +174,13 @@ struct Image {
   std::int64_t batch, channels, size;
 };
 
+/// "fwd 9.1 us 1.20 TB/s", where `bytes` have to be read and written.
+template <class F>
+std::string with_bandwidth(std::string_view what, std::size_t bytes, const F& f) {
+  const double us = time_of(f);
+  return fmt::format("{} {:8.1f} us {:5.2f} TB/s  ", what, us, static_cast<double>(bytes) / us * 1e-6);
+}
+
 void norm(const Image& i, DType dtype) {
   const std::string what = fmt::format("group_norm_silu n{} {}@{}", i.batch, i.channels, i.size);
   if (!is_wanted(what)) return;
@@ -180,13 +191,36 @@ void norm(const Image& i, DType dtype) {
   GroupNormGrads input{room(s, dtype), {}, {}},
       all{room(s, dtype), room({i.channels}, dtype), room({i.channels}, dtype)};
   const GroupNormSpec spec{32, 1e-5, true};
-  const auto time = [&](std::string_view what, double passes, const auto& f) {
-    const double us = time_of(f);
-    return fmt::format("{} {:8.1f} us {:5.2f} TB/s  ", what, us, passes * static_cast<double>(x.bytes()) / us * 1e-6);
-  };
-  print(what, name_of(dtype), time("fwd", 2, [&] { cuda::group_norm(spec, x, gamma, beta, y); }) + time("dx", 3, [&] {
-                                cuda::group_norm_vjp(spec, x, gamma, beta, g, input);
-                              }) + time("all", 3, [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, all); }));
+  print(what, name_of(dtype),
+        with_bandwidth("fwd", 2 * x.bytes(), [&] { cuda::group_norm(spec, x, gamma, beta, y); }) +
+            with_bandwidth("dx", 3 * x.bytes(), [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, input); }) +
+            with_bandwidth("all", 3 * x.bytes(), [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, all); }));
+}
+
+/// Layer norm of an image's pixels, and what else only moves numbers: sums of two images and of an image and a row, SiLU, two images
+/// put side by side, sums over an image's pixels.
+void pointwise(const Image& i, DType dtype) {
+  const std::string what = fmt::format("pointwise n{} {}@{}", i.batch, i.channels, i.size);
+  if (!is_wanted(what)) return;
+  const Shape s{i.batch, i.size, i.size, i.channels}, rows{i.batch * i.size * i.size, 1, 1, i.channels},
+      row{i.batch, 1, 1, i.channels};
+  const Tensor x = numbers(s, dtype, 1), g = numbers(s, dtype, 2), r = numbers(row, dtype, 3),
+               gamma = numbers({i.channels}, dtype, 3), beta = numbers({i.channels}, dtype, 4),
+               tokens = x.reshaped(rows);
+  Tensor y = room(s, dtype), normal = room(rows, dtype), both = room(s.with(3, 2 * i.channels), dtype),
+         sum = room(row, dtype);
+  const std::int64_t pixels = i.batch * i.size * i.size;
+  CopyBox half{.rank = 2};
+  half.extent = {pixels, i.channels}, half.from_step = {i.channels, 1}, half.to_step = {2 * i.channels, 1};
+  const std::size_t bytes = x.bytes();
+  print(what, name_of(dtype),
+        with_bandwidth("add", 3 * bytes, [&] { cuda::lincomb(1, 1, x, g, y); }) +
+            with_bandwidth("add a row", 2 * bytes, [&] { cuda::lincomb(1, 1, x, r, y); }) +
+            with_bandwidth("silu", 2 * bytes, [&] { cuda::silu(x, y); }) +
+            with_bandwidth("copy", 2 * bytes, [&] { cuda::copy(half, x, both); }) +
+            with_bandwidth("sum", bytes, [&] { cuda::sum_to(x, sum); }) + with_bandwidth("layer norm", 2 * bytes, [&] {
+              cuda::group_norm({1, 1e-5, false}, tokens, gamma, beta, normal);
+            }));
 }
 
 void everything(DType dtype) {
@@ -213,8 +247,19 @@ void everything(DType dtype) {
                          {2, 1024, 8, 80},
                          {4, 1024, 16, 128}})
     attend(h, dtype);
-  for (const Image& i : {Image{1, 128, 32}, {16, 128, 32}, {64, 128, 32}, {1, 512, 8}, {1, 320, 64}, {8, 320, 64}})
+  for (const Image& i : {Image{1, 128, 32},
+                         {16, 128, 32},
+                         {64, 128, 32},
+                         {1, 256, 16},
+                         {64, 256, 16},
+                         {1, 512, 8},
+                         {64, 512, 8},
+                         {1, 320, 64},
+                         {8, 320, 64},
+                         {8, 640, 32},
+                         {8, 1280, 16}})
     norm(i, dtype);
+  for (const Image& i : {Image{1, 128, 32}, {64, 128, 32}, {8, 320, 64}}) pointwise(i, dtype);
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // Two-operand elementwise kernels, where an extent of 1 is repeated along the other's.
 #include "core/kernels/binary.h"
 
+#include <algorithm>
+
 #include "gpu/elementwise.h"
+#include "gpu/loops.h"
 
 namespace costate::cuda {
 namespace {
@@ -21,30 +24,56 @@ struct Product {
   }
 };
 
-template <class F, class T>
-__global__ void stretched_kernel(StretchLoops loops, F f, std::int64_t count, const T* a, const T* b, T* y) {
+/// N neighbours along the last axis, or the one number that stands for them.
+template <int n, class T>
+__device__ Pack<T, n> neighbours(const T* from, bool along) {
+  if (along) return *reinterpret_cast<const Pack<T, n>*>(from);
+  decltype(widen(T{})) all[n];
+  for (auto& one : all) one = widen(*from);
+  return Pack<T, n>::of(all);
+}
+
+template <class F, class T, int n>
+__global__ void stretched_kernel(Loops<2> loops, bool a_along, bool b_along, F f, T* y, const T* a, const T* b) {
   kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) {
-    std::int64_t rest = i, at_a = 0, at_b = 0;
-    for (int axis = loops.rank - 1; axis >= 0; --axis) {
-      const std::int64_t k = rest % loops.extent[axis];
-      rest /= loops.extent[axis];
-      at_a += k * loops.a[axis];
-      at_b += k * loops.b[axis];
-    }
-    y[i] = narrow<T>(f(widen(a[at_a]), widen(b[at_b])));
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loops.count; i += stride) {
+    std::int64_t at[2] = {};
+    loops.find(i, at);
+    const Pack<T, n> u = neighbours<n>(a + at[0], a_along), v = neighbours<n>(b + at[1], b_along);
+    decltype(widen(T{})) out[n];
+#pragma unroll
+    for (int k = 0; k < n; ++k) out[k] = f(u[k], v[k]);
+    reinterpret_cast<Pack<T, n>*>(y)[i] = Pack<T, n>::of(out);
   }
+}
+
+/// n elements of the last axis at a time.
+Loops<2> loops_of(const StretchLoops& all, std::int64_t n) {
+  Loops<2> loops;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(all.rank); ++i) {
+    const std::int64_t along = static_cast<int>(i) + 1 == all.rank ? n : 1;
+    loops.push(all.extent[i] / along, {all.a[i] * along, all.b[i] * along});
+  }
+  return loops;
 }
 
 template <class F>
 void binary(const char* op, const F& f, const Tensor& a, const Tensor& b, Tensor& y) {
   if (a.shape() == b.shape()) return map(op, f, y, a, b);
   if (y.size() == 0) return;
+  const StretchLoops all = stretch_loops(y.shape(), a.shape(), b.shape());
+  const auto last = static_cast<std::size_t>(std::max(all.rank, 1) - 1);
   visit_dtype(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    launch(op, blocks_for(y.size()), dim3(256), stretched_kernel<F, T>, stretch_loops(y.shape(), a.shape(), b.shape()),
-           f, y.size(), a.device_data<T>(), b.device_data<T>(), y.mutable_device_data<T>());
+    constexpr int n = 16 / sizeof(T);
+    const T *from_a = a.device_data<T>(), *from_b = b.device_data<T>();
+    T* to = y.mutable_device_data<T>();
+    const bool packs = all.rank > 0 && all.extent[last] % n == 0 && all.a[last] <= 1 && all.b[last] <= 1 &&
+                       aligned_16(to) && aligned_16(from_a) && aligned_16(from_b);
+    const Loops<2> loops = loops_of(all, packs ? n : 1);
+    launch(op, blocks_for(loops.count), dim3(256), packs ? stretched_kernel<F, T, n> : stretched_kernel<F, T, 1>, loops,
+           all.a[last] == 1, all.b[last] == 1, f, to, from_a, from_b);
   });
 }
 

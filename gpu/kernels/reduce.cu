@@ -7,6 +7,7 @@
 #include "core/kernels/copy.h"
 #include "gpu/block_sum.h"
 #include "gpu/elementwise.h"
+#include "gpu/loops.h"
 #include "gpu/precision.h"
 
 namespace costate::cuda {
@@ -20,26 +21,28 @@ std::int64_t piece_length(bool columns, std::int64_t count) {
   return std::max<std::int64_t>(columns ? 128 : 4096, (count + most_pieces - 1) / most_pieces);
 }
 
-/// Some axes of a tensor, as loops.
-struct Axes {
-  int rank = 0;
-  std::int64_t extent[Shape::max_rank] = {}, step[Shape::max_rank] = {};
-  std::int64_t count = 1;
+using Axes = Loops<1>;
 
-  void push(std::int64_t n, std::int64_t s) {
-    extent[rank] = n;
-    step[rank++] = s;
-    count *= n;
+__device__ inline std::int64_t offset(const Axes& axes, std::int64_t i) {
+  std::int64_t at[1] = {};
+  axes.find(i, at);
+  return at[0];
+}
+
+/// A thread's sum: of x at every `step`-th place of `axes` from `first` to `end`. Several are read at a time.
+template <class T>
+__device__ double sum_terms(const Axes& axes, std::int64_t first, std::int64_t end, std::int64_t step, const T* x) {
+  double sum = 0;
+  if (axes.rank <= 1) {
+    const std::int64_t apart = axes.rank == 0 ? 0 : axes.step[0][0];
+#pragma unroll 8
+    for (std::int64_t r = first; r < end; r += step) sum += widen(x[r * apart]);
+  } else {
+#pragma unroll 4
+    for (std::int64_t r = first; r < end; r += step) sum += widen(x[offset(axes, r)]);
   }
-  __device__ std::int64_t offset(std::int64_t i) const {
-    std::int64_t at = 0;
-    for (int axis = rank - 1; axis >= 0; --axis) {
-      at += i % extent[axis] * step[axis];
-      i /= extent[axis];
-    }
-    return at;
-  }
-};
+  return sum;
+}
 
 /// partial[piece, output]: a thread an output. For sums whose outputs lie side by side.
 template <class T, class Out>
@@ -47,25 +50,20 @@ __global__ void column_sums(Axes kept, Axes summed, std::int64_t length, const T
   kernel_begins();
   const std::int64_t output = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (output >= kept.count) return;
-  const std::int64_t first = blockIdx.y * length, end = first + length;
-  const T* from = x + kept.offset(output);
-  double sum = 0;
-  for (std::int64_t r = first; r < end && r < summed.count; ++r) sum += widen(from[summed.offset(r)]);
-  partial[blockIdx.y * kept.count + output] = narrow<Out>(sum);
+  const std::int64_t first = blockIdx.y * length, end = std::min(first + length, summed.count);
+  partial[blockIdx.y * kept.count + output] = narrow<Out>(sum_terms(summed, first, end, 1, x + offset(kept, output)));
 }
 
 /// partial[piece, output]: a block an output. For sums whose terms lie side by side.
 template <class T, class Out>
 __global__ void run_sums(Axes kept, Axes summed, std::int64_t length, const T* x, Out* partial) {
   kernel_begins();
-  __shared__ double shared[threads];
-  const std::int64_t first = blockIdx.y * length, end = first + length;
+  __shared__ double shared[threads / 32];
+  const std::int64_t first = blockIdx.y * length, end = std::min(first + length, summed.count);
   for (std::int64_t output = blockIdx.x; output < kept.count; output += gridDim.x) {
-    const T* from = x + kept.offset(output);
-    double sum = 0;
-    for (std::int64_t r = first + threadIdx.x; r < end && r < summed.count; r += threads)
-      sum += widen(from[summed.offset(r)]);
-    sum = block_combine<threads>(sum, shared, Add{});
+    const T* from = x + offset(kept, output);
+    const double sum =
+        block_combine<threads>(sum_terms(summed, first + threadIdx.x, end, threads, from), shared, Add{});
     if (threadIdx.x == 0) partial[blockIdx.y * kept.count + output] = narrow<Out>(sum);
   }
 }
@@ -76,6 +74,7 @@ __global__ void add_pieces(std::int64_t outputs, std::int64_t pieces, const doub
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < outputs; i += stride) {
     double sum = 0;
+#pragma unroll 8
     for (std::int64_t piece = 0; piece < pieces; ++piece) sum += partial[piece * outputs + i];
     y[i] = narrow<T>(sum);
   }
@@ -94,7 +93,7 @@ template <class T>
 __global__ void max_last_kernel(std::int64_t rows, std::int64_t width, const T* x, T* y) {
   kernel_begins();
   using C = decltype(widen(T{}));
-  __shared__ C shared[threads];
+  __shared__ C shared[threads / 32];
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const T* from = x + row * width;
     C best = widen(from[threadIdx.x < width ? threadIdx.x : 0]);
@@ -114,7 +113,7 @@ void sum_to(const Tensor& x, Tensor& y) {
   for (int i = 0; i < x.rank(); ++i) {
     if (x.dim(i) == 1) continue;
     columns = y.dim(i) != 1;
-    (columns ? kept : summed).push(x.dim(i), steps[static_cast<std::size_t>(i)]);
+    (columns ? kept : summed).push(x.dim(i), {steps[static_cast<std::size_t>(i)]});
   }
   const std::int64_t length = piece_length(columns, summed.count),
                      pieces = std::max<std::int64_t>(1, (summed.count + length - 1) / length);

@@ -18,7 +18,7 @@ struct Smaller {
 template <class T>
 __global__ void search_kernel(Search what, std::int64_t n, const T* x, double* found) {
   kernel_begins();
-  __shared__ double shared[threads];
+  __shared__ double shared[threads / 32];
   std::int64_t mine = n;
   const std::int64_t stride = std::int64_t{gridDim.x} * threads;
   for (std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x; i < n && mine == n; i += stride)

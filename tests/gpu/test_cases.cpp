@@ -2,9 +2,12 @@
 // bit.
 #include <boost/test/unit_test.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/ops/group_norm.h"
 #include "autodiff/transform.h"
 #include "core/kernels/matmul.h"
 #include "core/memory.h"
@@ -138,6 +141,29 @@ BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
   release_cached(Device::cuda);
   BOOST_TEST(fences_broken() == 0);
   BOOST_TEST(memory_use(Device::cuda).live == 0);
+}
+
+/// Shared among blocks of a cluster, whose sums are added across it; too large for their shared memory; tokens.
+BOOST_AUTO_TEST_CASE(group_norms_of_more_than_a_block) {
+  struct Image {
+    Shape x;
+    std::int64_t groups;
+  };
+  for (const auto& [x, groups] :
+       {Image{{2, 16, 17, 20}, 2}, {{1, 30, 41, 5}, 1}, {{1, 107, 108, 20}, 2}, {{3, 1, 1, 600}, 1}}) {
+    const auto run = [groups = groups](const Tensors& in) {
+      return group_norm(in[0], in[1], in[2], groups, 1e-5, true);
+    };
+    const Case c{.op = "group_norm",
+                 .variant = "of blocks",
+                 .inputs = {batched(x, -1, 2), {{x[3]}, 0.5, 1.5}, {{x[3]}}},
+                 .run = run,
+                 .reduction = x.size() / x[3]};
+    BOOST_TEST_CONTEXT(fmt::format("{}", x)) {
+      for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) check_numbers(c, dtype);
+      check_rows(c, DType::f32);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(memory_that_is_refused_leaves_the_device_usable) {

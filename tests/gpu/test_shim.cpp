@@ -64,6 +64,27 @@ BOOST_AUTO_TEST_CASE(shuffles_swap_lanes_of_a_warp) {
   for (unsigned i = 0; i < threads; ++i) BOOST_TEST(got[i] == (i ^ 5U) * 0.5);
 }
 
+/// Every block of a cluster hands its number to the next one.
+BOOST_AUTO_TEST_CASE(blocks_of_a_cluster_see_what_others_have) {
+  std::vector<unsigned> got(8);
+  const auto pass_on = [&](bool wait) {
+    shim::run(
+        dim3(8), dim3(threads),
+        [&] {
+          auto* const mine = static_cast<unsigned*>(shim::dynamic_shared());
+          if (threadIdx.x == 5) *mine = blockIdx.x;
+          if (wait) shim::wait_for_cluster();
+          if (threadIdx.x == 7)
+            got[blockIdx.x] = *static_cast<const unsigned*>(shim::in_block(mine, (blockIdx.x + 1) % 4));
+        },
+        sizeof(unsigned), 4);
+  };
+  pass_on(true);
+  BOOST_TEST((got == std::vector<unsigned>{1, 2, 3, 0, 5, 6, 7, 4}));
+  pass_on(false);
+  BOOST_TEST((got != std::vector<unsigned>{1, 2, 3, 0, 5, 6, 7, 4}));
+}
+
 BOOST_AUTO_TEST_CASE(writes_beside_a_block_are_seen) {
   void* p = nullptr;
   BOOST_REQUIRE(cudaMallocAsync(&p, 100, nullptr) == cudaSuccess);

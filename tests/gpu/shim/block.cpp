@@ -20,18 +20,20 @@ constexpr unsigned warp_size = 32;
 shim::Order order = shim::Order::forward;
 int device_capability = 9;
 
-enum class Waits { no, for_warp, for_block };
+enum class Waits { no, for_warp, for_block, for_cluster };
 
 struct Copy {
   void* to;
   const void* from;  ///< null: zeros
+  std::size_t bytes;
   int group;
 };
 
 struct Thread {
   context::fiber fiber;
   context::fiber back;  ///< to the scheduler
-  dim3 index;
+  dim3 index, block_index;
+  unsigned block = 0;  ///< in its cluster
   Waits waits = Waits::no;
   bool done = false;
   unsigned number = 0;  ///< in its block
@@ -45,7 +47,7 @@ struct Warp {
   std::array<std::array<char, 64>, warp_size> slot{};
 };
 
-thread_local void* shared_memory = nullptr;
+thread_local std::vector<void*>* shared_memory = nullptr;  // of each block of the cluster
 thread_local Thread* running = nullptr;
 thread_local std::vector<Warp>* warps = nullptr;
 
@@ -54,13 +56,20 @@ void give_way(Waits waits) {
   running->back = std::move(running->back).resume();
 }
 
-class Block {
+/// Blocks that run at one time: neighbours along x, from `first` on.
+class Cluster {
  public:
-  Block(dim3 shape, const std::function<void()>& body, context::pooled_fixedsize_stack& stacks)
-      : threads_(shape.x * shape.y * shape.z), warps_((threads_.size() + warp_size - 1) / warp_size) {
-    for (unsigned i = 0; i < threads_.size(); ++i) {
-      Thread& t = threads_[i];
+  Cluster(unsigned blocks, dim3 first, dim3 shape, const std::function<void()>& body,
+          context::pooled_fixedsize_stack& stacks)
+      : block_(shape.x * shape.y * shape.z),
+        threads_(blocks * block_),
+        warps_(blocks * ((block_ + warp_size - 1) / warp_size)) {
+    for (unsigned k = 0; k < threads_.size(); ++k) {
+      Thread& t = threads_[k];
+      const unsigned i = k % block_;
       t.number = i;
+      t.block = k / block_;
+      t.block_index = dim3(first.x + t.block, first.y, first.z);
       t.index = dim3(i % shape.x, i / shape.x % shape.y, i / shape.x / shape.y);
       t.fiber = context::fiber(std::allocator_arg, stacks, [&t, &body](context::fiber&& back) {
         t.back = std::move(back);
@@ -78,15 +87,19 @@ class Block {
   }
 
  private:
-  /// Runs every warp until its threads wait for the block, then opens the block's barrier if all have reached it. A warp gets as far
-  /// ahead of the others as it may. False once all threads are done.
+  /// Runs every warp until its threads wait for their block or the cluster, then opens those barriers that all have reached. A warp gets
+  /// as far ahead of the others as it may. False once all threads are done.
   bool step() {
+    const std::size_t of_a_block = (block_ + warp_size - 1) / warp_size;
     bool moved = false;
     for (std::size_t i = 0; i < warps_.size(); ++i) {
-      const std::size_t first = (order == shim::Order::forward ? i : warps_.size() - 1 - i) * warp_size;
-      while (step(first, std::min(threads_.size(), first + warp_size))) moved = true;
+      const std::size_t warp = order == shim::Order::forward ? i : warps_.size() - 1 - i, block = warp / of_a_block,
+                        first = block * block_ + warp % of_a_block * warp_size;
+      while (step(first, std::min((block + 1) * block_, first + warp_size))) moved = true;
     }
-    const bool opened = open(0, threads_.size(), Waits::for_block);
+    bool opened = open(0, threads_.size(), Waits::for_cluster);
+    for (std::size_t first = 0; first < threads_.size(); first += block_)
+      opened |= open(first, first + block_, Waits::for_block);
     const bool done = std::all_of(threads_.begin(), threads_.end(), [](const Thread& t) { return t.done; });
     if (!done && !moved && !opened) throw std::logic_error("shim: threads of a block wait at different barriers");
     return !done;
@@ -101,6 +114,7 @@ class Block {
       moved = true;
       running = &t;
       threadIdx = t.index;
+      blockIdx = t.block_index;
       t.fiber = std::move(t.fiber).resume();
     }
     return open(first, last, Waits::for_warp) || moved;
@@ -117,9 +131,16 @@ class Block {
     return any;
   }
 
+  std::size_t block_;  ///< threads of one
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
 };
+
+/// Of the running thread.
+Warp& warp() {
+  const std::size_t of_a_block = warps->size() / shared_memory->size();
+  return (*warps)[running->block * of_a_block + running->number / warp_size];
+}
 
 }  // namespace
 
@@ -133,7 +154,7 @@ void set_order(Order o) { order = o; }
 unsigned lane_id() { return running->number % warp_size; }
 
 void exchange(void* value, std::size_t bytes, unsigned lane) {
-  auto& slots = (*warps)[running->number / warp_size].slot;
+  auto& slots = warp().slot;
   std::memcpy(slots[lane_id()].data(), value, bytes);
   give_way(Waits::for_warp);
   std::memcpy(value, slots[lane % warp_size].data(), bytes);
@@ -141,7 +162,7 @@ void exchange(void* value, std::size_t bytes, unsigned lane) {
 }
 
 const void* gather(const void* mine, std::size_t bytes, void* all) {
-  auto& slots = (*warps)[running->number / warp_size].slot;
+  auto& slots = warp().slot;
   std::memcpy(slots[lane_id()].data(), mine, bytes);
   give_way(Waits::for_warp);
   for (std::size_t lane = 0; lane < warp_size; ++lane)
@@ -150,9 +171,19 @@ const void* gather(const void* mine, std::size_t bytes, void* all) {
   return all;
 }
 
-void* dynamic_shared() { return shared_memory; }
+void* dynamic_shared() { return (*shared_memory)[running->block]; }
 
-void copy_later(void* to, const void* from) { running->copies.push_back({to, from, running->group}); }
+void wait_for_cluster() { give_way(Waits::for_cluster); }
+
+const void* in_block(const void* shared, unsigned number) {
+  if (number >= shared_memory->size()) throw std::logic_error("shim: the cluster has no such block");
+  return static_cast<char*>((*shared_memory)[number]) +
+         (static_cast<const char*>(shared) - static_cast<char*>(dynamic_shared()));
+}
+
+void copy_later(void* to, const void* from, std::size_t bytes) {
+  running->copies.push_back({to, from, bytes, running->group});
+}
 
 void end_copy_group() { ++running->group; }
 
@@ -162,9 +193,9 @@ void wait_for_copies(int groups_left) {
   for (const Copy& c : copies) {
     if (!due(c)) continue;
     if (c.from == nullptr)
-      std::memset(c.to, 0, 16);
+      std::memset(c.to, 0, c.bytes);
     else
-      std::memcpy(c.to, c.from, 16);
+      std::memcpy(c.to, c.from, c.bytes);
   }
   std::erase_if(copies, due);
 }
@@ -186,25 +217,25 @@ void products_wait(int groups_left) {
 void set_capability(int major) { device_capability = major; }
 int capability() { return device_capability; }
 
-void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared) {
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared, unsigned cluster) {
   if (threads.x * threads.y * threads.z > 1024) throw std::logic_error("shim: more than 1024 threads in a block");
   if (blocks.y > 65535 || blocks.z > 65535) throw std::logic_error("shim: more than 65535 blocks along y or z");
+  if (cluster > 8 || blocks.x % cluster != 0) throw std::logic_error("shim: blocks that clusters do not divide");
   gridDim = blocks;
   blockDim = threads;
-  void* memory = nullptr;
-  cudaMallocAsync(&memory, shared, nullptr);
-  shared_memory = memory;
+  std::vector<void*> memory(cluster);
+  for (void*& block : memory) cudaMallocAsync(&block, shared, nullptr);
+  shared_memory = &memory;
   context::pooled_fixedsize_stack stacks(std::size_t{64} << 10);
   for (unsigned z = 0; z < blocks.z; ++z) {
     for (unsigned y = 0; y < blocks.y; ++y) {
-      for (unsigned x = 0; x < blocks.x; ++x) {
-        blockIdx = dim3(x, y, z);
-        std::memset(memory, 0xFF, shared);
-        Block(threads, thread, stacks).run();
+      for (unsigned x = 0; x < blocks.x; x += cluster) {
+        for (void* block : memory) std::memset(block, 0xFF, shared);
+        Cluster(cluster, dim3(x, y, z), threads, thread, stacks).run();
       }
     }
   }
-  cudaFreeAsync(memory, nullptr);
+  for (void* block : memory) cudaFreeAsync(block, nullptr);
 }
 
 }  // namespace shim

@@ -13,7 +13,8 @@
 
 #define COSTATE_SHIM  // for tests that ask more of the shim than a device can do
 
-// Keywords. A block runs on one host thread, so what its threads share is that thread's.
+// Keywords. A block runs on one host thread, so what its threads share is that thread's; a kernel whose blocks form clusters shares
+// dynamic memory only.
 #define __global__
 #define __device__
 #define __host__
@@ -40,8 +41,8 @@ void set_order(Order order);
 int guard_violations();
 
 /// Runs `thread` once for every thread of the grid. Throws std::logic_error where threads wait at barriers that others never
-/// reach.
-void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared = 0);
+/// reach. `cluster` neighbouring blocks run at a time.
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared = 0, unsigned cluster = 1);
 
 /// `value`, 16 bytes at most, as lane `lane` of this thread's warp has it; every thread of the warp must call.
 void exchange(void* value, std::size_t bytes, unsigned lane);
@@ -58,8 +59,12 @@ std::array<T, 32> of_warp(const T& mine) {
 /// The block's dynamic shared memory: NaN at first, fenced.
 void* dynamic_shared();
 
-/// An asynchronous copy of 16 bytes, of zeros if `from` is null: made when the thread waits for its group, no sooner.
-void copy_later(void* to, const void* from);
+/// Until all threads of the cluster's blocks are there; where the cluster's block of this number has what this one has at `shared`.
+void wait_for_cluster();
+const void* in_block(const void* shared, unsigned number);
+
+/// An asynchronous copy, of zeros if `from` is null: made when the thread waits for its group, no sooner.
+void copy_later(void* to, const void* from, std::size_t bytes);
 void end_copy_group();
 void wait_for_copies(int groups_left);
 
@@ -82,6 +87,8 @@ T __shfl_xor_sync(unsigned, T value, unsigned mask) {  // NOLINT(bugprone-reserv
   return value;
 }
 
+inline double rsqrt(double x) { return 1 / std::sqrt(x); }
+
 // The runtime calls that gpu/ makes.
 enum cudaError_t {
   cudaSuccess = 0,
@@ -103,12 +110,15 @@ struct cudaDeviceProp {
   char name[16] = "shim";
   int major = shim::capability(), minor = 0;
 };
-struct cudaFuncAttributes {};
-enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization };
+struct cudaFuncAttributes {
+  int ptxVersion = 90;
+};
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization, cudaLaunchAttributeClusterDimension };
 struct cudaLaunchAttribute {
   cudaLaunchAttributeID id;
   struct {
     int programmaticStreamSerializationAllowed;
+    dim3 clusterDim;
   } val;
 };
 struct cudaLaunchConfig_t {
@@ -173,9 +183,12 @@ inline const char* cudaGetErrorName(cudaError_t) { return "shim"; }
 
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(P...), A&&... args) {
-  shim::queue(how->stream, [how = *how, kernel, ... given = P(args)] {
+  unsigned cluster = 1;
+  for (unsigned i = 0; i < how->numAttrs; ++i)
+    if (how->attrs[i].id == cudaLaunchAttributeClusterDimension) cluster = how->attrs[i].val.clusterDim.x;
+  shim::queue(how->stream, [how = *how, cluster, kernel, ... given = P(args)] {
     shim::run(
-        how.gridDim, how.blockDim, [&] { kernel(given...); }, how.dynamicSmemBytes);
+        how.gridDim, how.blockDim, [&] { kernel(given...); }, how.dynamicSmemBytes, cluster);
   });
   return cudaSuccess;
 }

@@ -21,12 +21,32 @@ inline std::uint32_t bf16_pair(float low, float high) {
   return std::uint32_t{bf16(low).bits} | std::uint32_t{bf16(high).bits} << 16;
 }
 
-inline void copy_16(void* shared, const void* from, bool inside) { shim::copy_later(shared, inside ? from : nullptr); }
+inline void copy_16(void* shared, const void* from, bool inside) {
+  shim::copy_later(shared, inside ? from : nullptr, 16);
+}
+template <class Word>
+void copy_word(Word* shared, const Word* from) {
+  shim::copy_later(shared, from, sizeof(Word));
+}
+template <class Word>
+void store_word(void* to, const Word& word) {
+  *static_cast<Word*>(to) = word;
+}
 inline void copies_end_group() { shim::end_copy_group(); }
 template <int n>
 void copies_wait() {
   shim::wait_for_copies(n);
 }
+
+inline void cluster_arrive() {}
+inline void cluster_arrive_without_news() {}
+inline void cluster_wait() { shim::wait_for_cluster(); }
+template <class T>
+const T* of_block(const T* shared, unsigned rank) {
+  return static_cast<const T*>(shim::in_block(shared, rank));
+}
+
+inline float fast_reciprocal(float x) { return 1 / x; }
 
 template <bool transposed>
 void load_matrices(std::uint32_t (&out)[4], const void* row) {
