@@ -136,6 +136,22 @@ BOOST_AUTO_TEST_CASE(morphs_by_latent_optimisation) {
   BOOST_TEST(lines(slurp(folder / "m.csv")) == 19U);
 }
 
+BOOST_AUTO_TEST_CASE(morphs_of_several_seeds) {
+  const auto summary = [](const std::string& option, const std::string& value) {
+    const auto o =
+        run({"study", "optimisation", "fashion-unet", "-n", "1", "--steps", "3", "--adjoint-steps", "3", "--iterations",
+             "1", "--equation", "ODE", "--adjoint", "checkpointed", "--json", option, value});
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return json::parse(o.out)["summary"][0];
+  };
+  const json a = summary("--seed", "0"), b = summary("--seed", "2"), both = summary("--seeds", "2");
+  const double x = a["after"], y = b["after"];
+  BOOST_TEST(x != y);
+  BOOST_TEST(a["+-"].is_null());
+  BOOST_TEST(std::abs(both["after"].get<double>() - (x + y) / 2) < 1.01e-4);  // cells have four digits
+  BOOST_TEST(std::abs(both["+-"].get<double>() - std::abs(x - y) / std::sqrt(2.0)) < 2e-4);
+}
+
 BOOST_AUTO_TEST_CASE(morphs_of_digits) {
   const auto weights = costate::shared_dir() / "weights";
   if (!std::filesystem::exists(weights / "mnist-cond-vit")) {
@@ -203,6 +219,7 @@ BOOST_AUTO_TEST_CASE(wrong_studies) {
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--rate", "-1"}).code == 2);
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--preset", "rate"}).code == 2);
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--iterations", "0"}).code == 2);
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--seeds", "0"}).code == 2);
   BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--adjoint-steps", "4,0"}).code == 2);
   BOOST_TEST(run({"study", "gradient", "fashion-unet", "--steps", "5,0"}).code == 2);
   BOOST_TEST(run({"study", "gradient", "fashion-unet", "--adjoint-steps", "0"}).code == 2);
