@@ -31,26 +31,53 @@ struct Boxes {
   int outputs = 1, line = 1, width = 1;  ///< places of a picture, of its line; taps of a line of taps
   Divisor by_outputs{1}, by_line{1}, by_width{1};
   int first_row = 0, first_column = 0, step_row = 1, step_column = 1, dilation_row = 1, dilation_column = 1;
+};
 
-  /// Starts copying a tile's rows [row, row + lines of the map), or 64 where they lie across, of one step's terms.
-  template <bool along_k>
-  __device__ void bring(void* to, int problem, int row, int step, Arrival* arrival) const {
-    if (patches) return bring_patches<along_k>(to, row, step, arrival);
-    const int tap = by_chunks.quotient(step), term = (step - tap * chunks) * terms, outer = by_inner.quotient(problem);
-    const int third = (inner_moves ? problem - outer * inner : 0) + (last_tap < 0 ? tap : last_tap - tap),
-              fourth = outer_moves ? outer : 0;
-    copy_box(to, map, along_k ? term : row, along_k ? row : term, third, fourth, arrival);
+/// Brings a tile's rows [row, row + lines of the map), or 64 where they lie across, step by step from `step` on.
+template <bool along_k>
+class Feed {
+ public:
+  __device__ Feed(const Boxes& boxes, int problem, int row, int step)
+      : b_(&boxes), row_(row), place_(step * boxes.terms) {
+    outer_ = b_->by_inner.quotient(problem);
+    inner_ = b_->inner_moves ? problem - outer_ * b_->inner : 0;
+    if (!b_->outer_moves) outer_ = 0;
+    const int unit = b_->patches && !along_k ? row / 64 : step;  // which channels of which tap
+    tap_ = b_->by_chunks.quotient(unit), chunk_ = unit - tap_ * b_->chunks;
+    down_ = b_->by_width.quotient(tap_), right_ = tap_ - down_ * b_->width;
+    if (b_->patches && along_k) stand_at(row);
+  }
+
+  /// Starts copying, and moves on.
+  __device__ void bring(void* to, Arrival* arrival) {
+    const int term = chunk_ * b_->terms;
+    if (!b_->patches) {
+      const int third = inner_ + (b_->last_tap < 0 ? tap_ : b_->last_tap - tap_);
+      copy_box(to, b_->map, along_k ? term : row_, along_k ? row_ : term, third, outer_, arrival);
+      next_chunk();
+      return;
+    }
+    if constexpr (!along_k) stand_at(place_), place_ += b_->terms;
+    copy_patches(to, b_->map, term, column_, line_, image_, right_ * b_->dilation_column, down_ * b_->dilation_row,
+                 arrival);
+    if constexpr (along_k) next_chunk();
   }
 
  private:
-  template <bool along_k>
-  __device__ void bring_patches(void* to, int row, int step, Arrival* arrival) const {
-    const int unit = along_k ? step : row / 64, place = along_k ? row : step * 64;
-    const int tap = by_chunks.quotient(unit), down = by_width.quotient(tap), image = by_outputs.quotient(place);
-    const int inside = place - image * outputs, i = by_line.quotient(inside), j = inside - i * line;
-    copy_patches(to, map, (unit - tap * chunks) * terms, first_column + j * step_column, first_row + i * step_row,
-                 image, (tap - down * width) * dilation_column, down * dilation_row, arrival);
+  __device__ void next_chunk() {
+    if (++chunk_ < b_->chunks) return;
+    chunk_ = 0, ++tap_;
+    if (++right_ == b_->width) right_ = 0, ++down_;
   }
+  __device__ void stand_at(int place) {
+    image_ = b_->by_outputs.quotient(place);
+    const int inside = place - image_ * b_->outputs, i = b_->by_line.quotient(inside);
+    line_ = b_->first_row + i * b_->step_row;
+    column_ = b_->first_column + (inside - i * b_->line) * b_->step_column;
+  }
+
+  const Boxes* b_;
+  int row_, place_, outer_, inner_, tap_, chunk_, down_, right_, image_ = 0, line_ = 0, column_ = 0;
 };
 
 /// Steps that `terms` take.

@@ -1,5 +1,5 @@
-// Products by warp groups: a block's first thread has boxes of both factors brought to shared memory, some steps ahead, and each
-// group multiplies 64 rows of the tile.
+// Products by warp groups: a block's last warp has boxes of both factors brought to shared memory, some steps ahead, and each group
+// multiplies 64 rows of the tile.
 #include "gpu/gemm.h"
 #include "gpu/warp_groups.h"
 
@@ -22,49 +22,85 @@ using Large = GroupTile<128, 128, 2, 3, 6, 600, 5500>;
 using SmallFolded = GroupTile<64, 64, 3, 4, 12, 275, 2600>;
 using LargeFolded = GroupTile<128, 128, 1, 6, 6, 800, 11000>;
 
+constexpr int feeding = 32;  // threads of a block beside its groups
+
+/// A block's tiles in shared memory: stages of a's, then of b's.
+template <class Tile>
+struct Stages {
+  int count;
+  unsigned char* first;
+  __device__ explicit Stages(int stages) : count(stages), first(dynamic_shared<unsigned char>()) {
+    first += (1024 - reinterpret_cast<std::uintptr_t>(first) % 1024) % 1024;
+  }
+  __device__ unsigned char* a(int slot) const { return first + slot * Tile::bytes_a; }
+  __device__ unsigned char* b(int slot) const { return first + count * Tile::bytes_a + slot * Tile::bytes_b; }
+};
+
+/// Rows of a box of a factor's tile.
+template <bool along_k, int rows>
+constexpr int box_rows = along_k ? rows : 64;
+
+/// What the last warp does: keeps the stages full. A slot is free again when all groups have come to the barrier after its step.
+template <class Tile, bool a_along_k, bool b_along_k>
+__device__ void feed(const Boxes& a, const Boxes& b, const Product& p, const Stages<Tile>& tiles, Arrival* arrivals,
+                     int problem, int m0, int n0, int first, int steps) {
+  constexpr int box_a = box_rows<a_along_k, Tile::m>, box_b = box_rows<b_along_k, Tile::n>;
+  const bool acts = threadIdx.x % 32 == 0;
+  const auto inside = [](int row, int start, int end) {
+    return row < end ? row : start;
+  };  // some box, for rows that are not there
+  Feed<a_along_k> feed_a[] = {{a, problem, m0, first}, {a, problem, inside(m0 + Tile::m - box_a, m0, p.m), first}};
+  Feed<b_along_k> feed_b[] = {{b, problem, n0, first}, {b, problem, inside(n0 + Tile::n - box_b, n0, p.n), first}};
+  static_assert(Tile::m <= 128 && Tile::n <= 128, "two boxes at most");
+  const auto bring = [&](int slot) {
+    expect_bytes(arrivals + slot, Tile::bytes_a + Tile::bytes_b);
+#pragma unroll
+    for (int i = 0; i < Tile::m / box_a; ++i) feed_a[i].bring(tiles.a(slot) + i * box_a * 128, arrivals + slot);
+#pragma unroll
+    for (int i = 0; i < Tile::n / box_b; ++i) feed_b[i].bring(tiles.b(slot) + i * box_b * 128, arrivals + slot);
+  };
+  const int ahead = tiles.count - 1;
+  for (int step = 0; step < ahead && step < steps; ++step)
+    if (acts) bring(step);
+  for (int step = 0, slot = ahead; step < steps; ++step) {
+    __syncthreads();
+    if (acts && step + ahead < steps) bring(slot);
+    slot = slot + 1 == tiles.count ? 0 : slot + 1;
+  }
+}
+
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
-__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
+__global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
                  Product p, int stages) {
   kernel_begins();
   if constexpr (warp_groups_here) {
     __shared__ Arrival arrivals[most_stages];
-    unsigned char* tiles = dynamic_shared<unsigned char>();
-    tiles += (1024 - reinterpret_cast<std::uintptr_t>(tiles) % 1024) % 1024;
+    const Stages<Tile> tiles(stages);
     const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
     const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m,
               n0 = static_cast<int>(blockIdx.x) % across * Tile::n;
     const int first = static_cast<int>(blockIdx.y) * p.piece,
               steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
-    const auto tile_a = [&](int slot) { return tiles + slot * Tile::bytes_a; };
-    const auto tile_b = [&](int slot) { return tiles + stages * Tile::bytes_a + slot * Tile::bytes_b; };
-    const auto bring = [&](int step, int slot) {
-      if (step >= steps) return;
-      Arrival* arrival = arrivals + slot;
-      expect_bytes(arrival, Tile::bytes_a + Tile::bytes_b);
-      for (int row = 0; row < Tile::m; row += a_along_k ? Tile::m : 64)
-        a.bring<a_along_k>(tile_a(slot) + row * 128, problem, m0 + row < p.m ? m0 + row : m0, first + step, arrival);
-      for (int row = 0; row < Tile::n; row += b_along_k ? Tile::n : 64)
-        b.bring<b_along_k>(tile_b(slot) + row * 128, problem, n0 + row < p.n ? n0 + row : n0, first + step, arrival);
-    };
     if (threadIdx.x == 0) {
       for (int slot = 0; slot < stages; ++slot) start_arrival(arrivals + slot);
       arrivals_started();
-      for (int step = 0; step < stages - 1; ++step) bring(step, step);
     }
     __syncthreads();
+    if (threadIdx.x >= Tile::threads)
+      return feed<Tile, a_along_k, b_along_k>(a, b, p, tiles, arrivals, problem, m0, n0, first, steps);
     float sum[Tile::values], total[folds ? Tile::values : 1];
 #pragma unroll
     for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
-    int folded = 0, to_fold = p.piece, slot = 0, before = stages - 1;
+    int folded = 0, to_fold = p.piece, slot = 0;
     bool odd = false;
     for (int step = 0; step < steps; ++step) {
       wait_for_bytes(arrivals + slot, odd);
       products_may_start();
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
-        const Terms left(tile_a(slot) + threadIdx.x / 128 * (64 * 128) + k * (a_along_k ? 32 : 16 * 128), 64 * 128),
-            right(tile_b(slot) + k * (b_along_k ? 32 : 16 * 128), 64 * 128);
+        const Terms left(tiles.a(slot) + threadIdx.x / 128 * (64 * 128) + k * (a_along_k ? 32 : 16 * 128), 64 * 128),
+            right(tiles.b(slot) + k * (b_along_k ? 32 : 16 * 128), 64 * 128);
         if constexpr (std::is_same_v<M, Tf32>)
           multiply_group_tf32(sum, left, right);
         else
@@ -83,9 +119,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
       } else {
         products_wait<1>();
       }
-      __syncthreads();  // all have multiplied the tiles before these
-      if (threadIdx.x == 0) bring(step + stages - 1, before);
-      before = slot;
+      __syncthreads();  // the tiles of the step before may be overwritten
       if (++slot == stages) slot = 0, odd = !odd;
     }
     products_wait<0>();
@@ -130,10 +164,10 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   float* to = pieces > 1 ? partial.mutable_device_data<float>() : nullptr;
   const std::int64_t blocks = blocks_of<Tile>(e.m, e.n);
   const int stages = blocks * pieces * e.problems <= processors ? Tile::stages_alone : Tile::stages;
-  launch_shared(op,
-                dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
-                dim3(Tile::threads), 1024 + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b)),
-                group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
+  launch_shared(
+      op, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
+      dim3(Tile::threads + feeding), 1024 + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b)),
+      group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
 

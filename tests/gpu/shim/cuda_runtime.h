@@ -56,6 +56,9 @@ std::array<T, 32> of_warp(const T& mine) {
   return all;
 }
 
+/// Lets the block's other threads run.
+void take_turns();
+
 /// The block's dynamic shared memory: NaN at first, fenced.
 void* dynamic_shared();
 

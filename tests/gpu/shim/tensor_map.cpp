@@ -145,10 +145,15 @@ void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (
 
 void wait_for_bytes(void* arrival, bool odd) {
   Count& c = counts.at(arrival);
+  constexpr int patience = 10000;
+  for (int tries = 0; (c.rounds % 2 == 1) == odd && c.expected == 0; ++tries) {
+    if (tries == patience) throw std::logic_error("shim: bytes are waited for that nobody announces");
+    take_turns();
+  }
   if ((c.rounds % 2 == 1) != odd) return;  // that round is over
   std::int64_t bytes = 0;
   for (const Box& b : c.boxes) bytes += b.map.lines * 128;
-  if (bytes != c.expected || bytes == 0)
+  if (bytes != c.expected)
     throw std::logic_error("shim: " + std::to_string(bytes) + " bytes are under way where " +
                            std::to_string(c.expected) + " are waited for");
   for (const Box& b : c.boxes) bring(b);
