@@ -95,14 +95,27 @@ struct WarpTile {
   using Sum = float;
   static constexpr int m = m_, n = n_, depth = 32, threads = 32 * (m / wm) * (n / wn), values = wm * wn / 32;
   static constexpr int blocks = 512 / threads;  // of one multiprocessor
-  static constexpr int write = 200;             // terms that take as long as writing and reading the tile's sums
+  static_assert(wn % 16 == 0, "products stand in pairs");
+  static constexpr int write = 200;  // terms that take as long as writing and reading the tile's sums
 
+  /// Lanes exchange with their neighbours, so that each has 4 columns side by side and rows are written in whole sectors.
   template <bool, bool, class F>
   __device__ static void visit(const float (&sum)[values], const F& f) {
+    const bool odd = lane() % 2 == 1;
 #pragma unroll
-    for (int i = 0; i < values; i += 2) {
-      const int product = i / 4, row = product / (wn / 8) * 16 + i % 4 / 2 * 8 + lane() / 4;
-      f.template operator()<2>(warp_row() + row, warp_column() + product % (wn / 8) * 8 + lane() % 4 * 2, sum + i);
+    for (int product = 0; product < values / 4; product += 2) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float four[4];
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const float left = sum[4 * product + 2 * half + e], right = sum[4 * product + 4 + 2 * half + e],
+                      got = __shfl_xor_sync(~0U, odd ? left : right, 1);
+          four[e] = odd ? got : left, four[2 + e] = odd ? right : got;
+        }
+        f.template operator()<4>(warp_row() + product / (wn / 8) * 16 + half * 8 + lane() / 4,
+                                 warp_column() + (product % (wn / 8) + odd) * 8 + lane() % 4 / 2 * 4, four);
+      }
     }
   }
 
