@@ -6,15 +6,12 @@
 namespace costate::cuda {
 namespace {
 
-constexpr int most_stages = 12;
-
 /// m x n by a warp group for each 64 rows. A block that has a multiprocessor to itself has more stages, to be as far ahead as two or
 /// three others together. `step`, `rest`: cycles of a step, and of a block beside them, where all are busy (H200).
 template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_, int rest_>
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
   static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_, step = step_, rest = rest_;
   static constexpr int bytes_a = m_ * 128, bytes_b = n_ * 128;  // of a stage
-  static_assert(stages <= most_stages && stages_alone <= most_stages);
 };
 using Small = GroupTile<64, 64, 3, 4, 12, 267, 2600>;
 using Large = GroupTile<128, 128, 2, 3, 6, 600, 5500>;
@@ -24,12 +21,19 @@ using LargeFolded = GroupTile<128, 128, 1, 6, 6, 800, 11000>;
 
 constexpr int feeding = 32;  // threads of a block beside its groups
 
-/// A block's tiles in shared memory: stages of a's, then of b's.
+/// A block's shared memory: arrivals, then stages of a's tiles and of b's.
 template <class Tile>
 struct Stages {
+  static constexpr std::size_t head = 1024;  // at most 1023 bytes up to a multiple of 1024, beside it
+  static std::size_t bytes(int stages) {
+    return 2 * head + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b));
+  }
+
   int count;
+  Arrival* arrivals;
   unsigned char* first;
-  __device__ explicit Stages(int stages) : count(stages), first(dynamic_shared<unsigned char>()) {
+  __device__ explicit Stages(int stages)
+      : count(stages), arrivals(dynamic_shared<Arrival>()), first(dynamic_shared<unsigned char>() + head) {
     first += (1024 - reinterpret_cast<std::uintptr_t>(first) % 1024) % 1024;
   }
   __device__ unsigned char* a(int slot) const { return first + slot * Tile::bytes_a; }
@@ -42,8 +46,8 @@ constexpr int box_rows = along_k ? rows : 64;
 
 /// What the last warp does: keeps the stages full. A slot is free again when all groups have come to the barrier after its step.
 template <class Tile, bool a_along_k, bool b_along_k>
-__device__ void feed(const Boxes& a, const Boxes& b, const Product& p, const Stages<Tile>& tiles, Arrival* arrivals,
-                     int problem, int m0, int n0, int first, int steps) {
+__device__ void feed(const Boxes& a, const Boxes& b, const Product& p, const Stages<Tile>& tiles, int problem, int m0,
+                     int n0, int first, int steps) {
   constexpr int box_a = box_rows<a_along_k, Tile::m>, box_b = box_rows<b_along_k, Tile::n>;
   const bool acts = threadIdx.x % 32 == 0;
   const auto inside = [](int row, int start, int end) {
@@ -53,11 +57,11 @@ __device__ void feed(const Boxes& a, const Boxes& b, const Product& p, const Sta
   Feed<b_along_k> feed_b[] = {{b, problem, n0, first}, {b, problem, inside(n0 + Tile::n - box_b, n0, p.n), first}};
   static_assert(Tile::m <= 128 && Tile::n <= 128, "two boxes at most");
   const auto bring = [&](int slot) {
-    expect_bytes(arrivals + slot, Tile::bytes_a + Tile::bytes_b);
+    expect_bytes(tiles.arrivals + slot, Tile::bytes_a + Tile::bytes_b);
 #pragma unroll
-    for (int i = 0; i < Tile::m / box_a; ++i) feed_a[i].bring(tiles.a(slot) + i * box_a * 128, arrivals + slot);
+    for (int i = 0; i < Tile::m / box_a; ++i) feed_a[i].bring(tiles.a(slot) + i * box_a * 128, tiles.arrivals + slot);
 #pragma unroll
-    for (int i = 0; i < Tile::n / box_b; ++i) feed_b[i].bring(tiles.b(slot) + i * box_b * 128, arrivals + slot);
+    for (int i = 0; i < Tile::n / box_b; ++i) feed_b[i].bring(tiles.b(slot) + i * box_b * 128, tiles.arrivals + slot);
   };
   const int ahead = tiles.count - 1;
   for (int step = 0; step < ahead && step < steps; ++step)
@@ -75,7 +79,6 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
                  Product p, int stages) {
   kernel_begins();
   if constexpr (warp_groups_here) {
-    __shared__ Arrival arrivals[most_stages];
     const Stages<Tile> tiles(stages);
     const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
     const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m,
@@ -83,19 +86,19 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     const int first = static_cast<int>(blockIdx.y) * p.piece,
               steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
     if (threadIdx.x == 0) {
-      for (int slot = 0; slot < stages; ++slot) start_arrival(arrivals + slot);
+      for (int slot = 0; slot < stages; ++slot) start_arrival(tiles.arrivals + slot);
       arrivals_started();
     }
     __syncthreads();
     if (threadIdx.x >= Tile::threads)
-      return feed<Tile, a_along_k, b_along_k>(a, b, p, tiles, arrivals, problem, m0, n0, first, steps);
+      return feed<Tile, a_along_k, b_along_k>(a, b, p, tiles, problem, m0, n0, first, steps);
     float sum[Tile::values], total[folds ? Tile::values : 1];
 #pragma unroll
     for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
     int folded = 0, to_fold = p.piece, slot = 0;
     bool odd = false;
     for (int step = 0; step < steps; ++step) {
-      wait_for_bytes(arrivals + slot, odd);
+      wait_for_bytes(tiles.arrivals + slot, odd);
       products_may_start();
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
@@ -164,10 +167,10 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   float* to = pieces > 1 ? partial.mutable_device_data<float>() : nullptr;
   const std::int64_t blocks = blocks_of<Tile>(e.m, e.n);
   const int stages = blocks * pieces * e.problems <= processors ? Tile::stages_alone : Tile::stages;
-  launch_shared(
-      op, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
-      dim3(Tile::threads + feeding), 1024 + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b)),
-      group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
+  launch_shared(op,
+                dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
+                dim3(Tile::threads + feeding), Stages<Tile>::bytes(stages),
+                group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
 
