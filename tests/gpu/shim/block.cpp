@@ -20,7 +20,7 @@ constexpr unsigned warp_size = 32;
 shim::Order order = shim::Order::forward;
 int device_capability = 9;
 
-enum class Waits { no, for_warp, for_block, for_cluster };
+enum class Waits { no, for_warp, for_others, for_block, for_cluster };
 
 struct Copy {
   void* to;
@@ -98,6 +98,8 @@ class Cluster {
       while (step(first, std::min((block + 1) * block_, first + warp_size))) moved = true;
     }
     bool opened = open(0, threads_.size(), Waits::for_cluster);
+    for (Thread& t : threads_)
+      if (t.waits == Waits::for_others) t.waits = Waits::no, opened = true;
     for (std::size_t first = 0; first < threads_.size(); first += block_)
       opened |= open(first, first + block_, Waits::for_block);
     const bool done = std::all_of(threads_.begin(), threads_.end(), [](const Thread& t) { return t.done; });
@@ -171,7 +173,7 @@ const void* gather(const void* mine, std::size_t bytes, void* all) {
   return all;
 }
 
-void take_turns() { give_way(Waits::no); }
+void take_turns() { give_way(Waits::for_others); }
 
 void* dynamic_shared() { return (*shared_memory)[running->block]; }
 
