@@ -60,8 +60,8 @@ void convolve_by_groups(const char* op, const Convolution& s, const Stored<M>* x
                         const Output<Stored<M>>& y) {
   const std::int64_t pixels = std::int64_t{s.oh} * s.ow, steps = s.kh * s.kw * steps_of<M>(s.cin);
   // By one image's pixels. A batch adds pieces up in registers, which costs it a third: they must be worth it to the image.
-  constexpr std::int64_t most_pieces = 4;
-  constexpr double gain = 2;
+  constexpr std::int64_t most_pieces = 8;
+  constexpr double gain = 1.3;
   multiply_by_groups(
       M{}, op, [&](int rows) { return patch_boxes<M>(op, s, x, images, rows); },
       [&](int rows) { return filter_boxes<M>(op, s, f, rows); }, y,

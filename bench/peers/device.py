@@ -71,7 +71,7 @@ class Report:
         except OSError as e:
             step["status"], text = str(e), ""
         step["seconds"] = round(time.time() - began, 2)
-        step["output"] = text[-6000:]
+        step["output"] = text[-20000:]
         print(f"== {name}: {step['status']}, {step['seconds']} s", flush=True)
         if step["status"] != "ok":
             print(text[-2500:], flush=True)
@@ -119,7 +119,7 @@ def replay(r):
 
 
 def tests(r):
-    for suite in ("gpu", "gpu_solvers", "gpu_networks", "gpu_commands"):
+    for suite in ("gpu", "gpu_warp_groups", "gpu_solvers", "gpu_networks", "gpu_commands"):
         r.run(f"tests {suite}", [r.a.kit / "test_gpu", f"--run_test={suite}", "--log_level=message", "--color_output=no"])
 
 
@@ -128,9 +128,9 @@ def sanitizer(r):
     for tool, limit in TOOLS.items():
         r.run(f"sanitizer {tool}", ["compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *(["--report-api-errors", "no"] if tool == "memcheck" else []),
                                     r.a.kit / "test_gpu", "--run_test=gpu"], limit)
-    # Recorded work under the tool that sees every address.
+    # Recorded work, and copies that the chip makes, under the tool that sees every address.
     r.run("sanitizer memcheck of replays", ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", r.a.kit / "test_gpu",
-                                            "--run_test=gpu_replay/repeats_*,what_*,errors_*"], 60)
+                                            "--run_test=gpu_replay/repeats_*,what_*,errors_*:gpu_warp_groups"], 60)
 
 
 def network(r, name):
@@ -166,19 +166,23 @@ def batches(r, name):
 
 
 def rivals(r):
-    r.rival("rival ddpm", ["eval", "ddpm", "--batches", batches(r, "ddpm"), "--dtypes", "f32,bf16,tf32", "--modes", "graph,eager"])
+    r.rival("rival ddpm", ["eval", "ddpm", "--batches", batches(r, "ddpm"), "--dtypes", "f32,bf16,tf32", "--modes", "graph"])
 
 
 def compiled(r):
-    """max-autotune takes minutes: batch 1 and 64 first."""
-    r.rival("rival ddpm compiled", ["eval", "ddpm", "--batches", "1" if r.a.rehearse else "1,64,16", "--dtypes", "f32,bf16", "--modes", "compile"])
+    """max-autotune takes minutes: the smaller type first."""
+    r.rival("rival ddpm compiled", ["eval", "ddpm", "--batches", "1" if r.a.rehearse else "1,64", "--dtypes", "bf16,f32", "--modes", "compile"])
 
 
 def cudnn(r):
     """Own convolutions and attention beside cuDNN's: its tests, both ways in whole networks, and a table of shapes."""
     r.run("tests gpu_cudnn", [r.a.kit / "test_gpu", "--run_test=gpu_cudnn", "--log_level=message", "--color_output=no"])
     evaluations(r, "ddpm", ("f32", "bf16"), ("--conv", "cudnn"))
-    r.run("kernels", [r.a.kit / "bench_gpu", "--match", "conv3"], 90)
+
+
+def kernels(r):
+    """Single kernels by shape, convolutions beside cuDNN's."""
+    r.run("kernels", [r.a.kit / "bench_gpu"], 90)
 
 
 def gradient(r):
@@ -198,11 +202,11 @@ def large(r):
 
 
 def large_rivals(r):
-    r.rival("rival sd15", ["eval", "sd15", "--batches", batches(r, "sd15"), "--dtypes", "bf16", "--modes", "graph,eager,compile"])
+    r.rival("rival sd15", ["eval", "sd15", "--batches", batches(r, "sd15"), "--dtypes", "bf16", "--modes", "graph"])
 
 
 # In the order of their worth.
-PARTS = {"replay": replay, "times": times, "rivals": rivals, "cudnn": cudnn, "gradient": gradient, "sd": large, "sd-rivals": large_rivals,
+PARTS = {"replay": replay, "times": times, "rivals": rivals, "kernels": kernels, "cudnn": cudnn, "gradient": gradient, "sd": large, "sd-rivals": large_rivals,
          "tests": tests, "compile": compiled, "sanitizer": sanitizer}
 
 

@@ -56,6 +56,6 @@ def markdown(facts, steps):
         lines += table(some, rows) if some else []
     for s in steps:
         if s["name"] == "kernels":
-            lines += ["", "Own kernels and cuDNN's, by shape:", "", "```", s.get("output", "").rstrip(), "```"]
+            lines += ["", "Kernels by shape, convolutions beside cuDNN's:", "", "```", s.get("output", "").rstrip(), "```"]
     lines += ["", "Commands:", "", "```"] + [s["command"] for s in steps] + ["```", ""]
     return "\n".join(lines)

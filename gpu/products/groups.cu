@@ -7,17 +7,19 @@ namespace costate::cuda {
 namespace {
 
 /// m x n by a warp group for each 64 rows. A block that has a multiprocessor to itself has more stages, to be as far ahead as two or
-/// three others together. `step`, `rest`: cycles of a step, and of a block beside them, where all are busy (H200).
-template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_, int rest_>
+/// three others together. Cycles, measured on an H200: `step` for a step where others fill the gaps, `alone` where none do; `rest` for a
+/// block beside its steps.
+template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_, int alone_, int rest_>
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
-  static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_, step = step_, rest = rest_;
+  static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_;
+  static constexpr int step = step_, alone = alone_, rest = rest_;
   static constexpr int bytes_a = m_ * 128, bytes_b = n_ * 128;  // of a stage
 };
-using Small = GroupTile<64, 64, 3, 4, 12, 267, 2600>;
-using Large = GroupTile<128, 128, 2, 3, 6, 600, 5500>;
+using Small = GroupTile<64, 64, 3, 4, 12, 290, 520, 1400>;
+using Large = GroupTile<128, 128, 2, 3, 6, 600, 740, 4500>;
 // A block that goes through several pieces has their sums in registers beside its own.
-using SmallFolded = GroupTile<64, 64, 3, 4, 12, 275, 2600>;
-using LargeFolded = GroupTile<128, 128, 1, 6, 6, 800, 11000>;
+using SmallFolded = GroupTile<64, 64, 3, 4, 12, 300, 520, 1600>;
+using LargeFolded = GroupTile<128, 128, 1, 6, 6, 765, 765, 12000>;
 
 constexpr int feeding = 32;  // threads of a block beside its groups
 
@@ -136,9 +138,12 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
 /// Cycles of a product by a tile, roughly.
 template <class Tile>
 double cycles_of(std::int64_t blocks, std::int64_t steps) {
-  return static_cast<double>(pieces_of(blocks, processors) * (Tile::step * steps + Tile::rest));
+  const std::int64_t each = pieces_of(blocks, processors);
+  return static_cast<double>(std::max<std::int64_t>(Tile::alone, each * Tile::step) * steps + each * Tile::rest);
 }
-constexpr double cycles_of_adding = 5000;  // pieces by a kernel of its own
+
+/// ... of writing so many sums, and of adding them up by a kernel of its own.
+double cycles_of_adding(std::int64_t sums) { return 2000 + static_cast<double>(sums) / 340; }
 
 template <class Tile>
 std::int64_t blocks_of(std::int64_t m, std::int64_t n) {
@@ -150,7 +155,7 @@ template <class Tile>
 double time_apart(const GroupProduct& p) {
   const std::int64_t pieces = pieces_of(p.steps, p.piece);
   return cycles_of<Tile>(p.problems * blocks_of<Tile>(p.m, p.n) * pieces, p.piece) +
-         (pieces > 1 ? cycles_of_adding : 0);
+         (pieces > 1 ? cycles_of_adding(p.problems * p.m * p.n * pieces) : 0);
 }
 template <class Tile>
 double time_folded(const GroupProduct& p) {
@@ -189,7 +194,7 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
 }  // namespace
 
 std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces, double gain) {
-  constexpr std::int64_t shortest = 4;
+  constexpr std::int64_t shortest = 9;
   GroupProduct p{1, m, n, steps, steps, true, true};
   const auto time = [&] { return std::min(time_apart<Small>(p), time_apart<Large>(p)); };
   const double whole = time();
