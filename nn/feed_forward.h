@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/geglu.h"
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/sigmoid.h"
 #include "autodiff/ops/silu.h"
@@ -53,9 +54,9 @@ struct FeedForward {
     if (kind == Kind::gelu_tanh) return gelu_tanh(h);
     if (kind == Kind::gelu_sigmoid) return h * sigmoid(1.702 * h);
     if (kind == Kind::silu) return silu(h);
+    if (kind == Kind::geglu) return geglu(h);
     const std::int64_t half = h.dim(-1) / 2;
-    const Tensor gate = slice(h, -1, half, half);
-    return slice(h, -1, 0, half) * (kind == Kind::geglu ? gelu(gate) : silu(gate));
+    return slice(h, -1, 0, half) * silu(slice(h, -1, half, half));
   }
 };
 
