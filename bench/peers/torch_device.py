@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 import torch_unets
 
 
-def timed(work, repeats):
-    for _ in range(3):
+def timed(work, repeats, warm=3):
+    for _ in range(warm):
         work()
     ms = []
     for _ in range(repeats):
@@ -113,7 +113,7 @@ def measure(a, name, batch, dtype, mode):
     if a.what == "eval":
         row["forward_ms"], row["vjp_ms"] = (timed(w, a.repeats) for w in works_of(net, batch, kind, mode, on))
     else:
-        row["gradient_ms"], row["steps"] = timed(gradient_of(net, batch, kind, a.steps, on), min(a.repeats, 3)), a.steps
+        row["gradient_ms"], row["steps"] = timed(gradient_of(net, batch, kind, a.steps, on), min(a.repeats, 2), warm=1), a.steps
     row["peak_mib"] = round((torch.cuda.max_memory_allocated() - before) / 2**20, 1) if on == "cuda" else None
     print(json.dumps(row), flush=True)
 
