@@ -1,7 +1,8 @@
 // Factors of products (gpu/stage.h says what those are) whose tiles are copied as boxes of tensors: matrices, and a convolution's
 // patches and weights.
 //
-// Terms are counted in steps of a line, 64 in bf16 and 32 in TF32. A convolution's go tap by tap, each tap's channels filled up to whole steps with zeros.
+// Terms are counted in steps of a line, 64 in bf16 and 32 in TF32. A convolution's go tap by tap, each tap's channels filled up to
+// whole steps with zeros.
 #pragma once
 
 #include "gpu/divisor.h"

@@ -52,9 +52,8 @@ __device__ void feed(const Boxes& a, const Boxes& b, const Product& p, const Sta
                      int n0, int first, int steps) {
   constexpr int box_a = box_rows<a_along_k, Tile::m>, box_b = box_rows<b_along_k, Tile::n>;
   const bool acts = threadIdx.x % 32 == 0;
-  const auto inside = [](int row, int start, int end) {
-    return row < end ? row : start;
-  };  // some box, for rows that are not there
+  // For rows that are not there, some other box.
+  const auto inside = [](int row, int start, int end) { return row < end ? row : start; };
   Feed<a_along_k> feed_a[] = {{a, problem, m0, first}, {a, problem, inside(m0 + Tile::m - box_a, m0, p.m), first}};
   Feed<b_along_k> feed_b[] = {{b, problem, n0, first}, {b, problem, inside(n0 + Tile::n - box_b, n0, p.n), first}};
   static_assert(Tile::m <= 128 && Tile::n <= 128, "two boxes at most");
@@ -135,7 +134,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
   }
 }
 
-/// Cycles of a product by a tile, roughly.
+/// Cycles of a product by a tile, roughly: `each` blocks a multiprocessor, whose steps fill each other's gaps.
 template <class Tile>
 double cycles_of(std::int64_t blocks, std::int64_t steps) {
   const std::int64_t each = pieces_of(blocks, processors);

@@ -24,7 +24,7 @@ template <class M, bool a_along_k, bool b_along_k, class Out>
 void multiply(M, const char* op, const Matrix<Stored<M>, a_along_k>& a, const Matrix<Stored<M>, b_along_k>& b,
               const Output<Out>& c, const Extents& e) {
   if constexpr (std::is_same_v<M, bf16>)
-    if (in_words(a) && in_words(b) && has_warp_groups()) return multiply_matrices_by_groups(op, a, b, c, e);
+    if (e.k > 0 && in_words(a) && in_words(b) && has_warp_groups()) return multiply_matrices_by_groups(op, a, b, c, e);
   gemm<M>(op, a, b, c, e.problems, e.m, e.n, e.k, e.piece, {in_words(a), in_words(b)});
 }
 
