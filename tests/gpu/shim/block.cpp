@@ -44,7 +44,7 @@ struct Thread {
 };
 
 struct Warp {
-  std::array<std::array<char, 64>, warp_size> slot{};
+  alignas(64) std::array<shim::Slot, warp_size> slot{};
 };
 
 thread_local std::vector<void*>* shared_memory = nullptr;  // of each block of the cluster
@@ -163,15 +163,14 @@ void exchange(void* value, std::size_t bytes, unsigned lane) {
   give_way(Waits::for_warp);
 }
 
-const void* gather(const void* mine, std::size_t bytes, void* all) {
+const Slot* show(const void* mine, std::size_t bytes) {
   auto& slots = warp().slot;
   std::memcpy(slots[lane_id()].data(), mine, bytes);
   give_way(Waits::for_warp);
-  for (std::size_t lane = 0; lane < warp_size; ++lane)
-    std::memcpy(static_cast<char*>(all) + lane * bytes, slots[lane].data(), bytes);
-  give_way(Waits::for_warp);
-  return all;
+  return slots.data();
 }
+
+void all_have_seen() { give_way(Waits::for_warp); }
 
 void take_turns() { give_way(Waits::for_others); }
 

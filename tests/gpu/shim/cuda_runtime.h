@@ -47,14 +47,23 @@ void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::si
 /// `value`, 16 bytes at most, as lane `lane` of this thread's warp has it; every thread of the warp must call.
 void exchange(void* value, std::size_t bytes, unsigned lane);
 unsigned lane_id();
-/// What each lane of this thread's warp has, 64 bytes at most; every thread of the warp must call.
-const void* gather(const void* mine, std::size_t bytes, void* all);
+/// What each lane of this thread's warp has, 64 bytes at most; every thread of the warp must have one, and may have one at a time. As
+/// long as it lives the lanes' values stay where they are.
+using Slot = std::array<char, 64>;
+const Slot* show(const void* mine, std::size_t bytes);
+void all_have_seen();
 template <class T>
-std::array<T, 32> of_warp(const T& mine) {
-  std::array<T, 32> all{};
-  gather(&mine, sizeof(T), all.data());
-  return all;
-}
+class OfWarp {
+ public:
+  explicit OfWarp(const T& mine) : slots_(show(&mine, sizeof(T))) {}
+  OfWarp(const OfWarp&) = delete;
+  OfWarp& operator=(const OfWarp&) = delete;
+  ~OfWarp() { all_have_seen(); }
+  const T& operator[](std::size_t lane) const { return *reinterpret_cast<const T*>(slots_[lane].data()); }
+
+ private:
+  const Slot* slots_;
+};
 
 /// Lets the block's other threads run.
 void take_turns();

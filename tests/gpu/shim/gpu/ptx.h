@@ -50,7 +50,7 @@ inline float fast_reciprocal(float x) { return 1 / x; }
 
 template <bool transposed>
 void load_matrices(std::uint32_t (&out)[4], const void* row) {
-  const auto rows = shim::of_warp(row);
+  const shim::OfWarp rows(row);
   const unsigned lane = shim::lane_id(), r = lane / 4, c = lane % 4 * 2;
   for (unsigned matrix = 0; matrix < 4; ++matrix) {
     const auto element = [&](unsigned i, unsigned j) {
@@ -64,7 +64,7 @@ inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32
   struct Factors {
     std::uint32_t a[4], b[2];
   };
-  const auto all = shim::of_warp(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
   const auto half = [](std::uint32_t pair, unsigned k) {
     bf16 v;
     v.bits = static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16);
@@ -93,7 +93,7 @@ inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], std::u
   struct Factors {
     std::uint32_t a[4], b[2];
   };
-  const auto all = shim::of_warp(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
   const auto value = [](std::uint32_t bits) {
     float v;
     std::memcpy(&v, &bits, sizeof v);

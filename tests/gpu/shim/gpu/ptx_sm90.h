@@ -50,9 +50,16 @@ template <class T, bool a_across, bool b_across, std::size_t values>
 void multiply_terms(float (&c)[values], const Terms& a, const Terms& b) {
   const unsigned lane = shim::lane_id(), warp = threadIdx.x / 32 % 4;
   shim::product_later([&c, a, b, lane, warp] {
-    for (unsigned i = 0; i < values; ++i) {
-      const unsigned m = warp * 16 + i % 4 / 2 * 8 + lane / 4, n = i / 4 * 8 + lane % 4 * 2 + i % 2;
-      for (unsigned k = 0; k < 32 / sizeof(T); ++k) c[i] += a.term<T, a_across>(m, k) * b.term<T, b_across>(n, k);
+    const unsigned m = warp * 16 + lane / 4;
+    for (unsigned k = 0; k < 32 / sizeof(T); ++k) {
+      const float left[2] = {a.term<T, a_across>(m, k), a.term<T, a_across>(m + 8, k)};
+      for (unsigned i = 0; i < values; i += 4) {
+        for (unsigned e = 0; e < 2; ++e) {
+          const float right = b.term<T, b_across>(i / 4 * 8 + lane % 4 * 2 + e, k);
+          c[i + e] += left[0] * right;
+          c[i + 2 + e] += left[1] * right;
+        }
+      }
     }
   });
 }
