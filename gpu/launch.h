@@ -19,13 +19,6 @@ inline std::int64_t processors_here() {
   return count;
 }
 
-/// The first number of the device's compute capability.
-inline int generation() {
-  int major = 0;
-  check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()));
-  return major;
-}
-
 /// The first line of every kernel: on compute capability 9.0 and later it is started as the one before it ends, and waits here until
 /// all work before it is done and seen. (Started any sooner, its blocks crowd where the other's have left room first: twice the time.)
 __device__ inline void kernel_begins() {
@@ -56,7 +49,7 @@ void launch_clusters(const char* op, unsigned cluster, dim3 blocks, dim3 threads
   asked[1].id = cudaLaunchAttributeClusterDimension;
   asked[1].val.clusterDim = {cluster, 1, 1};
   how.attrs = asked;
-  how.numAttrs = cluster > 1 ? 2 : generation() >= 9 ? 1 : 0;
+  how.numAttrs = cluster > 1 ? 2 : has_clusters() ? 1 : 0;
   check(op, cudaLaunchKernelEx(&how, kernel, static_cast<P>(args)...));
 }
 

@@ -49,4 +49,15 @@ struct Loops {
   }
 };
 
+/// f(i, at) for this thread's elements, by striding: the i-th, and where each operand has it.
+template <int operands, class F>
+__device__ void over_elements(const Loops<operands>& loops, const F& f) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loops.count; i += stride) {
+    std::int64_t at[operands] = {};
+    loops.find(i, at);
+    f(i, at);
+  }
+}
+
 }  // namespace costate::cuda

@@ -8,6 +8,13 @@
 
 namespace costate::cuda {
 
+/// The first number of the device's compute capability.
+inline int generation() {
+  int major = 0;
+  check("device cuda", cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device()));
+  return major;
+}
+
 /// Whether this device multiplies bf16 and TF32.
 inline bool has_tensor_cores() { return generation() >= 8; }
 

@@ -3,16 +3,14 @@
 #pragma once
 
 #include <cmath>
+#include <numbers>
 
 #include "gpu/ptx.h"
 
 namespace costate::cuda {
 
 __device__ inline double fast_exp(double x) { return std::exp(x); }
-__device__ inline float fast_exp(float x) {
-  constexpr float log2_e = 1.4426950408889634F;
-  return power_of_two(log2_e * x);
-}
+__device__ inline float fast_exp(float x) { return power_of_two(std::numbers::log2e_v<float> * x); }
 
 __device__ inline double sigmoid(double x) { return 1 / (1 + fast_exp(-x)); }
 __device__ inline float sigmoid(float x) { return fast_reciprocal(1 + fast_exp(-x)); }

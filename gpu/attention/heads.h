@@ -5,6 +5,8 @@
 // (dk and dv).
 #pragma once
 
+#include <numbers>
+
 #include "gpu/elementwise.h"
 #include "gpu/ptx.h"
 
@@ -16,7 +18,7 @@ struct Lengths {
   double scale;
 };
 
-constexpr double log2_e = 1.4426950408889634;  // scores are in units of log 2
+constexpr double log2_e = std::numbers::log2e;  // scores are in units of log 2
 
 /// What the vjp keeps of a query: P = 2^(score - largest) factor, and the mean of g v^T under P.
 template <class C>

@@ -36,16 +36,13 @@ __device__ Pack<T, n> neighbours(const T* from, bool along) {
 template <class F, class T, int n>
 __global__ void stretched_kernel(Loops<2> loops, bool a_along, bool b_along, F f, T* y, const T* a, const T* b) {
   kernel_begins();
-  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loops.count; i += stride) {
-    std::int64_t at[2] = {};
-    loops.find(i, at);
+  over_elements(loops, [&](std::int64_t i, const std::int64_t(&at)[2]) {
     const Pack<T, n> u = neighbours<n>(a + at[0], a_along), v = neighbours<n>(b + at[1], b_along);
     decltype(widen(T{})) out[n];
 #pragma unroll
     for (int k = 0; k < n; ++k) out[k] = f(u[k], v[k]);
     reinterpret_cast<Pack<T, n>*>(y)[i] = Pack<T, n>::of(out);
-  }
+  });
 }
 
 /// n elements of the last axis at a time.

@@ -11,12 +11,7 @@ namespace {
 template <class Word>
 __global__ void copy_kernel(Loops<2> loops, const Word* from, Word* to) {
   kernel_begins();
-  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loops.count; i += stride) {
-    std::int64_t at[2] = {};
-    loops.find(i, at);
-    to[at[1]] = from[at[0]];
-  }
+  over_elements(loops, [&](std::int64_t, const std::int64_t(&at)[2]) { to[at[1]] = from[at[0]]; });
 }
 
 /// Whether the box can be moved in words of `n` elements: whole ones, as far apart.

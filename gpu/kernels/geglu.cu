@@ -29,16 +29,13 @@ __global__ void __launch_bounds__(256)
     geglu_packs(const __grid_constant__ Loops<2> loops, std::int64_t width, const T* x, T* y) {
   kernel_begins();
   const auto* halves = reinterpret_cast<const Pack<T, n>*>(x);
-  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loops.count; i += stride) {
-    std::int64_t at[2] = {};
-    loops.find(i, at);
+  over_elements(loops, [&](std::int64_t, const std::int64_t(&at)[2]) {
     const Pack<T, n> a = halves[at[0]], b = halves[at[0] + width];
     decltype(widen(T{})) out[n];
 #pragma unroll
     for (int k = 0; k < n; ++k) out[k] = a[k] * (b[k] * normal_cdf(b[k]));
     store_word(y + at[1] * n, Pack<T, n>::of(out));
-  }
+  });
 }
 
 template <class T, int n>
@@ -46,10 +43,7 @@ __global__ void __launch_bounds__(256)
     geglu_vjp_packs(const __grid_constant__ Loops<2> loops, std::int64_t width, const T* x, const T* g, T* dx) {
   kernel_begins();
   const auto* halves = reinterpret_cast<const Pack<T, n>*>(x);
-  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < loops.count; i += stride) {
-    std::int64_t at[2] = {};
-    loops.find(i, at);
+  over_elements(loops, [&](std::int64_t, const std::int64_t(&at)[2]) {
     const Pack<T, n> a = halves[at[0]], b = halves[at[0] + width],
                      cotangent = reinterpret_cast<const Pack<T, n>*>(g)[at[1]];
     decltype(widen(T{})) da[n], db[n];
@@ -61,7 +55,7 @@ __global__ void __launch_bounds__(256)
     }
     store_word(dx + at[0] * n, Pack<T, n>::of(da));
     store_word(dx + (at[0] + width) * n, Pack<T, n>::of(db));
-  }
+  });
 }
 
 Loops<2> loops_of(std::int64_t rows, std::int64_t width) {

@@ -9,9 +9,9 @@
 
 #include "autodiff/ops/group_norm.h"
 #include "autodiff/transform.h"
-#include "core/kernels/matmul.h"
 #include "core/memory.h"
 #include "core/random.h"
+#include "tests/gpu/coarse.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
@@ -67,14 +67,6 @@ void check_numbers(const Case& c, DType dtype) {
   const SecondRun turned;
   BOOST_TEST(same(outcome(c, in, Device::cuda, dtype), there), name_of(dtype) << " depends on the order of threads");
 }
-
-/// Factors in f32 as TF32, and as full again.
-struct Coarse {
-  Coarse() { set_products_in_f32(Products::tf32); }
-  Coarse(const Coarse&) = delete;
-  Coarse& operator=(const Coarse&) = delete;
-  ~Coarse() { set_products_in_f32(Products::full); }
-};
 
 /// Each factor is rounded to half a unit of 2^-10, and sums stay in f32: 8 units, as for bf16.
 /// Returns how far it is from f32.

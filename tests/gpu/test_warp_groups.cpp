@@ -5,6 +5,7 @@
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
 #include "core/random.h"
+#include "tests/gpu/coarse.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
@@ -47,14 +48,6 @@ Tensor rounded(const Shape& shape, std::uint64_t seed, DType dtype = DType::bf16
   return in(dtype, Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::bf16));
 }
 Tensor there(const Shape& shape, DType dtype) { return Tensor::empty(shape, {dtype, Device::cuda}); }
-
-/// Products in f32 as TF32's.
-struct Coarse {
-  Coarse() { set_products_in_f32(Products::tf32); }
-  Coarse(const Coarse&) = delete;
-  Coarse& operator=(const Coarse&) = delete;
-  ~Coarse() { set_products_in_f32(Products::full); }
-};
 
 std::int64_t outputs(std::int64_t in, std::int64_t taps, std::int64_t stride, std::int64_t dilation,
                      std::int64_t pads) {
