@@ -1,6 +1,8 @@
 // Memory of its own, for work that is recorded once and repeated at the same addresses.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "core/memory.h"
@@ -12,7 +14,8 @@ class Arena {
  public:
   struct State;
 
-  explicit Arena(Device device);
+  /// Throws where more than `most` bytes would be taken.
+  explicit Arena(Device device, std::int64_t most = std::numeric_limits<std::int64_t>::max());
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena();  ///< blocks that are still in use keep their memory until they end

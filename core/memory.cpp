@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -80,9 +81,11 @@ class Segments {
   explicit Segments(Device device, std::size_t least = segment, bool keeps = false)
       : device_(device), least_(least), keeps_(keeps) {}
 
-  void* take(std::size_t bytes) {
+  /// Null where the system has none, or would have to give more than `most`.
+  void* take(std::size_t bytes, std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
     auto found = free_.lower_bound({bytes, nullptr});
     if (found == free_.end()) {
+      if (static_cast<std::int64_t>(bytes) > most) return nullptr;
       if (!add(keeps_ || pooled ? std::max(bytes, least_) : bytes) && !add(bytes)) return nullptr;
       found = free_.lower_bound({bytes, nullptr});
     }
@@ -247,7 +250,7 @@ Pool& pool(Device d) {
 }  // namespace
 
 struct Arena::State {
-  explicit State(Device d) : device(d), segments(d, std::size_t{8} << 20, true) {}
+  State(Device d, std::int64_t m) : device(d), most(m), segments(d, std::size_t{8} << 20, true) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
@@ -258,7 +261,7 @@ struct Arena::State {
   void* take(std::size_t bytes) {
     const std::lock_guard lock(mutex);
     const std::int64_t before = segments.bytes();
-    void* p = segments.take(bytes);
+    void* p = segments.take(bytes, most - before);
     pool(device).count(segments.bytes() - before);
     require(p != nullptr, "memory: cannot allocate {} on {} for work to be repeated",
             format_bytes(static_cast<std::int64_t>(bytes)), name_of(device));
@@ -266,6 +269,7 @@ struct Arena::State {
   }
 
   Device device;
+  std::int64_t most;
   std::mutex mutex;
   Segments segments;
 };
@@ -313,7 +317,7 @@ thread_local const std::shared_ptr<Arena::State>* in_use = nullptr;
 
 }  // namespace
 
-Arena::Arena(Device device) : state_(std::make_shared<State>(device)) {}
+Arena::Arena(Device device, std::int64_t most) : state_(std::make_shared<State>(device, most)) {}
 Arena::~Arena() = default;
 std::int64_t Arena::bytes() const {
   const std::lock_guard lock(state_->mutex);

@@ -54,7 +54,7 @@ std::string kinds_of(const Tensors& all) {
   return key;
 }
 
-/// This thread is inside a call that is being rehearsed, recorded or compared: what it calls belongs to that.
+/// This thread is inside a call that is being rehearsed, recorded or spelt out: what it calls belongs to that.
 thread_local bool inside_another = false;
 
 struct Inside {
@@ -107,7 +107,7 @@ struct Course {
     make_recorder_kernel.always(device_of(now), there);
     make_recorder_kernel.always(device_of(now), back);
     if (there == nullptr) return give_up();
-    arena = std::make_unique<Arena>(device_of(now));
+    arena = std::make_unique<Arena>(device_of(now), most_bytes);
     bool fits = false;
     {
       const Inside inside;
@@ -121,8 +121,7 @@ struct Course {
       }
     }
     result = copies(out);
-    fits = fits && !share_memory(in, out) && !share_memory(in, pulled) && !share_memory(g, pulled) &&
-           arena->bytes() <= most_bytes;
+    fits = fits && !share_memory(in, out) && !share_memory(in, pulled) && !share_memory(g, pulled);
     for (Tensors* all : {&out, &g, &pulled}) all->clear();
     stage = Stage::rehearsed;
     if (!fits) give_up();
@@ -156,13 +155,17 @@ struct Course {
     return bytes_back == 0 ? &nothing : sent_back.find(numbers, bytes_back);
   }
 
-  /// work(), op by op; what it sends is noted if the rest is what was recorded.
-  void compare(Recorder& with, Sent& sent, const std::string& numbers, const std::function<void()>& work) {
+  /// Notes what is sent with numbers that are new. False, and the course is given up, where the work goes another way with them.
+  bool spell_out(const Replay::Maker& make, const std::string& numbers, bool way_back) {
     const Inside inside;
-    if (!with.compare(work))
-      give_up();
-    else
-      sent.note(numbers, with.sent());
+    const Replay::RoundTrip trip = make();
+    const Arena::Use use(*arena);
+    if (!there->spell_out([&] { static_cast<void>(trip.there(in)); })) return give_up();
+    sent_there->note(numbers, there->sent());
+    if (!way_back) return true;
+    if (!back->spell_out([&] { static_cast<void>(trip.back(g)); })) return give_up();
+    sent_back.note(numbers, back->sent());
+    return true;
   }
 
   void go(std::int64_t trip, const Tensors& now, const std::string& sent) {
@@ -204,18 +207,21 @@ struct Replay::State {
     if (course.stage == Stage::fresh) return course.stage = Stage::seen, false;
     if (course.stage == Stage::seen) return static_cast<void>(course.rehearse(make, in, result)), false;
     if (course.stage == Stage::rehearsed && !course.record(make, numbers)) return false;
-    const std::string* const known = course.sent_there->find(numbers, course.bytes_there);
-    if (known == nullptr) return false;
+    const std::string* known = course.sent_there->find(numbers, course.bytes_there);
+    if (known == nullptr && !course.spell_out(make, numbers, false)) return false;
+    if (known == nullptr) known = course.sent_there->find(numbers, course.bytes_there);
     course.go(++course.trips, in, *known);
     ++repeated;
     return true;
   }
 
   /// back(g) of a trip that was repeated. False where it is to be made op by op.
-  bool come_back(Course& course, std::int64_t trip, const Tensors& in, const std::string& numbers, const Tensors& g,
-                 Tensors& result) {
+  bool come_back(Course& course, std::int64_t trip, const Maker& make, const Tensors& in, const std::string& numbers,
+                 const Tensors& g, Tensors& result) {
+    if (kinds_of(g) != kinds_of(course.g)) return false;
+    if (course.sent_back_for(numbers) == nullptr && !course.spell_out(make, numbers, true)) return false;
     const auto *there = course.sent_there->find(numbers, course.bytes_there), *back = course.sent_back_for(numbers);
-    if (there == nullptr || back == nullptr || kinds_of(g) != kinds_of(course.g)) return false;
+    if (there == nullptr || back == nullptr) return false;
     if (course.in_arena != trip) course.go(trip, in, *there);
     copy_all(g, course.g);
     course.back->repeat(*back);
@@ -238,18 +244,10 @@ std::int64_t Replay::repeated() const { return state_->repeated; }
 Tensors Replay::operator()(const Function& f, const Tensors& in, const std::string& numbers) {
   const std::unique_lock one(state_->mutex, std::try_to_lock);
   Course* const course = one ? state_->course_of(in, "") : nullptr;
+  const Maker make = [&] { return RoundTrip{f, {}}; };
   Tensors result;
-  if (course != nullptr && state_->call(
-                               *course,
-                               [&] {
-                                 return RoundTrip{f, {}};
-                               },
-                               in, numbers, result))
-    return copies(course->out);
-  if (!result.empty()) return result;
-  if (State::recorded(course, in) == nullptr) return f(in);
-  course->compare(*course->there, *course->sent_there, numbers, [&] { result = f(in); });
-  return result;
+  if (course != nullptr && state_->call(*course, make, in, numbers, result)) return copies(course->out);
+  return result.empty() ? f(in) : result;
 }
 
 std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const Tensors& in,
@@ -262,31 +260,21 @@ std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const
   if (repeats) result = copies(course->out);
   if (result.empty()) {
     trip = std::make_shared<RoundTrip>(make());
-    const auto go = [&] { result = trip->there(in); };
-    if (State::recorded(course, in) == nullptr)
-      go();
-    else
-      course->compare(*course->there, *course->sent_there, numbers, go);
+    result = trip->there(in);
   }
   const std::int64_t number = repeats ? course->trips : 0;
-  return {
-      result, [=, state = state_, trip = std::move(trip)](const Tensors& g) mutable {
-        const std::unique_lock one(state->mutex, std::try_to_lock);
-        Course* const now = one ? State::recorded(course, in) : nullptr;
-        Tensors pulled;
-        if (now != nullptr && trip == nullptr && number > 0 && state->come_back(*now, number, in, numbers, g, pulled))
-          return pulled;
-        if (trip == nullptr) {
-          trip = std::make_shared<RoundTrip>(make());
-          static_cast<void>(trip->there(in));
-        }
-        const auto back = [&] { pulled = trip->back(g); };
-        if (now == nullptr)
-          back();
-        else
-          now->compare(*now->back, now->sent_back, numbers, back);
-        return pulled;
-      }};
+  return {result, [=, state = state_, trip = std::move(trip)](const Tensors& g) mutable {
+            const std::unique_lock one(state->mutex, std::try_to_lock);
+            Course* const now = one && trip == nullptr ? State::recorded(course, in) : nullptr;
+            Tensors pulled;
+            if (now != nullptr && number > 0 && state->come_back(*now, number, make, in, numbers, g, pulled))
+              return pulled;
+            if (trip == nullptr) {
+              trip = std::make_shared<RoundTrip>(make());
+              static_cast<void>(trip->there(in));
+            }
+            return trip->back(g);
+          }};
 }
 
 }  // namespace costate

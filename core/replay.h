@@ -26,8 +26,8 @@ class Replay {
 
   /// f(in). `f` does the same each time but for the values of `in` and the numbers that it sends from the host, which `numbers`
   /// spells out; what else it reads (weights) stays where it is, and of `in` it keeps nothing. Inputs of one shape are recorded once:
-  /// their second call runs in memory of its own, the third is recorded. Numbers that are met for the first time are sent op by op
-  /// once more, and noted. Not for inputs that a derivative is being taken in.
+  /// their second call runs in memory of its own, the third is recorded. With numbers that are met for the first time f is called once
+  /// more, with nothing queued, for what it sends. Not for inputs that a derivative is being taken in.
   [[nodiscard]] Tensors operator()(const Function& f, const Tensors& in, const std::string& numbers);
 
   /// The same of a way there and back: there(in), and a `back` that may be called whenever, also after other trips. `there` sends what

@@ -23,8 +23,9 @@ class Recorder {
   [[nodiscard]] virtual bool rehearse(const Work& work) = 0;
   /// Records it; nothing runs. False where the device will not.
   [[nodiscard]] virtual bool record(const Work& work) = 0;
-  /// Runs it op by op. False where it was not what is recorded.
-  [[nodiscard]] virtual bool compare(const Work& work) = 0;
+  /// The host's part of it alone: nothing is queued, and all results hold what they held. False, at the first call that differs, where
+  /// it is not what is recorded.
+  [[nodiscard]] virtual bool spell_out(const Work& work) = 0;
   /// All that was sent from the host in the last of these.
   [[nodiscard]] virtual const std::string& sent() const = 0;
   /// Queues what is recorded as a whole, with `numbers` sent.

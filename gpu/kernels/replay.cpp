@@ -46,11 +46,12 @@ class Graph final : public Recorder, private Watcher {
     return whole || forget();
   }
 
-  bool compare(const Work& work) override {
+  bool spell_out(const Work& work) override try {
     at_launch_ = at_send_ = 0;
-    same_ = true;
-    watch(Pass::compare, work);
-    return same_ && at_launch_ == launches_.size() && at_send_ == sizes_.size();
+    watch(Pass::spell_out, work);
+    return at_launch_ == launches_.size() && at_send_ == sizes_.size();
+  } catch (const Departs&) {
+    return false;
   }
 
   [[nodiscard]] const std::string& sent() const override { return sent_; }
@@ -65,7 +66,8 @@ class Graph final : public Recorder, private Watcher {
   }
 
  private:
-  enum class Pass { rehearse, record, compare };
+  enum class Pass { rehearse, record, spell_out };
+  struct Departs {};  // from what is recorded: thrown through the work before it goes by what was not computed
   struct Launch {
     const void* kernel;
     dim3 blocks, threads;
@@ -93,16 +95,20 @@ class Graph final : public Recorder, private Watcher {
   bool launches(const void* kernel, dim3 blocks, dim3 threads) override {
     const Launch now{kernel, blocks, threads};
     if (pass_ == Pass::record) launches_.push_back(now);
-    if (pass_ == Pass::compare) same_ = same_ && at_launch_ < launches_.size() && launches_[at_launch_++] == now;
-    return true;
+    if (pass_ != Pass::spell_out) return true;
+    if (at_launch_ == launches_.size() || !(launches_[at_launch_++] == now)) throw Departs();
+    return false;
   }
 
   bool sends(const void* from, void* to, std::size_t bytes) override {
     const std::size_t place = sent_.size();
     sent_.append(static_cast<const char*>(from), bytes);
     sent_.resize(place + padded(bytes));
-    if (pass_ == Pass::compare) same_ = same_ && at_send_ < sizes_.size() && sizes_[at_send_++] == bytes;
-    if (pass_ != Pass::record) return true;
+    if (pass_ == Pass::rehearse) return true;
+    if (pass_ == Pass::spell_out) {
+      if (at_send_ == sizes_.size() || sizes_[at_send_++] != bytes) throw Departs();
+      return false;
+    }
     require(sent_.size() <= place_.bytes(), "replay: more is sent than before");
     check("replay",
           cudaMemcpyAsync(to, static_cast<char*>(place_.data()) + place, bytes, cudaMemcpyDeviceToDevice, into));
@@ -119,7 +125,7 @@ class Graph final : public Recorder, private Watcher {
 
   void reads_back() override {
     read_back_ = true;
-    same_ = false;
+    if (pass_ == Pass::spell_out) throw Departs();
     require(pass_ != Pass::record, "replay: a result is read on the host");
   }
 
@@ -133,9 +139,7 @@ class Graph final : public Recorder, private Watcher {
   cudaGraphExec_t runs_{};
   bool filled_ = false;
   std::string filled_with_;
-  // Of a comparison:
-  bool same_ = true;
-  std::size_t at_send_ = 0, at_launch_ = 0;
+  std::size_t at_send_ = 0, at_launch_ = 0;  // of what is spelt out
 };
 
 }  // namespace

@@ -48,6 +48,20 @@ BOOST_AUTO_TEST_CASE(an_arena_gives_the_same_addresses_again) {
   BOOST_TEST(memory_use().live == before);
 }
 
+BOOST_AUTO_TEST_CASE(an_arena_takes_no_more_than_it_may) {
+  const std::int64_t before = memory_use().live;
+  {
+    const Arena arena(Device::cpu, 10'000'000);
+    const Arena::Use inside(arena);
+    const Block fits(9'000'000, Device::cpu);
+    BOOST_CHECK_EXCEPTION(Block(2'000'000, Device::cpu), Error, [](const Error& e) {
+      return std::string(e.what()).find("for work to be repeated") != std::string::npos;
+    });
+    BOOST_TEST(arena.bytes() == 9'000'000);
+  }
+  BOOST_TEST(memory_use().live == before);
+}
+
 BOOST_AUTO_TEST_CASE(blocks_outlive_their_arena) {
   const std::int64_t before = memory_use().live;
   {
