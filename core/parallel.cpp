@@ -38,8 +38,8 @@ void run_here(std::int64_t count, const std::function<void(std::int64_t)>& task)
 // who has joined. One of the two sees the other, so nobody waits for a worker that sleeps, and none comes too late.
 class Pool {
  public:
-  explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  explicit Pool(int threads) : shares_(static_cast<std::size_t>(threads)) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(static_cast<std::size_t>(i)); });
   }
   ~Pool() {
     stop_ = true;
@@ -56,11 +56,14 @@ class Pool {
     const std::unique_lock one_job(job_mutex_, std::try_to_lock);
     if (!one_job) return run_here(count, task);
     task_ = &task;
-    count_ = count;
-    next_.store(0, std::memory_order_relaxed);
+    for (std::int64_t i = 0, n = size(); i < n; ++i) {
+      auto& share = shares_[static_cast<std::size_t>(i)];
+      share.next.store(count * i / n, std::memory_order_relaxed);
+      share.last = count * (i + 1) / n;
+    }
     error_ = nullptr;
     open();
-    drain();
+    drain(0);
     state_.fetch_add(1);
     for (int spin = 0; joined_.load() != 0; ++spin) {
       if (spin < spins)
@@ -72,6 +75,12 @@ class Pool {
   }
 
  private:
+  /// Tasks [next, last) of the open job, on a cache line of its own.
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next{0};
+    std::int64_t last = 0;
+  };
+
   static constexpr int spins = 4000;  // about 100 us: longer than the gap between two ops, shorter than anybody notices
 
   void open() {
@@ -79,21 +88,26 @@ class Pool {
     if (asleep_.exchange(false)) state_.notify_all();  // a call to the kernel, whether anybody sleeps or not
   }
 
-  void drain() {
+  /// A thread's own share first: from job to job it meets the same stretch of an image, which its cache still holds. Then what
+  /// the others have left.
+  void drain(std::size_t self) {
     inside_task = true;
-    for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) {
-      try {
-        (*task_)(i);
-      } catch (...) {
-        const std::lock_guard lock(error_mutex_);
-        if (!error_) error_ = std::current_exception();
-        next_.store(count_, std::memory_order_relaxed);
+    for (std::size_t k = 0; k < shares_.size(); ++k) {
+      auto& share = shares_[(self + k) % shares_.size()];
+      for (std::int64_t i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.last;) {
+        try {
+          (*task_)(i);
+        } catch (...) {
+          const std::lock_guard lock(error_mutex_);
+          if (!error_) error_ = std::current_exception();
+          for (auto& each : shares_) each.next.store(each.last, std::memory_order_relaxed);
+        }
       }
     }
     inside_task = false;
   }
 
-  void work() {
+  void work(std::size_t self) {
     for (int seen = 0;;) {
       for (int spin = 0; spin < spins && state_.load(std::memory_order_relaxed) == seen; ++spin) pause_cpu();
       if (state_.load() == seen) {
@@ -104,7 +118,7 @@ class Pool {
       if (stop_) return;
       if (seen % 2 == 0) continue;
       joined_.fetch_add(1);
-      if (state_.load() == seen) drain();
+      if (state_.load() == seen) drain(self);
       joined_.fetch_sub(1);
     }
   }
@@ -114,8 +128,7 @@ class Pool {
   std::atomic<int> state_{0};        ///< goes up whenever a job opens (odd) or closes (even)
   std::atomic<int> joined_{0};       ///< workers at the job
   std::atomic<bool> asleep_{false};  ///< somebody may be, and was not woken yet
-  std::atomic<std::int64_t> next_{0};
-  std::int64_t count_ = 0;
+  std::vector<Share> shares_;        ///< a thread's each
   const std::function<void(std::int64_t)>* task_ = nullptr;
   std::exception_ptr error_;
   std::atomic<bool> stop_{false};
