@@ -8,21 +8,30 @@
 #include "autodiff/ops/slice.h"
 #include "autodiff/trace.h"
 #include "core/kernel.h"
+#include "core/kernels/matmul.h"
 #include "nn/wrapped.h"
 
 namespace costate {
 namespace {
 
-/// What the largest tensor between two layers may take: with its neighbours, and a transform of it, a share of the last cache.
-/// Less where the weights, which every group goes past, are few: time is the same there, and memory a third.
-std::size_t most_bytes(const Network& network) {
+/// Elements that the largest tensor between two layers may have. On the host: with its neighbours, and a transform of it, it takes a
+/// share of the last cache; less where the weights, which every group goes past, are few: time is the same there, and memory a third.
+/// On a device: as many as fill the chip, 32 images of cifar10 where products are multiply-adds and 256 on tensor cores, so that
+/// larger batches take no more memory.
+std::int64_t most_elements(const Network& network, const Tensor& x) {
+  if (x.device() != Device::cpu) {
+    const bool tensor_cores =
+        x.dtype() == DType::bf16 || (x.dtype() == DType::f32 && products_in_f32() == Products::tf32);
+    return std::int64_t{12} << (tensor_cores ? 23 : 20);
+  }
   std::size_t weights = 0;
   for (const auto& each : network.parameters()) weights += each.value.bytes();
-  return std::clamp(weights / 4, std::size_t{2} << 20, std::size_t{6} << 20);
+  return static_cast<std::int64_t>(std::clamp(weights / 4, std::size_t{2} << 20, std::size_t{6} << 20) /
+                                   size_of(x.dtype()));
 }
 
-/// Bytes of the largest tensor between two layers.
-std::size_t largest_bytes(const Network& network, Inputs in) {
+/// Elements of the largest tensor between two layers.
+std::int64_t largest_elements(const Network& network, Inputs in) {
   for (Tensor* t : {&in.x, &in.z})
     if (t->defined()) *t = stop_gradient(*t);
   for (auto& [name, value] : in.extra) value = stop_gradient(value);
@@ -31,15 +40,15 @@ std::size_t largest_bytes(const Network& network, Inputs in) {
     in.x = x[0];
     return Tensors{network(in)};
   };
-  std::size_t most = in.x.bytes();
+  std::int64_t most = in.x.size();
   for (const Applied& op : trace(f, {in.x}).ops)
-    for (const Tensor& out : op.out) most = std::max(most, out.bytes());
+    for (const Tensor& out : op.out) most = std::max(most, out.size());
   return most;
 }
 
 class ByRows final : public Wrapped {
  public:
-  using Wrapped::Wrapped;
+  ByRows(std::shared_ptr<const Network> network, std::int64_t most) : Wrapped(std::move(network)), most_(most) {}
 
   [[nodiscard]] Tensor operator()(const Inputs& in) const override {
     const std::int64_t rows = in.x.dim(0), each = rows_at_once(in);
@@ -54,18 +63,21 @@ class ByRows final : public Wrapped {
     if (rows <= 1 || DryRun::active()) return rows;
     const std::scoped_lock one(mutex_);
     if (const Shape row = in.x.shape().with(0, 1); row != seen_) {
-      each_ = std::max<std::int64_t>(
-          1, static_cast<std::int64_t>(most_bytes(network()) / largest_bytes(network(), rows_of(in, 0, 1))));
+      const Inputs one_row = rows_of(in, 0, 1);
+      const std::int64_t most = most_ > 0 ? most_ : most_elements(network(), one_row.x);
+      each_ = std::max<std::int64_t>(1, most / largest_elements(network(), one_row));
       seen_ = row;
     }
-    return std::min(rows, each_);
+    const std::int64_t groups = (rows + each_ - 1) / each_;
+    return (rows + groups - 1) / groups;  // of one size as far as they can be: a device records each
   }
 
  private:
   [[nodiscard]] std::shared_ptr<const Network> wrap(std::shared_ptr<const Network> network) const override {
-    return by_rows(std::move(network));
+    return by_rows(std::move(network), most_);
   }
 
+  std::int64_t most_;  ///< elements; 0: by the rule
   mutable std::mutex mutex_;
   mutable Shape seen_;  ///< of a row of x, for which each_ holds
   mutable std::int64_t each_ = 0;
@@ -93,8 +105,8 @@ Inputs rows_of(const Inputs& in, std::int64_t first, std::int64_t count) {
   return out;
 }
 
-std::shared_ptr<const Network> by_rows(std::shared_ptr<const Network> network) {
-  return std::make_shared<const ByRows>(std::move(network));
+std::shared_ptr<const Network> by_rows(std::shared_ptr<const Network> network, std::int64_t most) {
+  return std::make_shared<const ByRows>(std::move(network), most);
 }
 
 }  // namespace costate

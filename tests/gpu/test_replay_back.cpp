@@ -3,18 +3,15 @@
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/exp.h"
-#include "autodiff/ops/matmul.h"
-#include "autodiff/ops/reshape.h"
 #include "autodiff/ops/sum.h"
-#include "autodiff/ops/tanh.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
 #include "core/profile.h"
 #include "core/replay.h"
-#include "nn/replayed.h"
 #include "solvers/adjoint.h"
 #include "tests/gpu/repeated.h"
 #include "tests/gpu/second_run.h"
+#include "tests/gpu/small_network.h"
 #include "tests/solvers/problems.h"
 
 namespace costate {
@@ -39,39 +36,6 @@ Tensors plainly_back(double factor, const Tensor& x, const Tensor& g) {
   const auto trip = there_and_back(factor)();
   static_cast<void>(trip.there({x}));
   return trip.back({g});
-}
-
-/// Graphs that the shim has launched; a device does not say.
-int shim_graphs() {
-#ifdef COSTATE_SHIM
-  return shim::graphs_launched();
-#else
-  return 0;
-#endif
-}
-
-/// tanh(x w) (1 + t) + x t / 4: reads its input twice, and sends its times.
-struct Small {
-  Tensor w;
-  static void fields(auto& self, auto&& visit) { visit("w", self.w); }
-  [[nodiscard]] static Signature signature() { return {}; }
-  [[nodiscard]] Tensor operator()(const Inputs& in) const {
-    const Tensor t = Tensor::from(in.t, {in.x.dim(0), 1}, in.x.kind());
-    const std::int64_t n = in.x.dim(0);
-    const Tensor u = reshape(matmul(reshape(in.x, {1, n, 6}), reshape(w, {1, 6, 6})), {n, 6});
-    return tanh(u) * (t + 1) + in.x * t * 0.25;
-  }
-};
-
-std::shared_ptr<const Network> small_network() {
-  return replayed(std::make_shared<const NetworkOf<Small>>(Small{noise(7, {6, 6})}));
-}
-
-Tensor at(const Network& network, const Tensor& x, double t) {
-  Inputs in;
-  in.x = x;
-  in.t.assign(static_cast<std::size_t>(x.dim(0)), t);
-  return network(in);
 }
 
 }  // namespace

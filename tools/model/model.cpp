@@ -118,7 +118,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   m.reason = fitting.reason;
   m.key = options.key;
   m.network = load_parameters(*fitting.network, checkpoint, fitting.place, m.kind(), options.weights);
-  m.network = m.device == Device::cpu ? by_rows(m.network) : replayed(m.network);
+  m.network = by_rows(m.device == Device::cpu ? m.network : replayed(m.network));
   m.keys = fitting.place.keys;
   m.file_shapes = fitting.place.shapes;
 
