@@ -9,6 +9,9 @@
 
 namespace costate::cuda {
 
+/// Terms of one chain of a direct convolution: short enough that a single image of a network's deeper levels fills the chip.
+constexpr std::int64_t convolution_chain = 288;
+
 /// A convolution in the integers that kernels count in; channels are those of one group.
 struct Convolution {
   int h, w, cin, oh, ow, cout, kh, kw;

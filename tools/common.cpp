@@ -29,11 +29,12 @@ void Common::declare(Arguments& a, bool takes_model) {
     a.option("--dtype", dtype, "what the network computes in: f32, f64 or bf16 [f32]", "TYPE");
   }
   a.option("--device", device, "cpu or cuda [cpu]", "NAME");
-  a.option("--conv", conv,
-           "cpu: auto (Winograd where it pays in f32) or direct [auto]; cuda: own, cudnn (attention, too; where its "
-           "bits are the same "
-           "each time, but it promises none across batches) or auto, the faster as first measured here [own]",
-           "HOW");
+  a.option(
+      "--conv", conv,
+      "cpu: auto (Winograd where it pays in f32) or direct [auto]; cuda: own (the same), direct, cudnn (attention, "
+      "too; where its bits are the same each time, but it promises none across batches) or auto, the faster of own "
+      "and cudnn as first measured here [own]",
+      "HOW");
   a.option("--matmul", matmul,
            "factors in f32 of products and convolutions: f32, or on cuda tf32 (tensor cores, 1e-3) [f32]", "TYPE");
   a.option("--threads", threads, "threads [all cores this process may use]");
@@ -59,14 +60,17 @@ Device Common::place() const {
 
 void Common::choose_products() const {
   using Way = std::pair<std::string, ConvAlgorithm>;
-  const std::vector<Way> host{{"auto", ConvAlgorithm::fastest}, {"direct", ConvAlgorithm::direct}},
-      own{{"own", ConvAlgorithm::direct}, {"cudnn", ConvAlgorithm::vendor}, {"auto", ConvAlgorithm::fastest}};
+  const std::vector<Way> host{{"auto", ConvAlgorithm::own}, {"direct", ConvAlgorithm::direct}},
+      own{{"own", ConvAlgorithm::own},
+          {"direct", ConvAlgorithm::direct},
+          {"cudnn", ConvAlgorithm::vendor},
+          {"auto", ConvAlgorithm::faster}};
   const auto& ways = place() == Device::cpu ? host : own;
   const auto way =
       std::find_if(ways.begin(), ways.end(), [&](const Way& w) { return conv.empty() || w.first == conv; });
   if (way == ways.end())
     throw UsageError(fmt::format("--conv {}: on --device {} there are {}", conv, device,
-                                 place() == Device::cpu ? "auto and direct" : "own, cudnn and auto"));
+                                 place() == Device::cpu ? "auto and direct" : "own, direct, cudnn and auto"));
   set_conv_algorithm(way->second, place());
   if (matmul != "f32" && matmul != "tf32") throw UsageError("--matmul " + matmul + ": there are f32 and tf32");
   if (matmul == "tf32" && place() == Device::cpu) throw UsageError("--matmul tf32: a CPU has none; use --device cuda");

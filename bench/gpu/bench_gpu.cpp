@@ -22,6 +22,7 @@
 #include "core/random.h"
 #include "gpu/cudnn/library.h"
 #include "gpu/runtime.h"
+#include "gpu/winograd.h"
 
 namespace costate {
 namespace {
@@ -117,11 +118,11 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
   const Tensor x = numbers(xs, dtype, 1), w = numbers(ws, dtype, 2), slope = numbers(ys, dtype, 3);
   Tensor y = room(ys, dtype), dx = room(xs, dtype), dw = room(ws, dtype);
   const double flop = 2.0 * static_cast<double>(ys.size() * c.kernel * c.kernel * c.cin);
-  const auto time = [&](const char* what, const auto& f) {
+  const auto time = [&](const char* what, const auto& f) {  // of so many operations, whatever the way needs
     return with_rate(who_ran(what, conv_algorithm(Device::cuda), f), time_of(f), flop);
   };
   using Way = std::pair<const char*, ConvAlgorithm>;
-  for (const auto& [name, way] : {Way{"own", ConvAlgorithm::direct}, Way{"cudnn", ConvAlgorithm::vendor}}) {
+  for (const auto& [name, way] : {Way{"direct", ConvAlgorithm::direct}, Way{"cudnn", ConvAlgorithm::vendor}}) {
     if (way == ConvAlgorithm::vendor && !cuda::cudnn::is_there()) continue;
     set_conv_algorithm(way, Device::cuda);
     for (const Products products : {Products::full, Products::tf32}) {
@@ -132,8 +133,21 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
                 time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
     }
   }
-  set_conv_algorithm(ConvAlgorithm::direct, Device::cuda);
+  set_conv_algorithm(ConvAlgorithm::own, Device::cuda);
   set_products_in_f32(Products::full);
+  if (dtype != DType::f32 || c.kernel != 3 || c.cin % 4 != 0 || c.cout % 4 != 0) return;
+  // Forced, with stretches of several lengths; a star marks the way that is taken by itself.
+  const int taken = cuda::winograd_outputs(c.size, c.size, c.cin, c.cout);
+  for (const int m : {4, 2})
+    for (const std::int64_t mib : {8, 32, 64, 128}) {
+      if (m == 2 && mib != 32) continue;
+      print(what, fmt::format("F({},3){} {}M", m, m == taken ? "*" : "", mib),
+            time("fwd", [&] {
+              cuda::winograd({m, false, pad, pad}, x, w, {}, y, mib << 20);
+            }) + time("dx", [&] {
+              cuda::winograd({m, true, 2 - pad, 2 - pad}, slope, w, {}, dx, mib << 20);
+            }));
+    }
 }
 
 struct Product {
@@ -228,12 +242,19 @@ void everything(DType dtype) {
     for (const Conv& c :
          {Conv{3, 128, 128, 32}, {3, 256, 256, 16}, {3, 512, 512, 8}, {3, 320, 320, 64}, {3, 640, 640, 32}})
       if (batch < 64 || c.size * c.size * c.cin <= 32 * 32 * 128) convolution(c, batch, dtype);
+  if (dtype == DType::f32)  // what else the CIFAR-10 network has, where Winograd's way may not pay
+    for (const std::int64_t batch : {1, 16, 64})
+      for (const Conv& c :
+           {Conv{3, 384, 128, 32}, {3, 512, 256, 16}, {3, 512, 256, 8}, {3, 256, 256, 8}, {3, 256, 256, 4}})
+        convolution(c, batch, dtype);
   for (const Conv& c : {Conv{3, 3, 128, 32}, {3, 128, 3, 32}, {1, 256, 128, 32}}) convolution(c, 16, dtype);
   for (const Product& p : {Product{1, 1, 512, 512},
                            {1, 16, 512, 512},
                            {1, 1024, 512, 512},
                            {16, 256, 256, 256},
                            {16, 1024, 64, 1024},
+                           {36, 832, 128, 128},  // of F(4,3)
+                           {36, 512, 256, 256},
                            {1, 4096, 320, 1280},
                            {1, 4096, 1280, 320},
                            {1, 4096, 4096, 4096}})

@@ -119,7 +119,7 @@ def replay(r):
 
 
 def tests(r):
-    for suite in ("gpu", "gpu_warp_groups", "gpu_solvers", "gpu_networks", "gpu_commands"):
+    for suite in ("gpu", "gpu_warp_groups", "gpu_winograd", "gpu_solvers", "gpu_networks", "gpu_commands"):
         r.run(f"tests {suite}", [r.a.kit / "test_gpu", f"--run_test={suite}", "--log_level=message", "--color_output=no"])
 
 
@@ -185,6 +185,14 @@ def kernels(r):
     r.run("kernels", [r.a.kit / "bench_gpu"], 90)
 
 
+def winograd(r):
+    """Winograd's convolutions in f32: their tests, both ways by shape, and whole networks with and without them."""
+    r.run("tests gpu_winograd", [r.a.kit / "test_gpu", "--run_test=gpu_winograd", "--log_level=message", "--color_output=no"])
+    r.run("kernels conv3", [r.a.kit / "bench_gpu", "--match", "conv3"], 60)
+    for more in ((), ("--conv", "direct")):
+        evaluations(r, "ddpm", ("f32",), more)
+
+
 def gradient(r):
     """50 steps of DDIM and the checkpointed gradient in x_T; PyTorch's checkpoints every step as well."""
     where, steps = network(r, "ddpm"), 2 if r.a.rehearse else 50
@@ -206,7 +214,7 @@ def large_rivals(r):
 
 
 # In the order of their worth.
-PARTS = {"replay": replay, "times": times, "rivals": rivals, "kernels": kernels, "cudnn": cudnn, "gradient": gradient, "sd": large, "sd-rivals": large_rivals,
+PARTS = {"replay": replay, "times": times, "rivals": rivals, "kernels": kernels, "cudnn": cudnn, "winograd": winograd, "gradient": gradient, "sd": large, "sd-rivals": large_rivals,
          "tests": tests, "compile": compiled, "sanitizer": sanitizer}
 
 

@@ -55,7 +55,7 @@ def markdown(facts, steps):
         some = [o for o in ours if o["what"] == what]
         lines += table(some, rows) if some else []
     for s in steps:
-        if s["name"] == "kernels":
-            lines += ["", "Kernels by shape, convolutions beside cuDNN's:", "", "```", s.get("output", "").rstrip(), "```"]
+        if s["name"].startswith("kernels"):
+            lines += ["", f"{s['name'].capitalize()} by shape, convolutions beside cuDNN's:", "", "```", s.get("output", "").rstrip(), "```"]
     lines += ["", "Commands:", "", "```"] + [s["command"] for s in steps] + ["```", ""]
     return "\n".join(lines)

@@ -220,9 +220,7 @@ class Gather {
 
 /// Outputs a Winograd tile has along an axis, or 0 where the direct convolution is to run.
 int winograd_of(const ConvGeometry& g, const Tensor& out, const Tensor& w, std::int64_t reduced) {
-  const bool fits = w.dtype() == DType::f32 && w.dim(0) == 3 && w.dim(1) == 3 && g.stride_h == 1 && g.stride_w == 1 &&
-                    g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1;
-  return fits ? winograd_outputs(out.dim(1), out.dim(2), reduced) : 0;
+  return can_be_winograd(g, w) ? winograd_outputs(out.dim(1), out.dim(2), reduced) : 0;
 }
 
 void note_direct(const Tensor& w) {
@@ -245,7 +243,7 @@ void run_product(bool transpose, const Tensor& x, const Tensor& w, const Tensor&
 }
 
 std::atomic<ConvAlgorithm>& algorithm(Device device) {
-  static std::array<std::atomic<ConvAlgorithm>, device_count> chosen{ConvAlgorithm::fastest, ConvAlgorithm::direct};
+  static std::array<std::atomic<ConvAlgorithm>, device_count> chosen{ConvAlgorithm::own, ConvAlgorithm::own};
   return chosen[static_cast<std::size_t>(device)];
 }
 
@@ -282,7 +280,7 @@ namespace costate {
 
 ConvAlgorithm conv_algorithm(Device device) { return cpu::algorithm(device).load(std::memory_order_relaxed); }
 void set_conv_algorithm(ConvAlgorithm algorithm, Device device) {
-  require(device != Device::cpu || algorithm != ConvAlgorithm::vendor,
+  require(device != Device::cpu || algorithm == ConvAlgorithm::own || algorithm == ConvAlgorithm::direct,
           "conv2d: a CPU has no library of its maker's here");
   cpu::algorithm(device).store(algorithm, std::memory_order_relaxed);
 }

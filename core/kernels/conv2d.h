@@ -22,12 +22,12 @@ struct ConvGeometry {
 /// How convolutions and their data gradients are computed. Set for the whole process, before work starts: results differ in their
 /// last bits.
 enum class ConvAlgorithm {
-  fastest,  ///< CPU: Winograd where it pays (see kernels/winograd.h), with 3 to 9 times the rounding error; f64 is always direct.
-            ///< Device: the faster of the two below, as it was measured: bits depend on that
+  own,  ///< Winograd where it pays (see kernels/winograd.h), with 3 to 9 times the rounding error; f64 is always direct
   direct,  ///< one chain of multiply-adds an element; a device: one tree
   vendor,  ///< a device: its maker's library, where it has a way that gives the same bits each time; attention as well
+  faster,  ///< a device: own or vendor, as it was measured: bits depend on that
 };
-ConvAlgorithm conv_algorithm(Device device = Device::cpu);  ///< the CPU's starts as fastest, a device's as direct
+ConvAlgorithm conv_algorithm(Device device = Device::cpu);  ///< starts as own
 void set_conv_algorithm(ConvAlgorithm algorithm, Device device = Device::cpu);
 
 namespace cpu {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/kernels/micro.h"
+#include "core/kernels/winograd_matrices.h"
 #include "core/kernels/winograd_tiles.h"
 #include "core/parallel.h"
 #include "core/profile.h"
@@ -22,18 +23,11 @@ namespace {
 constexpr std::int64_t least_stretch = 2 << 20, most_stretch = 4 << 20;
 constexpr std::int64_t product_bytes = 256 << 10;  // products of one task: half a second cache
 
-// G of F(m, 3), a row a point.
-constexpr double g2[4][3] = {{-1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-constexpr double g4[6][3] = {{1, 0, 0},
-                             {1.0 / 3, 1.0 / 3, 1.0 / 3},
-                             {-1.0 / 3, 1.0 / 3, -1.0 / 3},
-                             {-16.0 / 15, -8.0 / 15, -4.0 / 15},
-                             {1.0 / 15, -2.0 / 15, 4.0 / 15},
-                             {0, 0, 1}};
-
 /// One column block of G w G^T: panels [point][k][width], computed in f64.
 void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBlock& block, float* to) {
-  const auto* g = conv.m == 2 ? g2 : g4;
+  static constexpr WinogradMatrices<2> two;
+  static constexpr WinogradMatrices<4> four;
+  const auto* g = conv.m == 2 ? two.g : four.g;
   const std::int64_t n = conv.m + 2, in = w.dim(2), out = w.dim(3), reduced = conv.gradient ? out : in;
   const std::int64_t k_step = conv.gradient ? 1 : out, column_step = conv.gradient ? out : 1;
   std::vector<double> taps(static_cast<std::size_t>(9 * block.width)), half(static_cast<std::size_t>(3 * block.width));

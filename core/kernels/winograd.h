@@ -3,7 +3,7 @@
 
 #include "core/kernels/conv2d.h"
 
-namespace costate::cpu {
+namespace costate {
 
 /// out[i, j] = sum_{a, b} source[i + a - top, j + b - left] w(a, b), w being the taps as they are, or, for the data
 /// gradient, turned by half a turn and transposed.
@@ -13,6 +13,14 @@ struct WinogradConv {
   std::int64_t top, left;
 };
 
+/// Whether a convolution or its data gradient can be one: f32, 3x3 taps, neither strides nor dilation nor groups.
+inline bool can_be_winograd(const ConvGeometry& g, const Tensor& w) {
+  return w.dtype() == DType::f32 && w.dim(0) == 3 && w.dim(1) == 3 && g.stride_h == 1 && g.stride_w == 1 &&
+         g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1;
+}
+
+namespace cpu {
+
 /// f32 NHWC; w (3, 3, in, out); bias as conv2d has it. Weights are transformed once and kept with their storage.
 void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out);
 
@@ -20,4 +28,5 @@ void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, c
 /// image alone (and on conv_algorithm()), so the bits do not depend on the batch.
 int winograd_outputs(std::int64_t height, std::int64_t width, std::int64_t in);
 
-}  // namespace costate::cpu
+}  // namespace cpu
+}  // namespace costate

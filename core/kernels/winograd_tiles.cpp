@@ -1,6 +1,4 @@
-// Winograd's tile transforms. F(4,3) interpolates at 0, 1, -1, 1/2, -2 and infinity: a third of the worst error of the
-// usual 0, 1, -1, 2, -2. F(2,3) takes 0, 1, -1 and infinity. (Lavin and Gray 2015, arXiv 1509.09308, eq. 8-13; the points
-// are Barabasz et al.'s, arXiv 1803.10986.) The matrices B^T and A^T are written out with their common terms shared.
+// Winograd's tile transforms: B^T and A^T of core/kernels/winograd_matrices.h, written out with their common terms shared.
 #include "core/kernels/winograd_tiles.h"
 
 #include "core/error.h"

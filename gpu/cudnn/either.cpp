@@ -46,29 +46,30 @@ bool is_theirs_faster(const std::string& what, const Work& own, const Work& thei
 template <class Problem>
 bool by_cudnn(const Problem& p, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
   const ConvAlgorithm how = conv_algorithm(Device::cuda);
-  if (how == ConvAlgorithm::direct || !fits || (how == ConvAlgorithm::fastest && !is_there())) return false;
+  if (how == ConvAlgorithm::own || how == ConvAlgorithm::direct || !fits) return false;
+  if (how == ConvAlgorithm::faster && !is_there()) return false;
   const auto plan = plan_for(Target(), p);
   if (plan == nullptr) return false;
   const Work by_plan = [&] { theirs(*plan); };
-  if (how == ConvAlgorithm::fastest && !is_theirs_faster(name_of(p), own, by_plan)) return false;
+  if (how == ConvAlgorithm::faster && !is_theirs_faster(name_of(p), own, by_plan)) return false;
   if (profiling()) profile_note("cudnn");
   by_plan();
   return true;
 }
 
 template <class Problem>
-void one_of(const Problem& p, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
-  if (by_cudnn(p, fits, own, theirs)) return;
-  if (profiling()) profile_note("own");
-  own();
+void one_of(const Problem& p, bool fits, const Own& own, const std::function<void(const Plan&)>& theirs) {
+  if (by_cudnn(p, fits, own.work, theirs)) return;
+  if (profiling()) profile_note(own.name);
+  own.work();
 }
 
 }  // namespace
 
-void either(const Convolution& c, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
+void either(const Convolution& c, bool fits, const Own& own, const std::function<void(const Plan&)>& theirs) {
   one_of(c, fits, own, theirs);
 }
-void either(const Attention& a, bool fits, const Work& own, const std::function<void(const Plan&)>& theirs) {
+void either(const Attention& a, bool fits, const Own& own, const std::function<void(const Plan&)>& theirs) {
   one_of(a, fits, own, theirs);
 }
 

@@ -309,13 +309,11 @@ bool fits_cudnn(const AttentionSpec& spec, const Tensor& q, const Tensor& k, con
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   if (y.size() == 0) return;
   const auto scale = static_cast<float>(spec.scale);
-  cudnn::either(
-      cudnn::Attention{spec.heads, q.shape(), k.shape(), v.shape()}, fits_cudnn(spec, q, k, v),
-      [&] { own_attention(spec, q, k, v, y); },
-      [&](const cudnn::Plan& plan) {
-        plan.run("attention", {q.device_data<bf16>(), k.device_data<bf16>(), v.device_data<bf16>(),
-                               y.mutable_device_data<bf16>(), &scale});
-      });
+  cudnn::either(cudnn::Attention{spec.heads, q.shape(), k.shape(), v.shape()}, fits_cudnn(spec, q, k, v),
+                {"own", [&] { own_attention(spec, q, k, v, y); }}, [&](const cudnn::Plan& plan) {
+                  plan.run("attention", {q.device_data<bf16>(), k.device_data<bf16>(), v.device_data<bf16>(),
+                                         y.mutable_device_data<bf16>(), &scale});
+                });
 }
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,

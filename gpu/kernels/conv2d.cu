@@ -8,12 +8,10 @@
 #include "gpu/cudnn/either.h"
 #include "gpu/group_convolution.h"
 #include "gpu/precision.h"
+#include "gpu/winograd.h"
 
 namespace costate::cuda {
 namespace {
-
-/// Terms of one chain: short enough that a single image of a network's deeper levels fills the chip.
-constexpr std::int64_t chain = 288;
 
 /// Whether the channels of a group come in whole words of 16 bytes.
 template <class T>
@@ -40,7 +38,7 @@ Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& w
 
 namespace {
 
-void own_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
   with_products("conv2d", x, w, y, [&]<class M>(M, const Tensor& x, const Tensor& w, Tensor& y) {
     using T = Stored<M>;
     const Convolution s(geometry, x, w, y);
@@ -52,11 +50,11 @@ void own_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, 
     if constexpr (has_group_products<M>)
       if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, x, w, words.b, to);
     gemm<M>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()}, to,
-            s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, chain), words);
+            s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, convolution_chain), words);
   });
 }
 
-void own_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+void direct_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
   with_products("conv2d_dx", g, w, dx, [&]<class M>(M, const Tensor& g, const Tensor& w, Tensor& dx) {
     using T = Stored<M>;
     const Convolution s(geometry, dx, w, g);
@@ -65,7 +63,7 @@ void own_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& 
     const Words words{in_words<T>(g, s.cout), in_words<T>(w, s.cout)};
     const auto go = [&](const auto& patches) {
       gemm<M>("conv2d_dx", patches, TransposedWeights<T>{s, w.device_data<T>()}, to, s.groups, dx.size() / dx.dim(3),
-              s.cin, k, piece_of(k, chain), words);
+              s.cin, k, piece_of(k, convolution_chain), words);
     };
     if (s.stride_h != 1 || s.stride_w != 1) return go(GradientPatches<T>{s, g.device_data<T>()});
     const Convolution turned = s.turned();
@@ -75,7 +73,7 @@ void own_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& 
   });
 }
 
-void own_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
+void direct_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
   with_products("conv2d_dw", x, g, dw, [&]<class M>(M, const Tensor& x, const Tensor& g, Tensor& dw) {
     using T = Stored<M>;
     const Convolution s(geometry, x, dw, g);
@@ -98,6 +96,12 @@ cudnn::Convolution problem(Direction d, const ConvGeometry& geometry, const Tens
   return {d, geometry, x.shape(), w.shape(), y.shape(), x.dtype(), products_in_f32() == Products::tf32};
 }
 
+/// F(m, 3), or direct where m is 0. Names are the CPU's.
+cudnn::Own own(int m, const Tensor& w, const std::function<void()>& winograd, const std::function<void()>& direct) {
+  if (m > 0) return {fmt::format("F({},3)", m), winograd};
+  return {fmt::format("{}x{} direct", w.dim(0), w.dim(1)), direct};
+}
+
 bool aligned(const Tensor& t) { return aligned_16(cudnn::address(t)); }
 
 void add_bias(const Tensor& bias, Tensor& y) {
@@ -109,35 +113,35 @@ void add_bias(const Tensor& bias, Tensor& y) {
 }  // namespace
 
 void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
-  cudnn::either(
-      problem(Direction::forward, geometry, x, w, y), aligned(x) && aligned(y),
-      [&] { own_conv2d(geometry, x, w, bias, y); },
-      [&](const cudnn::Plan& plan) {
-        const Tensor filter = packed_filter(w);
-        plan.run("conv2d", {cudnn::address(x), cudnn::address(filter), cudnn::address(y)});
-        add_bias(bias, y);
-      });
+  const int m = winograd_outputs(geometry, x, w, y);
+  const auto by_winograd = [&] { winograd({m, false, geometry.top, geometry.left}, x, w, bias, y); };
+  const auto directly = [&] { direct_conv2d(geometry, x, w, bias, y); };
+  cudnn::either(problem(Direction::forward, geometry, x, w, y), aligned(x) && aligned(y),
+                own(m, w, by_winograd, directly), [&](const cudnn::Plan& plan) {
+                  const Tensor filter = packed_filter(w);
+                  plan.run("conv2d", {cudnn::address(x), cudnn::address(filter), cudnn::address(y)});
+                  add_bias(bias, y);
+                });
 }
 
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
-  cudnn::either(
-      problem(Direction::data_gradient, geometry, dx, w, g), aligned(g) && aligned(dx),
-      [&] { own_conv2d_dx(geometry, g, w, dx); },
-      [&](const cudnn::Plan& plan) {
-        const Tensor filter = packed_filter(w);
-        plan.run("conv2d_dx", {cudnn::address(dx), cudnn::address(filter), cudnn::address(g)});
-      });
+  const int m = winograd_outputs(geometry, g, w, dx);
+  const auto by_winograd = [&] { winograd({m, true, 2 - geometry.top, 2 - geometry.left}, g, w, {}, dx); };
+  const auto directly = [&] { direct_conv2d_dx(geometry, g, w, dx); };
+  cudnn::either(problem(Direction::data_gradient, geometry, dx, w, g), aligned(g) && aligned(dx),
+                own(m, w, by_winograd, directly), [&](const cudnn::Plan& plan) {
+                  const Tensor filter = packed_filter(w);
+                  plan.run("conv2d_dx", {cudnn::address(dx), cudnn::address(filter), cudnn::address(g)});
+                });
 }
 
 void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
-  cudnn::either(
-      problem(Direction::filter_gradient, geometry, x, dw, g), aligned(x) && aligned(g),
-      [&] { own_conv2d_dw(geometry, x, g, dw); },
-      [&](const cudnn::Plan& plan) {
-        const Tensor filter = Tensor::empty(packed_shape(dw.shape()), dw.kind());
-        plan.run("conv2d_dw", {cudnn::address(x), cudnn::address(filter), cudnn::address(g)});
-        unpack_filter(filter, dw);
-      });
+  cudnn::either(problem(Direction::filter_gradient, geometry, x, dw, g), aligned(x) && aligned(g),
+                own(0, dw, {}, [&] { direct_conv2d_dw(geometry, x, g, dw); }), [&](const cudnn::Plan& plan) {
+                  const Tensor filter = Tensor::empty(packed_shape(dw.shape()), dw.kind());
+                  plan.run("conv2d_dw", {cudnn::address(x), cudnn::address(filter), cudnn::address(g)});
+                  unpack_filter(filter, dw);
+                });
 }
 
 }  // namespace costate::cuda

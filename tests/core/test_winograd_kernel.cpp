@@ -6,6 +6,8 @@
 #include <random>
 
 #include "core/kernels/winograd.h"
+#include "core/kernels/winograd_matrices.h"
+#include "core/kernels/winograd_tiles.h"
 #include "core/parallel.h"
 
 namespace costate {
@@ -83,6 +85,59 @@ BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution) {
   }
 }
 
+template <int m>
+void check_matrices() {
+  constexpr int n = m + 2;
+  constexpr WinogradMatrices<m> as_is, other = turned(as_is);
+  const double d[] = {3, -7, 2, 5, -1, 4}, w[] = {2, -3, 5};
+  for (int t = 0; t < m; ++t) {
+    double y = 0, back = 0;
+    for (int p = 0; p < n; ++p) {
+      double g = 0, b = 0, c = 0;
+      for (int i = 0; i < 3; ++i) g += as_is.g[p][i] * w[i];
+      for (int i = 0; i < n; ++i) b += as_is.b[p][i] * d[i], c += other.b[p][i] * d[i];
+      y += as_is.a[t][p] * g * b;
+      back += other.a[t][p] * g * c;
+    }
+    BOOST_TEST(std::abs(y - (d[t] * w[0] + d[t + 1] * w[1] + d[t + 2] * w[2])) < 1e-12);
+    BOOST_TEST(std::abs(back - (d[t] * w[2] + d[t + 1] * w[1] + d[t + 2] * w[0])) < 1e-12);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(matrices_are_those_of_sums_of_three_taps_in_either_order) {
+  check_matrices<2>();
+  check_matrices<4>();
+}
+
+/// What is written out in winograd_tiles.cpp: the transform of one number at each place of a tile.
+template <int m>
+void check_tiles() {
+  constexpr int n = m + 2;
+  constexpr WinogradMatrices<m> by;
+  const std::vector<float> nothing(1, 0), one(1, 1);
+  for (int at = 0; at < n * n; ++at) {
+    std::vector<const float*> pixels(n * n, nothing.data());
+    pixels[static_cast<std::size_t>(at)] = one.data();
+    constexpr int step = 64;  // a vector's length, at most
+    std::vector<float> points(static_cast<std::size_t>(n * n * step)), y(m * m);
+    cpu::winograd_tiles(m).input(pixels.data(), 1, step, points.data());
+    for (int p = 0; p < n * n; ++p)
+      BOOST_TEST(points[static_cast<std::size_t>(p * step)] == by.b[p / n][at / n] * by.b[p % n][at % n]);
+    std::vector<float> sums(static_cast<std::size_t>(n * n * step));
+    sums[static_cast<std::size_t>(at * step)] = 1;
+    std::vector<float*> to;
+    for (auto& e : y) to.push_back(&e);
+    cpu::winograd_tiles(m).output(sums.data(), step, nothing.data(), 1, to.data());
+    for (int t = 0; t < m * m; ++t)
+      BOOST_TEST(y[static_cast<std::size_t>(t)] == by.a[t / m][at / n] * by.a[t % m][at % n]);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(tiles_are_transformed_by_these_matrices) {
+  check_tiles<2>();
+  check_tiles<4>();
+}
+
 BOOST_AUTO_TEST_CASE(bits_depend_on_one_image_alone) {
   const Restore restore;
   for (const auto& c : cases) {
@@ -104,7 +159,7 @@ BOOST_AUTO_TEST_CASE(bits_depend_on_one_image_alone) {
 
 BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
   const Restore restore;
-  set_conv_algorithm(ConvAlgorithm::fastest);
+  set_conv_algorithm(ConvAlgorithm::own);
   BOOST_TEST(cpu::winograd_outputs(32, 32, 128) == 4);
   BOOST_TEST(cpu::winograd_outputs(8, 8, 256) == 2);
   BOOST_TEST(cpu::winograd_outputs(4, 4, 256) == 0);  // too few tiles

@@ -112,13 +112,13 @@ void time_all(const Options& o, std::vector<Timing>& timings) {
     }
 }
 
-/// Calls of each way a convolution ran in one run of `work`: {"F(4,3)": 30, "direct": 12}; on a device {"cudnn": 30, "own": 12}.
+/// Calls of each way a convolution ran in one run of `work`: {"F(4,3)": 30, "direct": 12}.
 template <class Work>
 nlohmann::ordered_json convolutions_of(const Work& work) {
   const Profile profile;
   work();
   nlohmann::ordered_json calls = nlohmann::ordered_json::object();
-  for (const std::string how : {"F(4,3)", "F(2,3)", "direct", "cudnn", "own"})
+  for (const std::string how : {"F(4,3)", "F(2,3)", "direct", "cudnn"})
     for (const auto& row : profile.rows())
       if (row.name.starts_with("conv2d ") && row.name.ends_with(" " + how))
         calls[how] = calls.value(how, std::int64_t{0}) + row.calls;
@@ -156,10 +156,8 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
   j["isa"] = instruction_set();
   j["conv_calls"] = convolutions_of(forward);
   const auto ran = [&](const char* how) { return j["conv_calls"].contains(how); };
-  j["conv"] = ran("cudnn")                     ? ran("own") ? "cudnn, own where it has no plan" : "cudnn"
-              : ran("own")                     ? "own"
-              : ran("F(4,3)") || ran("F(2,3)") ? "winograd"
-                                               : "direct";
+  const bool winograd = ran("F(4,3)") || ran("F(2,3)"), own = winograd || ran("direct");
+  j["conv"] = ran("cudnn") ? own ? "cudnn, own where it has no plan" : "cudnn" : winograd ? "winograd" : "direct";
   if (o.common.json) {
     std::cout << j.dump(2) << "\n";
     return;
