@@ -45,23 +45,30 @@ struct Tiling {
         by_words(channels / held) {}
 
   struct Place {
-    int image, i, j;      ///< of the tile's first number
-    std::int64_t within;  ///< its channels' in a matrix of the stretch
-    int channel;
+    int image, i, j, channel;  ///< of the tile's first number
+    std::int64_t first;        ///< its place in the picture, which may be outside
+    std::int64_t within;       ///< its channels' in a matrix of the stretch
   };
   [[nodiscard]] std::int64_t threads_wanted() const { return std::int64_t{count} * (channels / held); }
   __device__ Place place(int thread) const {
     const int tile = by_words.quotient(thread), channel = (thread - tile * (channels / held)) * held;
     const int image = by_each.quotient(first + tile), inner = first + tile - image * each,
               row = by_across.quotient(inner);
-    return {image, row * step - top, (inner - row * across) * step - left, std::int64_t{tile} * channels + channel,
-            channel};
+    const int i = row * step - top, j = (inner - row * across) * step - left;
+    return {image,
+            i,
+            j,
+            channel,
+            ((std::int64_t{image} * h + i) * w + j) * channels + channel,
+            std::int64_t{tile} * channels + channel};
   }
-  __device__ bool inside(int i, int j) const { return i >= 0 && i < h && j >= 0 && j < w; }
-  __device__ std::int64_t at(const Place& p, int i, int j) const {
-    return ((std::int64_t{p.image} * h + i) * w + j) * channels + p.channel;
+  /// Of a tile's number (i, j).
+  __device__ bool inside(const Place& p, int i, int j) const {
+    return static_cast<unsigned>(p.i + i) < static_cast<unsigned>(h) &&
+           static_cast<unsigned>(p.j + j) < static_cast<unsigned>(w);
   }
-  [[nodiscard]] __device__ std::int64_t matrix() const { return std::int64_t{count} * channels; }
+  __device__ std::int64_t at(const Place& p, int i, int j) const { return p.first + (i * w + j) * channels; }
+  [[nodiscard]] __device__ int matrix() const { return count * channels; }
 };
 
 template <int m, bool gradient>
@@ -83,6 +90,20 @@ __device__ Held combine(const double (&row)[count], const At& at) {
   return sum;
 }
 
+/// f(i, j, element) of by tile by^T: columns first.
+template <int rows, int n, class F>
+__device__ void on_both_sides(const double (&by)[rows][n], const Held (&tile)[n][n], const F& f) {
+  Held half[rows][n];
+#pragma unroll
+  for (int j = 0; j < n; ++j)
+#pragma unroll
+    for (int i = 0; i < rows; ++i) half[i][j] = combine(by[i], [&](int k) { return tile[k][j]; });
+#pragma unroll
+  for (int i = 0; i < rows; ++i)
+#pragma unroll
+    for (int j = 0; j < rows; ++j) f(i, j, combine(by[j], [&](int k) { return half[i][k]; }));
+}
+
 /// points (point, tile, channel) = B^T x B.
 template <int m, bool gradient>
 __global__ void __launch_bounds__(threads) transform_tiles(Tiling t, const float* x, float* points) {
@@ -92,22 +113,15 @@ __global__ void __launch_bounds__(threads) transform_tiles(Tiling t, const float
   const int thread = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
   if (thread >= t.count * (t.channels / held)) return;
   const auto p = t.place(thread);
-  Held pixels[n][n], half[n][n];  // half: columns are done
+  Held pixels[n][n];
 #pragma unroll
   for (int i = 0; i < n; ++i)
 #pragma unroll
     for (int j = 0; j < n; ++j)
-      pixels[i][j] =
-          t.inside(p.i + i, p.j + j) ? *reinterpret_cast<const Held*>(x + t.at(p, p.i + i, p.j + j)) : Held{};
-#pragma unroll
-  for (int j = 0; j < n; ++j)
-#pragma unroll
-    for (int i = 0; i < n; ++i) half[i][j] = combine(by.b[i], [&](int k) { return pixels[k][j]; });
-#pragma unroll
-  for (int i = 0; i < n; ++i)
-#pragma unroll
-    for (int j = 0; j < n; ++j)
-      store_word(points + (i * n + j) * t.matrix() + p.within, combine(by.b[j], [&](int k) { return half[i][k]; }));
+      pixels[i][j] = t.inside(p, i, j) ? *reinterpret_cast<const Held*>(x + t.at(p, i, j)) : Held{};
+  on_both_sides(by.b, pixels, [&](int i, int j, const Held& v) {
+    store_word(points + p.within + std::int64_t{i * n + j} * t.matrix(), v);
+  });
 }
 
 /// y = A^T products A + bias, whose rows lie `bias_step` apart from image to image.
@@ -120,7 +134,7 @@ __global__ void __launch_bounds__(threads)
   const int thread = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
   if (thread >= t.count * (t.channels / held)) return;
   const auto p = t.place(thread);
-  Held sums[n][n], half[m][n];
+  Held sums[n][n];
   Held start{};  // read one by one: a bias may lie anywhere
 #pragma unroll
   for (int e = 0; e < held; ++e)
@@ -129,20 +143,12 @@ __global__ void __launch_bounds__(threads)
   for (int i = 0; i < n; ++i)
 #pragma unroll
     for (int j = 0; j < n; ++j)
-      sums[i][j] = *reinterpret_cast<const Held*>(products + (i * n + j) * t.matrix() + p.within);
+      sums[i][j] = *reinterpret_cast<const Held*>(products + p.within + std::int64_t{i * n + j} * t.matrix());
+  on_both_sides(by.a, sums, [&](int i, int j, Held v) {
 #pragma unroll
-  for (int j = 0; j < n; ++j)
-#pragma unroll
-    for (int i = 0; i < m; ++i) half[i][j] = combine(by.a[i], [&](int k) { return sums[k][j]; });
-#pragma unroll
-  for (int i = 0; i < m; ++i)
-#pragma unroll
-    for (int j = 0; j < m; ++j) {
-      Held all = combine(by.a[j], [&](int k) { return half[i][k]; });
-#pragma unroll
-      for (int e = 0; e < held; ++e) all.v[e] += start.v[e];
-      if (t.inside(p.i + i, p.j + j)) store_word(y + t.at(p, p.i + i, p.j + j), all);
-    }
+    for (int e = 0; e < held; ++e) v.v[e] += start.v[e];
+    if (t.inside(p, i, j)) store_word(y + t.at(p, i, j), v);
+  });
 }
 
 /// to (point, in, out) = G w G^T, computed in f64.

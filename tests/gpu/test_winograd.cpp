@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/memory.h"
 #include "core/profile.h"
 #include "core/random.h"
 #include "gpu/winograd.h"
@@ -95,6 +96,8 @@ BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution_whatever_the_batch_and_th
       }
     }
   }
+  release_cached(Device::cuda);
+  BOOST_TEST(fences_broken() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
