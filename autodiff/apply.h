@@ -4,7 +4,7 @@
 //
 //   linear     Tensor transpose(const Tensor& g, const Tensors& in, int i): cotangent of input i; reads shapes and dtypes only
 //   bilinear   Tensor wrt0(g, b, a), Tensor wrt1(g, a, b): cotangent of one factor from the other; of the last only the shape.
-//              A third input is a bias, added to the product: (c), or a row a sample, (n, c)
+//              Further inputs are added to the product: a bias (c), or a row a sample (n, c), and an addend of its shape
 //   pointwise  Tensor slope(x, y): dy/dx, with `static constexpr bool slope_reads_output` saying which of the two it reads
 //   composite  Tensor spec(in): the definition in plain ops. `forward` may be missing. Optional `fast_vjp(in, g, wanted)`:
 //              kernels for the first derivative; everything else is answered by spec
@@ -64,10 +64,10 @@ Tensor spread(const F& f, const Tensors& in) {
     return f(in[0], in[1], in[2], in[3]);
 }
 
-Tensor multiply(const Tensor& a, const Tensor& b);          // mul, spelt here so that ops need not include one another
-Tensor sum_of(const Tensor& a, const Tensor& b);            // add; either may be undefined
-Tensor bias_cotangent(const Tensor& g, const Shape& bias);  // what a bias is told of g (n, ..., c)
-Tensor with_bias(const Tensor& y, const Tensor& bias, const Shape& product);  // y may be undefined
+Tensor multiply(const Tensor& a, const Tensor& b);  // mul, spelt here so that ops need not include one another
+Tensor sum_of(const Tensor& a, const Tensor& b);    // add; either may be undefined
+Tensor added_cotangent(const Tensor& g, const Shape& added);  // what a bias or an addend is told of g (n, ..., c)
+Tensor with_added(const Tensor& y, const Tensor& added, const Shape& product);  // y may be undefined
 
 template <class Op>
 Tensor run_forward(const Op& op, const Tensors& in) {
@@ -113,7 +113,8 @@ class OpRule final : public Rule {
       return back;
     } else if constexpr (Bilinear<Op>) {
       Tensors back{wanted[0] ? op_.wrt0(g, in[1], in[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
-      if (in.size() == 3) back.push_back(wanted[2] ? detail::bias_cotangent(g, in[2].shape()) : Tensor());
+      for (std::size_t i = 2; i < in.size(); ++i)
+        back.push_back(wanted[i] ? detail::added_cotangent(g, in[i].shape()) : Tensor());
       return back;
     } else if constexpr (Pointwise<Op>) {
       return {detail::multiply(g, op_.slope(in[0], out[0]))};
@@ -140,9 +141,11 @@ class OpRule final : public Rule {
       }
       return {apply_again(full)};
     } else if constexpr (Bilinear<Op>) {
-      const Tensor product = detail::sum_of(v[0].defined() ? apply_again({v[0], in[1]}) : Tensor(),
-                                            v[1].defined() ? apply_again({in[0], v[1]}) : Tensor());
-      return {in.size() == 3 && v[2].defined() ? detail::with_bias(product, v[2], out[0].shape()) : product};
+      Tensor sum = detail::sum_of(v[0].defined() ? apply_again({v[0], in[1]}) : Tensor(),
+                                  v[1].defined() ? apply_again({in[0], v[1]}) : Tensor());
+      for (std::size_t i = 2; i < in.size(); ++i)
+        if (v[i].defined()) sum = detail::with_added(sum, v[i], out[0].shape());
+      return {sum};
     } else if constexpr (Pointwise<Op>) {
       return {detail::multiply(v[0], op_.slope(in[0], out[0]))};
     } else {

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "core/peak.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
 #include "core/parallel.h"
+#include "core/peak.h"
 
 namespace costate {
 namespace {
@@ -62,7 +62,7 @@ void conv(benchmark::State& state, const ConvShape& s, Direction direction) {
          dw = Tensor::empty(w.shape(), DType::f32);
   measure(state, 2 * s.batch * out * out * s.out * s.kernel * s.kernel * s.in, [&] {
     if (direction == Direction::forward)
-      cpu::conv2d(geometry, x, w, {}, y);
+      cpu::conv2d(geometry, x, w, {}, {}, y);
     else if (direction == Direction::dx)
       cpu::conv2d_dx(geometry, g, w, dx);
     else
@@ -85,7 +85,7 @@ void matmul(benchmark::State& state, const Product& p) {
   const Tensor a = Tensor::full(p.ta ? Shape{p.batch, p.k, p.m} : Shape{p.batch, p.m, p.k}, 0.5);
   const Tensor b = Tensor::full(p.tb ? Shape{p.b_batch, p.n, p.k} : Shape{p.b_batch, p.k, p.n}, 0.5);
   Tensor c = Tensor::empty({p.batch, p.m, p.n}, DType::f32);
-  measure(state, 2 * p.batch * p.m * p.n * p.k, [&] { cpu::matmul(p.ta, p.tb, a, b, {}, c); });
+  measure(state, 2 * p.batch * p.m * p.n * p.k, [&] { cpu::matmul(p.ta, p.tb, a, b, {}, {}, c); });
 }
 
 const bool registered = [] {

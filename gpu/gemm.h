@@ -21,13 +21,15 @@ struct Product {
   bool packed;  ///< rows of C may be written 16 bytes at a time
 };
 
-/// Sums from a row m, columns n on, with their part of the bias; those past `room` are left alone.
+/// Sums from a row m, columns n on, with their part of bias and addend; those past `room` are left alone.
 template <int width, class T, class Sum>
-__device__ void add_bias(const Output<T>& c, int problem, int m, int n, int room, Sum (&sum)[width]) {
-  if (c.bias.data == nullptr) return;
-  const T* row = c.bias.data + c.bias.rows.quotient(m) * c.bias.step + c.start.of(problem) + n;
-  for (int i = 0; i < width; ++i)
-    if (i < room) sum[i] += static_cast<Sum>(widen(row[i]));
+__device__ void add_more(const Output<T>& c, int problem, int m, int n, int room, Sum (&sum)[width]) {
+  const auto add = [&](const T* more) {
+    for (int i = 0; i < width; ++i)
+      if (i < room) sum[i] += static_cast<Sum>(widen(more[i]));
+  };
+  if (c.bias.data != nullptr) add(c.bias.data + c.bias.rows.quotient(m) * c.bias.step + c.start.of(problem) + n);
+  if (c.addend != nullptr) add(c.addend + (c.at(problem, m, n) - c.data));
 }
 
 /// Writes as one word if that is allowed, else what lies within `room`.
@@ -52,7 +54,7 @@ __device__ void write(const Output<Out>& c, Sum* partial, const Product& p, int 
     if (partial != nullptr) return store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
     Sum all[width];
     for (int i = 0; i < width; ++i) all[i] = values[i];
-    add_bias(c, problem, m, n, p.n - n, all);
+    add_more(c, problem, m, n, p.n - n, all);
     store<width>(c.at(problem, m, n), all, p.n - n, p.packed);
   });
 }
@@ -120,7 +122,7 @@ __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::in
     }
     const std::int64_t row = i / p.n;
     const int problem = static_cast<int>(row / p.m), m = static_cast<int>(row % p.m), n = static_cast<int>(i % p.n);
-    add_bias(c, problem, m, n, width, sum);
+    add_more(c, problem, m, n, width, sum);
     store<width>(c.at(problem, m, n), sum, width, true);
   }
 }

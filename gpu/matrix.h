@@ -61,6 +61,7 @@ struct Output {
   Start start;
   std::int64_t line;
   Bias<T> bias = {};
+  const T* addend = nullptr;  ///< laid out as `data`
   __device__ T* at(int problem, int m, int n) const { return data + start.of(problem) + m * line + n; }
 };
 

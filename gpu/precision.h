@@ -35,6 +35,11 @@ void visit_floating(DType dtype, const char* op, const F& f) {
   visit_compute(dtype, op, f);
 }
 
+/// What is added to a product of factors like `factor`, in their type; undefined stays so.
+inline Tensor in_type_of(const Tensor& factor, const Tensor& added) {
+  return added.defined() ? to_stored(added, factor.dtype()) : added;
+}
+
 /// f(M{}, a, b, y) for two factors and their product; Stored<M> is their type.
 template <class F>
 void with_products(const char* op, const Tensor& a, const Tensor& b, Tensor& y, const F& f) {

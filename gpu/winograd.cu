@@ -11,6 +11,7 @@
 #include "core/kernels/copy.h"
 #include "core/kernels/winograd_matrices.h"
 #include "gpu/pieces.h"
+#include "gpu/precision.h"
 #include "gpu/products.h"
 
 namespace costate::cuda {
@@ -124,10 +125,10 @@ __global__ void __launch_bounds__(threads) transform_tiles(Tiling t, const float
   });
 }
 
-/// y = A^T products A + bias, whose rows lie `bias_step` apart from image to image.
+/// y = A^T products A + bias, whose rows lie `bias_step` apart from image to image, + addend; either may be null.
 template <int m, bool gradient>
-__global__ void __launch_bounds__(threads)
-    transform_back(Tiling t, const float* products, const float* bias, std::int64_t bias_step, float* y) {
+__global__ void __launch_bounds__(threads) transform_back(Tiling t, const float* products, const float* bias,
+                                                          std::int64_t bias_step, const float* addend, float* y) {
   kernel_begins();
   constexpr int n = m + 2;
   constexpr auto by = matrices<m, gradient>();
@@ -147,7 +148,11 @@ __global__ void __launch_bounds__(threads)
   on_both_sides(by.a, sums, [&](int i, int j, Held v) {
 #pragma unroll
     for (int e = 0; e < held; ++e) v.v[e] += start.v[e];
-    if (t.inside(p, i, j)) store_word(y + t.at(p, i, j), v);
+    if (!t.inside(p, i, j)) return;
+    if (addend != nullptr)
+#pragma unroll
+      for (int e = 0; e < held; ++e) v.v[e] += addend[t.at(p, i, j) + e];
+    store_word(y + t.at(p, i, j), v);
   });
 }
 
@@ -190,8 +195,8 @@ Tensor transformed_weights(const Tensor& w) {
 }
 
 template <int m, bool gradient>
-void convolve(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out,
-              std::int64_t workspace) {
+void convolve(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
+              Tensor& out, std::int64_t workspace) {
   constexpr std::int64_t points = (m + 2) * (m + 2), rows = 64;  // of a product's tile
   const char* const op = gradient ? "conv2d_dx" : "conv2d";
   const std::int64_t down = pieces_of(out.dim(1), m), across = pieces_of(out.dim(2), m), in = source.dim(3),
@@ -199,7 +204,7 @@ void convolve(const WinogradConv& conv, const Tensor& source, const Tensor& w, c
   require(tiles < std::int64_t{1} << 31, "{}: {} are more tiles than a kernel counts; use a smaller batch", op, tiles);
   const std::int64_t most = std::max(rows, workspace / (points * (in + columns) * 4) / rows * rows),
                      each = pieces_of(pieces_of(tiles, pieces_of(tiles, most)), rows) * rows;
-  const Tensor weights = transformed_weights<m>(w), start = bias.defined() ? to_stored(bias, DType::f32) : bias;
+  const Tensor weights = transformed_weights<m>(w), start = in_type_of(source, bias), more = in_type_of(source, addend);
   Tensor transformed = Tensor::empty({points, std::min(each, tiles), in}, source.kind()),
          products = Tensor::empty({points, std::min(each, tiles), columns}, source.kind());
   Tiling from(source, m, conv.top, conv.left, down, across), to(out, m, 0, 0, down, across);
@@ -214,20 +219,21 @@ void convolve(const WinogradConv& conv, const Tensor& source, const Tensor& w, c
     multiply(float{}, op, left, right, sums, {points, count, columns, in, piece_of(in, winograd_chain)});
     launch(op, blocks_of(to.threads_wanted()), dim3(threads), transform_back<m, gradient>, to,
            products.device_data<float>(), start.defined() ? start.device_data<float>() : nullptr,
-           start.defined() && start.rank() == 2 ? columns : 0, out.mutable_device_data<float>());
+           start.defined() && start.rank() == 2 ? columns : 0, more.defined() ? more.device_data<float>() : nullptr,
+           out.mutable_device_data<float>());
   }
 }
 
 }  // namespace
 
-void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out,
-              std::int64_t workspace) {
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
+              Tensor& out, std::int64_t workspace) {
   if (conv.m == 4)
-    conv.gradient ? convolve<4, true>(conv, source, w, bias, out, workspace)
-                  : convolve<4, false>(conv, source, w, bias, out, workspace);
+    conv.gradient ? convolve<4, true>(conv, source, w, bias, addend, out, workspace)
+                  : convolve<4, false>(conv, source, w, bias, addend, out, workspace);
   else
-    conv.gradient ? convolve<2, true>(conv, source, w, bias, out, workspace)
-                  : convolve<2, false>(conv, source, w, bias, out, workspace);
+    conv.gradient ? convolve<2, true>(conv, source, w, bias, addend, out, workspace)
+                  : convolve<2, false>(conv, source, w, bias, addend, out, workspace);
 }
 
 }  // namespace costate::cuda

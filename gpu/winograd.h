@@ -12,10 +12,10 @@ constexpr std::int64_t winograd_workspace = 32 << 20;
 /// Terms of one chain of a point's product (gpu/pieces.h): short ones, so that the few tiles of one image have many blocks.
 constexpr std::int64_t winograd_chain = 128;
 
-/// f32 NHWC, channels in whole words of 16 bytes; w (3, 3, in, out); bias as conv2d has it. Weights are transformed once for both directions
+/// f32 NHWC, channels in whole words of 16 bytes; w (3, 3, in, out); bias and addend as conv2d has them. Weights are transformed once for both directions
 /// and kept with their storage.
-void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out,
-              std::int64_t workspace = winograd_workspace);
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
+              Tensor& out, std::int64_t workspace = winograd_workspace);
 
 /// 4, 2, or 0 for the direct convolution: what takes the least time for images of this size, summed over `in` channels to `columns`. It
 /// depends on one image alone, so the bits do not depend on the batch.

@@ -62,7 +62,7 @@ struct AddedAttention {
     }
     const double head_width = static_cast<double>(to_q.weight.dim(1)) / static_cast<double>(heads);
     const Tensor mixed = biased_attention(to_q(pixels), k, v, heads, 1 / std::sqrt(head_width), bias);
-    return x + reshape(to_out(mixed), x.shape());
+    return reshape(to_out(mixed, reshape(x, pixels.shape())), x.shape());
   }
 };
 

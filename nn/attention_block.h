@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "autodiff/ops/attention.h"
+#include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
 #include "nn/group_norm.h"
 #include "nn/linear.h"
@@ -71,9 +72,9 @@ struct AttentionBlock {
     const Tensor tokens = reshape(group_norm ? (*group_norm)(x) : x, {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
     const double scale = 1 / std::sqrt(static_cast<double>(plan.head_width));
     const auto [q, k, v] = project(tokens);
-    Tensor mixed = to_out(attention(q, k, v, plan.heads, scale));
-    if (to_out_2) mixed = (*to_out_2)(mixed);
-    return lincomb(1 / plan.divisor, x, 1 / plan.divisor, reshape(mixed, x.shape()));
+    const Tensor mixed = attention(q, k, v, plan.heads, scale), image = reshape(x, tokens.shape());
+    const Tensor sum = to_out_2 ? (*to_out_2)(to_out(mixed), image) : to_out(mixed, image);
+    return costate::scale(reshape(sum, x.shape()), 1 / plan.divisor);
   }
 
  private:

@@ -24,11 +24,10 @@ struct Conv2d {
     visit("bias", self.bias);
   }
 
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return conv2d(x, weight, bias, geometry); }
-
-  /// The same plus a vector a sample, shift (n, out).
-  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& shift) const {
-    return conv2d(x, weight, add_bias(shift, bias), geometry);
+  /// x (n, h, w, in), and what is added: a vector a sample, shift (n, out), and an image of the result's shape; either may be
+  /// undefined.
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& shift = {}, const Tensor& addend = {}) const {
+    return conv2d(x, weight, shift.defined() ? add_bias(shift, bias) : bias, addend, geometry);
   }
 };
 

@@ -35,8 +35,10 @@ struct FeedForward {
     visit("net.2", self.out);
   }
 
-  /// (..., width) -> the same
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return out(activated(in(x))); }
+  /// (..., width) -> the same, plus an addend where there is one
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& addend = {}) const {
+    return out(activated(in(x)), addend);
+  }
 
   static Kind kind_from(const Config& config, const std::string& key, const std::string& otherwise) {
     return meaning_of<Kind>(config, key, otherwise,

@@ -54,19 +54,20 @@ Tensor AdaGroupNorm::operator()(const Tensor& x, const Tensor& time) const {
 
 Tensor AdaResBlock::operator()(const Tensor& x, const Tensor& time) const {
   const Tensor h = conv1(activate(activation, norm1(x, time)));
-  return (conv_shortcut ? (*conv_shortcut)(x) : x) + conv2(activate(activation, norm2(h, time)));
+  const Tensor before = activate(activation, norm2(h, time));
+  return conv2(before, {}, conv_shortcut ? (*conv_shortcut)(x) : x);
 }
 
 Tensor AdaAttention::operator()(Tensor x, const Tensor& time, const Context& context) const {
   if (attn1) {
     const Tensor pixels = as_tokens((*norm1)(x, time));
-    x = x + reshape((*attn1)(pixels, pixels, context.pixel_bias), x.shape());
+    x = reshape((*attn1)(pixels, pixels, context.pixel_bias, as_tokens(x)), x.shape());
   }
   const Tensor pixels = as_tokens(norm2(x, time));
   const bool crosses = context.tokens.defined();
-  const Tensor mixed = crosses ? attn2(pixels, norm_cross(context.tokens), context.token_bias)
-                               : attn2(pixels, pixels, context.pixel_bias);
-  return x + reshape(mixed, x.shape());
+  return reshape(crosses ? attn2(pixels, norm_cross(context.tokens), context.token_bias, as_tokens(x))
+                         : attn2(pixels, pixels, context.pixel_bias, as_tokens(x)),
+                 x.shape());
 }
 
 KLevel::KLevel(const KPlan& plan) : change(plan.change) {

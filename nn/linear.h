@@ -28,8 +28,10 @@ struct Linear {
     visit(self.bias_key, self.bias);
   }
 
-  /// (..., in) -> (..., out)
-  [[nodiscard]] Tensor operator()(const Tensor& x) const { return linear(x, weight, bias); }
+  /// (..., in) -> (..., out), plus an addend of that shape, where there is one
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& addend = {}) const {
+    return linear(x, weight, bias, addend);
+  }
 };
 
 /// score_sde's 1x1 convolution: y = x W + b, stored as it is here.

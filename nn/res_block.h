@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "autodiff/ops/arithmetic.h"
+#include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
 #include "nn/conv2d.h"
 #include "nn/group_norm.h"
@@ -83,9 +84,9 @@ struct ResBlock {
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& time, const Tensor& code = {}) const {
     const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
     const Tensor h = resample(plan.resampling, norm1.then(plan.activation, x), taps);
-    const Tensor residual = conv2 ? (*conv2)(middle(h, time, code)) : conv1(h);
-    const Tensor shortcut = resample(plan.resampling, x, taps);
-    return lincomb(1 / plan.divisor, conv_shortcut ? (*conv_shortcut)(shortcut) : shortcut, 1 / plan.divisor, residual);
+    const Tensor before = conv2 ? middle(h, time, code) : h;
+    const Tensor image = resample(plan.resampling, x, taps), shortcut = conv_shortcut ? (*conv_shortcut)(image) : image;
+    return scale((conv2 ? *conv2 : conv1)(before, {}, shortcut), 1 / plan.divisor);
   }
 
  private:

@@ -33,9 +33,11 @@ Tensor biased_attention(const Tensor& q, const Tensor& k, const Tensor& v, std::
                    heads, scale);
 }
 
-Tensor TokenAttention::operator()(const Tensor& x, const Tensor& context, const Tensor& bias) const {
+Tensor TokenAttention::operator()(const Tensor& x, const Tensor& context, const Tensor& bias,
+                                  const Tensor& addend) const {
   const double head_width = static_cast<double>(to_q.weight.dim(1)) / static_cast<double>(heads);
-  return to_out(biased_attention(to_q(x), to_k(context), to_v(context), heads, 1 / std::sqrt(head_width), bias));
+  return to_out(biased_attention(to_q(x), to_k(context), to_v(context), heads, 1 / std::sqrt(head_width), bias),
+                addend);
 }
 
 }  // namespace costate

@@ -32,8 +32,9 @@ struct TokenAttention {
     visit("to_out.0", self.to_out);
   }
 
-  /// x (n, t, width), the tokens attended to (n, s, context) -> (n, t, width)
-  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& context, const Tensor& bias = {}) const;
+  /// x (n, t, width), the tokens attended to (n, s, context) -> (n, t, width), plus an addend where there is one
+  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& context, const Tensor& bias = {},
+                                  const Tensor& addend = {}) const;
 };
 
 }  // namespace costate

@@ -47,10 +47,10 @@ struct TransformerLayer {
 
   [[nodiscard]] Tensor operator()(Tensor x, const Context& context) const {
     const Tensor h = norm1(x);
-    x = x + attn1(h, only_context ? context.tokens : h, context.pixel_bias);
-    x = x + (context.tokens.defined() ? attn2(norm2(x), context.tokens, context.token_bias)
-                                      : reshape(attn2.to_out.bias, {1, 1, x.dim(2)}));  // attention to nothing is 0
-    return x + ff(norm3(x));
+    x = attn1(h, only_context ? context.tokens : h, context.pixel_bias, x);
+    x = context.tokens.defined() ? attn2(norm2(x), context.tokens, context.token_bias, x)
+                                 : x + reshape(attn2.to_out.bias, {1, 1, x.dim(2)});  // attention to nothing is 0
+    return ff(norm3(x), x);
   }
 };
 
@@ -81,9 +81,10 @@ struct Transformer2D {
 
   /// (n, h, w, c) -> the same; tokens run row by row.
   [[nodiscard]] Tensor operator()(const Tensor& x, const Context& context) const {
-    Tensor h = proj_in(reshape(norm(x), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)}));
+    const Shape tokens{x.dim(0), x.dim(1) * x.dim(2), x.dim(3)};
+    Tensor h = proj_in(reshape(norm(x), tokens));
     for (const auto& layer : transformer_blocks) h = layer(h, context);
-    return x + reshape(proj_out(h), x.shape());
+    return reshape(proj_out(h, reshape(x, tokens)), x.shape());
   }
 };
 

@@ -15,14 +15,14 @@ struct Op {
   ConvGeometry geometry;
 
   [[nodiscard]] Tensor forward(const Tensors& in) const {
-    const Tensor &x = in[0], &w = in[1], bias = in.size() == 3 ? in[2] : Tensor();
+    const Tensor &x = in[0], &w = in[1];
     require_same_kind(name, x, w);
     const Shape shape = conv2d_shape(name, geometry, x.shape(), w.shape());
-    require_bias(name, bias, x, shape);
+    const auto [bias, addend] = added_of(name, in, shape);
     const Tensor u = to_compute(x), v = to_compute_weight(w);
     Tensor y = Tensor::empty(shape, u.kind());
     count_products(shape.size(), w.size() / w.dim(3));
-    conv2d_kernel(x.device(), geometry, u, v, bias.defined() ? to_compute(bias) : bias, y);
+    conv2d_kernel(x.device(), geometry, u, v, bias, addend, y);
     return to_stored(y, x.dtype());
   }
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor& x) const {
@@ -37,7 +37,11 @@ struct Op {
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const ConvGeometry& geometry) { return apply_op(Op{geometry}, {x, w}); }
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry) {
-  return bias.defined() ? apply_op(Op{geometry}, {x, w, bias}) : conv2d(x, w, geometry);
+  return conv2d(x, w, bias, {}, geometry);
+}
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
+              const ConvGeometry& geometry) {
+  return apply_op(Op{geometry}, bilinear_inputs(x, w, {bias, addend}));
 }
 
 ConvGeometry same_padding(std::int64_t kernel_h, std::int64_t kernel_w) {

@@ -12,6 +12,10 @@ namespace costate {
 /// The same plus a bias (cout), or a row an image (n,cout); undefined: none.
 [[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGeometry& geometry);
 
+/// ... plus an addend of the result's shape; undefined: none.
+[[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
+                            const ConvGeometry& geometry);
+
 /// The gradient in x of <g, conv2d(x, w)>; also known as transposed convolution. `x` is the shape of the result.
 [[nodiscard]] Tensor conv2d_dx(const Tensor& g, const Tensor& w, const Shape& x, const ConvGeometry& geometry = {});
 

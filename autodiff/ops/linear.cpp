@@ -24,23 +24,22 @@ struct Op {
   bool transposed;
 
   [[nodiscard]] Tensor forward(const Tensors& in) const {
-    const Tensor &x = in[0], &w = in[1], bias = in.size() == 3 ? in[2] : Tensor();
+    const Tensor &x = in[0], &w = in[1];
     require_same_kind(name, x, w);
     require(is_floating(x.dtype()), "{}: wants a floating dtype, got {}", name, name_of(x.dtype()));
     require(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(transposed ? 1 : 0),
             "{}: wants (..., k) and {}, got {} and {}", name, transposed ? "(n, k)" : "(k, n)", x.shape(), w.shape());
     const Shape shape = x.shape().with(-1, w.dim(transposed ? 0 : 1));
-    require(!bias.defined() || bias.rank() == 1, "{}: a bias {} should be one row", name, bias.shape());
-    require_bias(name, bias, x, shape);
+    const auto [bias, addend] = added_of(name, in, shape);
     const Tensor u = to_compute(x), v = to_compute_weight(w);
     Tensor y = Tensor::empty(as_matrix(shape), u.kind());
     count_products(y.size(), x.dim(-1));
     matmul_kernel(x.device(), false, transposed, u.reshaped(as_matrix(x.shape())), v.reshaped(v.shape().with_front(1)),
-                  bias.defined() ? to_compute(bias) : bias, y);
+                  bias, addend.defined() ? addend.reshaped(y.shape()) : addend, y);
     return to_stored(y, x.dtype()).reshaped(shape);
   }
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor&) const {
-    return linear(g, w, {}, !transposed);
+    return linear(g, w, {}, {}, !transposed);
   }
   [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& x, const Tensor& w) const {
     const Tensor left = reshape(x, as_matrix(x.shape())), right = reshape(g, as_matrix(g.shape()));
@@ -50,8 +49,9 @@ struct Op {
 
 }  // namespace
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, bool transposed) {
-  return bias.defined() ? apply_op(Op{transposed}, {x, w, bias}) : apply_op(Op{transposed}, {x, w});
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend, bool transposed) {
+  require(!bias.defined() || bias.rank() == 1, "linear: a bias {} should be one row", bias.shape());
+  return apply_op(Op{transposed}, bilinear_inputs(x, w, {bias, addend}));
 }
 
 }  // namespace costate

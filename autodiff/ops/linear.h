@@ -5,7 +5,9 @@
 
 namespace costate {
 
-/// x w + bias for x (..., k) and a weight matrix w (k, n), given as (n, k) if `transposed`; bias (n) or undefined.
-[[nodiscard]] Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, bool transposed = false);
+/// x w + bias + addend for x (..., k) and a weight matrix w (k, n), given as (n, k) if `transposed`; bias (n), addend (..., n),
+/// either may be undefined.
+[[nodiscard]] Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const Tensor& addend = {},
+                            bool transposed = false);
 
 }  // namespace costate

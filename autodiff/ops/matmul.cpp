@@ -24,7 +24,7 @@ struct Op {
     const Tensor u = to_compute(a), v = b.dim(0) == 1 ? to_compute_weight(b) : to_compute(b);
     Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, u.kind());
     count_products(c.size(), k);
-    matmul_kernel(a.device(), ta, tb, u, v, {}, c);
+    matmul_kernel(a.device(), ta, tb, u, v, {}, {}, c);
     return to_stored(c, a.dtype());
   }
   // c = op(a) op(b):  d op(a) = g op(b)^T,  d op(b) = op(a)^T g; a shared factor sums over the batch.

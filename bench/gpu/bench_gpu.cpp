@@ -129,8 +129,9 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
       if (products == Products::tf32 && dtype != DType::f32) continue;
       set_products_in_f32(products);
       print(what, fmt::format("{} {}", products == Products::tf32 ? "tf32" : name_of(dtype), name),
-            time("fwd", [&] { cuda::conv2d(g, x, w, {}, y); }) + time("dx", [&] { cuda::conv2d_dx(g, slope, w, dx); }) +
-                time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
+            time("fwd", [&] { cuda::conv2d(g, x, w, {}, {}, y); }) + time("dx", [&] {
+              cuda::conv2d_dx(g, slope, w, dx);
+            }) + time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
     }
   }
   set_conv_algorithm(ConvAlgorithm::own, Device::cuda);
@@ -143,9 +144,9 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
       if (m == 2 && mib != 32) continue;
       print(what, fmt::format("F({},3){} {}M", m, m == taken ? "*" : "", mib),
             time("fwd", [&] {
-              cuda::winograd({m, false, pad, pad}, x, w, {}, y, mib << 20);
+              cuda::winograd({m, false, pad, pad}, x, w, {}, {}, y, mib << 20);
             }) + time("dx", [&] {
-              cuda::winograd({m, true, 2 - pad, 2 - pad}, slope, w, {}, dx, mib << 20);
+              cuda::winograd({m, true, 2 - pad, 2 - pad}, slope, w, {}, {}, dx, mib << 20);
             }));
     }
 }
@@ -162,8 +163,8 @@ void product(const Product& p, DType dtype) {
   Tensor c = room({p.batch, p.m, p.n}, dtype);
   const double flop = 2.0 * static_cast<double>(p.batch * p.m * p.k * p.n);
   print(what, name_of(dtype),
-        with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, {}, c); }), flop) +
-            with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, {}, c); }), flop));
+        with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, {}, {}, c); }), flop) +
+            with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, {}, {}, c); }), flop));
 }
 
 struct Heads {

@@ -132,11 +132,11 @@ class Gather {
     for (std::size_t b = 1; b < x_.taps.size(); ++b) rows_join_ &= x_.taps[b].offset == x_.taps[b - 1].offset + 1;
   }
 
-  void run(Tensor& out, const Tensor& bias = {}) const {
+  void run(Tensor& out, const Tensor& bias = {}, const Tensor& addend = {}) const {
     const std::int64_t images = out.dim(0), tiles = (y_.count * x_.count + tile_rows - 1) / tile_rows;
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
-    T* const to = out.mutable_data<T>();
-    const T* const start = bias.defined() ? bias.data<T>() : nullptr;
+    Target to{out.mutable_data<T>(), bias.defined() ? bias.data<T>() : nullptr,
+              addend.defined() ? addend.data<T>() : nullptr, out.dim(2), out.dim(3)};
     const std::int64_t start_step = bias.defined() && bias.rank() == 2 ? bias.dim(1) : 0;
     // Blocks outermost: the panels of one stay in the cache while images and pixels go by.
     parallel_tiles(static_cast<std::int64_t>(blocks_.size()) * images, tiles,
@@ -144,8 +144,7 @@ class Gather {
                    [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
                      const std::int64_t image = piece % images;
                      const auto& block = blocks_[static_cast<std::size_t>(piece / images)];
-                     run_tiles(block, image, first, last, start ? start + image * start_step + block.first : nullptr,
-                               to + image * (out.size() / images), out.dim(2), out.dim(3));
+                     run_tiles(block, image, first, last, to.from(image * (out.size() / images), image * start_step));
                    });
   }
 
@@ -157,14 +156,30 @@ class Gather {
     bool interior;  ///< no column tap of any pixel falls outside the source
   };
 
-  void run_tiles(const ColumnBlock& block, std::int64_t image, std::int64_t first, std::int64_t last, const T* bias,
-                 T* out, std::int64_t out_width, std::int64_t out_channels) const {
+  /// Where results of an image go, and what is added to them: null, or one row of channels, and as many values as results.
+  struct Target {
+    T* out;
+    const T *bias, *addend;
+    std::int64_t width, channels;
+
+    [[nodiscard]] Target from(std::int64_t image, std::int64_t row) const {
+      return {out + image, bias ? bias + row : nullptr, addend ? addend + image : nullptr, width, channels};
+    }
+  };
+
+  void run_tiles(const ColumnBlock& block, std::int64_t image, std::int64_t first, std::int64_t last,
+                 const Target& to) const {
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
     const T* panels = weights_->panels.data() + block.offset * taps * view_.reduced;
     const T* source = source_ + image * y_.source * x_.source * channels_ + block.group * view_.reduced;
     const auto& tiles = tile_kernels<T>();
+    // The next block's panels come while the tiles of this one go by.
+    const std::int64_t steps = taps * view_.reduced, all = (y_.count * x_.count + tile_rows - 1) / tile_rows;
+    const T* next = panels + steps * block.width;
+    const Ahead ahead = Ahead::of(next, steps * block.width * static_cast<std::int64_t>(sizeof(T)), steps * all);
     std::vector<Segment<T>> segments(static_cast<std::size_t>(taps));
-    TileWork<T> work{segments.data(), 0, 1, block.width, {}, block.count, false, bias};
+    TileWork<T> work{
+        segments.data(), 0, 1, block.width, {}, block.count, false, to.bias ? to.bias + block.first : nullptr};
     for (std::int64_t tile = first; tile < last; ++tile) {
       Pixels pixels{std::min(tile_rows, y_.count * x_.count - tile * tile_rows), {}, {}, !x_.taps.empty()};
       for (std::int64_t p = 0; p < pixels.rows; ++p) {
@@ -174,9 +189,12 @@ class Gather {
         pixels.x[at] = j * x_.step;
         pixels.interior = pixels.interior && x_.inside(pixels.x[at] + x_.taps.front().offset) &&
                           x_.inside(pixels.x[at] + x_.taps.back().offset);
-        work.out[at] =
-            out + ((y_.first + i * y_.stride) * out_width + x_.first + j * x_.stride) * out_channels + block.first;
+        const std::int64_t place =
+            ((y_.first + i * y_.stride) * to.width + x_.first + j * x_.stride) * to.channels + block.first;
+        work.out[at] = to.out + place;
+        if (to.addend != nullptr) work.addend[at] = to.addend + place;
       }
+      work.ahead = ahead.after(steps * tile);
       work.count = gather(pixels, source, panels, block.width, segments.data()) - segments.data();
       tiles.run[static_cast<std::size_t>(pixels.rows - 1)][static_cast<std::size_t>(block.vectors - 1)](work);
     }
@@ -235,10 +253,11 @@ bool is_product(const ConvGeometry& g, const Tensor& w) {
 
 Tensor as_matrix(const Tensor& t) { return t.reshaped({1, t.size() / t.dim(3), t.dim(3)}); }
 
-void run_product(bool transpose, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+void run_product(bool transpose, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
+                 Tensor& y) {
   const Shape shape = y.shape();
   Tensor rows = as_matrix(std::exchange(y, {}));  // one owner, or it could not be written to
-  matmul(false, transpose, as_matrix(x), as_matrix(w), bias, rows);
+  matmul(false, transpose, as_matrix(x), as_matrix(w), bias, addend.defined() ? as_matrix(addend) : addend, rows);
   y = rows.reshaped(shape);
 }
 
@@ -249,23 +268,26 @@ std::atomic<ConvAlgorithm>& algorithm(Device device) {
 
 }  // namespace
 
-void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
+            Tensor& y) {
   if (y.size() == 0) return;
   const auto& g = geometry;
-  if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, bias, y);
-  if (is_product(g, w) && (!bias.defined() || bias.rank() == 1)) return run_product(false, x, w, bias, y);
+  if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, bias, addend, y);
+  if (is_product(g, w) && (!bias.defined() || bias.rank() == 1)) return run_product(false, x, w, bias, addend, y);
   note_direct(w);
   const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
   const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
-  visit_compute(x.dtype(), "conv2d",
-                [&](auto tag) { Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y, bias); });
+  visit_compute(x.dtype(), "conv2d", [&](auto tag) {
+    Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y, bias, addend);
+  });
 }
 
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
   if (dx.size() == 0) return;
   const auto& at = geometry;
-  if (const int m = winograd_of(at, dx, w, w.dim(3))) return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, dx);
-  if (is_product(at, w)) return run_product(true, g, w, {}, dx);
+  if (const int m = winograd_of(at, dx, w, w.dim(3)))
+    return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, {}, dx);
+  if (is_product(at, w)) return run_product(true, g, w, {}, {}, dx);
   note_direct(w);
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
   visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {

@@ -6,8 +6,8 @@
 
 namespace costate {
 
-/// y[n,i,j,co] = bias[co] + sum_{a,b,ci} x[n, i*stride + a*dilation - top, j*stride + b*dilation - left, ci] w[a,b,ci,co]
-/// x (n,h,w,cin), w (kh,kw,cin/groups,cout), bias (cout) or a row an image (n,cout) or undefined, y (n,oh,ow,cout). Positions outside x count as zero. Output channels
+/// y[n,i,j,co] = bias[co] + sum_{a,b,ci} x[n, i*stride + a*dilation - top, j*stride + b*dilation - left, ci] w[a,b,ci,co] + addend[n,i,j,co]
+/// x (n,h,w,cin), w (kh,kw,cin/groups,cout), bias (cout) or a row an image (n,cout) or undefined, addend (as y, or undefined), y (n,oh,ow,cout). Positions outside x count as zero. Output channels
 /// [k*cout/groups, (k+1)*cout/groups) read input channels [k*cin/groups, (k+1)*cin/groups).
 struct ConvGeometry {
   std::int64_t stride_h = 1, stride_w = 1;
@@ -31,7 +31,8 @@ ConvAlgorithm conv_algorithm(Device device = Device::cpu);  ///< starts as own
 void set_conv_algorithm(ConvAlgorithm algorithm, Device device = Device::cpu);
 
 namespace cpu {
-void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y);
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
+            Tensor& y);
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx);
 void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw);
 }  // namespace cpu
@@ -42,8 +43,8 @@ namespace cuda {
 }  // namespace cuda
 
 /// The callers (autodiff/ops/conv2d*) have checked shapes, dtypes (f32 or f64) and allocated the output.
-inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, const Tensor&, Tensor&)> conv2d_kernel{
-    "conv2d", cpu::conv2d, cuda::conv2d};
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
+    conv2d_kernel{"conv2d", cpu::conv2d, cuda::conv2d};
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dx_kernel{
     "conv2d_dx", cpu::conv2d_dx, cuda::conv2d_dx};
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dw_kernel{

@@ -26,7 +26,8 @@ constexpr std::int64_t few_rows = 2 * tile_rows;
 template <class T>
 class Product {
  public:
-  Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c)
+  Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
+          const Tensor& addend, Tensor& c)
       : transpose_a_(transpose_a),
         transpose_b_(transpose_b),
         shared_b_(b.dim(0) == 1),
@@ -37,6 +38,7 @@ class Product {
         a_(a.data<T>()),
         b_(b.data<T>()),
         bias_(bias.defined() ? bias.data<T>() : nullptr),
+        addend_(addend.defined() ? addend.data<T>() : nullptr),
         c_(c.mutable_data<T>()),
         blocks_(column_blocks<T>(1, n_)) {
     if (shared_b_ && !transpose_a) {  // one tall product: rows do not care which item they belong to
@@ -126,12 +128,16 @@ class Product {
     std::int64_t k = 0;
     do {  // once even for an empty reduction: it has to write its zeros
       const std::int64_t length = std::min(reduction_block, k_ - k);
+      const Ahead ahead = Ahead::of(b + (k + length) * b_step, length * b_step * static_cast<std::int64_t>(sizeof(T)),
+                                    length * (last - first));
       for (std::int64_t tile = first; tile < last; tile += each) {
         const std::int64_t row = tile * tile_rows, rows = std::min(each * tile_rows, m_ - row);
+        const std::int64_t at_c = (item * m_ + row) * n_ + at.first;
         const T* a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * k_ + k) * tile_rows
                                   : a_ + (item * m_ + row) * k_ + k;
-        run({a, transpose_a_ ? 1 : k_, transpose_a_ ? tile_rows : 1, b + k * b_step, b_step, length,
-             c_ + (item * m_ + row) * n_ + at.first, n_, rows, at.count, k > 0, bias_ ? bias_ + at.first : nullptr});
+        run({a, transpose_a_ ? 1 : k_, transpose_a_ ? tile_rows : 1, b + k * b_step, b_step, length, c_ + at_c, n_,
+             rows, at.count, k > 0, bias_ ? bias_ + at.first : nullptr,
+             addend_ && k + length == k_ ? addend_ + at_c : nullptr, packed && each > 1 ? ahead : Ahead{}});
       }
       k += reduction_block;
     } while (k < k_);
@@ -140,7 +146,7 @@ class Product {
   const TileKernels<T>& kernels_ = tile_kernels<T>();
   bool transpose_a_, transpose_b_, shared_b_;
   std::int64_t batch_, m_, n_, k_, tiles_ = 0;
-  const T *a_, *b_, *bias_;
+  const T *a_, *b_, *bias_, *addend_;
   T* c_;
   std::vector<ColumnBlock> blocks_;
   std::size_t first_packed_ = 0;   ///< blocks before this one are read from b itself
@@ -151,10 +157,11 @@ class Product {
 
 }  // namespace
 
-void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
+            const Tensor& addend, Tensor& c) {
   if (c.size() == 0) return;
   visit_compute(a.dtype(), "matmul",
-                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, bias, c).run(); });
+                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, bias, addend, c).run(); });
 }
 
 }  // namespace costate::cpu

@@ -16,16 +16,17 @@ Products products_in_f32();
 void set_products_in_f32(Products how);
 
 namespace cpu {
-void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c);
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
+            const Tensor& addend, Tensor& c);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::matmul) matmul;
 }  // namespace cuda
 
-/// c[i] = op(a[i]) op(b[i]) + bias for each i of the first axis. a (batch,m,k) or (batch,k,m) if transpose_a; b (batch,k,n) or
+/// c[i] = op(a[i]) op(b[i]) + bias + addend[i] for each i of the first axis. a (batch,m,k) or (batch,k,m) if transpose_a; b (batch,k,n) or
 /// (batch,n,k) if transpose_b; b's batch may be 1 and is then shared. c (batch,m,n). bias (n), the start of every row, or
-/// undefined; a device takes one with rows and a shared b only. f32 or f64; the callers have checked.
-inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, const Tensor&, Tensor&)> matmul_kernel{
-    "matmul", cpu::matmul, cuda::matmul};
+/// undefined; a device takes one with rows and a shared b only. addend (as c), or undefined. f32 or f64; the callers have checked.
+inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
+    matmul_kernel{"matmul", cpu::matmul, cuda::matmul};
 
 }  // namespace costate

@@ -6,6 +6,7 @@
 #define COSTATE_CORE_KERNELS_MICRO_INL_H
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <utility>
@@ -34,15 +35,18 @@ class Tile {
   static void run(const TileWork<T>& work) {
     Tile tile;
     tile.start(work.out.data(), work.columns, work.accumulate, work.bias);
+    Ahead ahead = work.ahead;
     for (std::int64_t s = 0; s < work.count; ++s) {
       const auto& segment = work.segments[s];
-      tile.add(segment.a.data(), work.a_step, segment.b, work.b_step, segment.length);
+      tile.add(segment.a.data(), work.a_step, segment.b, work.b_step, segment.length, ahead);
+      ahead = ahead.after(segment.length);
     }
+    if (work.addend[0] != nullptr) tile.template load<true>(work.addend.data(), work.columns, Rows());
     tile.store(work.out.data(), work.columns, Rows());
   }
 
   /// Rows from `first` on; those that do not fill a tile go to smaller ones.
-  static void run_rows(const RowsWork<T>& work, std::int64_t first) {
+  static void run_rows(const RowsWork<T>& work, std::int64_t first, Ahead ahead) {
     for (; first + static_cast<std::int64_t>(rows) <= work.rows; first += rows) {
       const T* a[rows];
       T* out[rows];
@@ -50,11 +54,17 @@ class Tile {
       row_pointers(work.out + first * work.out_row, work.out_row, out, Rows());
       Tile tile;
       tile.start(out, work.columns, work.accumulate, work.bias);
-      tile.add(a, work.a_step, work.b, work.b_step, work.length);
+      tile.add(a, work.a_step, work.b, work.b_step, work.length, ahead);
+      ahead = ahead.after(work.length);
+      if (work.addend != nullptr) {
+        const T* addend[rows];
+        row_pointers(work.addend + first * work.out_row, work.out_row, addend, Rows());
+        tile.template load<true>(addend, work.columns, Rows());
+      }
       tile.store(out, work.columns, Rows());
     }
     if constexpr (rows > 1)
-      if (first < work.rows) Tile<T, rows - 1, vectors>::run_rows(work, first);
+      if (first < work.rows) Tile<T, rows - 1, vectors>::run_rows(work, first, ahead);
   }
 
  private:
@@ -65,7 +75,7 @@ class Tile {
 
   HWY_INLINE void start(T* const* out, std::int64_t columns, bool accumulate, const T* bias) {
     if (accumulate)
-      load(out, columns, Rows());
+      load<false>(out, columns, Rows());
     else if (bias != nullptr)
       load_bias(bias, columns, Rows());
     else
@@ -77,9 +87,14 @@ class Tile {
     ((sum_[i] = hn::Zero(D())), ...);
   }
 
-  HWY_INLINE void add(const T* const* a, std::int64_t a_step, const T* b, std::int64_t b_step, std::int64_t length) {
+  HWY_INLINE void add(const T* const* a, std::int64_t a_step, const T* b, std::int64_t b_step, std::int64_t length,
+                      const Ahead& ahead) {
     const std::int64_t end = length * a_step;
-    for (std::int64_t k = 0; k != end; k += a_step, b += b_step) add_step(a, k, b, Rows(), Vectors());
+    const char* soon = ahead.step == 0 ? reinterpret_cast<const char*>(b) : static_cast<const char*>(ahead.from);
+    for (std::int64_t k = 0; k != end; k += a_step, b += b_step, soon += ahead.step) {
+      hwy::Prefetch(soon);
+      add_step(a, k, b, Rows(), Vectors());
+    }
   }
 
   template <std::size_t... r, std::size_t... v>
@@ -94,23 +109,27 @@ class Tile {
     ((sum_[r * vectors + v] = hn::MulAdd(a, column[v], sum_[r * vectors + v])), ...);
   }
 
-  template <std::size_t... r>
-  HWY_INLINE void load(T* const* out, std::int64_t columns, std::index_sequence<r...>) {
-    (load_row<r>(out[r], columns, Vectors()), ...);
+  /// Sums become what the rows hold, or that much more.
+  template <bool more, class P, std::size_t... r>
+  HWY_INLINE void load(P* const* rows_at, std::int64_t columns, std::index_sequence<r...>) {
+    (load_row<r, more>(rows_at[r], columns, Vectors()), ...);
   }
   template <std::size_t... r>
   HWY_INLINE void load_bias(const T* bias, std::int64_t columns, std::index_sequence<r...>) {
-    (load_row<r>(bias, columns, Vectors()), ...);
+    (load_row<r, false>(bias, columns, Vectors()), ...);
   }
 
-  template <std::size_t r, std::size_t... v>
+  template <std::size_t r, bool more, std::size_t... v>
   HWY_INLINE void load_row(const T* in, std::int64_t columns, std::index_sequence<v...>) {
     HWY_ALIGN T part[vectors * lanes] = {};
     if (columns != vectors * lanes) {
       for (std::int64_t c = 0; c < columns; ++c) part[c] = in[c];
       in = part;
     }
-    ((sum_[r * vectors + v] = hn::LoadU(D(), in + v * lanes)), ...);
+    if constexpr (more)
+      ((sum_[r * vectors + v] = hn::Add(sum_[r * vectors + v], hn::LoadU(D(), in + v * lanes))), ...);
+    else
+      ((sum_[r * vectors + v] = hn::LoadU(D(), in + v * lanes)), ...);
   }
 
   template <std::size_t... r>
@@ -137,7 +156,7 @@ constexpr std::array<void (*)(const TileWork<T>&), tile_vectors> tiles_of_rows(s
 
 template <class T, std::size_t vectors>
 void all_rows(const RowsWork<T>& work) {
-  Tile<T, tile_rows, vectors>::run_rows(work, 0);
+  Tile<T, tile_rows, vectors>::run_rows(work, 0, work.ahead);
 }
 
 template <class T, std::size_t... r, std::size_t... v>

@@ -6,6 +6,7 @@
 // shows in the bits.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,19 @@ struct Segment {
   std::int64_t length;
 };
 
+/// Memory that is wanted soon, called for while sums run: `step` bytes further on with each step of a reduction. It need not exist.
+struct Ahead {
+  const void* from = nullptr;
+  std::int64_t step = 0;
+
+  /// `bytes` from there on, over so many steps.
+  static Ahead of(const void* from, std::int64_t bytes, std::int64_t steps) {
+    steps = std::max<std::int64_t>(steps, 1);
+    return {from, (bytes + steps - 1) / steps};
+  }
+  [[nodiscard]] Ahead after(std::int64_t steps) const { return {static_cast<const char*>(from) + steps * step, step}; }
+};
+
 /// What one tile computes: segments in order, then `columns` results per row.
 template <class T>
 struct TileWork {
@@ -38,8 +52,10 @@ struct TileWork {
   std::int64_t a_step, b_step;
   std::array<T*, tile_rows> out;
   std::int64_t columns;
-  bool accumulate;          ///< continue the chains that out holds,
-  const T* bias = nullptr;  ///< instead of starting each row from `columns` values, or from zero
+  bool accumulate;                              ///< continue the chains that out holds,
+  const T* bias = nullptr;                      ///< instead of starting each row from `columns` values, or from zero
+  std::array<const T*, tile_rows> addend = {};  ///< values for the end of each row's chains, or all null
+  Ahead ahead = {};
 };
 
 /// Rows of a matrix times one block of columns, tile after tile:
@@ -54,6 +70,8 @@ struct RowsWork {
   std::int64_t out_row, rows, columns;
   bool accumulate = false;  ///< as in TileWork
   const T* bias = nullptr;
+  const T* addend = nullptr;  ///< rows out_row apart
+  Ahead ahead = {};           ///< by the first tile; the others go on from there
 };
 
 /// The tiles of one instruction set.

@@ -72,7 +72,8 @@ std::shared_ptr<const Scratch<float>> transformed_weights(const WinogradConv& co
 
 class Winograd {
  public:
-  Winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out)
+  Winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
+           Tensor& out)
       : conv_(conv),
         tiles_(winograd_tiles(conv.m)),
         n_(conv.m + 2),
@@ -92,6 +93,7 @@ class Winograd {
         source_(source.data<float>()),
         bias_(bias.defined() ? bias.data<float>() : zeros_.data()),
         bias_step_(bias.defined() && bias.rank() == 2 ? channels_ : 0),
+        addend_(addend.defined() ? addend.data<float>() : nullptr),
         out_(out.mutable_data<float>()) {}
 
   void run() const {
@@ -150,22 +152,26 @@ class Winograd {
 
   void multiply_point(std::int64_t p, const ColumnBlock& block, const float* points, std::int64_t count,
                       float* products) const {
-    const std::int64_t width = block.width, per_tile = n_ * n_;
+    const std::int64_t width = block.width, per_tile = n_ * n_, passes = (count + tile_rows - 1) / tile_rows;
     const float* panel = weights_->data() + (block.offset * per_tile + p * width) * reduced_;
     tile_kernels<float>().run_rows[static_cast<std::size_t>(block.vectors - 1)](
         {points + p * step_, per_tile * step_, 1, panel, width, reduced_, products + p * width, per_tile * width, count,
-         width});
+         width, false, nullptr, nullptr, Ahead::of(panel + reduced_ * width, reduced_ * width * 4, reduced_ * passes)});
   }
 
   void scatter(std::int64_t tile, const ColumnBlock& block, const float* products) const {
     const Position at = position(tile);
     std::array<float*, 16> pixels{};
+    std::array<const float*, 16> addend{};
     for (std::int64_t i = 0; i < conv_.m; ++i)
       for (std::int64_t j = 0; j < conv_.m; ++j)
-        if (at.y + i < height_ && at.x + j < width_)
-          pixels[static_cast<std::size_t>(i * conv_.m + j)] =
-              out_ + ((at.image * height_ + at.y + i) * width_ + at.x + j) * channels_ + block.first;
-    tiles_.output(products, block.width, bias_ + at.image * bias_step_ + block.first, block.count, pixels.data());
+        if (at.y + i < height_ && at.x + j < width_) {
+          const std::int64_t to = ((at.image * height_ + at.y + i) * width_ + at.x + j) * channels_ + block.first;
+          pixels[static_cast<std::size_t>(i * conv_.m + j)] = out_ + to;
+          if (addend_ != nullptr) addend[static_cast<std::size_t>(i * conv_.m + j)] = addend_ + to;
+        }
+    tiles_.output(products, block.width, bias_ + at.image * bias_step_ + block.first, addend_ ? addend.data() : nullptr,
+                  block.count, pixels.data());
   }
 
   WinogradConv conv_;
@@ -178,14 +184,16 @@ class Winograd {
   std::vector<float> zeros_;
   const float *source_, *bias_;
   std::int64_t bias_step_;  ///< from one image's to the next one's
+  const float* addend_;
   float* out_;
 };
 
 }  // namespace
 
-void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out) {
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
+              Tensor& out) {
   if (profiling()) profile_note(fmt::format("F({},3)", conv.m));
-  Winograd(conv, source, w, bias, out).run();
+  Winograd(conv, source, w, bias, addend, out).run();
 }
 
 // A tile must save at least 40 % of the products (it does not where most of it hangs over the edge), and enough of them share

@@ -21,8 +21,9 @@ inline bool can_be_winograd(const ConvGeometry& g, const Tensor& w) {
 
 namespace cpu {
 
-/// f32 NHWC; w (3, 3, in, out); bias as conv2d has it. Weights are transformed once and kept with their storage.
-void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, Tensor& out);
+/// f32 NHWC; w (3, 3, in, out); bias and addend as conv2d has them. Weights are transformed once and kept with their storage.
+void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
+              Tensor& out);
 
 /// 4, 2, or 0 for the direct convolution: what fits outputs of this size, summed over `in` channels. It depends on one
 /// image alone (and on conv_algorithm()), so the bits do not depend on the batch.

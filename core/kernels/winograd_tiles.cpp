@@ -80,7 +80,8 @@ void tile_input(const float* const* pixels, std::int64_t channels, std::int64_t 
 }
 
 template <int m>
-void tile_output(const float* in, std::int64_t width, const float* bias, std::int64_t channels, float* const* pixels) {
+void tile_output(const float* in, std::int64_t width, const float* bias, const float* const* addend,
+                 std::int64_t channels, float* const* pixels) {
   constexpr int n = m + 2;
   constexpr std::int64_t lanes = hn::MaxLanes(F32());
   for (std::int64_t c = 0; c < channels; c += lanes) {
@@ -97,7 +98,10 @@ void tile_output(const float* in, std::int64_t width, const float* bias, std::in
       V32 y[m];
       Axis<m>::output(half[i], y);
       for (int j = 0; j < m; ++j)
-        if (float* to = pixels[i * m + j]; to != nullptr) store_some(hn::Add(y[j], start), F32(), to + c, count);
+        if (float* to = pixels[i * m + j]; to != nullptr) {
+          const V32 sum = hn::Add(y[j], start);
+          store_some(addend ? hn::Add(sum, load_some(F32(), addend[i * m + j] + c, count)) : sum, F32(), to + c, count);
+        }
     }
   }
 }

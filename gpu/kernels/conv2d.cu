@@ -38,14 +38,15 @@ Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& w
 
 namespace {
 
-void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias,
+                   const Tensor& addend, Tensor& y) {
   with_products("conv2d", x, w, y, [&]<class M>(M, const Tensor& x, const Tensor& w, Tensor& y) {
     using T = Stored<M>;
     const Convolution s(geometry, x, w, y);
     const std::int64_t k = w.size() / w.dim(3);
-    const Tensor start = bias.defined() ? to_stored(bias, x.dtype()) : bias;
+    const Tensor start = in_type_of(x, bias), more = in_type_of(x, addend);
     const Output<T> to{y.mutable_device_data<T>(), Start(s.cout), y.dim(3),
-                       Bias<T>::of(start, std::int64_t{s.oh} * s.ow)};
+                       Bias<T>::of(start, std::int64_t{s.oh} * s.ow), more.defined() ? more.device_data<T>() : nullptr};
     const Words words{in_words<T>(x, s.cin), in_words<T>(w, s.cout)};
     if constexpr (has_group_products<M>)
       if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, x, w, words.b, to);
@@ -104,29 +105,31 @@ cudnn::Own own(int m, const Tensor& w, const std::function<void()>& winograd, co
 
 bool aligned(const Tensor& t) { return aligned_16(cudnn::address(t)); }
 
-void add_bias(const Tensor& bias, Tensor& y) {
+void add_rows(const Tensor& bias, Tensor& y) {
   if (!bias.defined()) return;
-  const Tensor rows = to_stored(bias, y.dtype()).reshaped({bias.size() / y.dim(3), 1, 1, y.dim(3)});
+  const Tensor rows = in_type_of(y, bias).reshaped({bias.size() / y.dim(3), 1, 1, y.dim(3)});
   lincomb(1, 1, y, rows, y);
 }
 
 }  // namespace
 
-void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, Tensor& y) {
+void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
+            Tensor& y) {
   const int m = winograd_outputs(geometry, x, w, y);
-  const auto by_winograd = [&] { winograd({m, false, geometry.top, geometry.left}, x, w, bias, y); };
-  const auto directly = [&] { direct_conv2d(geometry, x, w, bias, y); };
+  const auto by_winograd = [&] { winograd({m, false, geometry.top, geometry.left}, x, w, bias, addend, y); };
+  const auto directly = [&] { direct_conv2d(geometry, x, w, bias, addend, y); };
   cudnn::either(problem(Direction::forward, geometry, x, w, y), aligned(x) && aligned(y),
                 own(m, w, by_winograd, directly), [&](const cudnn::Plan& plan) {
                   const Tensor filter = packed_filter(w);
                   plan.run("conv2d", {cudnn::address(x), cudnn::address(filter), cudnn::address(y)});
-                  add_bias(bias, y);
+                  add_rows(bias, y);
+                  if (addend.defined()) lincomb(1, 1, y, in_type_of(y, addend), y);
                 });
 }
 
 void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
   const int m = winograd_outputs(geometry, g, w, dx);
-  const auto by_winograd = [&] { winograd({m, true, 2 - geometry.top, 2 - geometry.left}, g, w, {}, dx); };
+  const auto by_winograd = [&] { winograd({m, true, 2 - geometry.top, 2 - geometry.left}, g, w, {}, {}, dx); };
   const auto directly = [&] { direct_conv2d_dx(geometry, g, w, dx); };
   cudnn::either(problem(Direction::data_gradient, geometry, dx, w, g), aligned(g) && aligned(dx),
                 own(m, w, by_winograd, directly), [&](const cudnn::Plan& plan) {

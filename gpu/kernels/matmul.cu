@@ -20,7 +20,7 @@ Matrix<T, along_k> matrix_of(const Tensor& t) {
 }
 
 template <class M, bool transpose_a, bool transpose_b>
-void product(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
+void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& addend, Tensor& c) {
   using T = Stored<M>;
   const std::int64_t m = c.dim(1), n = c.dim(2), k = transpose_a ? a.dim(1) : a.dim(2);
   // A shared b makes the batch one tall matrix, if a's rows follow each other.
@@ -29,19 +29,21 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
   const auto left = matrix_of<T, !transpose_a>(a);
   const auto right = matrix_of<T, transpose_b>(b);
   require(!bias.defined() || tall, "matmul: a bias goes with rows and a shared factor");
-  const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, Bias<T>::of(bias, height)};
+  const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, Bias<T>::of(bias, height),
+                      addend.defined() ? addend.device_data<T>() : nullptr};
   multiply(M{}, "matmul", left, right, out, {problems, height, n, k, piece});
 }
 
 }  // namespace
 
-void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& c) {
+void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
+            const Tensor& addend, Tensor& c) {
   with_products("matmul", a, b, c, [&]<class M>(M, const Tensor& a, const Tensor& b, Tensor& c) {
-    const Tensor start = bias.defined() ? to_stored(bias, a.dtype()) : bias;
+    const Tensor start = in_type_of(a, bias), more = in_type_of(a, addend);
     if (transpose_a)
-      transpose_b ? product<M, true, true>(a, b, start, c) : product<M, true, false>(a, b, start, c);
+      transpose_b ? product<M, true, true>(a, b, start, more, c) : product<M, true, false>(a, b, start, more, c);
     else
-      transpose_b ? product<M, false, true>(a, b, start, c) : product<M, false, false>(a, b, start, c);
+      transpose_b ? product<M, false, true>(a, b, start, more, c) : product<M, false, false>(a, b, start, more, c);
   });
 }
 

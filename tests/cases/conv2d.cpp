@@ -8,16 +8,30 @@ namespace costate {
 
 namespace {
 
-/// With a bias (channels), or a row of them an image.
-Case with_bias(const Convolution& c, const Case& without, bool rows) {
+/// With something added: a bias (channels), or a row of them an image, and an image.
+Case with_added(const Convolution& c, const Case& without, const std::string& suffix, bool rows, bool addend) {
   Case one = without;
-  one.variant += rows ? "_bias_rows" : "_bias";
+  one.variant += suffix;
   one.inputs.push_back(rows ? batched({c.x[0], c.w[3]}) : CaseInput{{c.w[3]}});
-  one.run = [g = c.geometry](const Tensors& in) { return conv2d(in[0], in[1], in[2], g); };
-  one.spec = [g = c.geometry](const Tensors& in) {
+  if (addend) one.inputs.push_back(batched(c.y()));
+  const auto added = [](const Tensors& in) { return in.size() == 4 ? in[3] : Tensor(); };
+  one.run = [=, g = c.geometry](const Tensors& in) { return conv2d(in[0], in[1], in[2], added(in), g); };
+  one.spec = [=, g = c.geometry](const Tensors& in) {
     const Tensor& b = in[2];
-    return add(conv2d(in[0], in[1], g), reshape(b, bias_shape(b.shape(), 4)));
+    const Tensor y = add(conv2d(in[0], in[1], g), reshape(b, bias_shape(b.shape(), 4)));
+    return in.size() == 4 ? add(y, in[3]) : y;
   };
+  one.plain = {};
+  return one;
+}
+
+/// With an image and no bias.
+Case with_addend(const Convolution& c, const Case& without) {
+  Case one = without;
+  one.variant += "_addend";
+  one.inputs.push_back(batched(c.y()));
+  one.run = [g = c.geometry](const Tensors& in) { return conv2d(in[0], in[1], {}, in[2], g); };
+  one.spec = [g = c.geometry](const Tensors& in) { return add(conv2d(in[0], in[1], g), in[2]); };
   one.plain = {};
   return one;
 }
@@ -40,8 +54,12 @@ CaseFile conv2d_case() {
     one.bench = c.bench;
     file.cases.push_back(one);
     for (const char* variant : {"same", "stride", "groups", "one", "winograd_4", "winograd_2", "words", "narrow"})
-      if (c.variant == variant)
-        for (const bool rows : {false, true}) file.cases.push_back(with_bias(c, one, rows));
+      if (c.variant == variant) {
+        file.cases.push_back(with_added(c, one, "_bias", false, false));
+        file.cases.push_back(with_added(c, one, "_bias_rows", true, false));
+        file.cases.push_back(with_added(c, one, "_added", c.variant != "one", true));
+        if (c.variant == "same") file.cases.push_back(with_addend(c, one));
+      }
   }
   const auto call = [](const Shape& x, const Shape& w, const ConvGeometry& g = {}) {
     return [=] { return conv2d(Tensor::zeros(x), Tensor::zeros(w), g); };
@@ -72,6 +90,15 @@ CaseFile conv2d_case() {
       {"conv2d", "biases of fewer images",
        [] {
          return conv2d(Tensor::zeros({2, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}), Tensor::zeros({1, 4}), {});
+       }},
+      {"conv2d", "an addend of another size",
+       [] {
+         return conv2d(Tensor::zeros({2, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}), {}, Tensor::zeros({2, 4, 4, 4}), {});
+       }},
+      {"conv2d", "a bias twice",
+       [] {
+         return conv2d(Tensor::zeros({2, 4, 4, 3}), Tensor::zeros({3, 3, 3, 4}), Tensor::zeros({4}), Tensor::zeros({4}),
+                       {});
        }},
       {"conv2d", "nothing",
        [] {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "autodiff/ops/add.h"
 #include "tests/cases/case.h"
 
 namespace costate {
@@ -16,7 +17,7 @@ Case layer(const std::string& variant, const Shape& x, std::int64_t n, bool bias
       .variant = variant,
       .inputs = {x.rank() > 1 ? batched(x) : CaseInput{x}, {transposed ? Shape{n, k} : Shape{k, n}}},
       .run = [transposed](
-                 const Tensors& in) { return linear(in[0], in[1], in.size() == 3 ? in[2] : Tensor(), transposed); },
+                 const Tensors& in) { return linear(in[0], in[1], in.size() == 3 ? in[2] : Tensor(), {}, transposed); },
       .plain =
           [=](const Tensors& in) {
             const auto u = in[0].to_vector(), w = in[1].to_vector();
@@ -38,6 +39,16 @@ Case layer(const std::string& variant, const Shape& x, std::int64_t n, bool bias
   return one;
 }
 
+/// A layer with a bias, and an addend (..., n).
+Case with_addend(Case one, const Shape& y) {
+  one.variant += "_added";
+  one.inputs.push_back(y.rank() > 1 ? batched(y) : CaseInput{y});
+  one.run = [](const Tensors& in) { return linear(in[0], in[1], in[2], in[3]); };
+  one.spec = [](const Tensors& in) { return add(linear(in[0], in[1], in[2]), in[3]); };
+  one.plain = {};
+  return one;
+}
+
 }  // namespace
 
 CaseFile linear_case() {
@@ -50,6 +61,10 @@ CaseFile linear_case() {
     }
   file.cases.push_back(layer("one_vector", {6}, 5, true, false));
   file.cases.push_back(layer("images", {2, 3, 2, 300}, 20, true, false));  // sums in pieces (gpu/gemm.h)
+  for (const Shape& x : {Shape{6}, Shape{13, 6}, Shape{2, 3, 2, 6}, Shape{2, 3, 1600}})
+    file.cases.push_back(
+        with_addend(layer("rank_" + std::to_string(x.rank()) + "_of_" + std::to_string(x[-1]), x, 20, true, false),
+                    x.with(-1, 20)));
   Case bench = layer("bench", {2, 256, 256}, 256, true, false);
   bench.plain = {};
   bench.bench = true;
@@ -70,6 +85,10 @@ CaseFile linear_case() {
       {"linear", "a bias a row",
        [] {
          return linear(Tensor::zeros({3, 4}), Tensor::zeros({4, 6}), Tensor::zeros({3, 6}));
+       }},
+      {"linear", "an addend of another width",
+       [] {
+         return linear(Tensor::zeros({3, 4}), Tensor::zeros({4, 6}), {}, Tensor::zeros({3, 4}));
        }},
       {"linear", "integers",
        [] {

@@ -45,7 +45,7 @@ Operands operands(const Case& c, bool ta, bool tb) {
 
 Tensor product(const Case& c, const Operands& o) {
   Tensor out = Tensor::empty({c.batch, c.m, c.n}, o.a.dtype());
-  cpu::matmul(o.ta, o.tb, o.a, o.b, {}, out);
+  cpu::matmul(o.ta, o.tb, o.a, o.b, {}, {}, out);
   return out;
 }
 

@@ -41,8 +41,8 @@ struct Results {
 };
 Results run(const Case& c, int m, const Tensor& x, const Tensor& w, const Tensor& g) {
   Results r{Tensor::empty(g.shape(), DType::f32), Tensor::empty(x.shape(), DType::f32)};
-  cpu::winograd({m, false, c.pad_top, c.pad_left}, x, w, {}, r.y);
-  cpu::winograd({m, true, 2 - c.pad_top, 2 - c.pad_left}, g, w, {}, r.dx);
+  cpu::winograd({m, false, c.pad_top, c.pad_left}, x, w, {}, {}, r.y);
+  cpu::winograd({m, true, 2 - c.pad_top, 2 - c.pad_left}, g, w, {}, {}, r.dx);
   return r;
 }
 
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution) {
   for (const auto& c : cases) {
     const Tensor x = noise(c.x(), 1), w = noise(c.weight(), 2), g = noise(c.y(), 3);
     Tensor y = Tensor::empty(c.y(), DType::f64), dx = Tensor::empty(c.x(), DType::f64);
-    cpu::conv2d(c.geometry(), wide(x), wide(w), {}, y);
+    cpu::conv2d(c.geometry(), wide(x), wide(w), {}, {}, y);
     cpu::conv2d_dx(c.geometry(), wide(g), wide(w), dx);
     for (const int m : {2, 4}) {
       const Results r = run(c, m, x, w, g);
@@ -127,7 +127,7 @@ void check_tiles() {
     sums[static_cast<std::size_t>(at * step)] = 1;
     std::vector<float*> to;
     for (auto& e : y) to.push_back(&e);
-    cpu::winograd_tiles(m).output(sums.data(), step, nothing.data(), 1, to.data());
+    cpu::winograd_tiles(m).output(sums.data(), step, nothing.data(), nullptr, 1, to.data());
     for (int t = 0; t < m * m; ++t)
       BOOST_TEST(y[static_cast<std::size_t>(t)] == by.a[t / m][at / n] * by.a[t % m][at % n]);
   }
@@ -171,11 +171,11 @@ BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
   const Case c{1, 16, 16, 16, 16, 1, 1};
   const Tensor x = noise(c.x(), 7), w = noise(c.weight(), 8);
   Tensor fast = Tensor::empty(c.y(), DType::f32), direct = Tensor::empty(c.y(), DType::f32);
-  cpu::conv2d(c.geometry(), x, w, {}, fast);
+  cpu::conv2d(c.geometry(), x, w, {}, {}, fast);
   BOOST_TEST(same_bits(fast, run(c, 4, x, w, fast).y));
   set_conv_algorithm(ConvAlgorithm::direct);
   BOOST_TEST(cpu::winograd_outputs(32, 32, 128) == 0);
-  cpu::conv2d(c.geometry(), x, w, {}, direct);
+  cpu::conv2d(c.geometry(), x, w, {}, {}, direct);
   BOOST_TEST(!same_bits(fast, direct));
 }
 

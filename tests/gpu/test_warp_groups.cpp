@@ -83,17 +83,18 @@ void check_convolution(const Convolved& c, DType dtype) {
   const Tensor x = rounded(c.x, 1, dtype), w = rounded(c.w, 2, dtype), g = rounded(to, 3, dtype);
   const Tensor on_x = x.to(Device::cuda), on_w = w.to(Device::cuda), on_g = g.to(Device::cuda);
   Tensor y = Tensor::empty(to, DType::f64), dx = Tensor::empty(c.x, DType::f64), dw = Tensor::empty(c.w, DType::f64);
-  cpu::conv2d(c.geometry, in_f64(x), in_f64(w), Tensor(), y);
+  cpu::conv2d(c.geometry, in_f64(x), in_f64(w), Tensor(), Tensor(), y);
   cpu::conv2d_dx(c.geometry, in_f64(g), in_f64(w), dx);
   cpu::conv2d_dw(c.geometry, in_f64(x), in_f64(g), dw);
   const std::int64_t taps = c.w[0] * c.w[1];
-  const Tensor whole = twice(to, dtype, [&](Tensor& y) { cuda::conv2d(c.geometry, on_x, on_w, Tensor(), y); });
+  const Tensor whole =
+      twice(to, dtype, [&](Tensor& y) { cuda::conv2d(c.geometry, on_x, on_w, Tensor(), Tensor(), y); });
   check_close(whole, y, taps * c.w[2]);
   check_close(twice(c.x, dtype, [&](Tensor& dx) { cuda::conv2d_dx(c.geometry, on_g, on_w, dx); }), dx, taps * c.w[3]);
   check_close(twice(c.w, dtype, [&](Tensor& dw) { cuda::conv2d_dw(c.geometry, on_x, on_g, dw); }), dw,
               to[0] * to[1] * to[2]);
   Tensor alone = there(to.with(0, 1), dtype);
-  cuda::conv2d(c.geometry, x.rows(to[0] - 1, 1).to(Device::cuda), on_w, Tensor(), alone);
+  cuda::conv2d(c.geometry, x.rows(to[0] - 1, 1).to(Device::cuda), on_w, Tensor(), Tensor(), alone);
   BOOST_TEST(same_bits(alone.to(Device::cpu), whole.to(Device::cpu).rows(to[0] - 1, 1)), "the batch shows in a row");
 }
 
@@ -104,12 +105,12 @@ void check_product(std::int64_t batch, std::int64_t shared, std::int64_t m, std:
       const Tensor a = rounded(turn_a ? Shape{batch, k, m} : Shape{batch, m, k}, 4),
                    b = rounded(turn_b ? Shape{shared, n, k} : Shape{shared, k, n}, 5);
       Tensor here = Tensor::empty({batch, m, n}, DType::f64);
-      cpu::matmul(turn_a, turn_b, in_f64(a), in_f64(b), Tensor(), here);
+      cpu::matmul(turn_a, turn_b, in_f64(a), in_f64(b), Tensor(), Tensor(), here);
       const Tensor on_a = a.to(Device::cuda), on_b = b.to(Device::cuda);
       BOOST_TEST_CONTEXT(m << " x " << n << " x " << k << (turn_a ? ", a turned" : "") << (turn_b ? ", b turned" : ""))
-      check_close(
-          twice({batch, m, n}, DType::bf16, [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, Tensor(), c); }),
-          here, k);
+      check_close(twice({batch, m, n}, DType::bf16,
+                        [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, Tensor(), Tensor(), c); }),
+                  here, k);
     }
   }
 }

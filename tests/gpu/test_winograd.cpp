@@ -37,12 +37,12 @@ struct Results {
   Tensor y, dx;
 };
 
-/// Forward with a bias and the data gradient through F(m, 3), as long as a workspace of so many bytes leads to.
+/// Forward with a bias and g as addend, and the data gradient, through F(m, 3), as long as a workspace of so many bytes leads to.
 Results run(const Convolved& c, int m, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& g,
             std::int64_t workspace = cuda::winograd_workspace) {
   Results r{room(g.shape()), room(x.shape())};
-  cuda::winograd({m, false, c.top, c.left}, there(x), w, there(bias), r.y, workspace);
-  cuda::winograd({m, true, 2 - c.top, 2 - c.left}, there(g), w, {}, r.dx, workspace);
+  cuda::winograd({m, false, c.top, c.left}, there(x), w, there(bias), there(g), r.y, workspace);
+  cuda::winograd({m, true, 2 - c.top, 2 - c.left}, there(g), w, {}, {}, r.dx, workspace);
   return {r.y.to(Device::cpu), r.dx.to(Device::cpu)};
 }
 
@@ -55,7 +55,7 @@ std::pair<std::string, std::string> ways(const Convolved& c) {
   Tensor y = room(c.y()), dx = room(c.x());
   {
     const ProfileScope scope("y");
-    cuda::conv2d(c.geometry(), x, w, {}, y);
+    cuda::conv2d(c.geometry(), x, w, {}, {}, y);
   }
   {
     const ProfileScope scope("dx");
@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution_whatever_the_batch_and_th
     const Tensor x = noise(c.x(), 1), w = noise(c.weight(), 2), g = noise(c.y(), 3), on = there(w);
     const Tensor bias = c.n == 2 ? noise({c.n, c.out}, 4) : noise({c.out}, 4);
     Tensor y = Tensor::empty(c.y(), DType::f64), dx = Tensor::empty(c.x(), DType::f64);
-    cpu::conv2d(c.geometry(), in_f64(x), in_f64(w), in_f64(bias), y);
+    cpu::conv2d(c.geometry(), in_f64(x), in_f64(w), in_f64(bias), in_f64(g), y);
     cpu::conv2d_dx(c.geometry(), in_f64(g), in_f64(w), dx);
     for (const int m : {2, 4}) {
       BOOST_TEST_CONTEXT("F(" << m << ",3) " << to_string(c.x()) << " " << to_string(c.weight())) {
@@ -127,14 +127,14 @@ BOOST_AUTO_TEST_CASE(weights_are_transformed_once_for_both_directions_and_counte
   const Tensor x = there(noise(c.x(), 1)), both = there(noise({2, 3, 3, 16, 16}, 2)),
                w = both.rows(1, 1).reshaped(c.weight());
   Tensor y = room(c.y()), dx = room(c.x()), other = room(c.y());
-  cuda::winograd({4, false, 1, 1}, x, both.rows(0, 1).reshaped(c.weight()), {}, other);
+  cuda::winograd({4, false, 1, 1}, x, both.rows(0, 1).reshaped(c.weight()), {}, {}, other);
   const auto before = memory_use(Device::cuda).live;
-  cuda::winograd({4, false, 1, 1}, x, w, {}, y);
+  cuda::winograd({4, false, 1, 1}, x, w, {}, {}, y);
   BOOST_TEST(memory_use(Device::cuda).live - before == 36 * 16 * 16 * 4);
-  cuda::winograd({4, true, 1, 1}, y, w, {}, dx);
+  cuda::winograd({4, true, 1, 1}, y, w, {}, {}, dx);
   BOOST_TEST(memory_use(Device::cuda).live - before == 36 * 16 * 16 * 4);
   Tensor again = room(c.y());
-  cuda::winograd({4, false, 1, 1}, x, there(w.to(Device::cpu)), {}, again);
+  cuda::winograd({4, false, 1, 1}, x, there(w.to(Device::cpu)), {}, {}, again);
   BOOST_TEST(same_bits(again.to(Device::cpu), y.to(Device::cpu)));  // another slice of the weights is another transform
   BOOST_TEST(!same_bits(other.to(Device::cpu), y.to(Device::cpu)));
 }
