@@ -145,14 +145,20 @@ __global__ void __launch_bounds__(threads) transform_back(Tiling t, const float*
 #pragma unroll
     for (int j = 0; j < n; ++j)
       sums[i][j] = *reinterpret_cast<const Held*>(products + p.within + std::int64_t{i * n + j} * t.matrix());
+  Held more[m][m] =
+      {};  // of the addend: read before the first number is written, since nvcc moves no load past a write
+  if (addend != nullptr)
+#pragma unroll
+    for (int i = 0; i < m; ++i)
+#pragma unroll
+      for (int j = 0; j < m; ++j)
+#pragma unroll
+        for (int e = 0; e < held; ++e)
+          if (t.inside(p, i, j)) more[i][j].v[e] = addend[t.at(p, i, j) + e];
   on_both_sides(by.a, sums, [&](int i, int j, Held v) {
 #pragma unroll
-    for (int e = 0; e < held; ++e) v.v[e] += start.v[e];
-    if (!t.inside(p, i, j)) return;
-    if (addend != nullptr)
-#pragma unroll
-      for (int e = 0; e < held; ++e) v.v[e] += addend[t.at(p, i, j) + e];
-    store_word(y + t.at(p, i, j), v);
+    for (int e = 0; e < held; ++e) v.v[e] = v.v[e] + start.v[e] + more[i][j].v[e];
+    if (t.inside(p, i, j)) store_word(y + t.at(p, i, j), v);
   });
 }
 
