@@ -83,10 +83,10 @@ struct ResBlock {
   /// condition (n, code) -> (n, h', w', out)
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& time, const Tensor& code = {}) const {
     const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
-    const Tensor h = resample(plan.resampling, norm1.then(plan.activation, x), taps);
-    const Tensor before = conv2 ? middle(h, time, code) : h;
+    Tensor h = resample(plan.resampling, norm1.then(plan.activation, x), taps);
+    if (conv2) h = middle(h, time, code);
     const Tensor image = resample(plan.resampling, x, taps), shortcut = conv_shortcut ? (*conv_shortcut)(image) : image;
-    return scale((conv2 ? *conv2 : conv1)(before, {}, shortcut), 1 / plan.divisor);
+    return scale((conv2 ? *conv2 : conv1)(h, {}, shortcut), 1 / plan.divisor);
   }
 
  private:
