@@ -42,17 +42,25 @@ Step Sampler::at(int index, const Tensors& own, const Grid& levels) const {
   return {.denoiser = denoiser, .p = own, .grid = levels, .index = index, .noise = noise, .schedule = schedule.get()};
 }
 
-void Sampler::check(const State& found, const Step& step, const State& before, const char* direction) const {
-  const auto bad = first_non_finite(found.y);
-  if (bad < 0) return;
-  fail(
-      "sampler {}: step {} of {}{} (t = {} to {}) gave a NaN or an infinity at element {} of {}; the norm of the state "
-      "before it is {:.3e}",
-      stepper.name, step.index + 1, steps(), direction, step.from().t, step.to().t, bad, found.y.shape(),
-      norm(before.y));
+void Sampler::check(const State& found, const Step& step, const State& before, const char* direction,
+                    LateCheck& late) const {
+  late.look(found.y, [=, name = stepper.name, number = step.index + 1, steps = steps(), from = step.from().t,
+                      to = step.to().t, shape = found.y.shape(), y = before.y](std::int64_t bad) {
+    fail(
+        "sampler {}: step {} of {}{} (t = {} to {}) gave a NaN or an infinity at element {} of {}; the norm of the "
+        "state before it is {:.3e}",
+        name, number, steps, direction, from, to, bad, shape, norm(y));
+  });
 }
 
 State Sampler::step(int index, const State& state, const Tensors& p) const {
+  LateCheck now;
+  State next = step(index, state, p, now);
+  now.finish();
+  return next;
+}
+
+State Sampler::step(int index, const State& state, const Tensors& p, LateCheck& late) const {
   const Tensors own = parameters(index, p);
   const Grid moved = targets.empty() ? Grid() : with_target(grid, targets, index);
   const Step step = at(index, own, targets.empty() ? grid : moved);
@@ -62,7 +70,7 @@ State Sampler::step(int index, const State& state, const Tensors& p) const {
                : step.to().alpha == 0   ? enter_pure_noise(step, step.from(), state)
                                         : stepper.advance(step, state);
   if (repeats && step.to().s() == step.from().s()) next.memory = state.memory;
-  check(next, step, state, "");
+  check(next, step, state, "", late);
   if (!targets.empty()) next.y = scale(next.y, step.to().scale() / grid[static_cast<std::size_t>(index) + 1].scale());
   return next;
 }
@@ -73,7 +81,9 @@ State Sampler::invert(int index, const State& next, const Tensors& p) const {
   const Tensors own = parameters(index, p);
   const Step step = at(index, own, grid);
   State before = step.from().alpha == 0 ? enter_pure_noise(step, step.to(), next) : stepper.invert(step, next);
-  check(before, step, next, ", inverted,");
+  LateCheck now;
+  check(before, step, next, ", inverted,", now);
+  now.finish();
   return before;
 }
 
@@ -101,11 +111,18 @@ void walk(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Pro
   require(first_non_finite(x_T) < 0, "{}: x_T holds a NaN or an infinity", what);
   State state = sampler.start(x_T);
   visit(0, state);
-  for (int i = 0; i < sampler.steps(); ++i) {
-    state = sampler.step(i, state, p);
-    visit(i + 1, state);
-    report(progress, i + 1, sampler.steps());
+  LateCheck late;
+  try {
+    for (int i = 0; i < sampler.steps(); ++i) {
+      state = sampler.step(i, state, p, late);
+      visit(i + 1, state);
+      report(progress, i + 1, sampler.steps());
+    }
+  } catch (...) {
+    late.finish();  // a step whose state is no number is what went wrong first
+    throw;
   }
+  late.finish();
 }
 
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Progress& progress,

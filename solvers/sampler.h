@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/progress.h"
+#include "solvers/late_check.h"
 #include "solvers/stepper.h"
 
 namespace costate {
@@ -28,6 +29,8 @@ struct Sampler {
   /// step to pure noise is y' = eps, and the one from sigma = 0 is Euler's with eps at the level it goes to. Throws if a
   /// NaN or an infinity comes out, naming the step.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p) const;
+  /// The same, thrown when `late` looks next or is told to finish.
+  [[nodiscard]] State step(int index, const State& state, const Tensors& p, LateCheck& late) const;
   /// The state before step `index` from the one after it, for steppers that have an inverse (others throw). The step from
   /// pure noise has none: what comes out is its limit upwards, eps.
   [[nodiscard]] State invert(int index, const State& next, const Tensors& p) const;
@@ -40,7 +43,7 @@ struct Sampler {
  private:
   /// own: parameters(index, p), which must outlive it; levels: the grid, or what stands for it
   [[nodiscard]] Step at(int index, const Tensors& own, const Grid& levels) const;
-  void check(const State& found, const Step& step, const State& before, const char* direction) const;
+  void check(const State& found, const Step& step, const State& before, const char* direction, LateCheck& late) const;
 };
 
 /// Runs the sampler and shows every state, the first included, to visit(level index, state).

@@ -23,6 +23,14 @@ Tensors packed(const State& state, const Tensors& p) {
 /// drop a sign. Not under an outer derivative, to which a zero may still be a function of something.
 Tensor undefined_if_zero(const Tensor& a) { return !watched({a}) && is_all_zero(a) ? Tensor() : a; }
 
+LateCheck::Report no_number(const std::string& name, int done, int steps, double from, double to, const Tensor& y,
+                            const char* remedy) {
+  return [=](std::int64_t) {
+    fail("{}: step {} of {} back (t = {:.6g} to {:.6g}) gave a NaN or an infinity; the norm of the state is {:.3e}. {}",
+         name, done, steps, from, to, norm(y), remedy);
+  };
+}
+
 }  // namespace
 
 Tensor walk_forward(const GradientProblem& problem, const std::function<void(int, const State&)>& visit) {
@@ -51,7 +59,8 @@ Tensors end_cotangents(const GradientProblem& problem, const State& last, const 
 
 // The step returns p as well, so that the tape itself adds this step's share to the sum of the later ones, in the order
 // in which one long tape would.
-void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a, const std::string& name) {
+void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a, const std::string& name,
+               LateCheck& late) {
   const std::size_t states = 1 + state.memory.size();
   const bool first = index == 0;  // its y depends on x_T alone
   const bool any_p = std::find(problem.wrt_p.begin(), problem.wrt_p.end(), true) != problem.wrt_p.end();
@@ -68,7 +77,7 @@ void pull_step(const GradientProblem& problem, int index, const State& state, Te
         const State here{in[0], Tensors(in.begin() + 1, p_begin)};
         Tensor cost;
         if (problem.running) cost = problem.running(index, sampler.x_at(index, here));
-        Tensors out = packed(sampler.step(index, here, p), p);
+        Tensors out = packed(sampler.step(index, here, p, late), p);
         if (problem.running) out.push_back(cost);
         return out;
       },
@@ -79,21 +88,21 @@ void pull_step(const GradientProblem& problem, int index, const State& state, Te
     a.push_back(Tensor::full(cost.shape(), 1, cost.kind()));
   }
   a = taped.pull_once(a);
-  for (std::size_t i = 0; i < a.size(); ++i) {
+  for (std::size_t i = 1; i < a.size(); ++i) {  // every step reads its y
     if (wanted[i]) a[i] = undefined_if_zero(a[i]);
   }
   if (a[0].defined())
-    require_finite_step(name, sampler.steps() - index, sampler.steps(),
-                        sampler.grid[static_cast<std::size_t>(index) + 1],
-                        sampler.grid[static_cast<std::size_t>(index)], state.y, a[0],
-                        "This is the sampler's own gradient: take more and shorter steps, or a smaller loss");
+    late.look(a[0], no_number(name, sampler.steps() - index, sampler.steps(),
+                              sampler.grid[static_cast<std::size_t>(index) + 1].t,
+                              sampler.grid[static_cast<std::size_t>(index)].t, state.y,
+                              "This is the sampler's own gradient: take more and shorter steps, or a smaller loss"));
 }
 
 void require_finite_step(const std::string& name, int done, int steps, const Level& from, const Level& to,
                          const Tensor& y, const Tensor& a, const char* remedy) {
-  if (first_non_finite(a) < 0) return;
-  fail("{}: step {} of {} back (t = {:.6g} to {:.6g}) gave a NaN or an infinity; the norm of the state is {:.3e}. {}",
-       name, done, steps, from.t, to.t, norm(y), remedy);
+  LateCheck now;
+  now.look(a, no_number(name, done, steps, from.t, to.t, y, remedy));
+  now.finish();
 }
 
 Pulled pulled_from(const GradientProblem& problem, const Tensors& a) {

@@ -18,8 +18,9 @@ void report_back(const GradientProblem& problem, int done, int steps);
 /// Cotangents of {y, memory..., p...}, undefined where zero: what an exact way back carries.
 Tensors end_cotangents(const GradientProblem& problem, const State& last, const Tensor& a_0);
 /// One step of the sampler back, running cost included: `a` holds the cotangents after step `index` and receives those
-/// before it. `state` is the state before the step, `name` the method's: see require_finite_step.
-void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a, const std::string& name);
+/// before it. `state` is the state before the step, `name` the method's: see require_finite_step, thrown when `late` looks next.
+void pull_step(const GradientProblem& problem, int index, const State& state, Tensors& a, const std::string& name,
+               LateCheck& late);
 /// What end_cotangents and pull_step have arrived at.
 Pulled pulled_from(const GradientProblem& problem, const Tensors& a);
 

@@ -19,12 +19,23 @@ std::int64_t first_of(const T* p, std::int64_t n) {
   return -1;
 }
 
+class Known final : public Finding {
+ public:
+  explicit Known(std::int64_t at) : at_(at) {}
+  [[nodiscard]] bool is_known() const override { return true; }
+  [[nodiscard]] std::int64_t at() override { return at_; }
+
+ private:
+  std::int64_t at_;
+};
+
 }  // namespace
 
-void cpu::search(Search what, const Tensor& x, std::int64_t& at) {
+void cpu::search(Search what, const Tensor& x, std::unique_ptr<Finding>& found) {
   visit_dtype(x.dtype(), [&](auto tag) {
     const auto* p = x.data<decltype(tag)>();
-    at = what == Search::non_zero ? first_of<Search::non_zero>(p, x.size()) : first_of<Search::non_finite>(p, x.size());
+    found = std::make_unique<Known>(what == Search::non_zero ? first_of<Search::non_zero>(p, x.size())
+                                                             : first_of<Search::non_finite>(p, x.size()));
   });
 }
 

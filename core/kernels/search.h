@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 
+#include "core/finding.h"
 #include "core/kernels/pointwise.h"
 
 namespace costate {
@@ -25,13 +27,13 @@ constexpr bool is_found(Search what, T v) {
 }
 
 namespace cpu {
-void search(Search what, const Tensor& x, std::int64_t& at);
+void search(Search what, const Tensor& x, std::unique_ptr<Finding>& found);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::search) search;
 }  // namespace cuda
 
-/// at: the first such element's index in row-major order, or -1. Waits for the device.
-inline constexpr Kernel<void(Search, const Tensor&, std::int64_t&)> search_kernel{"search", cpu::search, cuda::search};
+inline constexpr Kernel<void(Search, const Tensor&, std::unique_ptr<Finding>&)> search_kernel{"search", cpu::search,
+                                                                                              cuda::search};
 
 }  // namespace costate

@@ -77,12 +77,13 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
-/// f(T{}, elements a word) for the dtype.
-template <class F>
-void with_words(const char* op, const Tensor& x, const F& f) {
+/// f(T{}, elements a word) for the dtype of x and where it and the others, of its shape, lie.
+template <class F, class... Others>
+void with_words(const char* op, const F& f, const Tensor& x, const Others&... others) {
   visit_floating(x.dtype(), op, [&]<class T>(T type) {
     constexpr int wide = 16 / sizeof(T);
-    if (x.dim(-1) % wide == 0 && aligned_16(x.device_data<T>()))
+    if (x.dim(-1) % wide == 0 && aligned_16(x.device_data<T>()) &&
+        (aligned_16(others.template device_data<T>()) && ...))
       f(type, std::integral_constant<int, wide>{});
     else
       f(type, std::integral_constant<int, 1>{});
@@ -95,20 +96,22 @@ dim3 blocks_of(std::int64_t rows) { return dim3(static_cast<unsigned>(std::min<s
 
 void softmax(const Tensor& x, Tensor& y) {
   if (x.size() == 0) return;
-  with_words("softmax", x, [&]<class T, int v>(T, std::integral_constant<int, v>) {
-    const std::int64_t width = x.dim(-1), rows = x.size() / width;
+  const std::int64_t width = x.dim(-1), rows = x.size() / width;
+  const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
     launch("softmax", blocks_of(rows), dim3(threads), softmax_kernel<v, T>, rows, width / v, x.device_data<T>(),
            y.mutable_device_data<T>());
-  });
+  };
+  with_words("softmax", go, x, y);
 }
 
 void softmax_vjp(const Tensor& y, const Tensor& g, Tensor& dx) {
   if (y.size() == 0) return;
-  with_words("softmax_vjp", y, [&]<class T, int v>(T, std::integral_constant<int, v>) {
-    const std::int64_t width = y.dim(-1), rows = y.size() / width;
+  const std::int64_t width = y.dim(-1), rows = y.size() / width;
+  const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
     launch("softmax_vjp", blocks_of(rows), dim3(threads), softmax_vjp_kernel<v, T>, rows, width / v, y.device_data<T>(),
            g.device_data<T>(), dx.mutable_device_data<T>());
-  });
+  };
+  with_words("softmax_vjp", go, y, g, dx);
 }
 
 }  // namespace costate::cuda

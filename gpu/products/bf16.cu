@@ -3,17 +3,7 @@
 
 namespace costate::cuda {
 
-template void multiply(bf16, const char*, const Matrix<bf16, true>&, const Matrix<bf16, true>&, const Output<bf16>&,
-                       const Extents&);
-template void multiply(bf16, const char*, const Matrix<bf16, true>&, const Matrix<bf16, false>&, const Output<bf16>&,
-                       const Extents&);
-template void multiply(bf16, const char*, const Matrix<bf16, false>&, const Matrix<bf16, true>&, const Output<bf16>&,
-                       const Extents&);
-template void multiply(bf16, const char*, const Matrix<bf16, false>&, const Matrix<bf16, false>&, const Output<bf16>&,
-                       const Extents&);
-template void multiply(bf16, const char*, const Matrix<bf16, true>&, const Matrix<bf16, true>&, const Output<float>&,
-                       const Extents&);
-template void multiply(bf16, const char*, const Matrix<bf16, false>&, const Matrix<bf16, false>&, const Output<float>&,
-                       const Extents&);
+template struct MatrixProduct<bf16, bf16>;
+template struct MatrixProduct<bf16, float>;
 
 }  // namespace costate::cuda

@@ -3,13 +3,6 @@
 
 namespace costate::cuda {
 
-template void multiply(double, const char*, const Matrix<double, true>&, const Matrix<double, true>&,
-                       const Output<double>&, const Extents&);
-template void multiply(double, const char*, const Matrix<double, true>&, const Matrix<double, false>&,
-                       const Output<double>&, const Extents&);
-template void multiply(double, const char*, const Matrix<double, false>&, const Matrix<double, true>&,
-                       const Output<double>&, const Extents&);
-template void multiply(double, const char*, const Matrix<double, false>&, const Matrix<double, false>&,
-                       const Output<double>&, const Extents&);
+template struct MatrixProduct<double, double>;
 
 }  // namespace costate::cuda

@@ -21,11 +21,28 @@ void multiply_matrices_by_groups(const char* op, const Matrix<bf16, a_along_k>& 
 }
 
 template <class M, bool a_along_k, bool b_along_k, class Out>
-void multiply(M, const char* op, const Matrix<Stored<M>, a_along_k>& a, const Matrix<Stored<M>, b_along_k>& b,
-              const Output<Out>& c, const Extents& e) {
+void multiply_matrices(const char* op, const Matrix<Stored<M>, a_along_k>& a, const Matrix<Stored<M>, b_along_k>& b,
+                       const Output<Out>& c, const Extents& e) {
   if constexpr (std::is_same_v<M, bf16>)
     if (e.k > 0 && in_words(a) && in_words(b) && has_warp_groups()) return multiply_matrices_by_groups(op, a, b, c, e);
   gemm<M>(op, a, b, c, e.problems, e.m, e.n, e.k, e.piece, {in_words(a), in_words(b)});
+}
+
+template <class M, class Out>
+void MatrixProduct<M, Out>::of(const char* op, In<true> a, In<true> b, To c, const Extents& e) {
+  multiply_matrices<M>(op, a, b, c, e);
+}
+template <class M, class Out>
+void MatrixProduct<M, Out>::of(const char* op, In<false> a, In<false> b, To c, const Extents& e) {
+  multiply_matrices<M>(op, a, b, c, e);
+}
+template <class M, class Out>
+void MatrixProduct<M, Out>::of(const char* op, In<true> a, In<false> b, To c, const Extents& e) requires as_stored {
+  multiply_matrices<M>(op, a, b, c, e);
+}
+template <class M, class Out>
+void MatrixProduct<M, Out>::of(const char* op, In<false> a, In<true> b, To c, const Extents& e) requires as_stored {
+  multiply_matrices<M>(op, a, b, c, e);
 }
 
 }  // namespace costate::cuda

@@ -84,6 +84,7 @@ class WayBack {
       reverse(index, end, state, options_.snapshots == 0 ? options_.every : options_.snapshots - held);
       end = index;
     }
+    late_.finish();
     return pulled_from(problem_, a_);
   }
 
@@ -103,13 +104,13 @@ class WayBack {
       end = first + cut;
     }
     for (int i = end - 1; i >= first; --i) {
-      pull_step(problem_, i, advanced(first, i, state), a_, "checkpointed");
+      pull_step(problem_, i, advanced(first, i, state), a_, "checkpointed", late_);
       report_back(problem_, problem_.sampler.steps() - i, problem_.sampler.steps());
     }
   }
 
-  [[nodiscard]] State advanced(int from, int to, State state) const {
-    for (int i = from; i < to; ++i) state = problem_.sampler.step(i, state, problem_.p);
+  [[nodiscard]] State advanced(int from, int to, State state) {
+    for (int i = from; i < to; ++i) state = problem_.sampler.step(i, state, problem_.p, late_);
     return state;
   }
 
@@ -118,6 +119,7 @@ class WayBack {
   std::vector<std::pair<int, State>> kept_;
   State last_;
   Tensors a_;
+  LateCheck late_;
 };
 
 Options options_from(const Config& config) {

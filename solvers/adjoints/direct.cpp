@@ -12,8 +12,10 @@ namespace {
 void locate_overflow(const GradientProblem& problem, const Tensor& a_0) {
   const auto states = trajectory(problem.sampler, problem.x_T, problem.p);
   Tensors a = end_cotangents(problem, states.back(), a_0);
+  LateCheck late;
   for (int i = problem.sampler.steps() - 1; i >= 0; --i)
-    pull_step(problem, i, states[static_cast<std::size_t>(i)], a, "direct");
+    pull_step(problem, i, states[static_cast<std::size_t>(i)], a, "direct", late);
+  late.finish();
 }
 
 Forward through_the_loop(const GradientProblem& problem) {

@@ -47,7 +47,8 @@ double missed_by(const GradientProblem& problem, int index, const State& next, c
   const double size = norm(there), off = norm(lincomb(1, back, -1, there)) / std::max(size, 1e-300);
   require(off <= most,
           "reversible: step {} of {} of {}, inverted, comes back to {} off by {:.1e} of its norm (t = {:.6g}; the norm "
-          "of the state is {:.3e}); take checkpointed, fewer steps, p of edict or gamma of bdia nearer to 1 (p = 0.99 for a "
+          "of the state is {:.3e}); take checkpointed, fewer steps, p of edict or gamma of bdia nearer to 1 (p = 0.99 "
+          "for a "
           "thousand steps), or sampler o-belm",
           index + 1, sampler.steps(), sampler.stepper.name, index == 0 ? "x_T" : "a state between x_T and x_0", off,
           at.t, size);
@@ -70,6 +71,7 @@ Pulled pull(const GradientProblem& problem, const Kept& kept, const State& last,
   Tensors a = end_cotangents(problem, last, a_0);
   State state = last;
   double off = 0;
+  LateCheck late;
   for (int i = steps - 1; i >= 0; --i) {
     if (const auto own = kept.find(i); own != kept.end()) {
       off = std::max(off, missed_by(problem, i, state, own->second));
@@ -78,9 +80,10 @@ Pulled pull(const GradientProblem& problem, const Kept& kept, const State& last,
       state = sampler.invert(i, state, problem.p);
       if (i == 1 && sampler.grid.front().alpha == 0) state.memory.clear();  // behind pure noise, as at the start
     }
-    pull_step(problem, i, state, a, "reversible");
+    pull_step(problem, i, state, a, "reversible", late);
     report_back(problem, steps - i, steps);
   }
+  late.finish();
   Pulled back = pulled_from(problem, a);
   back.warning = warning_of(sampler, off);
   return back;
@@ -111,8 +114,9 @@ AdjointType reversible_adjoint() {
   return {.name = "reversible",
           .summary = "inverts the steps of o-belm, bdia, edict and rex on the way back",
           .consistent = "the sampler",
-          .order = "exact, up to the rounding of the inverse, which edict multiplies by p^-2 a step, bdia by gamma^-1: a "
-                   "thousand steps of edict want p = 0.99",
+          .order =
+              "exact, up to the rounding of the inverse, which edict multiplies by p^-2 a step, bdia by gamma^-1: a "
+              "thousand steps of edict want p = 0.99",
           .memory = "two to four states for any number of steps, and the tape of one step",
           .reference = "Gomez et al. 2017, \"The reversible residual network\"; Blasingame and Liu 2025, \"Rex\"",
           .options = {},

@@ -7,6 +7,8 @@
 namespace shim {
 /// Kernels and copies so far that were queued one by one (stream.cpp).
 int calls_queued();
+/// Waits so far for all that was queued.
+int waited();
 }  // namespace shim
 #endif
 

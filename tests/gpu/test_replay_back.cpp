@@ -3,6 +3,7 @@
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/exp.h"
+#include "autodiff/ops/scale.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
@@ -127,20 +128,24 @@ BOOST_AUTO_TEST_CASE(a_step_of_an_adjoint_queues_little_beside_its_graphs) {
   for (const auto& [adjoint, name, expected] :
        {std::tuple{"checkpointed", "ddim", 2}, {"checkpointed", "heun", 5}, {"adjointdeis-1", "ddim", 2}}) {
     std::vector<std::pair<int, int>> seen;
-    const GradientProblem problem{
-        .sampler = {.denoiser = {.net = net},
-                    .grid = make_grid("lambda", *vp_linear(), 8),
-                    .stepper = make_stepper(name)},
-        .x_T = noise(1, {3, 6}),
-        .p = {},
-        .loss = [](const Tensor& x) { return 0.5 * inner(x, x); },
-        .progress = [&](std::int64_t,
-                        std::int64_t) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); }};
+    std::vector<int> waits;
+    const GradientProblem problem{.sampler = {.denoiser = {.net = net},
+                                              .grid = make_grid("lambda", *vp_linear(), 8),
+                                              .stepper = make_stepper(name)},
+                                  .x_T = noise(1, {3, 6}),
+                                  .p = {},
+                                  .loss = [](const Tensor& x) { return 0.5 * inner(x, x); },
+                                  .progress =
+                                      [&](std::int64_t, std::int64_t) {
+                                        seen.emplace_back(shim::calls_queued(), shim::graphs_launched());
+                                        waits.push_back(shim::waited());
+                                      }};
     static_cast<void>(make_adjoint(adjoint).gradient(problem));
     // In the first run already, numbers known from the run forward, but for the two levels at which nothing was recorded yet.
     const int early = seen[seen.size() - 4].second - seen[seen.size() - 5].second;
     if (adjoint == std::string("checkpointed")) BOOST_TEST(early == expected, name << ": " << early);
     seen.clear();
+    waits.clear();
     const Gradient again = make_adjoint(adjoint).gradient(problem);
     Gradient plain;
     const std::size_t last = seen.size() - 2;
@@ -148,6 +153,7 @@ BOOST_AUTO_TEST_CASE(a_step_of_an_adjoint_queues_little_beside_its_graphs) {
     BOOST_TEST_MESSAGE(adjoint << " of " << name << ": " << graphs << " graphs and " << calls << " calls a step back");
     BOOST_TEST(graphs == expected);
     BOOST_TEST(calls <= 16 * graphs);
+    if (adjoint == std::string("checkpointed")) BOOST_TEST(waits[last] == waits[last - 1]);  // the host goes ahead
     {
       const Profile none_repeated;
       plain = make_adjoint(adjoint).gradient(problem);
@@ -164,17 +170,58 @@ BOOST_AUTO_TEST_CASE(a_step_of_a_sampler_queues_little_beside_its_graph) {
     const Sampler sampler{
         .denoiser = {.net = net}, .grid = make_grid("lambda", *vp_linear(), 8), .stepper = make_stepper(name)};
     std::vector<std::pair<int, int>> seen;
+    std::vector<int> waits;
     walk(sampler, noise(1, {3, 6}), {},
          {},  // levels that are new: what they send is found out without queueing anything
-         [&](int, const State&) { seen.emplace_back(shim::calls_queued(), shim::graphs_launched()); });
+         [&](int, const State&) {
+           seen.emplace_back(shim::calls_queued(), shim::graphs_launched());
+           waits.push_back(shim::waited());
+         });
     const std::size_t last = seen.size() - 2;  // the last step may end at sigma = 0
     const int calls = seen[last].first - seen[last - 1].first, graphs = seen[last].second - seen[last - 1].second;
     BOOST_TEST_MESSAGE(name << ": " << graphs << " graphs and " << calls << " calls a step");
     BOOST_TEST(graphs == (std::string(name) == "heun" ? 2 : 1));
     BOOST_TEST(calls <= 16 * graphs);
+    BOOST_TEST(waits[last] == waits[1], "the host waits in a step");
   }
 }
 #endif
+
+// The state of every step is looked at while the next one is under way; what is wrong is said of the step that it came of.
+BOOST_AUTO_TEST_CASE(numbers_that_are_none_are_reported_of_their_step) {
+  int calls = 0;
+  const auto spoilt_at = [&](int call, const Tensor& x) { return ++calls == call ? scale(x, 1e300) * 1e300 : x; };
+  const auto message = [](const auto& work) -> std::string {
+    try {
+      work();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "none";
+  };
+  const Tensor x = noise(1, {3, 6});
+  Sampler sampler{
+      .denoiser = {.net = {}}, .grid = make_grid("lambda", *vp_linear(), 6), .stepper = make_stepper("ddim")};
+  for (const int step : {1, 3, 6}) {
+    calls = 0;
+    sampler.denoiser.net = [&](const Tensor& in, const Level&, const Tensors&) { return spoilt_at(step, in); };
+    const std::string said = message([&] { static_cast<void>(sample(sampler, x, {})); });
+    BOOST_TEST(said.find(fmt::format("step {} of 6 (t = ", step)) != std::string::npos, said);
+  }
+  for (const int step : {1, 4, 6}) {  // on the way back, which begins at the last step
+    calls = 0;
+    sampler.denoiser.net = [&](const Tensor& in, const Level&, const Tensors&) {
+      const auto back = [&](const Tensors&, const Tensors&, const Tensors& g) {
+        return Tensors{spoilt_at(step, g[0])};
+      };
+      return custom_derivative("net", [](const Tensors& at) { return at; }, back, {in})[0];
+    };
+    const GradientProblem problem{
+        .sampler = sampler, .x_T = x, .p = {}, .loss = [](const Tensor& at) { return inner(at, at); }};
+    const std::string said = message([&] { static_cast<void>(make_adjoint("checkpointed").gradient(problem)); });
+    BOOST_TEST(said.find(fmt::format("step {} of 6 back (t = ", step)) != std::string::npos, said);
+  }
+}
 
 BOOST_AUTO_TEST_SUITE_END()
 

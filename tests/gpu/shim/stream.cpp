@@ -19,7 +19,7 @@ struct Stream {
 
 Stream* of(cudaStream_t stream) { return static_cast<Stream*>(stream); }
 
-int launched = 0, calls = 0;
+int launched = 0, calls = 0, waits = 0;
 
 }  // namespace
 
@@ -37,12 +37,14 @@ bool shim::allowed(cudaStream_t stream) {
 
 int shim::graphs_launched() { return launched; }
 int shim::calls_queued() { return calls; }
+int shim::waited() { return waits; }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = new Stream, cudaSuccess; }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete of(stream), cudaSuccess; }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  ++waits;
   return shim::allowed(stream) ? cudaSuccess : cudaErrorStreamCaptureUnsupported;
 }
 
