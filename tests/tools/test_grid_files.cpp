@@ -1,4 +1,6 @@
 // Grids from files: mean squares of eps, of which the command makes Analytic-DPM's optimal subsequence.
+#include <fmt/format.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include "io/hdf5.h"
@@ -15,9 +17,11 @@ namespace {
 constexpr const char* schedule = R"({"type": "ddpm", "num_train_timesteps": 12, "beta_start": 0.01, "beta_end": 0.4})";
 
 Outcome sample(const Folder& folder, const std::vector<double>& mean_square_eps, const std::string& steps) {
-  test::spill(folder / "normal.json",
-              std::string(R"({"family": "gaussian", "mean": [0], "covariance": [[0.25]], "schedule": )") + schedule +
-                  R"(, "sampling": {"final": "zero"}})");
+  test::spill(
+      folder / "normal.json",
+      fmt::format(
+          R"({{"family": "gaussian", "mean": [0], "covariance": [[0.25]], "schedule": {}, "sampling": {{"final": "zero"}}}})",
+          schedule));
   Hdf5Writer file((folder / "grid.h5").string());
   file.write("ms_eps", Tensor::from(mean_square_eps, {static_cast<std::int64_t>(mean_square_eps.size())}, DType::f64));
   file.finish();
