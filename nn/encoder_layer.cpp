@@ -16,7 +16,7 @@ EncoderLayer::EncoderLayer(const KeyShapes& keys, const std::string& prefix, std
       norm1(layer_norm_of(keys, prefix + ".norm1")),
       norm2(layer_norm_of(keys, prefix + ".norm2")),
       heads(head_count) {
-  const Shape& w = shape_of(keys, prefix + ".self_attn.in_proj_weight", 2);
+  const Shape w = shape_of(keys, prefix + ".self_attn.in_proj_weight", 2);
   require(heads >= 1 && w[1] % heads == 0 && w[0] == 3 * w[1],
           "encoder layer: {} heads do not fit the checkpoint's {}.self_attn.in_proj_weight {}", heads, prefix, w);
   in_proj = Linear(w[1], w[0]);

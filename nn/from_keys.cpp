@@ -34,14 +34,14 @@ std::int64_t count_of(const KeyShapes& keys, const std::string& prefix) {
 Linear linear_of(const KeyShapes& keys, const std::string& prefix) {
   const auto at = keys.find(prefix + ".weight");
   const bool convolution = at != keys.end() && at->second.rank() > 2;  // 1x1, in one dimension or two
-  const Shape& w = shape_of(keys, prefix + ".weight", convolution ? at->second.rank() : 2);
+  const Shape w = shape_of(keys, prefix + ".weight", convolution ? at->second.rank() : 2);
   Linear layer(w[1], w[0], convolution ? Layout::either : Layout::linear);
   layer.bias = bias_of(keys, prefix, w[0]);
   return layer;
 }
 
 Conv2d conv_of(const KeyShapes& keys, const std::string& prefix, const ConvGeometry& geometry) {
-  const Shape& w = shape_of(keys, prefix + ".weight", 4);
+  const Shape w = shape_of(keys, prefix + ".weight", 4);
   Conv2d layer;
   layer.weight = parameter({w[2], w[3], w[1], w[0]});
   layer.bias = bias_of(keys, prefix, w[0]);
@@ -50,14 +50,14 @@ Conv2d conv_of(const KeyShapes& keys, const std::string& prefix, const ConvGeome
 }
 
 Conv2d conv_of(const KeyShapes& keys, const std::string& prefix) {
-  const Shape& w = shape_of(keys, prefix + ".weight", 4);
+  const Shape w = shape_of(keys, prefix + ".weight", 4);
   require(w[2] % 2 == 1 && w[3] % 2 == 1, "the checkpoint's {}.weight should be (out, in, k, k) with odd k, is {}",
           prefix, w);
   return conv_of(keys, prefix, same_padding(w[2], w[3]));
 }
 
 TransposedConv2d transposed_conv_of(const KeyShapes& keys, const std::string& prefix, const ConvGeometry& geometry) {
-  const Shape& w = shape_of(keys, prefix + ".weight", 4);
+  const Shape w = shape_of(keys, prefix + ".weight", 4);
   return {parameter({w[2], w[3], w[1], w[0]}), bias_of(keys, prefix, w[1]), geometry};
 }
 
@@ -66,7 +66,7 @@ LayerNorm layer_norm_of(const KeyShapes& keys, const std::string& prefix) {
 }
 
 ImageNorm image_norm_of(const KeyShapes& keys, const std::string& prefix) {
-  const Shape& w = shape_of(keys, prefix + ".weight", 3);
+  const Shape w = shape_of(keys, prefix + ".weight", 3);
   return {w[1], w[2], w[0]};
 }
 

@@ -68,7 +68,7 @@ TinySteps tiny_steps_of(const KeyShapes& keys, const std::string& prefix, bool e
       step.block = block_of(keys, place(i), activation);
     } else if (is_conv(i)) {
       step.kind = TinyStep::Kind::conv;
-      const Shape& w = shape_of(keys, place(i) + ".weight", 4);
+      const Shape w = shape_of(keys, place(i) + ".weight", 4);
       ConvGeometry how = same_padding(w[2], w[3]);
       const bool activated = !is_conv(i + 1) && !is_block(i + 1) && (is_conv(i + 2) || is_block(i + 2));
       if (encodes && (activated || keys.count(place(i) + ".bias") == 0)) how.stride_h = how.stride_w = 2;

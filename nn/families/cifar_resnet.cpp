@@ -100,7 +100,7 @@ struct CifarResNet {
 };
 
 Block block_of(const KeyShapes& keys, const std::string& at, std::int64_t stride) {
-  const Shape& w = shape_of(keys, at + "conv1.weight", 4);
+  const Shape w = shape_of(keys, at + "conv1.weight", 4);
   ConvGeometry how = same_padding(w[2], w[3]), skipping{.stride_h = stride, .stride_w = stride};
   how.stride_h = how.stride_w = stride;
   Block b{conv_of(keys, at + "conv1", how),

@@ -64,7 +64,7 @@ struct DilatedUNet {
 
 /// A convolution of an odd kernel that keeps the size, or of stride 2.
 Conv2d layer(const KeyShapes& keys, const std::string& key, std::int64_t stride, std::int64_t dilation) {
-  const Shape& w = shape_of(keys, key + ".weight", 4);
+  const Shape w = shape_of(keys, key + ".weight", 4);
   require(w[2] % 2 == 1 && w[3] % 2 == 1, "dilated_unet: {} should have an odd kernel, is {}", key, w);
   ConvGeometry how = same_padding(dilation * (w[2] - 1) + 1, dilation * (w[3] - 1) + 1);
   how.stride_h = how.stride_w = stride;
@@ -81,7 +81,7 @@ DilatedUNet make(const Config& config, const KeyShapes& keys) {
   m.conv4 = layer(keys, "conv4", 1, 1);
   m.conv5 = layer(keys, "conv5", 1, 2);
   m.conv6 = layer(keys, "conv6", 1, 4);
-  const Shape& up = shape_of(keys, "conv7.weight", 4);
+  const Shape up = shape_of(keys, "conv7.weight", 4);
   require(up[2] == up[3] && up[2] % 2 == 0, "dilated_unet: conv7 should double the image with an even kernel, is {}",
           up);
   const std::int64_t edge = (up[2] - 2) / 2;

@@ -98,7 +98,7 @@ Chain chain_of(const KeyShapes& keys, const std::string& prefix, const std::stri
   for (std::int64_t i = 0; keys.count(fmt::format("{}conv_{}{}.weight", at, name, i)) != 0; ++i) {
     const std::string conv = fmt::format("{}conv_{}{}", at, name, i),
                       norm = fmt::format("{}batchnorm_{}{}", at, name, i + 1);
-    const Shape& w = shape_of(keys, conv + ".weight", 4);
+    const Shape w = shape_of(keys, conv + ".weight", 4);
     chain.layers.push_back({conv_of(keys, conv, same_padding(w[2], w[3])), {}});
     if (keys.count(norm + ".weight") != 0) chain.layers.back().norm = batch_norm_of(keys, norm);
   }

@@ -62,7 +62,7 @@ struct TimeClassifier {
 TimeClassifier make(const Config& config, const KeyShapes& keys) {
   refuse_unknown(config, "groups sample_size");
   TimeClassifier m;
-  const Shape& frequencies = shape_of(keys, "embed.0.rff_weights", 1);
+  const Shape frequencies = shape_of(keys, "embed.0.rff_weights", 1);
   m.projection = {.kind = TimeProjection::Kind::fourier,
                   .width = 2 * frequencies[0],
                   .cos_first = false,
@@ -75,7 +75,7 @@ TimeClassifier make(const Config& config, const KeyShapes& keys) {
   const auto groups = config.integers("groups");  // the keys do not say; the authors' are 4, 8, 8
   for (std::int64_t i = 1; keys.count(fmt::format("conv{}.weight", i)) != 0; ++i) {
     const std::string conv = fmt::format("conv{}", i);
-    const Shape& w = shape_of(keys, conv + ".weight", 4);
+    const Shape w = shape_of(keys, conv + ".weight", 4);
     ConvGeometry how = same_padding(w[2], w[3]);
     if (i > 1) how.stride_h = how.stride_w = 2;
     const auto k = static_cast<std::size_t>(i - 1);
