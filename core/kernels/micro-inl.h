@@ -12,11 +12,14 @@
 #include <utility>
 
 #include "core/kernels/micro.h"
+#include "core/kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace costate::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using costate::HWY_NAMESPACE::load_some;
+using costate::HWY_NAMESPACE::store_some;
 
 // 6 x 4 sums, 4 columns and a broadcast fill 32 registers; 6 x 2 sums, 2 columns and a broadcast fill 16.
 inline constexpr std::int64_t vectors_here =
@@ -121,15 +124,10 @@ class Tile {
 
   template <std::size_t r, bool more, std::size_t... v>
   HWY_INLINE void load_row(const T* in, std::int64_t columns, std::index_sequence<v...>) {
-    HWY_ALIGN T part[vectors * lanes] = {};
-    if (columns != vectors * lanes) {
-      for (std::int64_t c = 0; c < columns; ++c) part[c] = in[c];
-      in = part;
-    }
     if constexpr (more)
-      ((sum_[r * vectors + v] = hn::Add(sum_[r * vectors + v], hn::LoadU(D(), in + v * lanes))), ...);
+      ((sum_[r * vectors + v] = hn::Add(sum_[r * vectors + v], load_some(D(), in + v * lanes, left<v>(columns)))), ...);
     else
-      ((sum_[r * vectors + v] = hn::LoadU(D(), in + v * lanes)), ...);
+      ((sum_[r * vectors + v] = load_some(D(), in + v * lanes, left<v>(columns))), ...);
   }
 
   template <std::size_t... r>
@@ -139,11 +137,13 @@ class Tile {
 
   template <std::size_t r, std::size_t... v>
   HWY_INLINE void store_row(T* out, std::int64_t columns, std::index_sequence<v...>) {
-    HWY_ALIGN T part[vectors * lanes];
-    T* to = columns == vectors * lanes ? out : part;
-    (hn::StoreU(sum_[r * vectors + v], D(), to + v * lanes), ...);
-    if (to == part)
-      for (std::int64_t c = 0; c < columns; ++c) out[c] = part[c];
+    (store_some(sum_[r * vectors + v], D(), out + v * lanes, left<v>(columns)), ...);
+  }
+
+  /// Columns from vector v on.
+  template <std::size_t v>
+  static std::size_t left(std::int64_t columns) {
+    return static_cast<std::size_t>(columns) - v * lanes;
   }
 
   V sum_[rows * vectors];

@@ -22,6 +22,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> load_some(D d, const T* p, size_t count) {
   if (count >= hn::Lanes(d)) return hn::LoadU(d, p);
+  if constexpr (!HWY_MEM_OPS_MIGHT_FAULT) return hn::MaskedLoad(hn::FirstN(d, count), d, p);
   HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
   std::memcpy(buffer, p, count * sizeof(T));
   return hn::Load(d, buffer);
@@ -30,6 +31,7 @@ HWY_INLINE hn::Vec<D> load_some(D d, const T* p, size_t count) {
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void store_some(hn::Vec<D> v, D d, T* p, size_t count) {
   if (count >= hn::Lanes(d)) return hn::StoreU(v, d, p);
+  if constexpr (!HWY_MEM_OPS_MIGHT_FAULT) return hn::BlendedStore(v, hn::FirstN(d, count), d, p);
   HWY_ALIGN T buffer[hn::MaxLanes(d)];
   hn::Store(v, d, buffer);
   std::memcpy(p, buffer, count * sizeof(T));
