@@ -45,13 +45,13 @@ double missed_by(const GradientProblem& problem, int index, const State& next, c
   if (index + 1 == sampler.steps() || at.alpha == 0) return 0;
   const Tensor back = stop_gradient(sampler.invert(index, next, problem.p).y), there = stop_gradient(kept.y);
   const double size = norm(there), off = norm(lincomb(1, back, -1, there)) / std::max(size, 1e-300);
-  require(off <= most,
-          "reversible: step {} of {} of {}, inverted, comes back to {} off by {:.1e} of its norm (t = {:.6g}; the norm "
-          "of the state is {:.3e}); take checkpointed, fewer steps, p of edict or gamma of bdia nearer to 1 (p = 0.99 "
-          "for a "
-          "thousand steps), or sampler o-belm",
-          index + 1, sampler.steps(), sampler.stepper.name, index == 0 ? "x_T" : "a state between x_T and x_0", off,
-          at.t, size);
+  require(
+      off <= most,
+      "reversible: step {} of {} of {}, inverted, comes back to {} off by {:.1e} of its norm (t = {:.6g}; the norm of "
+      "the state is {:.3e}); take checkpointed, fewer steps, p of edict or gamma of bdia nearer to 1 (p = 0.99 for "
+      "a thousand steps), or sampler o-belm",
+      index + 1, sampler.steps(), sampler.stepper.name, index == 0 ? "x_T" : "a state between x_T and x_0", off, at.t,
+      size);
   return off;
 }
 
@@ -115,8 +115,8 @@ AdjointType reversible_adjoint() {
           .summary = "inverts the steps of o-belm, bdia, edict and rex on the way back",
           .consistent = "the sampler",
           .order =
-              "exact, up to the rounding of the inverse, which edict multiplies by p^-2 a step, bdia by gamma^-1: a "
-              "thousand steps of edict want p = 0.99",
+              "exact, up to the rounding of the inverse, which edict multiplies by p^-2 a step, bdia by gamma^-1: "
+              "a thousand steps of edict want p = 0.99",
           .memory = "two to four states for any number of steps, and the tape of one step",
           .reference = "Gomez et al. 2017, \"The reversible residual network\"; Blasingame and Liu 2025, \"Rex\"",
           .options = {},
