@@ -21,15 +21,20 @@ struct Product {
   bool packed;  ///< rows of C may be written 16 bytes at a time
 };
 
-/// Sums from a row m, columns n on, with their part of bias and addend; those past `room` are left alone.
+/// Sums from a row m, columns n on, with their part of bias and addend; those past `room` are left alone. The addend is read as the
+/// result is written.
 template <int width, class T, class Sum>
-__device__ void add_more(const Output<T>& c, int problem, int m, int n, int room, Sum (&sum)[width]) {
+__device__ void add_more(const Output<T>& c, int problem, int m, int n, int room, bool packed, Sum (&sum)[width]) {
   const auto add = [&](const T* more) {
     for (int i = 0; i < width; ++i)
       if (i < room) sum[i] += static_cast<Sum>(widen(more[i]));
   };
   if (c.bias.data != nullptr) add(c.bias.data + c.bias.rows.quotient(m) * c.bias.step + c.start.of(problem) + n);
-  if (c.addend != nullptr) add(c.addend + (c.at(problem, m, n) - c.data));
+  if (c.addend == nullptr || room <= 0) return;
+  const T* more = c.addend + (c.at(problem, m, n) - c.data);
+  if (width == 1 || !packed) return add(more);
+  const auto word = *reinterpret_cast<const Pack<T, width>*>(more);
+  for (int i = 0; i < width; ++i) sum[i] += static_cast<Sum>(word[i]);
 }
 
 /// Writes as one word if that is allowed, else what lies within `room`.
@@ -54,7 +59,7 @@ __device__ void write(const Output<Out>& c, Sum* partial, const Product& p, int 
     if (partial != nullptr) return store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
     Sum all[width];
     for (int i = 0; i < width; ++i) all[i] = values[i];
-    add_more(c, problem, m, n, p.n - n, all);
+    add_more(c, problem, m, n, p.n - n, p.packed, all);
     store<width>(c.at(problem, m, n), all, p.n - n, p.packed);
   });
 }
@@ -122,7 +127,7 @@ __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::in
     }
     const std::int64_t row = i / p.n;
     const int problem = static_cast<int>(row / p.m), m = static_cast<int>(row % p.m), n = static_cast<int>(i % p.n);
-    add_more(c, problem, m, n, width, sum);
+    add_more(c, problem, m, n, width, true, sum);
     store<width>(c.at(problem, m, n), sum, width, true);
   }
 }
@@ -208,11 +213,12 @@ struct Tiles<bf16> {
   using Narrow = MmaTile<128, 16, 32, 16>;
 };
 
-/// Whether rows of n sums may be written 16 bytes at a time.
+/// Whether rows of n sums may be written 16 bytes at a time, and what is added to them read so.
 template <class Sum, class Out>
 bool may_pack(const Output<Out>& c, std::int64_t n) {
   constexpr int wide = 16 / sizeof(Sum);
-  return n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data);
+  return n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data) &&
+         (c.addend == nullptr || aligned_16(c.addend));
 }
 
 /// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.

@@ -51,17 +51,17 @@ struct Tiling {
     std::int64_t within;       ///< its channels' in a matrix of the stretch
   };
   [[nodiscard]] std::int64_t threads_wanted() const { return std::int64_t{count} * (channels / held); }
-  __device__ Place place(int thread) const {
-    const int tile = by_words.quotient(thread), channel = (thread - tile * (channels / held)) * held;
-    const int image = by_each.quotient(first + tile), inner = first + tile - image * each,
-              row = by_across.quotient(inner);
-    const int i = row * step - top, j = (inner - row * across) * step - left;
-    return {image,
-            i,
-            j,
-            channel,
-            ((std::int64_t{image} * h + i) * w + j) * channels + channel,
-            std::int64_t{tile} * channels + channel};
+  /// This thread's place. False where it is one too many.
+  __device__ bool find(Place& p) const {
+    const int words = channels / held, thread = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
+    if (thread >= count * words) return false;
+    const int tile = by_words.quotient(thread), image = by_each.quotient(first + tile),
+              inner = first + tile - image * each, row = by_across.quotient(inner);
+    p.image = image, p.i = row * step - top, p.j = (inner - row * across) * step - left;
+    p.channel = (thread - tile * words) * held;
+    p.first = ((std::int64_t{image} * h + p.i) * w + p.j) * channels + p.channel;
+    p.within = std::int64_t{tile} * channels + p.channel;
+    return true;
   }
   /// Of a tile's number (i, j).
   __device__ bool inside(const Place& p, int i, int j) const {
@@ -111,9 +111,8 @@ __global__ void __launch_bounds__(threads) transform_tiles(Tiling t, const float
   kernel_begins();
   constexpr int n = m + 2;
   constexpr auto by = matrices<m, gradient>();
-  const int thread = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
-  if (thread >= t.count * (t.channels / held)) return;
-  const auto p = t.place(thread);
+  Tiling::Place p;
+  if (!t.find(p)) return;
   Held pixels[n][n];
 #pragma unroll
   for (int i = 0; i < n; ++i)
@@ -132,9 +131,8 @@ __global__ void __launch_bounds__(threads) transform_back(Tiling t, const float*
   kernel_begins();
   constexpr int n = m + 2;
   constexpr auto by = matrices<m, gradient>();
-  const int thread = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
-  if (thread >= t.count * (t.channels / held)) return;
-  const auto p = t.place(thread);
+  Tiling::Place p;
+  if (!t.find(p)) return;
   Held sums[n][n];
   Held start{};  // read one by one: a bias may lie anywhere
 #pragma unroll
@@ -145,16 +143,13 @@ __global__ void __launch_bounds__(threads) transform_back(Tiling t, const float*
 #pragma unroll
     for (int j = 0; j < n; ++j)
       sums[i][j] = *reinterpret_cast<const Held*>(products + p.within + std::int64_t{i * n + j} * t.matrix());
-  Held more[m][m] =
-      {};  // of the addend: read before the first number is written, since nvcc moves no load past a write
+  Held more[m][m] = {};  // read before the first number is written, since nvcc moves no load past a write
   if (addend != nullptr)
 #pragma unroll
     for (int i = 0; i < m; ++i)
 #pragma unroll
       for (int j = 0; j < m; ++j)
-#pragma unroll
-        for (int e = 0; e < held; ++e)
-          if (t.inside(p, i, j)) more[i][j].v[e] = addend[t.at(p, i, j) + e];
+        if (t.inside(p, i, j)) more[i][j] = *reinterpret_cast<const Held*>(addend + t.at(p, i, j));
   on_both_sides(by.a, sums, [&](int i, int j, Held v) {
 #pragma unroll
     for (int e = 0; e < held; ++e) v.v[e] = v.v[e] + start.v[e] + more[i][j].v[e];
@@ -186,6 +181,9 @@ __global__ void __launch_bounds__(threads) transform_weights(const float* w, int
           static_cast<float>(by.g[j][0] * half[i][0] + by.g[j][1] * half[i][1] + by.g[j][2] * half[i][2]);
 }
 
+/// t where it can be read in words.
+Tensor aligned(const Tensor& t) { return !t.defined() || aligned_16(t.device_data<float>()) ? t : copy_of(t); }
+
 dim3 blocks_of(std::int64_t wanted) { return dim3(static_cast<unsigned>(pieces_of(wanted, threads))); }
 
 template <int m>
@@ -210,7 +208,8 @@ void convolve(const WinogradConv& conv, const Tensor& source, const Tensor& w, c
   require(tiles < std::int64_t{1} << 31, "{}: {} are more tiles than a kernel counts; use a smaller batch", op, tiles);
   const std::int64_t most = std::max(rows, workspace / (points * (in + columns) * 4) / rows * rows),
                      each = pieces_of(pieces_of(tiles, pieces_of(tiles, most)), rows) * rows;
-  const Tensor weights = transformed_weights<m>(w), start = in_type_of(source, bias), more = in_type_of(source, addend);
+  const Tensor weights = transformed_weights<m>(w), start = in_type_of(source, bias),
+               more = aligned(in_type_of(source, addend));
   Tensor transformed = Tensor::empty({points, std::min(each, tiles), in}, source.kind()),
          products = Tensor::empty({points, std::min(each, tiles), columns}, source.kind());
   Tiling from(source, m, conv.top, conv.left, down, across), to(out, m, 0, 0, down, across);

@@ -19,16 +19,6 @@ std::int64_t first_of(const T* p, std::int64_t n) {
   return -1;
 }
 
-class Known final : public Finding {
- public:
-  explicit Known(std::int64_t at) : at_(at) {}
-  [[nodiscard]] bool is_known() const override { return true; }
-  [[nodiscard]] std::int64_t at() override { return at_; }
-
- private:
-  std::int64_t at_;
-};
-
 }  // namespace
 
 void cpu::search(Search what, const Tensor& x, std::unique_ptr<Finding>& found) {

@@ -26,6 +26,17 @@ constexpr bool is_found(Search what, T v) {
     return !((v < T{0} ? -v : v) <= std::numeric_limits<T>::max());
 }
 
+/// What is found already.
+class Known final : public Finding {
+ public:
+  explicit Known(std::int64_t at) : at_(at) {}
+  [[nodiscard]] bool is_known() const override { return true; }
+  [[nodiscard]] std::int64_t at() override { return at_; }
+
+ private:
+  std::int64_t at_;
+};
+
 namespace cpu {
 void search(Search what, const Tensor& x, std::unique_ptr<Finding>& found);
 }  // namespace cpu

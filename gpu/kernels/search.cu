@@ -93,18 +93,14 @@ class UnderWay final : public Finding {
   Landing landing_ = landings().take();
 };
 
-class Nothing final : public Finding {
- public:
-  [[nodiscard]] bool is_known() const override { return true; }
-  [[nodiscard]] std::int64_t at() override { return -1; }
-};
-
 }  // namespace
 
 void search(Search what, const Tensor& x, std::unique_ptr<Finding>& under_way) {
   const std::int64_t n = x.size(), blocks = std::min(most_blocks, (n + threads - 1) / threads);
-  under_way = std::make_unique<Nothing>();
-  if (n == 0) return;
+  if (n == 0) {
+    under_way = std::make_unique<Known>(-1);
+    return;
+  }
   Tensor found = Tensor::empty({blocks}, x.kind().with(DType::f64));
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

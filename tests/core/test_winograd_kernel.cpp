@@ -2,28 +2,21 @@
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
-#include <cstring>
 #include <random>
 
 #include "core/kernels/winograd.h"
 #include "core/kernels/winograd_matrices.h"
 #include "core/kernels/winograd_tiles.h"
 #include "core/parallel.h"
+#include "tests/support/convolved.h"
+#include "tests/support/inputs.h"
 
 namespace costate {
 namespace {
 
-struct Case {
-  std::int64_t n, h, w, in, out, pad_top, pad_left;
-  [[nodiscard]] ConvGeometry geometry() const { return {.top = pad_top, .bottom = 1, .left = pad_left, .right = 1}; }
-  [[nodiscard]] Shape x() const { return {n, h, w, in}; }
-  [[nodiscard]] Shape weight() const { return {3, 3, in, out}; }
-  [[nodiscard]] Shape y() const { return {n, h + pad_top - 1, w + pad_left - 1, out}; }
-};
-
-const std::vector<Case> cases = {{1, 8, 8, 16, 16, 1, 1}, {2, 9, 7, 17, 37, 1, 1},  {3, 5, 11, 1, 3, 2, 0},
-                                 {1, 3, 3, 5, 130, 1, 1}, {2, 16, 12, 40, 9, 0, 2}, {40, 12, 12, 64, 20, 1, 1},
-                                 {1, 6, 6, 20, 64, -1, 1}};
+const std::vector<Convolved> all = {{1, 8, 8, 16, 16, 1, 1}, {2, 9, 7, 17, 37, 1, 1},  {3, 5, 11, 1, 3, 2, 0},
+                                    {1, 3, 3, 5, 130, 1, 1}, {2, 16, 12, 40, 9, 0, 2}, {40, 12, 12, 64, 20, 1, 1},
+                                    {1, 6, 6, 20, 64, -1, 1}};
 
 Tensor noise(const Shape& shape, unsigned seed) {
   std::mt19937_64 engine(seed);
@@ -33,16 +26,14 @@ Tensor noise(const Shape& shape, unsigned seed) {
   return Tensor::from(v, shape, DType::f32);
 }
 
-Tensor wide(const Tensor& t) { return Tensor::from(t.to_vector(), t.shape(), DType::f64); }
-
 /// Forward and data gradient through F(m, 3).
 struct Results {
   Tensor y, dx;
 };
-Results run(const Case& c, int m, const Tensor& x, const Tensor& w, const Tensor& g) {
+Results run(const Convolved& c, int m, const Tensor& x, const Tensor& w, const Tensor& g) {
   Results r{Tensor::empty(g.shape(), DType::f32), Tensor::empty(x.shape(), DType::f32)};
-  cpu::winograd({m, false, c.pad_top, c.pad_left}, x, w, {}, {}, r.y);
-  cpu::winograd({m, true, 2 - c.pad_top, 2 - c.pad_left}, g, w, {}, {}, r.dx);
+  cpu::winograd({m, false, c.top, c.left}, x, w, {}, {}, r.y);
+  cpu::winograd({m, true, 2 - c.top, 2 - c.left}, g, w, {}, {}, r.dx);
   return r;
 }
 
@@ -53,8 +44,6 @@ double error(const Tensor& got, const Tensor& want, std::int64_t terms) {
   for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
   return worst / (epsilon_of(DType::f32) * std::sqrt(static_cast<double>(terms)) / 3);
 }
-
-bool same_bits(const Tensor& a, const Tensor& b) { return std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0; }
 
 struct Restore {
   int threads = thread_count();
@@ -70,11 +59,11 @@ struct Restore {
 BOOST_AUTO_TEST_SUITE(winograd_kernels)
 
 BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution) {
-  for (const auto& c : cases) {
+  for (const auto& c : all) {
     const Tensor x = noise(c.x(), 1), w = noise(c.weight(), 2), g = noise(c.y(), 3);
     Tensor y = Tensor::empty(c.y(), DType::f64), dx = Tensor::empty(c.x(), DType::f64);
-    cpu::conv2d(c.geometry(), wide(x), wide(w), {}, {}, y);
-    cpu::conv2d_dx(c.geometry(), wide(g), wide(w), dx);
+    cpu::conv2d(c.geometry(), in_f64(x), in_f64(w), {}, {}, y);
+    cpu::conv2d_dx(c.geometry(), in_f64(g), in_f64(w), dx);
     for (const int m : {2, 4}) {
       const Results r = run(c, m, x, w, g);
       BOOST_TEST_CONTEXT("F(" << m << ",3) " << to_string(c.x()) << " " << to_string(c.weight())) {
@@ -140,7 +129,7 @@ BOOST_AUTO_TEST_CASE(tiles_are_transformed_by_these_matrices) {
 
 BOOST_AUTO_TEST_CASE(bits_depend_on_one_image_alone) {
   const Restore restore;
-  for (const auto& c : cases) {
+  for (const auto& c : all) {
     const Tensor x = noise(c.x(), 4), w = noise(c.weight(), 5), g = noise(c.y(), 6);
     for (const int m : {2, 4}) {
       set_thread_count(1);
@@ -168,7 +157,7 @@ BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
   BOOST_TEST(cpu::winograd_outputs(8, 8, 1280) == 0);
   BOOST_TEST(cpu::winograd_outputs(1, 40, 64) == 0);  // most of a tile hangs over
   BOOST_TEST(cpu::winograd_outputs(32, 32, 3) == 0);  // transforms would cost more than the products
-  const Case c{1, 16, 16, 16, 16, 1, 1};
+  const Convolved c{1, 16, 16, 16, 16, 1, 1};
   const Tensor x = noise(c.x(), 7), w = noise(c.weight(), 8);
   Tensor fast = Tensor::empty(c.y(), DType::f32), direct = Tensor::empty(c.y(), DType::f32);
   cpu::conv2d(c.geometry(), x, w, {}, {}, fast);
@@ -180,7 +169,7 @@ BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
 }
 
 BOOST_AUTO_TEST_CASE(another_slice_of_the_weights_is_another_transform) {
-  const Case c{1, 8, 8, 16, 16, 1, 1};
+  const Convolved c{1, 8, 8, 16, 16, 1, 1};
   const Tensor both = noise({2, 3, 3, 16, 16}, 9), x = noise(c.x(), 10), g = noise(c.y(), 11);
   const Tensor w = both.rows(1, 1).reshaped(c.weight());
   static_cast<void>(run(c, 4, x, both.rows(0, 1).reshaped(c.weight()), g));

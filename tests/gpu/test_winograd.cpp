@@ -9,18 +9,11 @@
 #include "gpu/winograd.h"
 #include "tests/gpu/coarse.h"
 #include "tests/gpu/second_run.h"
+#include "tests/support/convolved.h"
 #include "tests/support/inputs.h"
 
 namespace costate {
 namespace {
-
-struct Convolved {
-  std::int64_t n, h, w, in, out, top, left;
-  [[nodiscard]] ConvGeometry geometry() const { return {.top = top, .bottom = 1, .left = left, .right = 1}; }
-  [[nodiscard]] Shape x() const { return {n, h, w, in}; }
-  [[nodiscard]] Shape weight() const { return {3, 3, in, out}; }
-  [[nodiscard]] Shape y() const { return {n, h + top - 1, w + left - 1, out}; }
-};
 
 /// Tiles that hang over, pads of 0 to 2 and a crop, several pieces of terms, several tiles of products.
 const std::vector<Convolved> all = {{2, 8, 8, 16, 20, 1, 1},  {3, 9, 7, 4, 36, 1, 1},    {1, 5, 11, 8, 4, 2, 0},
@@ -29,7 +22,6 @@ const std::vector<Convolved> all = {{2, 8, 8, 16, 20, 1, 1},  {3, 9, 7, 4, 36, 1
 Tensor noise(const Shape& shape, std::uint64_t seed) {
   return Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::f32);
 }
-Tensor in_f64(const Tensor& t) { return Tensor::from(t.to_vector(), t.shape(), DType::f64); }
 Tensor there(const Tensor& t) { return t.to(Device::cuda); }
 Tensor room(const Shape& shape) { return Tensor::empty(shape, {DType::f32, Device::cuda}); }
 
