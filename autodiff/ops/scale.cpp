@@ -2,7 +2,7 @@
 #include "autodiff/ops/scale.h"
 
 #include "autodiff/apply.h"
-#include "core/kernels/binary.h"
+#include "core/kernels/scale.h"
 
 namespace costate {
 namespace {
@@ -12,11 +12,8 @@ struct Op {
   double c;
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    require(is_floating(x.dtype()), "{}: wants a floating dtype, got {}", name, name_of(x.dtype()));
     Tensor y = Tensor::empty(x.shape(), x.kind());
-    const Tensor factor =
-        Tensor::full(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x.rank()), 1)), c, x.kind());
-    mul_kernel(x.device(), x, factor, y);
+    scale_kernel(x.device(), c, x, y);
     return y;
   }
   [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors&, int) const { return scale(g, c); }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr int threads = 128;                                 // of row kernels, a warp a row
 constexpr std::int64_t most_scores = std::int64_t{1} << 26;  // of a band
+constexpr std::int64_t most_problems = 65535;                // of one product (gpu/gemm.h)
 constexpr std::int64_t chain = 512;                          // terms of a product's chains (gpu/gemm.h)
 
 template <class T, class F>
@@ -141,7 +142,8 @@ class Attention {
 
   template <class F>
   void over_bands(const F& f) const {
-    const std::int64_t together = std::clamp<std::int64_t>(most_scores / (heads_ * line_ * rows_), 1, samples_);
+    const std::int64_t fit = std::min(most_scores / (heads_ * line_ * rows_), most_problems / heads_),
+                       together = std::clamp<std::int64_t>(fit, 1, samples_);
     for (std::int64_t sample = 0; sample < samples_; sample += together)
       for (std::int64_t first = 0; first < t_; first += rows_)
         f(Band{sample, std::min(together, samples_ - sample), first, std::min(rows_, t_ - first)});

@@ -176,15 +176,15 @@ void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward
                   dim3(static_cast<unsigned>(cut.threads)), norm.room.bytes, fits ? held : read_again, norm, args...);
 }
 
-/// f(T{}, channels a thread) for the dtype, with as many as fit.
-template <class F>
-void with_vectors(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& beta, const F& f) {
+/// f(T{}, channels a thread) for the dtype, with as many as fit the last axis of x and where it and the others lie.
+template <class F, class... Others>
+void with_vectors(const char* op, const F& f, const Tensor& x, const Others&... others) {
   visit_floating(x.dtype(), op, [&]<class T>(T type) {
     constexpr int wide = sizeof(T) == 8 ? 2 : 4;
-    bool whole = x.dim(3) % wide == 0;
-    for (const Tensor* t : {&x, &gamma, &beta})
-      whole = whole && reinterpret_cast<std::uintptr_t>(t->device_data<T>()) % sizeof(Pack<T, wide>) == 0;
-    if (whole)
+    const auto aligned = [](const Tensor& t) {
+      return reinterpret_cast<std::uintptr_t>(t.device_data<T>()) % sizeof(Pack<T, wide>) == 0;
+    };
+    if (x.dim(3) % wide == 0 && aligned(x) && (aligned(others) && ...))
       f(type, std::integral_constant<int, wide>{});
     else
       f(type, std::integral_constant<int, 1>{});
@@ -228,13 +228,14 @@ void add_parts(const char* op, std::int64_t parts, std::int64_t channels, const 
 void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
   if (x.size() == 0) return;
   constexpr const char* op = "group_norm";
-  with_vectors(op, x, gamma, beta, [&]<class T, int v>(T, std::integral_constant<int, v>) {
+  const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
     const T* from = x.device_data<T>();
     T* to = y.mutable_device_data<T>();
     if (cpu::is_row_norm(spec, x)) return over_rows(op, rows_of<T>(spec, x, gamma, beta), row_kernel<v, T>, from, to);
     over_parts<v>(op, norm_of<T>(spec, x, gamma, beta, v), x.dim(0), false, false, forward_kernel<v, true, T>,
                   forward_kernel<v, false, T>, from, to);
-  });
+  };
+  with_vectors(op, go, x, gamma, beta, y);
 }
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -242,7 +243,7 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
   if (x.size() == 0) return;
   constexpr const char* op = "group_norm_vjp";
   const bool parameters = grads.gamma.defined() || grads.beta.defined();
-  with_vectors(op, x, gamma, beta, [&]<class T, int v>(T, std::integral_constant<int, v>) {
+  const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
     const Norm<T> norm = norm_of<T>(spec, x, gamma, beta, v);
     const bool rows = cpu::is_row_norm(spec, x);
     const std::int64_t parts = x.dim(0) * (rows ? 1 : norm.cut.parts);
@@ -256,7 +257,8 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
       over_parts<v>(op, norm, x.dim(0), true, parameters, vjp_kernel<v, true, T>, vjp_kernel<v, false, T>, from, back,
                     dx, by_channel);
     if (parameters) add_parts<T>(op, parts, x.dim(3), by_channel, grads);
-  });
+  };
+  with_vectors(op, go, x, gamma, beta, g, grads.x);
 }
 
 }  // namespace costate::cuda

@@ -38,6 +38,7 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor&
 
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
             const Tensor& addend, Tensor& c) {
+  if (c.size() == 0) return;
   with_products("matmul", a, b, c, [&]<class M>(M, const Tensor& a, const Tensor& b, Tensor& c) {
     const Tensor start = in_type_of(a, bias), more = in_type_of(a, addend);
     if (transpose_a)

@@ -185,6 +185,9 @@ const void* in_block(const void* shared, unsigned number) {
 }
 
 void copy_later(void* to, const void* from, std::size_t bytes) {
+  for (const void* p : {static_cast<const void*>(to), from})
+    if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
+      throw std::logic_error("shim: a word is copied from or to where none begins");
   running->copies.push_back({to, from, bytes, running->group});
 }
 
