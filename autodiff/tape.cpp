@@ -129,7 +129,7 @@ Tensors Recording::backward(const Tensors& outputs, const Tensors& g, const Tens
   Tensors result;
   for (const auto& t : inputs) {
     const auto it = sums.find(t.id());
-    result.push_back(it != sums.end() ? it->second : Tensor::zeros(t.shape(), t.kind()));
+    result.push_back(it != sums.end() ? it->second : Tensor());
   }
   return result;
 }

@@ -59,7 +59,7 @@ class Recording {
   void watch(const Tensor& t, const Tensor& tangent = {});
   [[nodiscard]] bool watches(const Tensor& t) const { return t.id() != 0 && watched_.count(t.id()) != 0; }
 
-  /// Reverse mode, after close(): cotangents of `inputs` (zeros where nothing arrives) for cotangents g of `outputs`.
+  /// Reverse mode, after close(): cotangents of `inputs` (undefined where nothing arrives) for cotangents g of `outputs`.
   /// `consume` frees each record once it is used.
   [[nodiscard]] Tensors backward(const Tensors& outputs, const Tensors& g, const Tensors& inputs, bool consume);
   /// Forward mode: the tangent of t, undefined if it is zero.

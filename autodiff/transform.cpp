@@ -43,6 +43,13 @@ Tensors Vjp::run(const Tensors& g, bool consume) const {
   return all;
 }
 
+Tensors Vjp::filled(Tensors found) const {
+  for (std::size_t i = 0; i < in_.size(); ++i) {
+    if (wanted_[i] && !found[i].defined()) found[i] = Tensor::zeros(in_[i].shape(), in_[i].kind());
+  }
+  return found;
+}
+
 std::pair<Tensors, Tensors> jvp(const Function& f, const Tensors& inputs, const Tensors& tangents) {
   require(tangents.size() == inputs.size(), "jvp: {} tangents for {} inputs", tangents.size(), inputs.size());
   Tensors in;

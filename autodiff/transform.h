@@ -21,13 +21,16 @@ class Vjp {
   Tensors value;  ///< f(inputs)
 
   /// J^T g: one cotangent an input (undefined where not wanted), for one cotangent an output (undefined = zero).
-  [[nodiscard]] Tensors pull(const Tensors& g) const { return run(g, false); }
+  [[nodiscard]] Tensors pull(const Tensors& g) const { return filled(run(g, false)); }
   /// As pull, but frees the tape as it goes: lower peak memory, once only.
-  [[nodiscard]] Tensors pull_once(const Tensors& g) const { return run(g, true); }
+  [[nodiscard]] Tensors pull_once(const Tensors& g) const { return filled(run(g, true)); }
+  /// As pull_once; undefined, too, where no output with a cotangent comes of the input.
+  [[nodiscard]] Tensors pull_reached(const Tensors& g) const { return run(g, true); }
 
  private:
   friend Vjp vjp(const Function&, const Tensors&, Wanted);
   [[nodiscard]] Tensors run(const Tensors& g, bool consume) const;
+  [[nodiscard]] Tensors filled(Tensors found) const;  ///< with zeros
   std::shared_ptr<Recording> tape_;
   Tensors in_, out_;
   Wanted wanted_;

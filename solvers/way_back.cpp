@@ -19,10 +19,6 @@ Tensors packed(const State& state, const Tensors& p) {
   return all;
 }
 
-/// A cotangent that is zero everywhere as "none": the tape adds nothing for a value nobody read, where 0 + (-0) would
-/// drop a sign. Not under an outer derivative, to which a zero may still be a function of something.
-Tensor undefined_if_zero(const Tensor& a) { return !watched({a}) && is_all_zero(a) ? Tensor() : a; }
-
 LateCheck::Report no_number(const std::string& name, int done, int steps, double from, double to, const Tensor& y,
                             const char* remedy) {
   return [=](std::int64_t) {
@@ -87,10 +83,7 @@ void pull_step(const GradientProblem& problem, int index, const State& state, Te
     const Tensor& cost = taped.value.back();
     a.push_back(Tensor::full(cost.shape(), 1, cost.kind()));
   }
-  a = taped.pull_once(a);
-  for (std::size_t i = 1; i < a.size(); ++i) {  // every step reads its y
-    if (wanted[i]) a[i] = undefined_if_zero(a[i]);
-  }
+  a = taped.pull_reached(a);  // nothing for a value that nobody read, as in one long tape: 0 + (-0) would drop a sign
   if (a[0].defined())
     late.look(a[0], no_number(name, sampler.steps() - index, sampler.steps(),
                               sampler.grid[static_cast<std::size_t>(index) + 1].t,

@@ -125,8 +125,10 @@ BOOST_AUTO_TEST_CASE(evaluations_under_a_tape) {
 BOOST_AUTO_TEST_CASE(a_step_of_an_adjoint_queues_little_beside_its_graphs) {
   const auto network = small_network();
   const Net net = [&](const Tensor& x, const Level& level, const Tensors&) { return at(*network, x, level.t); };
-  for (const auto& [adjoint, name, expected] :
-       {std::tuple{"checkpointed", "ddim", 2}, {"checkpointed", "heun", 5}, {"adjointdeis-1", "ddim", 2}}) {
+  for (const auto& [adjoint, name, expected] : {std::tuple{"checkpointed", "ddim", 2},
+                                                {"checkpointed", "dpmpp-2m", 2},
+                                                {"checkpointed", "heun", 5},
+                                                {"adjointdeis-1", "ddim", 2}}) {
     std::vector<std::pair<int, int>> seen;
     std::vector<int> waits;
     const GradientProblem problem{.sampler = {.denoiser = {.net = net},
