@@ -218,6 +218,12 @@ PARTS = {"replay": replay, "times": times, "rivals": rivals, "kernels": kernels,
          "tests": tests, "compile": compiled, "sanitizer": sanitizer}
 
 
+def reason(step):
+    """The first line that speaks of an error, or the last."""
+    lines = [line.strip() for line in step.get("output", "").splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "nothing more was said")
+
+
 def joined(a):
     documents = [json.loads(path.read_text()) for path in a.join]
     r = Report(a)
@@ -245,7 +251,7 @@ def main():
     print((a.out / "gpu-results.md").read_text())
     bad = [s for s in r.steps if s.get("status") != "ok" or any("failed" in row for row in s.get("rows", []))]
     for s in bad:
-        print(f"NOT GOOD: {s['name']}: {s.get('status')}")
+        print(f"NOT GOOD: {s['name']}: {s.get('status')}; {reason(s)}"[:300])
     return 1 if bad else 0
 
 
