@@ -5,7 +5,6 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/sum.h"
-#include "core/kernels/copy.h"
 
 namespace costate {
 
@@ -26,7 +25,7 @@ AddedTerms added_of(const char* op, const Tensors& in, const Shape& product) {
             "{}: {} {} does not fit a result of {}", op, row ? "a bias" : "an addend", t.shape(), product);
     Tensor& place = row ? added.bias : added.addend;
     require(!place.defined(), "{}: two {} for one product", op, row ? "biases" : "addends");
-    place = to_compute(t);
+    place = t;
   }
   return added;
 }

@@ -1,7 +1,7 @@
 // Convolution and matrix product kernels: GFLOP/s and share of this machine's multiply-add peak.
 //
-// `peak` counts nominal flops, padded positions included, so a kernel that skips them may pass 1. Arguments are
-// threads.
+// `peak` is that of f32 and counts nominal flops, padded positions included, so a kernel that skips them, or multiplies bf16, may
+// pass 1. Arguments are threads.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -52,14 +52,14 @@ const ConvShape conv_shapes[] = {{"128>128@32", 1, 128, 128, 32, 3, 1},    {"128
 
 enum class Direction { forward, dx, dw };
 
-void conv(benchmark::State& state, const ConvShape& s, Direction direction) {
+void conv(benchmark::State& state, const ConvShape& s, Direction direction, DType dtype) {
   const std::int64_t pad = s.kernel / 2, out = (s.size + 2 * pad - s.kernel) / s.stride + 1;
   const ConvGeometry geometry{s.stride, s.stride, 1, 1, pad, pad, pad, pad, 1};
-  const Tensor x = Tensor::full({s.batch, s.size, s.size, s.in}, 0.5),
-               w = Tensor::full({s.kernel, s.kernel, s.in, s.out}, 0.25);
-  const Tensor g = Tensor::full({s.batch, out, out, s.out}, 0.5);
-  Tensor y = Tensor::empty(g.shape(), DType::f32), dx = Tensor::empty(x.shape(), DType::f32),
-         dw = Tensor::empty(w.shape(), DType::f32);
+  const Tensor x = Tensor::full({s.batch, s.size, s.size, s.in}, 0.5, dtype),
+               w = Tensor::full({s.kernel, s.kernel, s.in, s.out}, 0.25, dtype);
+  const Tensor g = Tensor::full({s.batch, out, out, s.out}, 0.5, dtype);
+  Tensor y = Tensor::empty(g.shape(), dtype), dx = Tensor::empty(x.shape(), dtype),
+         dw = Tensor::empty(w.shape(), dtype);
   measure(state, 2 * s.batch * out * out * s.out * s.kernel * s.kernel * s.in, [&] {
     if (direction == Direction::forward)
       cpu::conv2d(geometry, x, w, {}, {}, y);
@@ -81,25 +81,29 @@ const Product products[] = {
     {"1x512x128", 1, 1, 1, 512, 128, false, false},     {"4*256x256x256 qk'", 4, 4, 256, 256, 256, false, true},
     {"4*1x512x128", 4, 4, 1, 512, 128, false, false},   {"256x256x256 a'", 1, 1, 256, 256, 256, true, false}};
 
-void matmul(benchmark::State& state, const Product& p) {
-  const Tensor a = Tensor::full(p.ta ? Shape{p.batch, p.k, p.m} : Shape{p.batch, p.m, p.k}, 0.5);
-  const Tensor b = Tensor::full(p.tb ? Shape{p.b_batch, p.n, p.k} : Shape{p.b_batch, p.k, p.n}, 0.5);
-  Tensor c = Tensor::empty({p.batch, p.m, p.n}, DType::f32);
+void matmul(benchmark::State& state, const Product& p, DType dtype) {
+  const Tensor a = Tensor::full(p.ta ? Shape{p.batch, p.k, p.m} : Shape{p.batch, p.m, p.k}, 0.5, dtype);
+  const Tensor b = Tensor::full(p.tb ? Shape{p.b_batch, p.n, p.k} : Shape{p.b_batch, p.k, p.n}, 0.5, dtype);
+  Tensor c = Tensor::empty({p.batch, p.m, p.n}, dtype);
   measure(state, 2 * p.batch * p.m * p.n * p.k, [&] { cpu::matmul(p.ta, p.tb, a, b, {}, {}, c); });
 }
 
 const bool registered = [] {
   const char* names[] = {"fwd", "dx", "dw"};
-  for (const auto& shape : conv_shapes)
-    for (const auto direction : {Direction::forward, Direction::dx, Direction::dw})
-      benchmark::RegisterBenchmark(
-          (std::string("conv ") + shape.name + " " + names[static_cast<int>(direction)]).c_str(), conv, shape,
-          direction)
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const std::string of = dtype == DType::bf16 ? " bf16" : "";
+    for (const auto& shape : conv_shapes)
+      for (const auto direction : {Direction::forward, Direction::dx, Direction::dw}) {
+        if (direction == Direction::dw && dtype == DType::bf16) continue;  // which is in f32
+        const std::string name = std::string("conv ") + shape.name + " " + names[static_cast<int>(direction)] + of;
+        benchmark::RegisterBenchmark(name.c_str(), conv, shape, direction, dtype)->Arg(1)->Arg(2)->UseRealTime();
+      }
+    for (const auto& p : products)
+      benchmark::RegisterBenchmark((std::string("matmul ") + p.name + of).c_str(), matmul, p, dtype)
           ->Arg(1)
           ->Arg(2)
           ->UseRealTime();
-  for (const auto& p : products)
-    benchmark::RegisterBenchmark((std::string("matmul ") + p.name).c_str(), matmul, p)->Arg(1)->Arg(2)->UseRealTime();
+  }
   return true;
 }();
 

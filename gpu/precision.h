@@ -29,13 +29,6 @@ inline bool wants_tf32(const char* op, DType dtype) {
   return true;
 }
 
-/// f(T{}) for the floating types; `op` is named in the error for others.
-template <class F>
-void visit_floating(DType dtype, const char* op, const F& f) {
-  if (dtype == DType::bf16) return f(bf16{});
-  visit_compute(dtype, op, f);
-}
-
 /// What is added to a product of factors like `factor`, in their type; undefined stays so.
 inline Tensor in_type_of(const Tensor& factor, const Tensor& added) {
   return added.defined() ? to_stored(added, factor.dtype()) : added;

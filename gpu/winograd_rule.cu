@@ -70,9 +70,9 @@ int winograd_outputs(std::int64_t height, std::int64_t width, std::int64_t in, s
 
 int winograd_outputs(const ConvGeometry& g, const Tensor& source, const Tensor& w, const Tensor& out) {
   constexpr std::int64_t word = 4;  // channels in 16 bytes
-  if (conv_algorithm(Device::cuda) == ConvAlgorithm::direct || products_in_f32() != Products::full ||
-      !can_be_winograd(g, w) || out.size() == 0 || source.dim(3) % word != 0 || out.dim(3) % word != 0 ||
-      !aligned_16(source.device_data<float>()) || !aligned_16(w.device_data<float>()))
+  if (source.dtype() != DType::f32 || conv_algorithm(Device::cuda) == ConvAlgorithm::direct ||
+      products_in_f32() != Products::full || !can_be_winograd(g, w) || out.size() == 0 || source.dim(3) % word != 0 ||
+      out.dim(3) % word != 0 || !aligned_16(source.device_data<float>()) || !aligned_16(w.device_data<float>()))
     return 0;
   return winograd_outputs(out.dim(1), out.dim(2), source.dim(3), out.dim(3));
 }

@@ -9,7 +9,6 @@
 #include "autodiff/ops/softmax.h"
 #include "core/flops.h"
 #include "core/kernels/attention.h"
-#include "core/kernels/copy.h"
 
 namespace costate {
 namespace {
@@ -44,25 +43,20 @@ struct Op {
             "{}: widths {} and {} do not divide into {} heads", name, q.dim(2), v.dim(2), heads);
     require(k.dim(1) > 0 && q.dim(2) > 0 && v.dim(2) > 0, "{}: nothing to attend to in q {}, k {}, v {}", name,
             q.shape(), k.shape(), v.shape());
-    const Tensor u = to_compute(q);
-    Tensor y = Tensor::empty({q.dim(0), q.dim(1), v.dim(2)}, u.kind());
+    Tensor y = Tensor::empty({q.dim(0), q.dim(1), v.dim(2)}, q.kind());
     count_products(q.size() + y.size(), k.dim(1));
-    attention_kernel(u.device(), attributes, u, to_compute(k), to_compute(v), y);
-    return to_stored(y, q.dtype());
+    attention_kernel(q.device(), attributes, q, k, v, y);
+    return y;
   }
 
   [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
-    const Tensor q = to_compute(in[0]), k = to_compute(in[1]), v = to_compute(in[2]);
+    const Tensor &q = in[0], &k = in[1], &v = in[2];
     const auto like = [](const Tensor& t) { return Tensor::empty(t.shape(), t.kind()); };
     const bool keys = wanted[1] || wanted[2];
     AttentionGrads grads{like(q), keys ? like(k) : Tensor(), keys ? like(v) : Tensor()};
     count_products((keys ? 3 : 2) * q.size() + (keys ? 2 : 1) * g.size(), k.dim(1));
-    attention_vjp_kernel(q.device(), attributes, q, k, v, to_compute(g), grads);
-    Tensors back{grads.q, grads.k, grads.v};
-    for (auto& t : back) {
-      if (t.defined()) t = to_stored(t, g.dtype());
-    }
-    return back;
+    attention_vjp_kernel(q.device(), attributes, q, k, v, g, grads);
+    return {grads.q, grads.k, grads.v};
   }
 };
 

@@ -5,7 +5,6 @@
 #include "autodiff/bias.h"
 #include "autodiff/ops/conv2d_shape.h"
 #include "core/flops.h"
-#include "core/kernels/copy.h"
 
 namespace costate {
 namespace {
@@ -19,11 +18,10 @@ struct Op {
     require_same_kind(name, x, w);
     const Shape shape = conv2d_shape(name, geometry, x.shape(), w.shape());
     const auto [bias, addend] = added_of(name, in, shape);
-    const Tensor u = to_compute(x), v = to_compute_weight(w);
-    Tensor y = Tensor::empty(shape, u.kind());
+    Tensor y = Tensor::empty(shape, x.kind());
     count_products(shape.size(), w.size() / w.dim(3));
-    conv2d_kernel(x.device(), geometry, u, v, bias, addend, y);
-    return to_stored(y, x.dtype());
+    conv2d_kernel(x.device(), geometry, x, w, bias, addend, y);
+    return y;
   }
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor& x) const {
     return conv2d_dx(g, w, x.shape(), geometry);

@@ -3,7 +3,6 @@
 #include "autodiff/ops/conv2d.h"
 #include "autodiff/ops/conv2d_shape.h"
 #include "core/flops.h"
-#include "core/kernels/copy.h"
 
 namespace costate {
 namespace {
@@ -17,11 +16,10 @@ struct Op {
     require_same_kind(name, g, w);
     const Shape y = conv2d_shape(name, geometry, x, w.shape());
     require(g.shape() == y, "{}: the cotangent has shape {}, the convolution's result {}", name, g.shape(), y);
-    const Tensor u = to_compute(g), v = to_compute_weight(w);
-    Tensor dx = Tensor::empty(x, u.kind());
+    Tensor dx = Tensor::empty(x, g.kind());
     count_products(y.size(), w.size() / w.dim(3));
-    conv2d_dx_kernel(g.device(), geometry, u, v, dx);
-    return to_stored(dx, g.dtype());
+    conv2d_dx_kernel(g.device(), geometry, g, w, dx);
+    return dx;
   }
   // Linear in g with transpose conv2d, linear in w like <h, conv2d_dx(g, w)> = <g, conv2d(h, w)>.
   [[nodiscard]] Tensor wrt0(const Tensor& h, const Tensor& w, const Tensor&) const { return conv2d(h, w, geometry); }

@@ -10,7 +10,6 @@
 #include "autodiff/ops/silu.h"
 #include "autodiff/ops/sqrt.h"
 #include "autodiff/ops/sum.h"
-#include "core/kernels/copy.h"
 #include "core/kernels/group_norm.h"
 
 namespace costate {
@@ -41,23 +40,18 @@ struct Op {
             name, x.dim(3), attributes.groups);
     require(gamma.shape() == Shape{x.dim(3)} && beta.shape() == gamma.shape(),
             "{}: scale {} and shift {} for {} channels", name, gamma.shape(), beta.shape(), x.dim(3));
-    const Tensor u = to_compute(x);
-    Tensor y = Tensor::empty(u.shape(), u.kind());
-    group_norm_kernel(u.device(), attributes, u, to_compute(gamma), to_compute(beta), y);
-    return to_stored(y, x.dtype());
+    Tensor y = Tensor::empty(x.shape(), x.kind());
+    group_norm_kernel(x.device(), attributes, x, gamma, beta, y);
+    return y;
   }
 
   [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
-    const Tensor x = to_compute(in[0]), gamma = to_compute(in[1]);
+    const Tensor &x = in[0], &gamma = in[1];
     GroupNormGrads grads{Tensor::empty(x.shape(), x.kind()), {}, {}};
     if (wanted[1]) grads.gamma = Tensor::empty(gamma.shape(), x.kind());
     if (wanted[2]) grads.beta = Tensor::empty(gamma.shape(), x.kind());
-    group_norm_vjp_kernel(x.device(), attributes, x, gamma, to_compute(in[2]), to_compute(g), grads);
-    Tensors back{grads.x, grads.gamma, grads.beta};
-    for (auto& t : back) {
-      if (t.defined()) t = to_stored(t, g.dtype());
-    }
-    return back;
+    group_norm_vjp_kernel(x.device(), attributes, x, gamma, in[2], g, grads);
+    return {grads.x, grads.gamma, grads.beta};
   }
 };
 

@@ -6,7 +6,6 @@
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/reshape.h"
 #include "core/flops.h"
-#include "core/kernels/copy.h"
 #include "core/kernels/matmul.h"
 
 namespace costate {
@@ -31,12 +30,11 @@ struct Op {
             "{}: wants (..., k) and {}, got {} and {}", name, transposed ? "(n, k)" : "(k, n)", x.shape(), w.shape());
     const Shape shape = x.shape().with(-1, w.dim(transposed ? 0 : 1));
     const auto [bias, addend] = added_of(name, in, shape);
-    const Tensor u = to_compute(x), v = to_compute_weight(w);
-    Tensor y = Tensor::empty(as_matrix(shape), u.kind());
+    Tensor y = Tensor::empty(as_matrix(shape), x.kind());
     count_products(y.size(), x.dim(-1));
-    matmul_kernel(x.device(), false, transposed, u.reshaped(as_matrix(x.shape())), v.reshaped(v.shape().with_front(1)),
+    matmul_kernel(x.device(), false, transposed, x.reshaped(as_matrix(x.shape())), w.reshaped(w.shape().with_front(1)),
                   bias, addend.defined() ? addend.reshaped(y.shape()) : addend, y);
-    return to_stored(y, x.dtype()).reshaped(shape);
+    return y.reshaped(shape);
   }
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor&) const {
     return linear(g, w, {}, {}, !transposed);

@@ -4,7 +4,6 @@
 #include "autodiff/apply.h"
 #include "autodiff/ops/sum.h"
 #include "core/flops.h"
-#include "core/kernels/copy.h"
 #include "core/kernels/matmul.h"
 
 namespace costate {
@@ -21,11 +20,10 @@ struct Op {
     const auto k = ta ? a.dim(1) : a.dim(2);
     require(k == (tb ? b.dim(2) : b.dim(1)), "{}: {}{} and {}{} do not chain", name, a.shape(), ta ? "^T" : "",
             b.shape(), tb ? "^T" : "");
-    const Tensor u = to_compute(a), v = b.dim(0) == 1 ? to_compute_weight(b) : to_compute(b);
-    Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, u.kind());
+    Tensor c = Tensor::empty({a.dim(0), ta ? a.dim(2) : a.dim(1), tb ? b.dim(1) : b.dim(2)}, a.kind());
     count_products(c.size(), k);
-    matmul_kernel(a.device(), ta, tb, u, v, {}, {}, c);
-    return to_stored(c, a.dtype());
+    matmul_kernel(a.device(), ta, tb, a, b, {}, {}, c);
+    return c;
   }
   // c = op(a) op(b):  d op(a) = g op(b)^T,  d op(b) = op(a)^T g; a shared factor sums over the batch.
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& b, const Tensor& a) const {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/kernels/copy.h"
 #include "core/kernels/matmul.h"
 #include "core/kernels/micro.h"
 #include "core/kernels/winograd.h"
@@ -74,7 +75,7 @@ WeightView gradient_view(const Tensor& w, std::int64_t groups) {
   return {"conv2d_dx", groups, out / groups, in, 1, out, in * out, out / groups, w.dim(1)};
 }
 
-/// Panels [block][row tap][column tap][reduced][width] of one gather, then a row of zeros for taps outside the source.
+/// Panels [block][row tap][column tap][reduced, whole steps of it][width] of one gather, then a row of zeros for taps outside the source.
 template <class T>
 struct PackedWeights {
   Scratch<T> panels;
@@ -85,7 +86,8 @@ template <class T>
 PackedWeights<T> pack_weights(const WeightView& view, const Axis& y, const Axis& x, const T* w) {
   const auto blocks = column_blocks<T>(view.groups, view.columns);
   const auto taps = static_cast<std::int64_t>(y.taps.size() * x.taps.size());
-  const std::int64_t panels = padded_width(blocks) * taps * view.reduced;
+  const std::int64_t tap_length = tile_steps<T>(view.reduced) * tile_depth<T>;
+  const std::int64_t panels = padded_width(blocks) * taps * tap_length;
   const std::int64_t zeros = static_cast<std::int64_t>(x.taps.size()) * view.reduced;
   PackedWeights<T> packed{Scratch<T>(panels + zeros), nullptr};
   T* to = packed.panels.data();
@@ -95,7 +97,7 @@ PackedWeights<T> pack_weights(const WeightView& view, const Axis& y, const Axis&
       for (const auto& b : x.taps) {
         pack_panel(from + (a.index * view.kernel_width + b.index) * view.tap_step, view.k_step, view.column_step,
                    view.reduced, block.count, block.width, to);
-        to += view.reduced * block.width;
+        to += tap_length * block.width;
       }
   }
   packed.zeros = to;
@@ -128,7 +130,7 @@ class Gather {
         source_(source.data<T>()),
         channels_(source.dim(3)),
         blocks_(column_blocks<T>(view.groups, view.columns)) {
-    rows_join_ = view.groups == 1;
+    rows_join_ = view.groups == 1 && view.reduced % tile_depth<T> == 0;
     for (std::size_t b = 1; b < x_.taps.size(); ++b) rows_join_ &= x_.taps[b].offset == x_.taps[b - 1].offset + 1;
   }
 
@@ -170,16 +172,23 @@ class Gather {
   void run_tiles(const ColumnBlock& block, std::int64_t image, std::int64_t first, std::int64_t last,
                  const Target& to) const {
     const auto taps = static_cast<std::int64_t>(y_.taps.size() * x_.taps.size());
-    const T* panels = weights_->panels.data() + block.offset * taps * view_.reduced;
+    const std::int64_t steps = taps * tile_steps<T>(view_.reduced), panel = steps * tile_depth<T>;
+    const T* panels = weights_->panels.data() + block.offset * panel;
     const T* source = source_ + image * y_.source * x_.source * channels_ + block.group * view_.reduced;
     const auto& tiles = tile_kernels<T>();
     // The next block's panels come while the tiles of this one go by.
-    const std::int64_t steps = taps * view_.reduced, all = (y_.count * x_.count + tile_rows - 1) / tile_rows;
-    const T* next = panels + steps * block.width;
-    const Ahead ahead = Ahead::of(next, steps * block.width * static_cast<std::int64_t>(sizeof(T)), steps * all);
+    const std::int64_t all = (y_.count * x_.count + tile_rows - 1) / tile_rows;
+    const Ahead ahead = Ahead::of(panels + panel * block.width,
+                                  panel * block.width * static_cast<std::int64_t>(sizeof(T)), steps * all);
     std::vector<Segment<T>> segments(static_cast<std::size_t>(taps));
-    TileWork<T> work{
-        segments.data(), 0, 1, block.width, {}, block.count, false, to.bias ? to.bias + block.first : nullptr};
+    TileWork<T> work{segments.data(),
+                     0,
+                     tile_depth<T>,
+                     block.width * tile_depth<T>,
+                     {},
+                     block.count,
+                     false,
+                     to.bias ? to.bias + block.first : nullptr};
     for (std::int64_t tile = first; tile < last; ++tile) {
       Pixels pixels{std::min(tile_rows, y_.count * x_.count - tile * tile_rows), {}, {}, !x_.taps.empty()};
       for (std::int64_t p = 0; p < pixels.rows; ++p) {
@@ -206,8 +215,10 @@ class Gather {
                      Segment<T>* segment) const {
     const auto columns = static_cast<std::int64_t>(x_.taps.size());
     const bool join = pixels.interior && rows_join_;
+    const std::int64_t length = join ? columns * view_.reduced : view_.reduced,
+                       panel_length = tile_steps<T>(length) * tile_depth<T>;
     for (const auto& row : y_.taps)
-      for (std::int64_t b = 0; b < columns; b += join ? columns : 1, panel += segment_length(join) * width) {
+      for (std::int64_t b = 0; b < columns; b += join ? columns : 1, panel += panel_length * width) {
         const std::int64_t offset = x_.taps[static_cast<std::size_t>(b)].offset;
         bool seen = false;
         for (std::size_t p = 0; p < static_cast<std::size_t>(pixels.rows); ++p) {
@@ -217,14 +228,10 @@ class Gather {
           seen |= valid;
         }
         segment->b = panel;
-        segment->length = segment_length(join);
+        segment->length = length;
         segment += seen ? 1 : 0;
       }
     return segment;
-  }
-
-  [[nodiscard]] std::int64_t segment_length(bool join) const {
-    return join ? static_cast<std::int64_t>(x_.taps.size()) * view_.reduced : view_.reduced;
   }
 
   WeightView view_;
@@ -274,10 +281,14 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, cons
   const auto& g = geometry;
   if (const int m = winograd_of(g, y, w, w.dim(2))) return winograd({m, false, g.top, g.left}, x, w, bias, addend, y);
   if (is_product(g, w) && (!bias.defined() || bias.rank() == 1)) return run_product(false, x, w, bias, addend, y);
+  if (x.dtype() == DType::bf16 && !has_pairs())
+    return through_f32(y, [&](Tensor& wide) {
+      conv2d(g, to_compute(x), to_compute_weight(w), to_compute(bias), to_compute(addend), wide);
+    });
   note_direct(w);
   const Axis rows = forward_axis(y.dim(1), x.dim(1), w.dim(0), g.stride_h, g.dilation_h, g.top);
   const Axis columns = forward_axis(y.dim(2), x.dim(2), w.dim(1), g.stride_w, g.dilation_w, g.left);
-  visit_compute(x.dtype(), "conv2d", [&](auto tag) {
+  visit_floating(x.dtype(), "conv2d", [&](auto tag) {
     Gather<decltype(tag)>(forward_view(w, g.groups), rows, columns, x, w).run(y, bias, addend);
   });
 }
@@ -288,9 +299,11 @@ void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, T
   if (const int m = winograd_of(at, dx, w, w.dim(3)))
     return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, {}, dx);
   if (is_product(at, w)) return run_product(true, g, w, {}, {}, dx);
+  if (g.dtype() == DType::bf16 && !has_pairs())
+    return through_f32(dx, [&](Tensor& wide) { conv2d_dx(at, to_compute(g), to_compute_weight(w), wide); });
   note_direct(w);
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
-  visit_compute(g.dtype(), "conv2d_dx", [&](auto tag) {
+  visit_floating(g.dtype(), "conv2d_dx", [&](auto tag) {
     for (const auto& row : gradient_axes(dx.dim(1), g.dim(1), w.dim(0), at.stride_h, at.dilation_h, at.top))
       for (const auto& column : columns) Gather<decltype(tag)>(gradient_view(w, at.groups), row, column, g, w).run(dx);
   });

@@ -5,7 +5,32 @@
 
 #include "core/parallel.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/kernels/copy.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include "core/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace costate::HWY_NAMESPACE {
+
+void round_range(const float* in, bf16* out, std::size_t n) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t i = 0; i < n; i += hn::Lanes(d)) store_as(load_as(d, in + i, n - i), d, out + i, n - i);
+}
+
+}  // namespace costate::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace costate {
+
+HWY_EXPORT(round_range);
+
+void cpu::round(const float* from, bf16* to, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(round_range)(from, to, static_cast<std::size_t>(count));
+}
 
 std::array<std::int64_t, Shape::max_rank> row_major_steps(const Shape& shape) {
   std::array<std::int64_t, Shape::max_rank> step{};
@@ -91,6 +116,8 @@ void cpu::cast(const Tensor& from, Tensor& to) {
       const F* in = from.data<F>();
       T* out = to.mutable_data<T>();
       parallel_ranges(from.size(), 16384, [&](std::int64_t first, std::int64_t last) {
+        if constexpr (std::is_same_v<F, float> && std::is_same_v<T, bf16>)
+          return round(in + first, out + first, last - first);
         for (std::int64_t i = first; i < last; ++i) {
           if constexpr (std::is_same_v<F, T>)
             out[i] = in[i];
@@ -121,11 +148,13 @@ Tensor copy_of(const Tensor& t) {
 }
 
 Tensor to_stored(const Tensor& t, DType dtype) {
-  if (t.dtype() == dtype) return t;
+  if (!t.defined() || t.dtype() == dtype) return t;
   Tensor y = Tensor::empty(t.shape(), t.kind().with(dtype));
   cast_kernel(t.device(), t, y);
   return y;
 }
+
+Tensor f32_like(const Tensor& t) { return t.defined() ? Tensor::empty(t.shape(), t.kind().with(DType::f32)) : t; }
 
 /// Kernels of a device take bf16 as it is.
 static bool computed_in_f32(const Tensor& t) { return t.dtype() == DType::bf16 && t.device() == Device::cpu; }
@@ -140,3 +169,4 @@ Tensor to_compute_weight(const Tensor& w) {
 }
 
 }  // namespace costate
+#endif

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "core/kernels/copy.h"
+#include "core/kernels/pointwise.h"
 #include "core/kernels/row_norm.h"
 #include "core/parallel.h"
 
@@ -27,20 +30,20 @@ struct Channels {
   const T *mean, *rstd, *scale, *beta;
 };
 
-/// A band of pixels of one image.
-template <class T>
+/// A band of pixels of one image, as they are stored: f32, f64, or bf16, of which T is f32.
+template <class S>
 struct Band {
-  const T* x;
+  const S* x;
   std::size_t pixels, channels;
 };
 
 /// The loops of one instruction set.
-template <class T>
+template <class T, class S>
 struct GroupNormLoops {
-  void (*sums)(const Band<T>&, const double* shift, double* sum, double* squares);
-  void (*forward)(const Band<T>&, const Channels<T>&, bool silu, T* y);
-  void (*backward)(const Band<T>&, const Channels<T>&, bool silu, const T* g, T* du, double* sum, double* sum_xhat);
-  void (*dx)(const Band<T>&, const Channels<T>&, const T* a, const T* b_xhat, T* du);
+  void (*sums)(const Band<S>&, const double* shift, double* sum, double* squares);
+  void (*forward)(const Band<S>&, const Channels<T>&, bool silu, S* y);
+  void (*backward)(const Band<S>&, const Channels<T>&, bool silu, const S* g, T* du, double* sum, double* sum_xhat);
+  void (*dx)(const Band<S>&, const Channels<T>&, const T* a, const T* b_xhat, const T* du, S* dx);
 };
 
 }  // namespace costate::group_norm_detail
@@ -87,17 +90,17 @@ void band_sums(const Band<T>& b, const double* shift, double* sum, double* squar
   }
 }
 
-template <class T>
-void band_forward(const Band<T>& b, const Channels<T>& k, bool with_silu, T* y) {
+template <class T, class S>
+void band_forward(const Band<S>& b, const Channels<T>& k, bool with_silu, S* y) {
   const hn::ScalableTag<T> d;
   for (std::size_t i = 0; i < b.pixels; ++i) {
-    const T* p = b.x + i * b.channels;
-    T* out = y + i * b.channels;
+    const S* p = b.x + i * b.channels;
+    S* out = y + i * b.channels;
     for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
       const std::size_t n = b.channels - c;
-      const auto centred = hn::Sub(load_some(d, p + c, n), load_some(d, k.mean + c, n));
+      const auto centred = hn::Sub(load_as(d, p + c, n), load_some(d, k.mean + c, n));
       const auto u = hn::MulAdd(centred, load_some(d, k.scale + c, n), load_some(d, k.beta + c, n));
-      store_some(with_silu ? silu(d, u) : u, d, out + c, n);
+      store_as(with_silu ? silu(d, u) : u, d, out + c, n);
     }
   }
 }
@@ -112,14 +115,14 @@ HWY_INLINE void add_lanes(D d, hn::Vec<D> v, double* sums) {
 /// du = g, or g times the slope of silu at u; written to `du`, with sums of du and of du * xhat for `vectors` vectors of channels:
 /// of a few pixels as T, of those as f64. From x to the slope is one long chain of operations, and few such chains fit what a core
 /// looks ahead: so a few pixels go the first half of it, then they go the second.
-template <std::size_t vectors, class T>
-void channels_backward(const Band<T>& b, const Channels<T>& k, std::size_t c, bool with_silu, const T* g, T* du,
+template <std::size_t vectors, class T, class S>
+void channels_backward(const Band<S>& b, const Channels<T>& k, std::size_t c, bool with_silu, const S* g, T* du,
                        double* sum, double* sum_xhat) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   constexpr std::size_t few = 16 / vectors;
   const std::size_t lanes = hn::Lanes(d), n = b.channels - c;
-  const auto load = [&](const T* p) { return vectors > 1 ? hn::LoadU(d, p) : load_some(d, p, n); };
+  const auto load = [&](const auto* p) { return vectors > 1 ? load_as(d, p) : load_as(d, p, n); };
   V mean[vectors], scale[vectors], beta[vectors];
   for (std::size_t v = 0; v < vectors; ++v) {
     mean[v] = load(k.mean + c + v * lanes);
@@ -166,38 +169,39 @@ void channels_backward(const Band<T>& b, const Channels<T>& k, std::size_t c, bo
   }
 }
 
-template <class T>
-void band_backward(const Band<T>& b, const Channels<T>& k, bool silu, const T* g, T* du, double* sum,
+template <class T, class S>
+void band_backward(const Band<S>& b, const Channels<T>& k, bool silu, const S* g, T* du, double* sum,
                    double* sum_xhat) {
   const std::size_t lanes = hn::Lanes(hn::ScalableTag<T>());
   for (std::size_t c = 0; c < b.channels;) {
     const bool two = b.channels - c >= 2 * lanes;
-    (two ? channels_backward<2, T> : channels_backward<1, T>)(b, k, c, silu, g, du, sum, sum_xhat);
+    (two ? channels_backward<2, T, S> : channels_backward<1, T, S>)(b, k, c, silu, g, du, sum, sum_xhat);
     c += two ? 2 * lanes : lanes;
   }
 }
 
-/// dx = scale du - a - b xhat, in place over du; a and b hold rstd / m times the group's sums.
-template <class T>
-void band_dx(const Band<T>& b, const Channels<T>& k, const T* a, const T* bx, T* du) {
+/// dx = scale du - a - b xhat, which may be in place over du; a and b hold rstd / m times the group's sums.
+template <class T, class S>
+void band_dx(const Band<S>& b, const Channels<T>& k, const T* a, const T* bx, const T* du, S* dx) {
   const hn::ScalableTag<T> d;
   for (std::size_t i = 0; i < b.pixels; ++i) {
     for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
       const std::size_t n = b.channels - c, at = i * b.channels + c;
       const auto xhat =
-          hn::Mul(hn::Sub(load_some(d, b.x + at, n), load_some(d, k.mean + c, n)), load_some(d, k.rstd + c, n));
+          hn::Mul(hn::Sub(load_as(d, b.x + at, n), load_some(d, k.mean + c, n)), load_some(d, k.rstd + c, n));
       const auto direct = hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale + c, n), load_some(d, a + c, n));
-      store_some(hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct), d, du + at, n);
+      store_as(hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct), d, dx + at, n);
     }
   }
 }
 
-template <class T>
-GroupNormLoops<T> group_norm_loops() {
-  return {band_sums<T>, band_forward<T>, band_backward<T>, band_dx<T>};
+template <class T, class S>
+GroupNormLoops<T, S> group_norm_loops() {
+  return {band_sums<S>, band_forward<T, S>, band_backward<T, S>, band_dx<T, S>};
 }
-GroupNormLoops<float> group_norm_f32() { return group_norm_loops<float>(); }
-GroupNormLoops<double> group_norm_f64() { return group_norm_loops<double>(); }
+GroupNormLoops<float, float> group_norm_f32() { return group_norm_loops<float, float>(); }
+GroupNormLoops<double, double> group_norm_f64() { return group_norm_loops<double, double>(); }
+GroupNormLoops<float, bf16> group_norm_bf16() { return group_norm_loops<float, bf16>(); }
 
 }  // namespace costate::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -207,25 +211,28 @@ namespace costate {
 
 HWY_EXPORT(group_norm_f32);
 HWY_EXPORT(group_norm_f64);
+HWY_EXPORT(group_norm_bf16);
 
 namespace {
 
 using namespace group_norm_detail;  // NOLINT(google-build-using-namespace)
 
-/// One call's view of x: images, pixels, channels, and the cut into bands.
-template <class T>
+/// One call's view of x: images, pixels, channels, and the cut into bands. Computed in T, stored as S.
+template <class T, class S>
 class Norm {
  public:
   Norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta)
       : spec_(spec),
-        x_(x.data<T>()),
+        x_(x.data<S>()),
         gamma_(gamma.data<T>()),
         beta_(beta.data<T>()),
         images_(x.dim(0)),
         pixels_(x.dim(1) * x.dim(2)),
         channels_(x.dim(3)),
         bands_(std::clamp<std::int64_t>(pixels_ * channels_ / 4096, 1, std::min<std::int64_t>(pixels_, 16))) {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<S, bf16>)
+      loops_ = HWY_DYNAMIC_DISPATCH(group_norm_bf16)();
+    else if constexpr (std::is_same_v<T, float>)
       loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f32)();
     else
       loops_ = HWY_DYNAMIC_DISPATCH(group_norm_f64)();
@@ -241,16 +248,16 @@ class Norm {
     }
   }
 
-  void forward(T* y) const {
-    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+  void forward(S* y) const {
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<S>& band) {
       loops_.forward(band, at(image), spec_.silu, y + offset(image, first));
     });
   }
 
-  /// dx into `du`; the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients, are appended.
-  void backward(const T* g, T* du, std::vector<double>& all, std::vector<double>& all_xhat) const {
+  /// dx, by way of du, which may be the same; the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients, are appended.
+  void backward(const S* g, T* du, S* dx, std::vector<double>& all, std::vector<double>& all_xhat) const {
     std::vector<double> part(scratch()), part_xhat(scratch());
-    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<S>& band) {
       const auto slot = slot_of(image, first);
       loops_.backward(band, at(image), spec_.silu, g + offset(image, first), du + offset(image, first),
                       part.data() + slot, part_xhat.data() + slot);
@@ -274,8 +281,9 @@ class Norm {
         std::fill_n(b.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(sx * factor));
       }
     }
-    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
-      loops_.dx(band, at(image), a.data() + image * channels_, b.data() + image * channels_, du + offset(image, first));
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<S>& band) {
+      loops_.dx(band, at(image), a.data() + image * channels_, b.data() + image * channels_, du + offset(image, first),
+                dx + offset(image, first));
     });
   }
 
@@ -299,7 +307,7 @@ class Norm {
       const std::int64_t image = job / bands_, band = job % bands_;
       const std::int64_t first = pixels_ * band / bands_, last = pixels_ * (band + 1) / bands_;
       run(image, first,
-          Band<T>{x_ + offset(image, first), static_cast<std::size_t>(last - first),
+          Band<S>{x_ + offset(image, first), static_cast<std::size_t>(last - first),
                   static_cast<std::size_t>(channels_)});
     });
   }
@@ -317,7 +325,7 @@ class Norm {
   /// Mean and variance of x - shift over each group, repeated for every channel of the group: (image, channel).
   [[nodiscard]] std::pair<std::vector<double>, std::vector<double>> moments(const double* shift) const {
     std::vector<double> part(scratch()), part_squares(scratch());
-    over_bands([&](std::int64_t image, std::int64_t first, const Band<T>& band) {
+    over_bands([&](std::int64_t image, std::int64_t first, const Band<S>& band) {
       const auto slot = slot_of(image, first);
       loops_.sums(band, shift == nullptr ? nullptr : shift + image * channels_, part.data() + slot,
                   part_squares.data() + slot);
@@ -337,9 +345,10 @@ class Norm {
   }
 
   GroupNormSpec spec_;
-  const T *x_, *gamma_, *beta_;
+  const S* x_;
+  const T *gamma_, *beta_;
   std::int64_t images_, pixels_, channels_, bands_;
-  GroupNormLoops<T> loops_;
+  GroupNormLoops<T, S> loops_;
   std::vector<T> mean_, rstd_, scale_;  // (image, channel)
 };
 
@@ -357,10 +366,11 @@ void over_images(const Tensor& x, std::int64_t tensors, const Run& run) {
 
 void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
   if (is_row_norm(spec, x)) return row_norm(spec, x, gamma, beta, y);
-  visit_compute(x.dtype(), "group_norm", [&](auto tag) {
-    using T = decltype(tag);
+  visit_floating(x.dtype(), "group_norm", [&](auto tag) {
+    using S = decltype(tag);
     over_images(x, 2, [&](std::int64_t first, std::int64_t images) {
-      Norm<T>(spec, x.rows(first, images), gamma, beta).forward(y.mutable_data<T>() + first * x.size() / x.dim(0));
+      Norm<decltype(widen(tag)), S>(spec, x.rows(first, images), to_compute(gamma), to_compute(beta))
+          .forward(y.mutable_data<S>() + first * x.size() / x.dim(0));
     });
   });
 }
@@ -368,16 +378,21 @@ void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& g
 void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                          const Tensor& g, GroupNormGrads& grads) {
   if (is_row_norm(spec, x)) return row_norm_vjp(spec, x, gamma, beta, g, grads);
-  visit_compute(x.dtype(), "group_norm_vjp", [&](auto tag) {
-    using T = decltype(tag);
+  visit_floating(x.dtype(), "group_norm_vjp", [&](auto tag) {
+    using S = decltype(tag);
+    using T = decltype(widen(tag));
     std::vector<double> sum, sum_xhat;
     over_images(x, 3, [&](std::int64_t first, std::int64_t images) {
+      const Tensor part = x.rows(first, images);
       const std::int64_t offset = first * x.size() / x.dim(0);
-      Norm<T>(spec, x.rows(first, images), gamma, beta)
-          .backward(g.data<T>() + offset, grads.x.mutable_data<T>() + offset, sum, sum_xhat);
+      S* dx = grads.x.mutable_data<S>() + offset;
+      Tensor room = std::is_same_v<T, S> ? Tensor() : Tensor::empty(part.shape(), dtype_of<T>());
+      void* du = room.defined() ? room.mutable_bytes() : dx;
+      Norm<T, S>(spec, part, to_compute(gamma), to_compute(beta))
+          .backward(g.data<S>() + offset, static_cast<T*>(du), dx, sum, sum_xhat);
     });
-    add_parts<T>(sum_xhat, grads.gamma);
-    add_parts<T>(sum, grads.beta);
+    add_parts<S>(sum_xhat, grads.gamma);
+    add_parts<S>(sum, grads.beta);
   });
 }
 

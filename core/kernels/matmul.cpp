@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/kernels/copy.h"
 #include "core/kernels/micro.h"
 
 namespace costate::cpu {
@@ -25,6 +26,8 @@ constexpr std::int64_t few_rows = 2 * tile_rows;
 
 template <class T>
 class Product {
+  static constexpr std::int64_t depth = tile_depth<T>;
+
  public:
   Product(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
           const Tensor& addend, Tensor& c)
@@ -35,6 +38,7 @@ class Product {
         m_(c.dim(1)),
         n_(c.dim(2)),
         k_(a.dim(transpose_a ? 1 : 2)),
+        packed_k_(tile_steps<T>(k_) * depth),
         a_(a.data<T>()),
         b_(b.data<T>()),
         bias_(bias.defined() ? bias.data<T>() : nullptr),
@@ -46,7 +50,7 @@ class Product {
       batch_ = 1;
     }
     tiles_ = (m_ + tile_rows - 1) / tile_rows;
-    const bool in_place = !shared_b_ && !transpose_b && m_ < few_rows;
+    const bool in_place = depth == 1 && !shared_b_ && !transpose_b && m_ < few_rows;
     if (in_place) first_packed_ = blocks_.size() - (blocks_.back().count < blocks_.back().width ? 1 : 0);
     packed_width_ = padded_width(blocks_) -
                     (first_packed_ < blocks_.size() ? blocks_[first_packed_].offset : padded_width(blocks_));
@@ -76,12 +80,12 @@ class Product {
   /// Transposed a: [item][tile][k][6], so that a tile walks through memory in order.
   void pack_a() {
     if (!transpose_a_) return;
-    packed_a_.emplace(batch_ * tiles_ * k_ * tile_rows);
+    packed_a_.emplace(batch_ * tiles_ * packed_k_ * tile_rows);
     parallel_tiles(
         batch_, tiles_, pack_cost * k_ * tile_rows, [&](std::int64_t item, std::int64_t first, std::int64_t last) {
           for (std::int64_t tile = first; tile < last; ++tile)
             pack_panel(a_ + item * k_ * m_ + tile * tile_rows, m_, 1, k_, std::min(tile_rows, m_ - tile * tile_rows),
-                       tile_rows, packed_a_->data() + (item * tiles_ + tile) * k_ * tile_rows);
+                       tile_rows, packed_a_->data() + (item * tiles_ + tile) * packed_k_ * tile_rows);
         });
   }
 
@@ -91,13 +95,13 @@ class Product {
       const std::string key =
           layout_key("matmul", {b.offset(), k_, n_, transpose_b_, sizeof(T), kernels_.lanes * kernels_.vectors});
       cached_b_ = b.storage().derived<Scratch<T>>(key, [&] {
-        Scratch<T> panels(k_ * packed_width_);
+        Scratch<T> panels(packed_k_ * packed_width_);
         for (std::size_t block = 0; block < blocks_.size(); ++block) pack_block(0, block, panels.data());
         return panels;
       });
       return;
     }
-    packed_b_.emplace(batch_ * k_ * packed_width_);
+    packed_b_.emplace(batch_ * packed_k_ * packed_width_);
     const auto packed = static_cast<std::int64_t>(blocks_.size() - first_packed_);
     parallel_tiles(batch_, packed, pack_cost * k_ * blocks_.front().width,
                    [&](std::int64_t item, std::int64_t first, std::int64_t last) {
@@ -113,7 +117,7 @@ class Product {
   }
 
   [[nodiscard]] std::int64_t panel_offset(std::int64_t item, std::size_t block) const {
-    return (item * packed_width_ + blocks_[block].offset - blocks_[first_packed_].offset) * k_;
+    return (item * packed_width_ + blocks_[block].offset - blocks_[first_packed_].offset) * packed_k_;
   }
 
   /// Rows of tiles [first, last) times one block of columns.
@@ -122,30 +126,31 @@ class Product {
     const bool packed = block >= first_packed_;
     const T* panels = shared_b_ ? cached_b_->data() : packed_b_->data();
     const T* b = packed ? panels + panel_offset(shared_b_ ? 0 : item, block) : b_ + item * k_ * n_ + at.first;
-    const std::int64_t b_step = packed ? at.width : n_;
+    const std::int64_t b_step = packed ? at.width * depth : n_;
     const auto run = kernels_.run_rows[static_cast<std::size_t>(at.vectors - 1)];
     const std::int64_t each = transpose_a_ ? 1 : last - first;  // tiles whose rows of a lie equally far apart
+    const std::int64_t block_length = depth == 1 ? reduction_block : k_;
     std::int64_t k = 0;
     do {  // once even for an empty reduction: it has to write its zeros
-      const std::int64_t length = std::min(reduction_block, k_ - k);
-      const Ahead ahead = Ahead::of(b + (k + length) * b_step, length * b_step * static_cast<std::int64_t>(sizeof(T)),
-                                    length * (last - first));
+      const std::int64_t length = std::min(block_length, k_ - k), steps = tile_steps<T>(length);
+      const Ahead ahead = Ahead::of(b + k / depth * b_step + steps * b_step,
+                                    steps * b_step * static_cast<std::int64_t>(sizeof(T)), steps * (last - first));
       for (std::int64_t tile = first; tile < last; tile += each) {
         const std::int64_t row = tile * tile_rows, rows = std::min(each * tile_rows, m_ - row);
         const std::int64_t at_c = (item * m_ + row) * n_ + at.first;
-        const T* a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * k_ + k) * tile_rows
+        const T* a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * packed_k_ + k) * tile_rows
                                   : a_ + (item * m_ + row) * k_ + k;
-        run({a, transpose_a_ ? 1 : k_, transpose_a_ ? tile_rows : 1, b + k * b_step, b_step, length, c_ + at_c, n_,
-             rows, at.count, k > 0, bias_ ? bias_ + at.first : nullptr,
+        run({a, transpose_a_ ? depth : k_, transpose_a_ ? tile_rows * depth : depth, b + k / depth * b_step, b_step,
+             length, c_ + at_c, n_, rows, at.count, k > 0, bias_ ? bias_ + at.first : nullptr,
              addend_ && k + length == k_ ? addend_ + at_c : nullptr, packed && each > 1 ? ahead : Ahead{}});
       }
-      k += reduction_block;
+      k += length;
     } while (k < k_);
   }
 
   const TileKernels<T>& kernels_ = tile_kernels<T>();
   bool transpose_a_, transpose_b_, shared_b_;
-  std::int64_t batch_, m_, n_, k_, tiles_ = 0;
+  std::int64_t batch_, m_, n_, k_, packed_k_, tiles_ = 0;
   const T *a_, *b_, *bias_, *addend_;
   T* c_;
   std::vector<ColumnBlock> blocks_;
@@ -160,8 +165,13 @@ class Product {
 void matmul(bool transpose_a, bool transpose_b, const Tensor& a, const Tensor& b, const Tensor& bias,
             const Tensor& addend, Tensor& c) {
   if (c.size() == 0) return;
-  visit_compute(a.dtype(), "matmul",
-                [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, bias, addend, c).run(); });
+  const auto run = [&](auto tag) { Product<decltype(tag)>(transpose_a, transpose_b, a, b, bias, addend, c).run(); };
+  if (a.dtype() != DType::bf16) return visit_compute(a.dtype(), "matmul", run);
+  if (has_pairs()) return run(bf16{});
+  through_f32(c, [&](Tensor& wide) {
+    matmul(transpose_a, transpose_b, to_compute(a), b.dim(0) == 1 ? to_compute_weight(b) : to_compute(b),
+           to_compute(bias), to_compute(addend), wide);
+  });
 }
 
 }  // namespace costate::cpu

@@ -10,23 +10,35 @@
 HWY_BEFORE_NAMESPACE();
 namespace costate::cpu::HWY_NAMESPACE {
 
-const TileKernels<float>& tiles_f32() {
-  static constexpr auto table =
-      tiles<float>(std::make_index_sequence<tile_rows>(), std::make_index_sequence<vectors_here>());
-  return table;
+template <class T, class Out = TileOut<T>>
+const TileKernels<T, Out>* table() {
+  static constexpr auto all =
+      tiles<T, Out>(std::make_index_sequence<tile_rows>(), std::make_index_sequence<vectors_here>());
+  return &all;
 }
 
-const TileKernels<double>& tiles_f64() {
-  static constexpr auto table =
-      tiles<double>(std::make_index_sequence<tile_rows>(), std::make_index_sequence<vectors_here>());
-  return table;
+/// The same, or null where this instruction set has no tiles that go by pairs.
+template <class T, class Out = TileOut<T>>
+const TileKernels<T, Out>* table_of_pairs() {
+#if HWY_TARGET == HWY_AVX3
+  return table<T, Out>();
+#else
+  return nullptr;
+#endif
 }
+
+const TileKernels<float>* tiles_f32() { return table<float>(); }
+const TileKernels<double>* tiles_f64() { return table<double>(); }
+const TileKernels<bf16>* tiles_bf16() { return table_of_pairs<bf16>(); }
+const TileKernels<bf16, float>* tiles_bf16_f32() { return table_of_pairs<bf16, float>(); }
+const TileKernels<std::int16_t>* tiles_i16() { return table_of_pairs<std::int16_t>(); }
 
 }  // namespace costate::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <algorithm>
+#include <atomic>
 
 #include "core/parallel.h"
 
@@ -34,15 +46,51 @@ namespace costate::cpu {
 
 HWY_EXPORT(tiles_f32);
 HWY_EXPORT(tiles_f64);
+HWY_EXPORT(tiles_bf16);
+HWY_EXPORT(tiles_bf16_f32);
+HWY_EXPORT(tiles_i16);
 
 template <>
-const TileKernels<float>& tile_kernels<float>() {
-  return HWY_DYNAMIC_DISPATCH(tiles_f32)();
+const TileKernels<float>& tile_kernels() {
+  return *HWY_DYNAMIC_DISPATCH(tiles_f32)();
 }
 template <>
-const TileKernels<double>& tile_kernels<double>() {
-  return HWY_DYNAMIC_DISPATCH(tiles_f64)();
+const TileKernels<double>& tile_kernels() {
+  return *HWY_DYNAMIC_DISPATCH(tiles_f64)();
 }
+template <>
+const TileKernels<bf16>& tile_kernels() {
+  return *HWY_DYNAMIC_DISPATCH(tiles_bf16)();
+}
+template <>
+const TileKernels<bf16, float>& tile_kernels() {
+  return *HWY_DYNAMIC_DISPATCH(tiles_bf16_f32)();
+}
+template <>
+const TileKernels<std::int16_t>& tile_kernels() {
+  return *HWY_DYNAMIC_DISPATCH(tiles_i16)();
+}
+
+namespace {
+
+bool machine_has_pairs() {
+#if HWY_ARCH_X86
+  return __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("avx512vnni") != 0 &&
+         HWY_DYNAMIC_DISPATCH(tiles_bf16)() != nullptr;
+#else
+  return false;
+#endif
+}
+
+std::atomic<bool> pairs_wanted{true};
+
+}  // namespace
+
+bool has_pairs() {
+  static const bool here = machine_has_pairs();
+  return here && pairs_wanted.load(std::memory_order_relaxed);
+}
+void use_pairs(bool where_possible) { pairs_wanted.store(where_possible, std::memory_order_relaxed); }
 
 std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_group, std::int64_t lanes,
                                        std::int64_t vectors) {
@@ -59,9 +107,33 @@ std::vector<ColumnBlock> column_blocks(std::int64_t groups, std::int64_t per_gro
   return blocks;
 }
 
+namespace {
+
+/// Sixteen k at a time: of each cache line all is used while it is there, whichever way the panel lies in memory.
+template <class T>
+void pack_pairs(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
+                std::int64_t width, T* out) {
+  for (std::int64_t first = 0; first < length; first += 16) {
+    const std::int64_t last = std::min(first + 16, length), pairs = tile_steps<T>(last - first);
+    T* panel = out + first * width;
+    for (std::int64_t c = 0; c < count; ++c)
+      for (std::int64_t k = first; k < last; k += 2) {
+        const T* from = in + k * k_step + c * c_step;
+        T* to = panel + (k - first) * width + c * 2;
+        to[0] = from[0];
+        to[1] = k + 1 < last ? from[k_step] : T{};
+      }
+    for (std::int64_t pair = 0; pair < pairs; ++pair)
+      std::fill(panel + (pair * width + count) * 2, panel + (pair + 1) * width * 2, T{});
+  }
+}
+
+}  // namespace
+
 template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out) {
+  if constexpr (tile_depth<T> == 2) return pack_pairs(in, k_step, c_step, length, count, width, out);
   // Six at a time is too short for a call of memmove per k; the weight gradient and transposed factors pack that way.
   if (c_step == 1 && count == tile_rows && width == tile_rows) {
     for (std::int64_t k = 0; k < length; ++k, in += k_step, out += tile_rows)
@@ -85,6 +157,9 @@ void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int6
 }
 
 template void pack_panel(const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*);
+template void pack_panel(const std::int16_t*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                         std::int16_t*);
+template void pack_panel(const bf16*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, bf16*);
 template void pack_panel(const double*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, double*);
 
 void parallel_tiles(std::int64_t pieces, std::int64_t tiles, std::int64_t flops,

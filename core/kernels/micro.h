@@ -4,6 +4,10 @@
 // channels) by a few vectors of columns (output channels). Each element is one chain of fused multiply-adds in the
 // order of k, with one accumulator, in every instruction set's tile of every size; so how work is cut into tiles never
 // shows in the bits.
+//
+// Tiles of bf16 sum in f32 and take two elements of k a step: a pair of a is broadcast as one lane, panels of b lie in pairs
+// [k / 2][column][2]. Of each pair the second product is added first; numbers below the normal ones of f32 count as zero. Such
+// sums cannot wait in out, which is bf16. Tiles of i16 go by pairs as well and sum in i32, exactly.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +18,10 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
+#include "core/dtype.h"
 #include "core/memory.h"
 
 namespace costate::cpu {
@@ -23,7 +29,21 @@ namespace costate::cpu {
 inline constexpr std::int64_t tile_rows = 6;
 inline constexpr std::int64_t tile_vectors = 4;  ///< where there are 32 registers; 2 vectors otherwise
 
-/// A stretch of the reduction: element k of row r is a[r][k * a_step], the columns for it start at b + k * b_step.
+/// Elements of the reduction that one step takes.
+template <class T>
+inline constexpr std::int64_t tile_depth = sizeof(T) == 2 ? 2 : 1;
+
+/// What a tile of T writes, where nothing else is asked for; tiles of bf16 can also write their sums, in f32.
+template <class T>
+using TileOut = std::conditional_t<std::is_same_v<T, std::int16_t>, std::int32_t, T>;
+
+/// Steps of a reduction; of an odd one the last finds half of its pair zero, in the panel and in place of what lies behind a's end.
+template <class T>
+constexpr std::int64_t tile_steps(std::int64_t length) {
+  return (length + tile_depth<T> - 1) / tile_depth<T>;
+}
+
+/// A stretch of `length` elements of the reduction: those of row r for step k start at a[r] + k * a_step, the columns at b + k * b_step.
 template <class T>
 struct Segment {
   std::array<const T*, tile_rows> a;
@@ -45,48 +65,52 @@ struct Ahead {
 };
 
 /// What one tile computes: segments in order, then `columns` results per row.
-template <class T>
+template <class T, class Out = TileOut<T>>
 struct TileWork {
   const Segment<T>* segments;
   std::int64_t count;
   std::int64_t a_step, b_step;
-  std::array<T*, tile_rows> out;
+  std::array<Out*, tile_rows> out;
   std::int64_t columns;
-  bool accumulate;                              ///< continue the chains that out holds,
-  const T* bias = nullptr;                      ///< instead of starting each row from `columns` values, or from zero
-  std::array<const T*, tile_rows> addend = {};  ///< values for the end of each row's chains, or all null
+  bool accumulate;                                ///< continue the chains that out holds (not bf16),
+  const Out* bias = nullptr;                      ///< instead of starting each row from `columns` values, or from zero
+  std::array<const Out*, tile_rows> addend = {};  ///< values for the end of each row's chains, or all null
   Ahead ahead = {};
 };
 
 /// Rows of a matrix times one block of columns, tile after tile:
-/// out[r * out_row + c] (+)= sum_k a[r * a_row + k * a_step] b[k * b_step + c].
-template <class T>
+/// out[r * out_row + c] (+)= sum_k a[r * a_row + k * a_step] b[k * b_step + c]; steps as in Segment.
+template <class T, class Out = TileOut<T>>
 struct RowsWork {
   const T* a;
   std::int64_t a_row, a_step;
   const T* b;
   std::int64_t b_step, length;
-  T* out;
+  Out* out;
   std::int64_t out_row, rows, columns;
   bool accumulate = false;  ///< as in TileWork
-  const T* bias = nullptr;
-  const T* addend = nullptr;  ///< rows out_row apart
-  Ahead ahead = {};           ///< by the first tile; the others go on from there
+  const Out* bias = nullptr;
+  const Out* addend = nullptr;  ///< rows out_row apart
+  Ahead ahead = {};             ///< by the first tile; the others go on from there
 };
 
 /// The tiles of one instruction set.
-template <class T>
+template <class T, class Out = TileOut<T>>
 struct TileKernels {
   std::int64_t lanes, vectors;
   /// One tile: run[rows - 1][vectors - 1].
-  std::array<std::array<void (*)(const TileWork<T>&), tile_vectors>, tile_rows> run;
+  std::array<std::array<void (*)(const TileWork<T, Out>&), tile_vectors>, tile_rows> run;
   /// Tiles in a regular layout, which cost less each where reductions are short: run_rows[vectors - 1].
-  std::array<void (*)(const RowsWork<T>&), tile_vectors> run_rows;
+  std::array<void (*)(const RowsWork<T, Out>&), tile_vectors> run_rows;
 };
 
-/// For the best instruction set this machine has. T is float or double.
-template <class T>
-const TileKernels<T>& tile_kernels();
+/// For the best instruction set this machine has. T is float, double, and where has_pairs() bf16 and std::int16_t.
+template <class T, class Out = TileOut<T>>
+const TileKernels<T, Out>& tile_kernels();
+
+/// Whether products of bf16 run on tiles of pairs: this machine has AVX512_BF16 (and VNNI). Others, and tests after use_pairs(false), multiply copies in f32.
+bool has_pairs();
+void use_pairs(bool where_possible);
 
 /// Up to lanes * vectors neighbouring columns, none of two groups: what one tile is wide.
 struct ColumnBlock {
@@ -107,7 +131,8 @@ inline std::int64_t padded_width(const std::vector<ColumnBlock>& blocks) {
   return blocks.empty() ? 0 : blocks.back().offset + blocks.back().width;
 }
 
-/// out[k * width + c] = in[k * k_step + c * c_step] for k < length, c < count; zero for count <= c < width.
+/// out[k * width + c] = in[k * k_step + c * c_step] for k < length, c < count; zero for count <= c < width. Pairs: at
+/// (k / 2 * width + c) * 2 + k % 2, and zero behind an odd length.
 template <class T>
 void pack_panel(const T* in, std::int64_t k_step, std::int64_t c_step, std::int64_t length, std::int64_t count,
                 std::int64_t width, T* out);

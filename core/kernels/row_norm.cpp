@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/kernels/copy.h"
 #include "core/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -213,6 +214,9 @@ Rows<T> rows_of(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
 }  // namespace
 
 void cpu::row_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y) {
+  if (x.dtype() == DType::bf16)
+    return through_f32(y,
+                       [&](Tensor& wide) { row_norm(spec, to_compute(x), to_compute(gamma), to_compute(beta), wide); });
   visit_compute(x.dtype(), "group_norm", [&](auto tag) {
     using T = decltype(tag);
     const Rows<T> all = rows_of<T>(spec, x, gamma, beta);
@@ -228,6 +232,12 @@ void cpu::row_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gam
 
 void cpu::row_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                        const Tensor& g, GroupNormGrads& grads) {
+  if (x.dtype() == DType::bf16) {
+    GroupNormGrads wide{f32_like(grads.x), f32_like(grads.gamma), f32_like(grads.beta)};
+    row_norm_vjp(spec, to_compute(x), to_compute(gamma), to_compute(beta), to_compute(g), wide);
+    grads = {to_stored(wide.x, DType::bf16), to_stored(wide.gamma, DType::bf16), to_stored(wide.beta, DType::bf16)};
+    return;
+  }
   visit_compute(x.dtype(), "group_norm", [&](auto tag) {
     using T = decltype(tag);
     const Rows<T> all = rows_of<T>(spec, x, gamma, beta);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/kernels/group_norm.h"
+#include "core/kernels/pointwise.h"
 
 namespace costate::cpu {
 
@@ -26,7 +27,7 @@ void add_parts(const std::vector<double>& parts, Tensor& out) {
   for (std::size_t c = 0; c < width; ++c) {
     double sum = 0;
     for (std::size_t i = c; i < parts.size(); i += width) sum += parts[i];
-    to[c] = static_cast<T>(sum);
+    to[c] = narrow<T>(sum);
   }
 }
 

@@ -2,7 +2,10 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include <cstdint>
 #include <cstring>
+
+#include "core/dtype.h"
 
 // NOLINTBEGIN(llvm-header-guard): Highway toggles this guard for every target.
 #if defined(COSTATE_CORE_KERNELS_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -47,6 +50,54 @@ HWY_INLINE hn::Vec<D> load_f64(D d, const float* p, size_t count) {
   return hn::PromoteTo(d, load_some(hn::Rebind<float, D>(), p, count));
 }
 
+/// bf16 in 16 bits each, as f32 lanes.
+template <class D, class Half>
+HWY_INLINE hn::Vec<D> widened(D d, Half half) {
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(hn::RebindToUnsigned<D>(), half)));
+}
+
+/// The way back, to nearest even (core/dtype.h).
+template <class D>
+HWY_INLINE hn::Vec<hn::Rebind<std::uint16_t, D>> rounded(D, hn::Vec<D> v) {
+  const hn::RebindToUnsigned<D> wide;
+  const auto bits = hn::BitCast(wide, v), last = hn::And(hn::ShiftRight<16>(bits), hn::Set(wide, 1));
+  const auto number = hn::Add(bits, hn::Add(last, hn::Set(wide, 0x7fff))), nan = hn::Or(bits, hn::Set(wide, 0x400000));
+  const auto kept = hn::IfThenElse(hn::RebindMask(wide, hn::IsNaN(v)), nan, number);
+  return hn::TruncateTo(hn::Rebind<std::uint16_t, D>(), hn::ShiftRight<16>(kept));
+}
+
+/// Stored values as lanes of their own type, or bf16 as f32: a full vector, or the first `count` lanes and zeros behind.
+template <class D>
+HWY_INLINE hn::Vec<D> load_as(D d, const hn::TFromD<D>* p) {
+  return hn::LoadU(d, p);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_as(D d, const bf16* p) {
+  return widened(d, hn::LoadU(hn::Rebind<std::uint16_t, D>(), &p->bits));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_as(D d, const hn::TFromD<D>* p, size_t count) {
+  return load_some(d, p, count);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_as(D d, const bf16* p, size_t count) {
+  return widened(d, load_some(hn::Rebind<std::uint16_t, D>(), &p->bits, count));
+}
+
+template <class D>
+HWY_INLINE void store_as(hn::Vec<D> v, D d, hn::TFromD<D>* p, size_t count) {
+  store_some(v, d, p, count);
+}
+template <class D>
+HWY_INLINE void store_as(hn::Vec<D> v, D d, bf16* p, size_t count) {
+  store_some(rounded(d, v), hn::Rebind<std::uint16_t, D>(), &p->bits, count);
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> load_f64(D d, const bf16* p, size_t count) {
+  return hn::PromoteTo(d, load_as(hn::Rebind<float, D>(), p, count));
+}
+
 /// As load_f64 with a full vector.
 template <class D>
 HWY_INLINE hn::Vec<D> load_f64(D d, const double* p) {
@@ -55,6 +106,10 @@ HWY_INLINE hn::Vec<D> load_f64(D d, const double* p) {
 template <class D>
 HWY_INLINE hn::Vec<D> load_f64(D d, const float* p) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<float, D>(), p));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_f64(D d, const bf16* p) {
+  return hn::PromoteTo(d, load_as(hn::Rebind<float, D>(), p));
 }
 
 /// e^x for x <= 88, of f32 within an ulp; nothing below -87, whose e^x is the least normal number. x = n ln 2 + r with |r| <= ln 2 / 2;

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "core/kernels/micro.h"
@@ -23,7 +25,11 @@ namespace {
 constexpr std::int64_t least_stretch = 2 << 20, most_stretch = 4 << 20;
 constexpr std::int64_t product_bytes = 256 << 10;  // products of one task: half a second cache
 
-/// One column block of G w G^T: panels [point][k][width], computed in f64.
+double as_double(float v) { return static_cast<double>(v); }
+double as_double(bf16 v) { return static_cast<double>(static_cast<float>(v)); }
+
+/// One column block of G w G^T: [point][k][width], computed in f64.
+template <class T>
 void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBlock& block, float* to) {
   static constexpr WinogradMatrices<2> two;
   static constexpr WinogradMatrices<4> four;
@@ -33,10 +39,9 @@ void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBloc
   std::vector<double> taps(static_cast<std::size_t>(9 * block.width)), half(static_cast<std::size_t>(3 * block.width));
   for (std::int64_t k = 0; k < reduced; ++k) {
     for (std::int64_t tap = 0; tap < 9; ++tap) {
-      const float* from =
-          w.data<float>() + (conv.gradient ? 8 - tap : tap) * in * out + k * k_step + block.first * column_step;
+      const T* from = w.data<T>() + (conv.gradient ? 8 - tap : tap) * in * out + k * k_step + block.first * column_step;
       for (std::int64_t c = 0; c < block.count; ++c)
-        taps[static_cast<std::size_t>(tap * block.width + c)] = static_cast<double>(from[c * column_step]);
+        taps[static_cast<std::size_t>(tap * block.width + c)] = as_double(from[c * column_step]);
     }
     for (std::int64_t i = 0; i < n; ++i) {
       for (std::int64_t e = 0; e < 3 * block.width; ++e) {
@@ -55,28 +60,66 @@ void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBloc
   }
 }
 
-std::shared_ptr<const Scratch<float>> transformed_weights(const WinogradConv& conv, const Tensor& w,
-                                                          const std::vector<ColumnBlock>& blocks) {
-  const std::int64_t panel = (conv.m + 2) * (conv.m + 2) * w.dim(conv.gradient ? 3 : 2);
+/// Weights at the points: panels [block][point][k][width]; in fixed point their scales as well, [block][point][width].
+template <class P>
+struct PointWeights {
+  Scratch<P> panels;
+  Scratch<float> scales;
+};
+
+/// One panel in fixed point, and its scales (winograd_tiles.h).
+void to_fixed_point(const float* panel, std::int64_t length, std::int64_t width, std::int16_t* to, float* scales) {
+  std::vector<std::int16_t> fixed(static_cast<std::size_t>(length * width));
+  for (std::int64_t c = 0; c < width; ++c) {
+    double squares = 0;
+    for (std::int64_t k = 0; k < length; ++k)
+      squares += as_double(panel[k * width + c]) * as_double(panel[k * width + c]);
+    const double scale = std::sqrt(squares) / fixed_point_norm;
+    scales[c] = static_cast<float>(scale);
+    for (std::int64_t k = 0; k < length; ++k)
+      fixed[static_cast<std::size_t>(k * width + c)] =
+          static_cast<std::int16_t>(scale == 0 ? 0 : std::lrint(as_double(panel[k * width + c]) / scale));
+  }
+  pack_panel(fixed.data(), width, 1, length, width, width, to);
+}
+
+template <class T, class P>
+std::shared_ptr<const PointWeights<P>> transformed_weights(const WinogradConv& conv, const Tensor& w,
+                                                           const std::vector<ColumnBlock>& blocks) {
+  const std::int64_t points = (conv.m + 2) * (conv.m + 2), reduced = w.dim(conv.gradient ? 3 : 2),
+                     panel = tile_steps<P>(reduced) * tile_depth<P>;
   const auto key = layout_key("winograd", {conv.m, conv.gradient, w.offset(), w.dim(2), w.dim(3), blocks.front().width,
-                                           static_cast<std::int64_t>(blocks.size())});
-  return w.storage().derived<Scratch<float>>(key, [&] {
-    Scratch<float> panels(padded_width(blocks) * panel);
+                                           static_cast<std::int64_t>(blocks.size()), sizeof(P)});
+  return w.storage().derived<PointWeights<P>>(key, [&] {
+    constexpr bool fixed = std::is_same_v<P, std::int16_t>;
+    const std::int64_t columns = padded_width(blocks) * points;
+    PointWeights<P> weights{Scratch<P>(columns * panel), Scratch<float>(fixed ? columns : 0)};
     parallel_for(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t i) {
       const auto& block = blocks[static_cast<std::size_t>(i)];
-      transform_block(conv, w, block, panels.data() + block.offset * panel);
+      P* to = weights.panels.data() + block.offset * points * panel;
+      if constexpr (fixed) {
+        Scratch<float> exact(block.width * points * reduced);
+        transform_block<T>(conv, w, block, exact.data());
+        for (std::int64_t p = 0; p < points; ++p)
+          to_fixed_point(exact.data() + p * reduced * block.width, reduced, block.width, to + p * panel * block.width,
+                         weights.scales.data() + block.offset * points + p * block.width);
+      } else
+        transform_block<T>(conv, w, block, to);
     });
-    return panels;
+    return weights;
   });
 }
 
+/// Images of T, numbers of P at the points.
+template <class T, class P>
 class Winograd {
  public:
   Winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
            Tensor& out)
       : conv_(conv),
-        tiles_(winograd_tiles(conv.m)),
+        tiles_(winograd_tiles<T, P>(conv.m)),
         n_(conv.m + 2),
+        scales_each_(fixed ? n_ * n_ : 0),
         images_(out.dim(0)),
         source_height_(source.dim(1)),
         source_width_(source.dim(2)),
@@ -87,30 +130,36 @@ class Winograd {
         step_((reduced_ + 15) / 16 * 16 + 16),  // a power of two would put all points into the same few cache sets
         down_((out.dim(1) + conv.m - 1) / conv.m),
         across_((out.dim(2) + conv.m - 1) / conv.m),
-        blocks_(column_blocks<float>(1, out.dim(3))),
-        weights_(transformed_weights(conv, w, blocks_)),
+        blocks_(column_blocks<P>(1, out.dim(3))),
+        weights_(transformed_weights<T, P>(conv, w, blocks_)),
         zeros_(static_cast<std::size_t>(std::max(reduced_, channels_))),
-        source_(source.data<float>()),
-        bias_(bias.defined() ? bias.data<float>() : zeros_.data()),
+        source_(source.data<T>()),
+        bias_(bias.defined() ? bias.data<T>() : zeros_.data()),
         bias_step_(bias.defined() && bias.rank() == 2 ? channels_ : 0),
-        addend_(addend.defined() ? addend.data<float>() : nullptr),
-        out_(out.mutable_data<float>()) {}
+        addend_(addend.defined() ? addend.data<T>() : nullptr),
+        out_(out.mutable_data<T>()) {}
 
   void run() const {
-    const std::int64_t tiles = images_ * down_ * across_, tile_bytes = n_ * n_ * step_ * 4;
-    const std::int64_t bytes = std::clamp(n_ * n_ * reduced_ * channels_ * 2, least_stretch, most_stretch);
+    const std::int64_t tiles = images_ * down_ * across_, tile_bytes = n_ * n_ * step_ * element;
+    const std::int64_t bytes = std::clamp(n_ * n_ * reduced_ * channels_ * element / 2, least_stretch, most_stretch);
     const std::int64_t most = std::max(tile_rows, bytes / tile_bytes / tile_rows * tile_rows);
-    Scratch<float> points(std::min(tiles, most) * n_ * n_ * step_);
+    Scratch<P> points(std::min(tiles, most) * n_ * n_ * step_);
+    Scratch<float> scales(std::min(tiles, most) * scales_each_);
     for (std::int64_t first = 0; first < tiles; first += most) {
       const std::int64_t count = std::min(most, tiles - first);
       parallel_tiles(1, count, pack_cost * n_ * n_ * reduced_, [&](std::int64_t, std::int64_t from, std::int64_t to) {
-        for (std::int64_t t = from; t < to; ++t) gather(first + t, points.data() + t * n_ * n_ * step_);
+        Scratch<float> room(fixed ? n_ * n_ * step_ : 0);
+        for (std::int64_t t = from; t < to; ++t)
+          gather(first + t, points.data() + t * n_ * n_ * step_, scales.data() + t * scales_each_, room.data());
       });
-      multiply(first, count, points.data());
+      multiply(first, count, points.data(), scales.data());
     }
   }
 
  private:
+  static constexpr bool fixed = std::is_same_v<P, std::int16_t>;
+  static constexpr std::int64_t element = sizeof(P);
+
   struct Position {
     std::int64_t image, y, x;  ///< of a tile's first output
   };
@@ -119,9 +168,9 @@ class Winograd {
     return {tile / (down_ * across_), inside / across_ * conv_.m, inside % across_ * conv_.m};
   }
 
-  void gather(std::int64_t tile, float* to) const {
+  void gather(std::int64_t tile, P* to, float* scales, float* room) const {
     const Position at = position(tile);
-    std::array<const float*, 36> pixels{};
+    std::array<const T*, 36> pixels{};
     for (std::int64_t i = 0; i < n_; ++i)
       for (std::int64_t j = 0; j < n_; ++j) {
         const std::int64_t y = at.y + i - conv_.top, x = at.x + j - conv_.left;
@@ -129,11 +178,11 @@ class Winograd {
         pixels[static_cast<std::size_t>(i * n_ + j)] =
             inside ? source_ + ((at.image * source_height_ + y) * source_width_ + x) * reduced_ : zeros_.data();
       }
-    tiles_.input(pixels.data(), reduced_, step_, to);
+    tiles_.input(pixels.data(), reduced_, step_, to, scales, room);
   }
 
   /// Tiles [first, first + count), transformed at `points`: their outputs.
-  void multiply(std::int64_t first, std::int64_t count, const float* points) const {
+  void multiply(std::int64_t first, std::int64_t count, const P* points, const float* scales) const {
     const std::int64_t width = blocks_.front().width;
     const std::int64_t most = std::max(tile_rows, product_bytes / (n_ * n_ * width * 4) / tile_rows * tile_rows);
     const std::int64_t parts = (count + most - 1) / most, tiles = (count + tile_rows - 1) / tile_rows;
@@ -142,27 +191,29 @@ class Winograd {
       const std::int64_t from = tiles * part / parts * tile_rows,
                          to = std::min(count, tiles * (part + 1) / parts * tile_rows);
       const auto& block = blocks_[static_cast<std::size_t>(task / parts)];
-      Scratch<float> products((to - from) * n_ * n_ * block.width);
+      Scratch<TileOut<P>> products((to - from) * n_ * n_ * block.width);
       for (std::int64_t p = 0; p < n_ * n_; ++p)
         multiply_point(p, block, points + from * n_ * n_ * step_, to - from, products.data());
       for (std::int64_t t = from; t < to; ++t)
-        scatter(first + t, block, products.data() + (t - from) * n_ * n_ * block.width);
+        scatter(first + t, block, products.data() + (t - from) * n_ * n_ * block.width, scales + t * scales_each_);
     });
   }
 
-  void multiply_point(std::int64_t p, const ColumnBlock& block, const float* points, std::int64_t count,
-                      float* products) const {
+  void multiply_point(std::int64_t p, const ColumnBlock& block, const P* points, std::int64_t count,
+                      TileOut<P>* products) const {
     const std::int64_t width = block.width, per_tile = n_ * n_, passes = (count + tile_rows - 1) / tile_rows;
-    const float* panel = weights_->data() + (block.offset * per_tile + p * width) * reduced_;
-    tile_kernels<float>().run_rows[static_cast<std::size_t>(block.vectors - 1)](
-        {points + p * step_, per_tile * step_, 1, panel, width, reduced_, products + p * width, per_tile * width, count,
-         width, false, nullptr, nullptr, Ahead::of(panel + reduced_ * width, reduced_ * width * 4, reduced_ * passes)});
+    const std::int64_t steps = tile_steps<P>(reduced_), panel_size = steps * tile_depth<P> * width;
+    const P* panel = weights_->panels.data() + block.offset * per_tile * steps * tile_depth<P> + p * panel_size;
+    tile_kernels<P>().run_rows[static_cast<std::size_t>(block.vectors - 1)](
+        {points + p * step_, per_tile * step_, tile_depth<P>, panel, width * tile_depth<P>, reduced_,
+         products + p * width, per_tile * width, count, width, false, nullptr, nullptr,
+         Ahead::of(panel + panel_size, panel_size * element, steps * passes)});
   }
 
-  void scatter(std::int64_t tile, const ColumnBlock& block, const float* products) const {
+  void scatter(std::int64_t tile, const ColumnBlock& block, const TileOut<P>* products, const float* scales) const {
     const Position at = position(tile);
-    std::array<float*, 16> pixels{};
-    std::array<const float*, 16> addend{};
+    std::array<T*, 16> pixels{};
+    std::array<const T*, 16> addend{};
     for (std::int64_t i = 0; i < conv_.m; ++i)
       for (std::int64_t j = 0; j < conv_.m; ++j)
         if (at.y + i < height_ && at.x + j < width_) {
@@ -170,22 +221,23 @@ class Winograd {
           pixels[static_cast<std::size_t>(i * conv_.m + j)] = out_ + to;
           if (addend_ != nullptr) addend[static_cast<std::size_t>(i * conv_.m + j)] = addend_ + to;
         }
-    tiles_.output(products, block.width, bias_ + at.image * bias_step_ + block.first, addend_ ? addend.data() : nullptr,
-                  block.count, pixels.data());
+    tiles_.output(products, block.width, scales, weights_->scales.data() + block.offset * scales_each_,
+                  bias_ + at.image * bias_step_ + block.first, addend_ ? addend.data() : nullptr, block.count,
+                  pixels.data());
   }
 
   WinogradConv conv_;
-  WinogradTiles tiles_;
-  std::int64_t n_;
+  WinogradTiles<T, P> tiles_;
+  std::int64_t n_, scales_each_;  ///< scales_each_: of a tile, none where points are floats
   std::int64_t images_, source_height_, source_width_, height_, width_, channels_;
   std::int64_t reduced_, step_, down_, across_;
   std::vector<ColumnBlock> blocks_;
-  std::shared_ptr<const Scratch<float>> weights_;
-  std::vector<float> zeros_;
-  const float *source_, *bias_;
+  std::shared_ptr<const PointWeights<P>> weights_;
+  std::vector<T> zeros_;
+  const T *source_, *bias_;
   std::int64_t bias_step_;  ///< from one image's to the next one's
-  const float* addend_;
-  float* out_;
+  const T* addend_;
+  T* out_;
 };
 
 }  // namespace
@@ -193,7 +245,13 @@ class Winograd {
 void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
               Tensor& out) {
   if (profiling()) profile_note(fmt::format("F({},3)", conv.m));
-  Winograd(conv, source, w, bias, addend, out).run();
+  require(conv.m == 2 || conv.m == 4, "winograd: there are F(2,3) and F(4,3), not F({},3)", conv.m);
+  if (source.dtype() == DType::bf16 && has_pairs())
+    Winograd<bf16, std::int16_t>(conv, source, w, bias, addend, out).run();
+  else if (source.dtype() == DType::bf16)
+    Winograd<bf16, float>(conv, source, w, bias, addend, out).run();
+  else
+    Winograd<float, float>(conv, source, w, bias, addend, out).run();
 }
 
 // A tile must save at least 40 % of the products (it does not where most of it hangs over the edge), and enough of them share

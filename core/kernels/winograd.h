@@ -1,4 +1,4 @@
-// Convolutions of 3x3 taps and stride 1 with fewer multiplications: Winograd's F(2,3) and F(4,3), in f32.
+// Convolutions of 3x3 taps and stride 1 with fewer multiplications: Winograd's F(2,3) and F(4,3), in f32, of images in f32 or bf16.
 #pragma once
 
 #include "core/kernels/conv2d.h"
@@ -13,15 +13,15 @@ struct WinogradConv {
   std::int64_t top, left;
 };
 
-/// Whether a convolution or its data gradient can be one: f32, 3x3 taps, neither strides nor dilation nor groups.
+/// Whether a convolution or its data gradient can be one: f32 or bf16, 3x3 taps, neither strides nor dilation nor groups.
 inline bool can_be_winograd(const ConvGeometry& g, const Tensor& w) {
-  return w.dtype() == DType::f32 && w.dim(0) == 3 && w.dim(1) == 3 && g.stride_h == 1 && g.stride_w == 1 &&
+  return w.dtype() != DType::f64 && w.dim(0) == 3 && w.dim(1) == 3 && g.stride_h == 1 && g.stride_w == 1 &&
          g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1;
 }
 
 namespace cpu {
 
-/// f32 NHWC; w (3, 3, in, out); bias and addend as conv2d has them. Weights are transformed once and kept with their storage.
+/// f32 or bf16, NHWC; w (3, 3, in, out); bias and addend as conv2d has them. Weights are transformed once and kept with their storage.
 void winograd(const WinogradConv& conv, const Tensor& source, const Tensor& w, const Tensor& bias, const Tensor& addend,
               Tensor& out);
 

@@ -1,7 +1,7 @@
 // Winograd's tile transforms: B^T and A^T of core/kernels/winograd_matrices.h, written out with their common terms shared.
 #include "core/kernels/winograd_tiles.h"
 
-#include "core/error.h"
+#include <cmath>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/kernels/winograd_tiles.cpp"
@@ -55,8 +55,8 @@ struct Axis<4> {
   }
 };
 
-template <int m>
-void tile_input(const float* const* pixels, std::int64_t channels, std::int64_t step, float* out) {
+template <int m, class T>
+void tile_input(const T* const* pixels, std::int64_t channels, std::int64_t step, float* out, float*, float*) {
   constexpr int n = m + 2;
   constexpr std::int64_t lanes = hn::MaxLanes(F32());
   for (std::int64_t c = 0; c < channels; c += lanes) {
@@ -64,10 +64,10 @@ void tile_input(const float* const* pixels, std::int64_t channels, std::int64_t 
     for (int j = 0; j < n; ++j) {
       V32 d[n], v[n];
       if (c + lanes <= channels)
-        for (int i = 0; i < n; ++i) d[i] = hn::LoadU(F32(), pixels[i * n + j] + c);
+        for (int i = 0; i < n; ++i) d[i] = load_as(F32(), pixels[i * n + j] + c);
       else
         for (int i = 0; i < n; ++i)
-          d[i] = load_some(F32(), pixels[i * n + j] + c, static_cast<std::size_t>(channels - c));
+          d[i] = load_as(F32(), pixels[i * n + j] + c, static_cast<std::size_t>(channels - c));
       Axis<m>::input(d, v);
       for (int i = 0; i < n; ++i) half[i][j] = v[i];
     }
@@ -79,18 +79,52 @@ void tile_input(const float* const* pixels, std::int64_t channels, std::int64_t 
   }
 }
 
-template <int m>
-void tile_output(const float* in, std::int64_t width, const float* bias, const float* const* addend,
-                 std::int64_t channels, float* const* pixels) {
+/// The floats in room, each point's norm, and their share of it.
+template <int m, class T>
+void tile_input(const T* const* pixels, std::int64_t channels, std::int64_t step, std::int16_t* out, float* scales,
+                float* room) {
+  constexpr std::int64_t lanes = hn::MaxLanes(F32());
+  tile_input<m>(pixels, channels, step, room, nullptr, nullptr);
+  for (int p = 0; p < (m + 2) * (m + 2); ++p, room += step, out += step) {
+    V32 squares = hn::Zero(F32());
+    for (std::int64_t c = 0; c < channels; c += lanes) {
+      const V32 v = hn::LoadU(F32(), room + c);
+      squares = hn::MulAdd(v, v, squares);
+    }
+    const float norm = std::sqrt(hn::GetLane(hn::SumOfLanes(F32(), squares)));
+    scales[p] = norm / cpu::fixed_point_norm;
+    const V32 factor = hn::Set(F32(), norm == 0 ? 0 : cpu::fixed_point_norm / norm);
+    for (std::int64_t c = 0; c < channels; c += lanes) {
+      const auto whole = hn::NearestInt(hn::Mul(hn::LoadU(F32(), room + c), factor));
+      hn::StoreU(hn::DemoteTo(hn::Rebind<std::int16_t, F32>(), whole), hn::Rebind<std::int16_t, F32>(), out + c);
+    }
+  }
+}
+
+HWY_INLINE V32 sums_at(const float* in, std::int64_t at, const float*, std::int64_t, const float*) {
+  return hn::LoadU(F32(), in + at);
+}
+HWY_INLINE V32 sums_at(const std::int32_t* in, std::int64_t at, const float* scales, std::int64_t p,
+                       const float* weight_scales) {
+  const V32 unit = hn::Mul(hn::Set(F32(), scales[p]), hn::LoadU(F32(), weight_scales + at));
+  return hn::Mul(hn::ConvertTo(F32(), hn::LoadU(hn::RebindToSigned<F32>(), in + at)), unit);
+}
+
+template <int m, class T, class Sum>
+void tile_output(const Sum* in, std::int64_t width, const float* scales, const float* weight_scales, const T* bias,
+                 const T* const* addend, std::int64_t channels, T* const* pixels) {
   constexpr int n = m + 2;
   constexpr std::int64_t lanes = hn::MaxLanes(F32());
   for (std::int64_t c = 0; c < channels; c += lanes) {
     const auto count = static_cast<std::size_t>(channels - c);
-    const V32 start = load_some(F32(), bias + c, count);
+    const V32 start = load_as(F32(), bias + c, count);
     V32 half[m][n];
     for (int j = 0; j < n; ++j) {
       V32 s[n], y[m];
-      for (int i = 0; i < n; ++i) s[i] = hn::LoadU(F32(), in + (i * n + j) * width + c);
+      for (int i = 0; i < n; ++i) {
+        const std::int64_t p = i * n + j;
+        s[i] = sums_at(in, p * width + c, scales, p, weight_scales);
+      }
       Axis<m>::output(s, y);
       for (int i = 0; i < m; ++i) half[i][j] = y[i];
     }
@@ -98,16 +132,22 @@ void tile_output(const float* in, std::int64_t width, const float* bias, const f
       V32 y[m];
       Axis<m>::output(half[i], y);
       for (int j = 0; j < m; ++j)
-        if (float* to = pixels[i * m + j]; to != nullptr) {
+        if (T* to = pixels[i * m + j]; to != nullptr) {
           const V32 sum = hn::Add(y[j], start);
-          store_some(addend ? hn::Add(sum, load_some(F32(), addend[i * m + j] + c, count)) : sum, F32(), to + c, count);
+          store_as(addend ? hn::Add(sum, load_as(F32(), addend[i * m + j] + c, count)) : sum, F32(), to + c, count);
         }
     }
   }
 }
 
-cpu::WinogradTiles tiles_of_2() { return {tile_input<2>, tile_output<2>}; }
-cpu::WinogradTiles tiles_of_4() { return {tile_input<4>, tile_output<4>}; }
+template <class T, class P>
+cpu::WinogradTiles<T, P> tiles_of(int m) {
+  if (m == 2) return {tile_input<2, T>, tile_output<2, T, cpu::TileOut<P>>};
+  return {tile_input<4, T>, tile_output<4, T, cpu::TileOut<P>>};
+}
+cpu::WinogradTiles<float, float> tiles_of_f32(int m) { return tiles_of<float, float>(m); }
+cpu::WinogradTiles<bf16, float> tiles_of_bf16(int m) { return tiles_of<bf16, float>(m); }
+cpu::WinogradTiles<bf16, std::int16_t> tiles_of_bf16_fixed(int m) { return tiles_of<bf16, std::int16_t>(m); }
 
 }  // namespace costate::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -115,12 +155,21 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace costate {
 
-HWY_EXPORT(tiles_of_2);
-HWY_EXPORT(tiles_of_4);
+HWY_EXPORT(tiles_of_f32);
+HWY_EXPORT(tiles_of_bf16);
+HWY_EXPORT(tiles_of_bf16_fixed);
 
-cpu::WinogradTiles cpu::winograd_tiles(int m) {
-  require(m == 2 || m == 4, "winograd: there are F(2,3) and F(4,3), not F({},3)", m);
-  return m == 2 ? HWY_DYNAMIC_DISPATCH(tiles_of_2)() : HWY_DYNAMIC_DISPATCH(tiles_of_4)();
+template <>
+cpu::WinogradTiles<float, float> cpu::winograd_tiles(int m) {
+  return HWY_DYNAMIC_DISPATCH(tiles_of_f32)(m);
+}
+template <>
+cpu::WinogradTiles<bf16, float> cpu::winograd_tiles(int m) {
+  return HWY_DYNAMIC_DISPATCH(tiles_of_bf16)(m);
+}
+template <>
+cpu::WinogradTiles<bf16, std::int16_t> cpu::winograd_tiles(int m) {
+  return HWY_DYNAMIC_DISPATCH(tiles_of_bf16_fixed)(m);
 }
 
 }  // namespace costate

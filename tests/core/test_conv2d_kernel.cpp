@@ -9,6 +9,7 @@
 
 #include "core/kernels/conv2d.h"
 #include "core/parallel.h"
+#include "tests/core/pairs.h"
 
 namespace costate {
 namespace {
@@ -101,10 +102,10 @@ struct Results {
 };
 
 Results run(const Case& c, const Tensor& x, const Tensor& w, const Tensor& g) {
-  Results r{Tensor::empty(c.y(), x.dtype()), Tensor::empty(c.x(), x.dtype()), Tensor::empty(c.weight(), x.dtype())};
+  Results r{Tensor::empty(c.y(), x.dtype()), Tensor::empty(c.x(), x.dtype()), Tensor::zeros(c.weight(), x.dtype())};
   cpu::conv2d(c.g, x, w, {}, {}, r.y);
   cpu::conv2d_dx(c.g, g, w, r.dx);
-  cpu::conv2d_dw(c.g, x, g, r.dw);
+  if (x.dtype() != DType::bf16) cpu::conv2d_dw(c.g, x, g, r.dw);  // which is in f32
   return r;
 }
 
@@ -139,6 +140,66 @@ void check_values(const Case& c) {
   }
 }
 
+/// y and dx in bf16 as tiles of pairs sum them: tap after tap, a chain of pairs over the channels of each.
+void check_pairs(const Case& c) {
+  const Tensor x = noise<bf16>(c.x(), 1), w = noise<bf16>(c.weight(), 2), g = noise<bf16>(c.y(), 3);
+  const Results r = run(c, x, w, g);
+  const std::int64_t in = c.in / c.g.groups, out = c.out / c.g.groups;
+  const auto *xs = x.data<bf16>(), *ws = w.data<bf16>(), *gs = g.data<bf16>();
+  std::int64_t wrong = 0;
+  for (std::int64_t at = 0; at < c.y().size(); ++at) {
+    const std::int64_t o = at % c.out, j = at / c.out % c.ow(), i = at / c.out / c.ow() % c.oh(),
+                       n = at / c.out / c.ow() / c.oh();
+    float sum = 0;
+    for (std::int64_t a = 0; a < c.kh; ++a)
+      for (std::int64_t b = 0; b < c.kw; ++b) {
+        const std::int64_t row = i * c.g.stride_h + a * c.g.dilation_h - c.g.top;
+        const std::int64_t column = j * c.g.stride_w + b * c.g.dilation_w - c.g.left;
+        if (row < 0 || row >= c.h || column < 0 || column >= c.w) continue;
+        const bf16 *from = xs + ((n * c.h + row) * c.w + column) * c.in + o / out * in,
+                   *tap = ws + (a * c.kw + b) * in * c.out + o;
+        sum = pair_chain(
+            sum, in, [&](auto k) { return from[k]; }, [&](auto k) { return tap[k * c.out]; });
+      }
+    wrong += r.y.data<bf16>()[at].bits != bf16(sum).bits ? 1 : 0;
+  }
+  for (std::int64_t at = 0; at < c.x().size(); ++at) {
+    const std::int64_t ci = at % c.in, column = at / c.in % c.w, row = at / c.in / c.w % c.h, n = at / c.in / c.w / c.h;
+    float sum = 0;
+    for (std::int64_t a = c.kh - 1; a >= 0; --a)
+      for (std::int64_t b = c.kw - 1; b >= 0; --b) {
+        const std::int64_t i = row + c.g.top - a * c.g.dilation_h, j = column + c.g.left - b * c.g.dilation_w;
+        if (i < 0 || j < 0 || i % c.g.stride_h != 0 || j % c.g.stride_w != 0 || i / c.g.stride_h >= c.oh() ||
+            j / c.g.stride_w >= c.ow())
+          continue;
+        const bf16 *from = gs + ((n * c.oh() + i / c.g.stride_h) * c.ow() + j / c.g.stride_w) * c.out + ci / in * out,
+                   *tap = ws + ((a * c.kw + b) * in + ci % in) * c.out + ci / in * out;
+        sum = pair_chain(
+            sum, out, [&](auto k) { return from[k]; }, [&](auto k) { return tap[k]; });
+      }
+    wrong += r.dx.data<bf16>()[at].bits != bf16(sum).bits ? 1 : 0;
+  }
+  BOOST_TEST_CONTEXT(c) BOOST_TEST(wrong == 0);
+}
+
+/// The largest difference is one rounding to bf16, and what sums in f32 lose.
+void check_rounded_once(const Case& c) {
+  const Tensor x = noise<bf16>(c.x(), 1), w = noise<bf16>(c.weight(), 2), g = noise<bf16>(c.y(), 3);
+  const auto wide = [](const Tensor& t) { return Tensor::from(t.to_vector(), t.shape()); };
+  const Results got = run(c, x, w, g), want = run(c, wide(x), wide(w), wide(g));
+  const auto differs = [](const Tensor& a, const Tensor& b, std::int64_t length) {
+    const auto u = a.to_vector(), v = b.to_vector();
+    std::int64_t wrong = 0;
+    for (std::size_t i = 0; i < u.size(); ++i)
+      wrong += std::abs(u[i] - v[i]) <= 0x1p-8 * std::abs(v[i]) + 0x1p-22 * static_cast<double>(length) ? 0 : 1;
+    return wrong;
+  };
+  BOOST_TEST_CONTEXT(c) {
+    BOOST_TEST(differs(got.y, want.y, c.kh * c.kw * c.in / c.g.groups) == 0);
+    BOOST_TEST(differs(got.dx, want.dx, c.kh * c.kw * c.out / c.g.groups) == 0);
+  }
+}
+
 double dot(const Tensor& a, const Tensor& b) {
   const auto u = a.to_vector(), v = b.to_vector();
   double sum = 0;
@@ -149,6 +210,12 @@ double dot(const Tensor& a, const Tensor& b) {
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
+
+struct Direct {
+  ConvAlgorithm before = conv_algorithm();
+  Direct() { set_conv_algorithm(ConvAlgorithm::direct); }
+  ~Direct() { set_conv_algorithm(before); }
+};
 
 struct ThreadCount {
   int before = thread_count();
@@ -166,6 +233,18 @@ BOOST_AUTO_TEST_CASE(agrees_with_plain_loops) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(of_bf16_round_once) {
+  const Direct direct;
+  for (const auto& c : cases) check_rounded_once(c);
+  const WithoutPairs elsewhere;
+  for (const auto& c : cases) check_rounded_once(c);
+}
+
+BOOST_AUTO_TEST_CASE(of_bf16_sum_in_the_order_of_pairs, *boost::unit_test::precondition(machine_has_pairs)) {
+  const Direct direct;
+  for (const auto& c : cases) check_pairs(c);
+}
+
 BOOST_AUTO_TEST_CASE(gradients_are_adjoint) {
   for (const auto& c : cases) {
     const Tensor x = noise<double>(c.x(), 4), w = noise<double>(c.weight(), 5), g = noise<double>(c.y(), 6);
@@ -178,12 +257,13 @@ BOOST_AUTO_TEST_CASE(gradients_are_adjoint) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(bits_depend_on_the_work_alone) {
+template <class T>
+void check_bits() {
   const ThreadCount restore;
   auto wide = cases;
   wide.push_back({2, 16, 16, 64, 128, 3, 3, same(1)});  // enough work for many tasks
   for (const auto& c : wide) {
-    const Tensor x = noise<float>(c.x(), 7), w = noise<float>(c.weight(), 8), g = noise<float>(c.y(), 9);
+    const Tensor x = noise<T>(c.x(), 7), w = noise<T>(c.weight(), 8), g = noise<T>(c.y(), 9);
     set_thread_count(1);
     const Results one = run(c, x, w, g);
     BOOST_TEST_CONTEXT(c) {
@@ -199,6 +279,13 @@ BOOST_AUTO_TEST_CASE(bits_depend_on_the_work_alone) {
       BOOST_TEST(same_bits(last.dx, one.dx.rows(c.n - 1, 1)));
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(bits_depend_on_the_work_alone) {
+  check_bits<float>();
+  check_bits<bf16>();
+  const WithoutPairs elsewhere;
+  check_bits<bf16>();
 }
 
 BOOST_AUTO_TEST_CASE(packs_follow_the_weights_not_the_address) {

@@ -9,6 +9,7 @@
 
 #include "core/kernels/matmul.h"
 #include "core/parallel.h"
+#include "tests/core/pairs.h"
 
 namespace costate {
 namespace {
@@ -98,10 +99,48 @@ BOOST_AUTO_TEST_CASE(agrees_with_plain_loops) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(bits_depend_on_the_work_alone) {
+/// Factors of bf16: the largest difference is one rounding, and what sums in f32 lose.
+void check_rounded_once() {
+  each([](const Case& c, bool ta, bool tb) {
+    const auto o = operands<bf16>(c, ta, tb);
+    const auto wide = [](const Tensor& t) { return Tensor::from(t.to_vector(), t.shape()); };
+    const auto got = product(c, o).to_vector(), want = product(c, {ta, tb, wide(o.a), wide(o.b)}).to_vector();
+    std::int64_t wrong = 0;
+    for (std::size_t i = 0; i < got.size(); ++i)
+      wrong += std::abs(got[i] - want[i]) <= 0x1p-8 * std::abs(want[i]) + 0x1p-22 * static_cast<double>(c.k) ? 0 : 1;
+    BOOST_TEST(wrong == 0);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(of_bf16_round_once) {
+  check_rounded_once();
+  const WithoutPairs elsewhere;
+  check_rounded_once();
+}
+
+BOOST_AUTO_TEST_CASE(of_bf16_sum_in_the_order_of_pairs, *boost::unit_test::precondition(machine_has_pairs)) {
+  each([](const Case& c, bool ta, bool tb) {
+    const auto o = operands<bf16>(c, ta, tb);
+    const Tensor got = product(c, o);
+    const bf16 *a = o.a.data<bf16>(), *b = o.b.data<bf16>();
+    std::int64_t wrong = 0;
+    for (std::int64_t i = 0; i < got.size(); ++i) {
+      const std::int64_t item = i / (c.m * c.n), row = i / c.n % c.m, column = i % c.n;
+      const bf16 *left = a + item * c.m * c.k, *right = b + (c.b_batch == 1 ? 0 : item) * c.k * c.n;
+      const float sum = pair_chain(
+          0, c.k, [&](auto k) { return left[ta ? k * c.m + row : row * c.k + k]; },
+          [&](auto k) { return right[tb ? column * c.k + k : k * c.n + column]; });
+      wrong += got.data<bf16>()[i].bits != bf16(sum).bits ? 1 : 0;
+    }
+    BOOST_TEST(wrong == 0);
+  });
+}
+
+template <class T>
+void check_bits() {
   const ThreadCount restore;
   each([](const Case& c, bool ta, bool tb) {
-    const auto o = operands<float>(c, ta, tb);
+    const auto o = operands<T>(c, ta, tb);
     set_thread_count(1);
     const Tensor one = product(c, o);
     for (int threads = 1; threads <= 4; ++threads) {
@@ -114,6 +153,13 @@ BOOST_AUTO_TEST_CASE(bits_depend_on_the_work_alone) {
     const Tensor b = c.b_batch == 1 ? o.b : o.b.rows(c.batch - 1, 1);
     BOOST_TEST(same_bits(product(item, {ta, tb, o.a.rows(c.batch - 1, 1), b}), one.rows(c.batch - 1, 1)));
   });
+}
+
+BOOST_AUTO_TEST_CASE(bits_depend_on_the_work_alone) {
+  check_bits<float>();
+  check_bits<bf16>();
+  const WithoutPairs elsewhere;
+  check_bits<bf16>();
 }
 
 BOOST_AUTO_TEST_CASE(rows_do_not_depend_on_their_neighbours) {

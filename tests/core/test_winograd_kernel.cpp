@@ -8,6 +8,7 @@
 #include "core/kernels/winograd_matrices.h"
 #include "core/kernels/winograd_tiles.h"
 #include "core/parallel.h"
+#include "tests/core/pairs.h"
 #include "tests/support/convolved.h"
 #include "tests/support/inputs.h"
 
@@ -18,12 +19,12 @@ const std::vector<Convolved> all = {{1, 8, 8, 16, 16, 1, 1}, {2, 9, 7, 17, 37, 1
                                     {1, 3, 3, 5, 130, 1, 1}, {2, 16, 12, 40, 9, 0, 2}, {40, 12, 12, 64, 20, 1, 1},
                                     {1, 6, 6, 20, 64, -1, 1}};
 
-Tensor noise(const Shape& shape, unsigned seed) {
+Tensor noise(const Shape& shape, unsigned seed, DType dtype = DType::f32) {
   std::mt19937_64 engine(seed);
   std::uniform_real_distribution<double> uniform(-1, 1);
   std::vector<double> v(static_cast<std::size_t>(shape.size()));
   for (auto& e : v) e = uniform(engine);
-  return Tensor::from(v, shape, DType::f32);
+  return Tensor::from(v, shape, dtype);
 }
 
 /// Forward and data gradient through F(m, 3).
@@ -31,7 +32,7 @@ struct Results {
   Tensor y, dx;
 };
 Results run(const Convolved& c, int m, const Tensor& x, const Tensor& w, const Tensor& g) {
-  Results r{Tensor::empty(g.shape(), DType::f32), Tensor::empty(x.shape(), DType::f32)};
+  Results r{Tensor::empty(g.shape(), x.dtype()), Tensor::empty(x.shape(), x.dtype())};
   cpu::winograd({m, false, c.top, c.left}, x, w, {}, {}, r.y);
   cpu::winograd({m, true, 2 - c.top, 2 - c.left}, g, w, {}, {}, r.dx);
   return r;
@@ -74,6 +75,63 @@ BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution) {
   }
 }
 
+/// bf16: largest difference from the direct one in f64, in halves of bf16's spacing below the largest result (what rounding it costs at
+/// most is 1).
+void check_bf16(double most_of_2, double most_of_4) {
+  for (const auto& c : all) {
+    const Tensor x = noise(c.x(), 1, DType::bf16), w = noise(c.weight(), 2, DType::bf16),
+                 g = noise(c.y(), 3, DType::bf16);
+    Tensor y = Tensor::empty(c.y(), DType::f64), dx = Tensor::empty(c.x(), DType::f64);
+    cpu::conv2d(c.geometry(), in_f64(x), in_f64(w), {}, {}, y);
+    cpu::conv2d_dx(c.geometry(), in_f64(g), in_f64(w), dx);
+    const auto error = [](const Tensor& got, const Tensor& want) {
+      const auto a = got.to_vector(), b = want.to_vector();
+      double worst = 0, largest = 0;
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        worst = std::max(worst, std::abs(a[i] - b[i]));
+        largest = std::max(largest, std::abs(b[i]));
+      }
+      return worst / (0x1p-8 * largest);
+    };
+    for (const int m : {2, 4}) {
+      const Results r = run(c, m, x, w, g);
+      BOOST_TEST_CONTEXT("F(" << m << ",3) " << to_string(c.x()) << " " << to_string(c.weight())) {
+        BOOST_TEST(error(r.y, y) < (m == 2 ? most_of_2 : most_of_4));
+        BOOST_TEST(error(r.dx, dx) < (m == 2 ? most_of_2 : most_of_4));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(of_bf16_round_once) {
+  const WithoutPairs pairs;
+  check_bf16(1.01, 1.01);
+}
+
+BOOST_AUTO_TEST_CASE(of_bf16_in_fixed_point_add_little, *boost::unit_test::precondition(machine_has_pairs)) {
+  check_bf16(1.1, 1.6);
+}
+
+/// What shares a scale: nothing at all, one number of many, numbers from the ends of f32's range.
+BOOST_AUTO_TEST_CASE(of_bf16_in_fixed_point_take_any_numbers, *boost::unit_test::precondition(machine_has_pairs)) {
+  const Convolved c{1, 8, 8, 64, 16, 1, 1};
+  const Tensor w = Tensor::full(c.weight(), 1, DType::bf16);
+  for (const int m : {2, 4})
+    for (const double v : {0.0, 1e-15, 3.0, 1e15, -1e15, HUGE_VAL}) {
+      std::vector<double> values(static_cast<std::size_t>(c.x().size()));
+      values[static_cast<std::size_t>((3 * 8 + 3) * 64 + 5)] = v;
+      const Tensor x = Tensor::from(values, c.x(), DType::bf16);
+      Tensor y = Tensor::empty(c.y(), DType::bf16);
+      cpu::winograd({m, false, 1, 1}, x, w, {}, {}, y);
+      const double got = y.to_vector()[static_cast<std::size_t>((3 * 8 + 4) * 16 + 7)],
+                   sent = x.to_vector()[(3 * 8 + 3) * 64 + 5];
+      if (std::isfinite(v))
+        BOOST_TEST(std::abs(got - sent) <= 0x1p-7 * std::abs(sent));
+      else
+        BOOST_TEST(!std::isfinite(got));
+    }
+}
+
 template <int m>
 void check_matrices() {
   constexpr int n = m + 2;
@@ -109,14 +167,15 @@ void check_tiles() {
     pixels[static_cast<std::size_t>(at)] = one.data();
     constexpr int step = 64;  // a vector's length, at most
     std::vector<float> points(static_cast<std::size_t>(n * n * step)), y(m * m);
-    cpu::winograd_tiles(m).input(pixels.data(), 1, step, points.data());
+    cpu::winograd_tiles<float, float>(m).input(pixels.data(), 1, step, points.data(), nullptr, nullptr);
     for (int p = 0; p < n * n; ++p)
       BOOST_TEST(points[static_cast<std::size_t>(p * step)] == by.b[p / n][at / n] * by.b[p % n][at % n]);
     std::vector<float> sums(static_cast<std::size_t>(n * n * step));
     sums[static_cast<std::size_t>(at * step)] = 1;
     std::vector<float*> to;
     for (auto& e : y) to.push_back(&e);
-    cpu::winograd_tiles(m).output(sums.data(), step, nothing.data(), nullptr, 1, to.data());
+    cpu::winograd_tiles<float, float>(m).output(sums.data(), step, nullptr, nullptr, nothing.data(), nullptr, 1,
+                                                to.data());
     for (int t = 0; t < m * m; ++t)
       BOOST_TEST(y[static_cast<std::size_t>(t)] == by.a[t / m][at / n] * by.a[t % m][at % n]);
   }
@@ -127,10 +186,10 @@ BOOST_AUTO_TEST_CASE(tiles_are_transformed_by_these_matrices) {
   check_tiles<4>();
 }
 
-BOOST_AUTO_TEST_CASE(bits_depend_on_one_image_alone) {
+void check_bits(DType dtype) {
   const Restore restore;
   for (const auto& c : all) {
-    const Tensor x = noise(c.x(), 4), w = noise(c.weight(), 5), g = noise(c.y(), 6);
+    const Tensor x = noise(c.x(), 4, dtype), w = noise(c.weight(), 5, dtype), g = noise(c.y(), 6, dtype);
     for (const int m : {2, 4}) {
       set_thread_count(1);
       const Results one = run(c, m, x, w, g);
@@ -144,6 +203,13 @@ BOOST_AUTO_TEST_CASE(bits_depend_on_one_image_alone) {
       BOOST_TEST(same_bits(last.dx, one.dx.rows(c.n - 1, 1)));
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(bits_depend_on_one_image_alone) {
+  check_bits(DType::f32);
+  check_bits(DType::bf16);
+  const WithoutPairs elsewhere;
+  check_bits(DType::bf16);
 }
 
 BOOST_AUTO_TEST_CASE(run_where_they_pay_and_never_when_switched_off) {
