@@ -14,8 +14,8 @@ inline double root_length(std::int64_t reduction) {
 /// Two ways of computing the same values, or the duality of two derivatives: both round.
 inline double rounding(DType dtype, std::int64_t reduction) { return 32 * epsilon_of(dtype) * root_length(reduction); }
 
-/// A coarse dtype against f64 of the same (coarse) inputs, in units of the largest value. bf16 is a storage type: what it
-/// costs is one rounding an op, whatever the length of the sums, which are in f32.
+/// A coarse dtype against f64 of the same (coarse) inputs, in units of the largest value. What
+/// bf16 costs is one rounding an op, whatever the length of the sums, which are in f32 (attention: two).
 inline double ladder(DType dtype, std::int64_t reduction) {
   return dtype == DType::bf16 ? 8 * epsilon_of(dtype) : 16 * epsilon_of(dtype) * root_length(reduction);
 }

@@ -28,7 +28,7 @@ namespace cuda {
 [[gnu::weak]] decltype(cpu::attention_vjp) attention_vjp;
 }  // namespace cuda
 
-/// f32 or f64; the caller (autodiff/ops/attention) has checked the shapes.
+/// f32, f64 or bf16; the caller (autodiff/ops/attention) has checked the shapes.
 inline constexpr Kernel<void(const AttentionSpec&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
     attention_kernel{"attention", cpu::attention, cuda::attention};
 /// Gradients of <g, y>; the probabilities are computed again rather than kept.

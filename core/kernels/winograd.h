@@ -1,4 +1,5 @@
-// Convolutions of 3x3 taps and stride 1 with fewer multiplications: Winograd's F(2,3) and F(4,3), in f32, of images in f32 or bf16.
+// Convolutions of 3x3 taps and stride 1 with fewer multiplications: Winograd's F(2,3) and F(4,3), in f32, or of bf16 images in fixed point (winograd_tiles.h)
+// where the machine has AVX512_BF16.
 #pragma once
 
 #include "core/kernels/conv2d.h"

@@ -91,9 +91,14 @@ void tile_input(const T* const* pixels, std::int64_t channels, std::int64_t step
       const V32 v = hn::LoadU(F32(), room + c);
       squares = hn::MulAdd(v, v, squares);
     }
-    const float norm = std::sqrt(hn::GetLane(hn::SumOfLanes(F32(), squares)));
+    auto sum = static_cast<double>(hn::GetLane(hn::SumOfLanes(F32(), squares)));
+    if (!(sum > 1e-25 && sum < 1e30)) {  // squares may have left f32's range
+      sum = 0;
+      for (std::int64_t c = 0; c < channels; ++c) sum += static_cast<double>(room[c]) * static_cast<double>(room[c]);
+    }
+    const auto norm = static_cast<float>(std::sqrt(sum));
     scales[p] = norm / cpu::fixed_point_norm;
-    const V32 factor = hn::Set(F32(), norm == 0 ? 0 : cpu::fixed_point_norm / norm);
+    const V32 factor = hn::Set(F32(), norm < 1e-33F ? 0 : cpu::fixed_point_norm / norm);
     for (std::int64_t c = 0; c < channels; c += lanes) {
       const auto whole = hn::NearestInt(hn::Mul(hn::LoadU(F32(), room + c), factor));
       hn::StoreU(hn::DemoteTo(hn::Rebind<std::int16_t, F32>(), whole), hn::Rebind<std::int16_t, F32>(), out + c);

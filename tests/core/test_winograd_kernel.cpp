@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(of_bf16_in_fixed_point_take_any_numbers, *boost::unit_test:
   const Convolved c{1, 8, 8, 64, 16, 1, 1};
   const Tensor w = Tensor::full(c.weight(), 1, DType::bf16);
   for (const int m : {2, 4})
-    for (const double v : {0.0, 1e-15, 3.0, 1e15, -1e15, HUGE_VAL}) {
+    for (const double v : {0.0, 1e-30, 1e-15, 3.0, 1e15, -1e30, HUGE_VAL}) {
       std::vector<double> values(static_cast<std::size_t>(c.x().size()));
       values[static_cast<std::size_t>((3 * 8 + 3) * 64 + 5)] = v;
       const Tensor x = Tensor::from(values, c.x(), DType::bf16);
