@@ -29,12 +29,6 @@ constexpr std::int64_t band_bytes = 2 << 20;     // P and dS of all tasks togeth
 template <class T>
 using Score = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
-template <class S>
-void scale_rows(S* scores, std::int64_t count, double factor) {
-  const auto f = static_cast<S>(factor);
-  for (std::int64_t i = 0; i < count; ++i) scores[i] *= f;
-}
-
 /// Rounded scores, where factors are not the scores themselves.
 template <class T>
 std::int64_t rounded_size(std::int64_t scores) {
@@ -141,8 +135,7 @@ void forward(const AttentionSpec& spec, const Tensor& q_all, const Tensor& k_all
     Scratch<Score<T>> scores(rows * width);
     Scratch<T> rounded(rounded_size<T>(rows * width));
     k_panels.multiply_whole(item, q.at(item) + first * q.step, q.step, rows, scores.data(), width);
-    scale_rows(scores.data(), rows * width, spec.scale);
-    softmax_rows(scores.data(), scores.data(), rows, keys, width);
+    softmax_rows(scores.data(), scores.data(), rows, keys, width, spec.scale);
     v_panels.multiply(item, as_factors(scores.data(), rows * width, rounded), width, tile_depth<T>, rows,
                       y.at(item) + first * y.step, y.step);
   });
@@ -206,11 +199,9 @@ class Backward {
       const T *from = q_.at(item) + first * q_.step, *slopes = g_.at(item) + first * g_.step;
       const auto make = [&](Score<T>* p_of, Score<T>* ds_of) {
         scores.multiply_whole(i, from, q_.step, rows, p_of, step_);
-        scale_rows(p_of, rows * step_, scale_);
-        softmax_rows(p_of, p_of, rows, keys_, step_);
+        softmax_rows(p_of, p_of, rows, keys_, step_, scale_);
         v.multiply_whole(i, slopes, g_.step, rows, ds_of, step_);
-        softmax_vjp_rows(p_of, ds_of, ds_of, rows, keys_, step_);
-        scale_rows(ds_of, rows * step_, scale_);
+        softmax_vjp_rows(p_of, ds_of, ds_of, rows, keys_, step_, scale_);
       };
       const auto finish = [&](const T* ds_of) {
         k.multiply(i, ds_of, step_, tile_depth<T>, rows, dq_.at(item) + first * dq_.step, dq_.step);

@@ -9,8 +9,8 @@ namespace costate {
 /// The loops of one instruction set.
 template <class T>
 struct SoftmaxLoops {
-  void (*forward)(const T* x, T* y, std::size_t rows, std::size_t width, std::size_t step);
-  void (*vjp)(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width, std::size_t step);
+  void (*forward)(const T* x, T* y, std::size_t rows, std::size_t width, std::size_t step, T factor);
+  void (*vjp)(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width, std::size_t step, T factor);
 };
 }  // namespace costate
 #endif
@@ -33,18 +33,19 @@ HWY_INLINE hn::TFromD<D> lane_sum(D d, hn::Vec<D> v) {
 
 // Where there is room between the rows, every load and store below is a whole vector.
 template <class T>
-void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width, std::size_t step) {
+void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width, std::size_t step, T factor) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d), whole = width / lanes * lanes;
   const auto last = hn::FirstN(d, width - whole);
+  const auto f = hn::Set(d, factor);
   for (std::size_t r = 0; r < rows; ++r, x += step, y += step) {
-    auto top = hn::Set(d, x[0]);
-    for (std::size_t i = 0; i < whole; i += lanes) top = hn::Max(top, hn::LoadU(d, x + i));
-    if (whole < width) top = hn::Max(top, hn::IfThenElse(last, load_some(d, x + whole, step - whole), top));
+    auto top = hn::Set(d, x[0] * factor);
+    for (std::size_t i = 0; i < whole; i += lanes) top = hn::Max(top, hn::Mul(hn::LoadU(d, x + i), f));
+    if (whole < width) top = hn::Max(top, hn::IfThenElse(last, hn::Mul(load_some(d, x + whole, step - whole), f), top));
     const auto shift = hn::Set(d, hn::GetLane(hn::MaxOfLanes(d, top)));
     auto sum = hn::Zero(d);
     for (std::size_t i = 0; i < width; i += lanes) {
-      auto e = exp_below_88(d, hn::Sub(load_some(d, x + i, step - i), shift));
+      auto e = exp_below_88(d, hn::MulSub(load_some(d, x + i, step - i), f, shift));
       if (i == whole) e = hn::IfThenElseZero(last, e);
       sum = hn::Add(sum, e);
       store_some(e, d, y + i, step - i);
@@ -56,9 +57,10 @@ void softmax_rows(const T* x, T* y, std::size_t rows, std::size_t width, std::si
 }
 
 template <class T>
-void softmax_vjp_rows(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width, std::size_t step) {
+void softmax_vjp_rows(const T* y, const T* g, T* dx, std::size_t rows, std::size_t width, std::size_t step, T factor) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d);
+  const auto f = hn::Set(d, factor);
   for (std::size_t r = 0; r < rows; ++r, y += step, g += step, dx += step) {
     auto sum = hn::Zero(d);
     for (std::size_t i = 0; i < width; i += lanes)
@@ -66,7 +68,7 @@ void softmax_vjp_rows(const T* y, const T* g, T* dx, std::size_t rows, std::size
     const auto inner = hn::Set(d, lane_sum(d, sum));
     for (std::size_t i = 0; i < width; i += lanes) {
       const auto shifted = hn::Sub(load_some(d, g + i, step - i), inner);
-      store_some(hn::Mul(load_some(d, y + i, step - i), shifted), d, dx + i, step - i);
+      store_some(hn::Mul(hn::Mul(load_some(d, y + i, step - i), shifted), f), d, dx + i, step - i);
     }
   }
 }
@@ -105,19 +107,22 @@ void over_rows(const Tensor& x, const Run& run) {
 }  // namespace
 
 template <class T>
-void cpu::softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width, std::int64_t step) {
+void cpu::softmax_rows(const T* x, T* y, std::int64_t rows, std::int64_t width, std::int64_t step, double factor) {
   loops<T>().forward(x, y, static_cast<std::size_t>(rows), static_cast<std::size_t>(width),
-                     static_cast<std::size_t>(step));
+                     static_cast<std::size_t>(step), static_cast<T>(factor));
 }
 template <class T>
-void cpu::softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width, std::int64_t step) {
+void cpu::softmax_vjp_rows(const T* y, const T* g, T* dx, std::int64_t rows, std::int64_t width, std::int64_t step,
+                           double factor) {
   loops<T>().vjp(y, g, dx, static_cast<std::size_t>(rows), static_cast<std::size_t>(width),
-                 static_cast<std::size_t>(step));
+                 static_cast<std::size_t>(step), static_cast<T>(factor));
 }
-template void cpu::softmax_rows(const float*, float*, std::int64_t, std::int64_t, std::int64_t);
-template void cpu::softmax_rows(const double*, double*, std::int64_t, std::int64_t, std::int64_t);
-template void cpu::softmax_vjp_rows(const float*, const float*, float*, std::int64_t, std::int64_t, std::int64_t);
-template void cpu::softmax_vjp_rows(const double*, const double*, double*, std::int64_t, std::int64_t, std::int64_t);
+template void cpu::softmax_rows(const float*, float*, std::int64_t, std::int64_t, std::int64_t, double);
+template void cpu::softmax_rows(const double*, double*, std::int64_t, std::int64_t, std::int64_t, double);
+template void cpu::softmax_vjp_rows(const float*, const float*, float*, std::int64_t, std::int64_t, std::int64_t,
+                                    double);
+template void cpu::softmax_vjp_rows(const double*, const double*, double*, std::int64_t, std::int64_t, std::int64_t,
+                                    double);
 
 void cpu::softmax(const Tensor& x, Tensor& y) {
   visit_compute(x.dtype(), "softmax", [&](auto tag) {
