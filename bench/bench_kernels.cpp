@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/conv_shapes.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
 #include "core/parallel.h"
@@ -36,19 +37,6 @@ void measure(benchmark::State& state, std::int64_t flops, F&& call) {
   state.counters["best"] = work / best / 1e9;
   state.counters["peak"] = work / best / one / threads;
 }
-
-struct ConvShape {
-  const char* name;
-  std::int64_t batch, in, out, size, kernel, stride;
-};
-
-const ConvShape conv_shapes[] = {{"128>128@32", 1, 128, 128, 32, 3, 1},    {"128>128@32x8", 8, 128, 128, 32, 3, 1},
-                                 {"256>256@16", 1, 256, 256, 16, 3, 1},    {"512>256@16", 1, 512, 256, 16, 3, 1},
-                                 {"256>256@8", 1, 256, 256, 8, 3, 1},      {"256>256@8x8", 8, 256, 256, 8, 3, 1},
-                                 {"256>256@4", 1, 256, 256, 4, 3, 1},      {"256>256@4x8", 8, 256, 256, 4, 3, 1},
-                                 {"32>32@28", 1, 32, 32, 28, 3, 1},        {"3>128@32", 1, 3, 128, 32, 3, 1},
-                                 {"128>3@32", 1, 128, 3, 32, 3, 1},        {"128>128@32/2", 1, 128, 128, 32, 3, 2},
-                                 {"256>256@16 1x1", 1, 256, 256, 16, 1, 1}};
 
 enum class Direction { forward, dx, dw };
 
