@@ -24,6 +24,7 @@ namespace {
 // Transformed tiles of a stretch: a part of the last cache, more where the weights that every stretch goes past are long.
 constexpr std::int64_t least_stretch = 2 << 20, most_stretch = 4 << 20;
 constexpr std::int64_t product_bytes = 256 << 10;  // products of one task: half a second cache
+constexpr std::int64_t least_tasks = 4;            // of a layer whose tiles suffice for them
 
 double as_double(float v) { return static_cast<double>(v); }
 double as_double(bf16 v) { return static_cast<double>(static_cast<float>(v)); }
@@ -185,8 +186,11 @@ class Winograd {
   void multiply(std::int64_t first, std::int64_t count, const P* points, const float* scales) const {
     const std::int64_t width = blocks_.front().width;
     const std::int64_t most = std::max(tile_rows, product_bytes / (n_ * n_ * width * 4) / tile_rows * tile_rows);
-    const std::int64_t parts = (count + most - 1) / most, tiles = (count + tile_rows - 1) / tile_rows;
-    parallel_for(static_cast<std::int64_t>(blocks_.size()) * parts, [&](std::int64_t task) {
+    // A narrow layer has few column blocks: its tiles are cut, too, where there are some for each thread.
+    const std::int64_t blocks = static_cast<std::int64_t>(blocks_.size()), tiles = (count + tile_rows - 1) / tile_rows;
+    const std::int64_t parts =
+        std::max((count + most - 1) / most, std::min((least_tasks + blocks - 1) / blocks, tiles / 4));
+    parallel_for(blocks * parts, [&](std::int64_t task) {
       const std::int64_t part = task % parts;
       const std::int64_t from = tiles * part / parts * tile_rows,
                          to = std::min(count, tiles * (part + 1) / parts * tile_rows);
