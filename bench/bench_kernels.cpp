@@ -4,12 +4,11 @@
 // pass 1. Arguments are threads.
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
-#include <chrono>
 #include <string>
 #include <vector>
 
 #include "bench/conv_shapes.h"
+#include "bench/measured.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
 #include "core/parallel.h"
@@ -20,17 +19,11 @@ namespace {
 
 /// Runs `call` on state.range(0) threads; `flops` is the work of one call.
 template <class F>
-void measure(benchmark::State& state, std::int64_t flops, F&& call) {
+void measure(benchmark::State& state, std::int64_t flops, const F& call) {
   const int threads = static_cast<int>(state.range(0)), before = thread_count();
   const double one = flops_peak();
   set_thread_count(threads);
-  call();  // packs the weights
-  double best = 1e30;
-  for (auto _ : state) {
-    const auto start = std::chrono::steady_clock::now();
-    call();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
+  const double best = least_seconds(state, call);
   set_thread_count(before);
   const auto work = static_cast<double>(flops);
   state.counters["GFLOPs"] = benchmark::Counter(work / 1e9, benchmark::Counter::kIsIterationInvariantRate);
@@ -41,14 +34,14 @@ void measure(benchmark::State& state, std::int64_t flops, F&& call) {
 enum class Direction { forward, dx, dw };
 
 void conv(benchmark::State& state, const ConvShape& s, Direction direction, DType dtype) {
-  const std::int64_t pad = s.kernel / 2, out = (s.size + 2 * pad - s.kernel) / s.stride + 1;
+  const std::int64_t pad = s.pad(), out = s.outputs();
   const ConvGeometry geometry{s.stride, s.stride, 1, 1, pad, pad, pad, pad, 1};
   const Tensor x = Tensor::full({s.batch, s.size, s.size, s.in}, 0.5, dtype),
                w = Tensor::full({s.kernel, s.kernel, s.in, s.out}, 0.25, dtype);
   const Tensor g = Tensor::full({s.batch, out, out, s.out}, 0.5, dtype);
   Tensor y = Tensor::empty(g.shape(), dtype), dx = Tensor::empty(x.shape(), dtype),
          dw = Tensor::empty(w.shape(), dtype);
-  measure(state, 2 * s.batch * out * out * s.out * s.kernel * s.kernel * s.in, [&] {
+  measure(state, s.flops(), [&] {
     if (direction == Direction::forward)
       cpu::conv2d(geometry, x, w, {}, {}, y);
     else if (direction == Direction::dx)
@@ -84,13 +77,11 @@ const bool registered = [] {
       for (const auto direction : {Direction::forward, Direction::dx, Direction::dw}) {
         if (direction == Direction::dw && dtype == DType::bf16) continue;  // which is in f32
         const std::string name = std::string("conv ") + shape.name + " " + names[static_cast<int>(direction)] + of;
-        benchmark::RegisterBenchmark(name.c_str(), conv, shape, direction, dtype)->Arg(1)->Arg(2)->UseRealTime();
+        benchmark::RegisterBenchmark(name.c_str(), conv, shape, direction, dtype)->Apply(on_one_and_two_threads);
       }
     for (const auto& p : products)
       benchmark::RegisterBenchmark((std::string("matmul ") + p.name + of).c_str(), matmul, p, dtype)
-          ->Arg(1)
-          ->Arg(2)
-          ->UseRealTime();
+          ->Apply(on_one_and_two_threads);
   }
   return true;
 }();

@@ -9,6 +9,9 @@ namespace costate {
 struct ConvShape {
   const char* name;
   std::int64_t batch, in, out, size, kernel, stride;
+  [[nodiscard]] std::int64_t pad() const { return kernel / 2; }
+  [[nodiscard]] std::int64_t outputs() const { return (size + 2 * pad() - kernel) / stride + 1; }  ///< along an axis
+  [[nodiscard]] std::int64_t flops() const { return 2 * batch * outputs() * outputs() * out * kernel * kernel * in; }
 };
 
 inline constexpr ConvShape conv_shapes[] = {

@@ -4,12 +4,12 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 #include <dnnl.hpp>
 #include <string>
 #include <unordered_map>
 
 #include "bench/conv_shapes.h"
+#include "bench/measured.h"
 
 namespace costate {
 namespace {
@@ -28,7 +28,7 @@ memory filled(const memory::desc& desc, const dnnl::engine& engine) {
 
 void conv(benchmark::State& state, const ConvShape& s, bool gradient) {
   omp_set_num_threads(static_cast<int>(state.range(0)));
-  const std::int64_t pad = s.kernel / 2, out = (s.size + 2 * pad - s.kernel) / s.stride + 1;
+  const std::int64_t pad = s.pad(), out = s.outputs();
   const auto image = f32({s.batch, s.in, s.size, s.size}, Tag::nhwc),
              result = f32({s.batch, s.out, out, out}, Tag::nhwc),
              weights = f32({s.out, s.in, s.kernel, s.kernel}, Tag::any);
@@ -39,17 +39,11 @@ void conv(benchmark::State& state, const ConvShape& s, bool gradient) {
   const dnnl::convolution_forward::primitive_desc forward(
       {dnnl::prop_kind::forward_inference, how, image, weights, result, strides, pads, pads}, engine);
   const auto time = [&](const dnnl::primitive& work, const std::unordered_map<int, memory>& arguments) {
-    work.execute(stream, arguments);
-    stream.wait();
-    double best = 1e30;
-    for (auto _ : state) {
-      const auto start = std::chrono::steady_clock::now();
+    const double best = least_seconds(state, [&] {
       work.execute(stream, arguments);
       stream.wait();
-      best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
-    state.counters["best"] =
-        static_cast<double>(2 * s.batch * out * out * s.out * s.kernel * s.kernel * s.in) / best / 1e9;
+    });
+    state.counters["best"] = static_cast<double>(s.flops()) / best / 1e9;
   };
   if (!gradient)
     return time(dnnl::convolution_forward(forward), {{DNNL_ARG_SRC, filled(image, engine)},
@@ -67,9 +61,7 @@ const bool registered = [] {
     for (const bool gradient : {false, true})
       benchmark::RegisterBenchmark((std::string("conv ") + shape.name + (gradient ? " dx" : " fwd")).c_str(), conv,
                                    shape, gradient)
-          ->Arg(1)
-          ->Arg(2)
-          ->UseRealTime();
+          ->Apply(on_one_and_two_threads);
   return true;
 }();
 
