@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/kernels/micro.h"
+#include "core/tensor.h"
 
 namespace costate {
 
@@ -29,6 +30,17 @@ float pair_chain(float sum, std::int64_t length, const A& a, const B& b) {
     sum = std::fma(static_cast<float>(a(k)), static_cast<float>(b(k)), sum);
   }
   return sum;
+}
+
+inline Tensor in_f32(const Tensor& t) { return Tensor::from(t.to_vector(), t.shape()); }
+
+/// How many of got are further from want than one rounding to bf16 and what sums of `length` products lose in f32.
+inline std::int64_t badly_rounded(const Tensor& got, const Tensor& want, std::int64_t length) {
+  const auto u = got.to_vector(), v = want.to_vector();
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < u.size(); ++i)
+    wrong += std::abs(u[i] - v[i]) <= 0x1p-8 * std::abs(v[i]) + 0x1p-22 * static_cast<double>(length) ? 0 : 1;
+  return wrong;
 }
 
 }  // namespace costate

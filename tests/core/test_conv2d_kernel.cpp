@@ -10,6 +10,7 @@
 #include "core/kernels/conv2d.h"
 #include "core/parallel.h"
 #include "tests/core/pairs.h"
+#include "tests/support/convolutions_by.h"
 
 namespace costate {
 namespace {
@@ -185,18 +186,10 @@ void check_pairs(const Case& c) {
 /// The largest difference is one rounding to bf16, and what sums in f32 lose.
 void check_rounded_once(const Case& c) {
   const Tensor x = noise<bf16>(c.x(), 1), w = noise<bf16>(c.weight(), 2), g = noise<bf16>(c.y(), 3);
-  const auto wide = [](const Tensor& t) { return Tensor::from(t.to_vector(), t.shape()); };
-  const Results got = run(c, x, w, g), want = run(c, wide(x), wide(w), wide(g));
-  const auto differs = [](const Tensor& a, const Tensor& b, std::int64_t length) {
-    const auto u = a.to_vector(), v = b.to_vector();
-    std::int64_t wrong = 0;
-    for (std::size_t i = 0; i < u.size(); ++i)
-      wrong += std::abs(u[i] - v[i]) <= 0x1p-8 * std::abs(v[i]) + 0x1p-22 * static_cast<double>(length) ? 0 : 1;
-    return wrong;
-  };
+  const Results got = run(c, x, w, g), want = run(c, in_f32(x), in_f32(w), in_f32(g));
   BOOST_TEST_CONTEXT(c) {
-    BOOST_TEST(differs(got.y, want.y, c.kh * c.kw * c.in / c.g.groups) == 0);
-    BOOST_TEST(differs(got.dx, want.dx, c.kh * c.kw * c.out / c.g.groups) == 0);
+    BOOST_TEST(badly_rounded(got.y, want.y, c.kh * c.kw * c.in / c.g.groups) == 0);
+    BOOST_TEST(badly_rounded(got.dx, want.dx, c.kh * c.kw * c.out / c.g.groups) == 0);
   }
 }
 
@@ -210,12 +203,6 @@ double dot(const Tensor& a, const Tensor& b) {
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.bytes_data(), b.bytes_data(), a.bytes()) == 0;
 }
-
-struct Direct {
-  ConvAlgorithm before = conv_algorithm();
-  Direct() { set_conv_algorithm(ConvAlgorithm::direct); }
-  ~Direct() { set_conv_algorithm(before); }
-};
 
 struct ThreadCount {
   int before = thread_count();
@@ -234,14 +221,14 @@ BOOST_AUTO_TEST_CASE(agrees_with_plain_loops) {
 }
 
 BOOST_AUTO_TEST_CASE(of_bf16_round_once) {
-  const Direct direct;
+  const ConvolutionsBy direct(ConvAlgorithm::direct);
   for (const auto& c : cases) check_rounded_once(c);
   const WithoutPairs elsewhere;
   for (const auto& c : cases) check_rounded_once(c);
 }
 
 BOOST_AUTO_TEST_CASE(of_bf16_sum_in_the_order_of_pairs, *boost::unit_test::precondition(machine_has_pairs)) {
-  const Direct direct;
+  const ConvolutionsBy direct(ConvAlgorithm::direct);
   for (const auto& c : cases) check_pairs(c);
 }
 

@@ -16,20 +16,13 @@
 #include "gpu/cudnn/choices.h"
 #include "gpu/cudnn/operations.h"
 #include "tests/gpu/second_run.h"
+#include "tests/support/convolutions_by.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
 #include "tests/tools/command.h"
 
 namespace costate {
 namespace {
-
-/// The device's convolutions done this way as long as it lives.
-struct ConvolutionsBy {
-  explicit ConvolutionsBy(ConvAlgorithm how) { set_conv_algorithm(how, Device::cuda); }
-  ConvolutionsBy(const ConvolutionsBy&) = delete;
-  ConvolutionsBy& operator=(const ConvolutionsBy&) = delete;
-  ~ConvolutionsBy() { set_conv_algorithm(ConvAlgorithm::own, Device::cuda); }
-};
 
 /// Whether plans can be run: on a device, or here by the stand-in that ctest names.
 bool can_run() {
@@ -111,7 +104,7 @@ BOOST_AUTO_TEST_CASE(convolutions_and_gradients_agree_with_own_kernels) {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16})
     for (const Problem& p : problems()) {
       const Tensors own = outcome(p, dtype, p.x[0] == 2);
-      const ConvolutionsBy by(ConvAlgorithm::vendor);
+      const ConvolutionsBy by(ConvAlgorithm::vendor, Device::cuda);
       const Tensors theirs = outcome(p, dtype, p.x[0] == 2), again = outcome(p, dtype, p.x[0] == 2);
       for (std::size_t i = 0; i < own.size(); ++i) {
         const double off = relative_difference(theirs[i], own[i]);
@@ -125,7 +118,7 @@ BOOST_AUTO_TEST_CASE(convolutions_and_gradients_agree_with_own_kernels) {
 
 BOOST_AUTO_TEST_CASE(tensor_cores_in_f32_only_when_asked_for) {
   if (!can_run()) return;
-  const ConvolutionsBy by(ConvAlgorithm::vendor);
+  const ConvolutionsBy by(ConvAlgorithm::vendor, Device::cuda);
   set_products_in_f32(Products::tf32);
   const Tensors coarse = outcome(problems()[0], DType::f32, false);
   set_products_in_f32(Products::full);
@@ -139,7 +132,7 @@ BOOST_AUTO_TEST_CASE(what_it_cannot_do_own_kernels_do) {
   if (!can_run()) return;
   const Problem crop{"crop", {1, 6, 6, 8}, {3, 3, 8, 8}, {.top = -1, .bottom = 1, .left = -1, .right = 1}};
   const Tensors own = outcome(crop, DType::f32, false);
-  const ConvolutionsBy by(ConvAlgorithm::vendor);
+  const ConvolutionsBy by(ConvAlgorithm::vendor, Device::cuda);
   const Tensors now = outcome(crop, DType::f32, false);
   for (std::size_t i = 0; i < own.size(); ++i) BOOST_TEST(same_bits(own[i], now[i]));
 }
@@ -150,14 +143,14 @@ BOOST_AUTO_TEST_CASE(attention_agrees_with_own_kernels) {
   const Tensor q = noise(1, {2, 20, 64}, kind), k = noise(2, {2, 12, 64}, kind), v = noise(3, {2, 12, 64}, kind);
   const auto run = [&] { return attention(q, k, v, 4, 0.25).to(Device::cpu); };
   const Tensor own = run();
-  const ConvolutionsBy by(ConvAlgorithm::vendor);
+  const ConvolutionsBy by(ConvAlgorithm::vendor, Device::cuda);
   BOOST_TEST(relative_difference(run(), own) <= tolerance::ladder(DType::bf16, 20));
   if (takes_turns) BOOST_TEST(last_engine() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(plans_are_recorded_like_kernels) {
   if (!can_run()) return;
-  const ConvolutionsBy by(ConvAlgorithm::vendor);
+  const ConvolutionsBy by(ConvAlgorithm::vendor, Device::cuda);
   const Problem& p = problems()[0];
   const Kind kind{DType::f32, Device::cuda};
   const Tensor w = noise(2, p.w, kind);
@@ -176,7 +169,7 @@ BOOST_AUTO_TEST_CASE(the_faster_way_is_measured_and_written_down) {
   setenv("XDG_CACHE_HOME", (cache / "").c_str(), 1);
   const Problem& p = problems()[0];
   const Tensors own = outcome(p, DType::f32, false);
-  const ConvolutionsBy by(ConvAlgorithm::faster);
+  const ConvolutionsBy by(ConvAlgorithm::faster, Device::cuda);
   const Tensors first = outcome(p, DType::f32, false), again = outcome(p, DType::f32, false);
   for (std::size_t i = 0; i < own.size(); ++i) {
     BOOST_TEST(relative_difference(first[i], own[i]) <= tolerance::rounding(DType::f32, 300));
@@ -189,7 +182,7 @@ BOOST_AUTO_TEST_CASE(the_faster_way_is_measured_and_written_down) {
 
 BOOST_AUTO_TEST_CASE(rows_of_a_batch_by_cudnn) {
   if (!can_run()) return;
-  const ConvolutionsBy by(ConvAlgorithm::vendor);
+  const ConvolutionsBy by(ConvAlgorithm::vendor, Device::cuda);
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Kind kind{dtype, Device::cuda};
     const Problem& p = problems()[0];

@@ -7,6 +7,7 @@
 #include "core/kernels/conv2d.h"
 #include "parity.h"
 #include "parity_cases.h"
+#include "tests/support/convolutions_by.h"
 
 namespace {
 
@@ -16,15 +17,6 @@ using parity::Case;
 /// Networks of ReLU whose reference passes so near a kink that Winograd's rounding falls on its other side: y is right, the gradient
 /// is another piece's. They are compared with direct convolutions, whose rounding is PyTorch's.
 const std::set<std::string> at_a_kink = {"taef2-autoencoder/decoder"};
-
-/// Convolutions computed this way as long as it lives.
-struct ConvolutionsBy {
-  explicit ConvolutionsBy(ConvAlgorithm how) { set_conv_algorithm(how); }
-  ConvolutionsBy(const ConvolutionsBy&) = delete;
-  ConvolutionsBy& operator=(const ConvolutionsBy&) = delete;
-  ~ConvolutionsBy() { set_conv_algorithm(before); }
-  ConvAlgorithm before = conv_algorithm();
-};
 
 Model load(const Case& c, DType dtype) {
   Model model = load_model(c.model.string(), {.dtype = dtype, .config = c.config});
