@@ -146,11 +146,13 @@ inline std::string layout_key(std::string_view kind, std::initializer_list<std::
 
 inline constexpr std::int64_t pack_cost = 32;  ///< packing an element takes about as long as this many flops
 
-/// Elements of T on the heap, counted by the allocator.
+/// Elements of T on the heap, counted by the allocator; none take no memory.
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(std::int64_t count) : block_(static_cast<std::size_t>(count) * sizeof(T), Device::cpu) {}
+  explicit Scratch(std::int64_t count) {
+    if (count > 0) block_ = Block(static_cast<std::size_t>(count) * sizeof(T), Device::cpu);
+  }
   [[nodiscard]] T* data() { return static_cast<T*>(block_.data()); }
   [[nodiscard]] const T* data() const { return static_cast<const T*>(block_.data()); }
 

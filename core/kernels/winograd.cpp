@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/kernels/micro.h"
+#include "core/kernels/pointwise.h"
 #include "core/kernels/winograd_matrices.h"
 #include "core/kernels/winograd_tiles.h"
 #include "core/parallel.h"
@@ -25,9 +26,6 @@ namespace {
 constexpr std::int64_t least_stretch = 2 << 20, most_stretch = 4 << 20;
 constexpr std::int64_t product_bytes = 256 << 10;  // products of one task: half a second cache
 constexpr std::int64_t least_tasks = 4;            // of a layer whose tiles suffice for them
-
-double as_double(float v) { return static_cast<double>(v); }
-double as_double(bf16 v) { return static_cast<double>(static_cast<float>(v)); }
 
 /// One column block of G w G^T: [point][k][width], computed in f64.
 template <class T>
@@ -42,7 +40,7 @@ void transform_block(const WinogradConv& conv, const Tensor& w, const ColumnBloc
     for (std::int64_t tap = 0; tap < 9; ++tap) {
       const T* from = w.data<T>() + (conv.gradient ? 8 - tap : tap) * in * out + k * k_step + block.first * column_step;
       for (std::int64_t c = 0; c < block.count; ++c)
-        taps[static_cast<std::size_t>(tap * block.width + c)] = as_double(from[c * column_step]);
+        taps[static_cast<std::size_t>(tap * block.width + c)] = static_cast<double>(widen(from[c * column_step]));
     }
     for (std::int64_t i = 0; i < n; ++i) {
       for (std::int64_t e = 0; e < 3 * block.width; ++e) {
@@ -73,13 +71,15 @@ void to_fixed_point(const float* panel, std::int64_t length, std::int64_t width,
   std::vector<std::int16_t> fixed(static_cast<std::size_t>(length * width));
   for (std::int64_t c = 0; c < width; ++c) {
     double squares = 0;
-    for (std::int64_t k = 0; k < length; ++k)
-      squares += as_double(panel[k * width + c]) * as_double(panel[k * width + c]);
+    for (std::int64_t k = 0; k < length; ++k) {
+      const auto v = static_cast<double>(panel[k * width + c]);
+      squares += v * v;
+    }
     const double scale = std::sqrt(squares) / fixed_point_norm;
     scales[c] = static_cast<float>(scale);
     for (std::int64_t k = 0; k < length; ++k)
       fixed[static_cast<std::size_t>(k * width + c)] =
-          static_cast<std::int16_t>(scale == 0 ? 0 : std::lrint(as_double(panel[k * width + c]) / scale));
+          static_cast<std::int16_t>(scale == 0 ? 0 : std::lrint(static_cast<double>(panel[k * width + c]) / scale));
   }
   pack_panel(fixed.data(), width, 1, length, width, width, to);
 }
