@@ -164,18 +164,11 @@ void require_same(const char* op, const Tensor& a, const Tensor& b) {
   require(a.shape() == b.shape(), "{}: shapes {} and {} differ", op, a.shape(), b.shape());
 }
 
-namespace {
-
-std::unique_ptr<Finding> find(Search what, const Tensor& t) {
+std::unique_ptr<Finding> find_non_finite(const Tensor& t) {
   std::unique_ptr<Finding> found;
-  search_kernel.always(t.device(), what, t, found);
+  search_kernel.always(t.device(), t, found);
   return found;
 }
-
-}  // namespace
-
-std::unique_ptr<Finding> find_non_finite(const Tensor& t) { return find(Search::non_finite, t); }
 std::int64_t first_non_finite(const Tensor& t) { return find_non_finite(t)->at(); }
-bool is_all_zero(const Tensor& t) { return find(Search::non_zero, t)->at() < 0; }
 
 }  // namespace costate

@@ -119,7 +119,5 @@ void require_same(const char* op, const Tensor& a, const Tensor& b);
 
 /// Index of the first NaN or infinity in row-major order, or -1.
 std::int64_t first_non_finite(const Tensor& t);
-/// True if every element is +0 or -0.
-bool is_all_zero(const Tensor& t);
 
 }  // namespace costate

@@ -6,26 +6,25 @@
 namespace costate {
 namespace {
 
-template <Search what, class T>
+template <class T>
 std::int64_t first_of(const T* p, std::int64_t n) {
   const std::int64_t block = 1024;  // looked at as a whole, which the compiler makes vectors of
   for (std::int64_t first = 0; first < n; first += block) {
     const std::int64_t last = std::min(n, first + block);
     int some = 0;
-    for (std::int64_t i = first; i < last; ++i) some |= is_found(what, p[i]) ? 1 : 0;
+    for (std::int64_t i = first; i < last; ++i) some |= is_non_finite(p[i]) ? 1 : 0;
     for (std::int64_t i = first; some != 0 && i < last; ++i)
-      if (is_found(what, p[i])) return i;
+      if (is_non_finite(p[i])) return i;
   }
   return -1;
 }
 
 }  // namespace
 
-void cpu::search(Search what, const Tensor& x, std::unique_ptr<Finding>& found) {
+void cpu::search(const Tensor& x, std::unique_ptr<Finding>& found) {
   visit_dtype(x.dtype(), [&](auto tag) {
     const auto* p = x.data<decltype(tag)>();
-    found = std::make_unique<Known>(what == Search::non_zero ? first_of<Search::non_zero>(p, x.size())
-                                                             : first_of<Search::non_finite>(p, x.size()));
+    found = std::make_unique<Known>(first_of(p, x.size()));
   });
 }
 

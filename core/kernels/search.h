@@ -1,4 +1,4 @@
-// The first element of a kind.
+// The first element that is no number: NaN or an infinity.
 #pragma once
 
 #include <cmath>
@@ -11,15 +11,11 @@
 
 namespace costate {
 
-enum class Search { non_finite, non_zero };
-
-/// Whether v is what is looked for. Integers are finite; -0 is zero.
+/// Whether v is NaN or infinite. Integers are finite.
 template <class T>
-constexpr bool is_found(Search what, T v) {
+constexpr bool is_non_finite(T v) {
   if constexpr (std::is_same_v<T, bf16>)
-    return what == Search::non_zero ? (v.bits & 0x7fffU) != 0 : (v.bits & 0x7f80U) == 0x7f80U;
-  else if (what == Search::non_zero)
-    return v != T{0};
+    return (v.bits & 0x7f80U) == 0x7f80U;
   else if constexpr (std::is_same_v<T, std::int32_t>)
     return false;
   else
@@ -38,13 +34,13 @@ class Known final : public Finding {
 };
 
 namespace cpu {
-void search(Search what, const Tensor& x, std::unique_ptr<Finding>& found);
+void search(const Tensor& x, std::unique_ptr<Finding>& found);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::search) search;
 }  // namespace cuda
 
-inline constexpr Kernel<void(Search, const Tensor&, std::unique_ptr<Finding>&)> search_kernel{"search", cpu::search,
-                                                                                              cuda::search};
+inline constexpr Kernel<void(const Tensor&, std::unique_ptr<Finding>&)> search_kernel{"search", cpu::search,
+                                                                                      cuda::search};
 
 }  // namespace costate

@@ -21,13 +21,13 @@ struct Smaller {
 
 /// found[block]: an index, which f64 holds exactly, or n.
 template <class T>
-__global__ void search_kernel(Search what, std::int64_t n, const T* x, double* found) {
+__global__ void search_kernel(std::int64_t n, const T* x, double* found) {
   kernel_begins();
   __shared__ double shared[threads / 32];
   std::int64_t mine = n;
   const std::int64_t stride = std::int64_t{gridDim.x} * threads;
   for (std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x; i < n && mine == n; i += stride)
-    if (is_found(what, x[i])) mine = i;
+    if (is_non_finite(x[i])) mine = i;
   const double least = block_combine<threads>(static_cast<double>(mine), shared, Smaller{});
   if (threadIdx.x == 0) found[blockIdx.x] = least;
 }
@@ -95,7 +95,7 @@ class UnderWay final : public Finding {
 
 }  // namespace
 
-void search(Search what, const Tensor& x, std::unique_ptr<Finding>& under_way) {
+void search(const Tensor& x, std::unique_ptr<Finding>& under_way) {
   const std::int64_t n = x.size(), blocks = std::min(most_blocks, (n + threads - 1) / threads);
   if (n == 0) {
     under_way = std::make_unique<Known>(-1);
@@ -104,7 +104,7 @@ void search(Search what, const Tensor& x, std::unique_ptr<Finding>& under_way) {
   Tensor found = Tensor::empty({blocks}, x.kind().with(DType::f64));
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    launch("search", dim3(static_cast<unsigned>(blocks)), dim3(threads), search_kernel<T>, what, n, x.device_data<T>(),
+    launch("search", dim3(static_cast<unsigned>(blocks)), dim3(threads), search_kernel<T>, n, x.device_data<T>(),
            found.mutable_device_data<double>());
   });
   if (watcher() != nullptr) watcher()->reads_back();

@@ -97,17 +97,14 @@ BOOST_AUTO_TEST_CASE(devices_and_kernels_that_are_not_built_say_so) {
                {"half_built: ", "cuda", "built without CUDA"});
 }
 
-BOOST_AUTO_TEST_CASE(finite_and_zero_are_seen) {
+BOOST_AUTO_TEST_CASE(what_is_not_finite_is_seen) {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     BOOST_TEST(first_non_finite(Tensor::from({1, 2, 3}, {3}, dtype)) == -1);
     BOOST_TEST(first_non_finite(Tensor::from({1, nan, infinity}, {3}, dtype)) == 1);
     BOOST_TEST(first_non_finite(Tensor::from({1, 2, -infinity}, {3}, dtype)) == 2);
     BOOST_TEST(first_non_finite(Tensor::from({nan, 1, 2}, {3}, dtype).rows(1, 2)) == -1);
-    BOOST_TEST(is_all_zero(Tensor::from({0.0, -0.0}, {2}, dtype)));
-    BOOST_TEST(!is_all_zero(Tensor::from({0, 1e-30}, {2}, dtype)));
-    BOOST_TEST(!is_all_zero(Tensor::from({0, nan}, {2}, dtype)));
   }
-  BOOST_TEST(is_all_zero(Tensor::zeros({3}, DType::i32)));
+  BOOST_TEST(first_non_finite(Tensor::zeros({3}, DType::i32)) == -1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
