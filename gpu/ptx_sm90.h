@@ -23,25 +23,32 @@ inline constexpr bool warp_groups_here = false;
 /// Where boxes of a tensor lie and how large they are: gpu/tensor_map.h.
 using TensorMap = CUtensorMap;
 
-/// In shared memory: how many bytes are still to arrive. One thread announces them, round after round.
+/// In shared memory: how many threads are still to come, and bytes to arrive, round after round.
 using Arrival = std::uint64_t;
 
 __device__ inline unsigned shared_address(const void* p) { return static_cast<unsigned>(__cvta_generic_to_shared(p)); }
 
-__device__ inline void start_arrival(Arrival* arrival) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(arrival)) : "memory");
+/// Of rounds of so many threads.
+__device__ inline void start_arrival(Arrival* arrival, unsigned threads) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(arrival)), "r"(threads) : "memory");
 }
 
 /// Between start_arrival and the first copy: copies see what the thread has written.
 __device__ inline void arrivals_started() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+/// A thread comes; what it has read before may be written over by those that wait for the round.
+__device__ inline void arrive(Arrival* arrival) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(arrival)) : "memory");
+}
+
+/// ... and so many bytes are to arrive in this round.
 __device__ inline void expect_bytes(Arrival* arrival, unsigned bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(arrival)), "r"(bytes)
                : "memory");
 }
 
-/// Waits for the bytes of a round; `odd` is whether its number, from 0 on, is.
-__device__ inline void wait_for_bytes(Arrival* arrival, bool odd) {
+/// Waits for the end of a round; `odd` is whether its number, from 0 on, is.
+__device__ inline void wait_for_round(Arrival* arrival, bool odd) {
   unsigned arrived = 0;
   while (arrived == 0)
     asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
@@ -83,43 +90,55 @@ struct Terms {
              std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62) {}
 };
 
-/// Before the first product, and before one whose sums have been touched.
+/// Before the first product, and before one whose registers have been touched.
 __device__ inline void products_may_start() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
 /// Ends a group of products.
 __device__ inline void products_end_group() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
-/// Waits until at most the last `n` groups are under way; sums may be read after 0.
+/// Waits until at most the last `n` groups are under way; sums may be read, and factors in registers written over, after 0.
 template <int n>
 __device__ void products_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(n) : "memory");
 }
 
-// c += a b for 16 terms, 64 rows of a and as many of b as there are sums for, 64 or 128. Of each 8 columns a thread has what
-// multiply_add (gpu/ptx.h) leaves, warp w of the group rows 16 w to 16 w + 15.
+/// Behind products_wait<0>: registers of products stay theirs up to here. (The compiler sees no tie between them and the wait.)
+template <int n>
+__device__ void products_let_go(float (&c)[n]) {
+#pragma unroll
+  for (int i = 0; i < n; ++i) asm volatile("" : "+f"(c[i])::"memory");
+}
+template <int n>
+__device__ void products_let_go(std::uint32_t (&a)[n]) {
+#pragma unroll
+  for (int i = 0; i < n; ++i) asm volatile("" : "+r"(a[i])::"memory");
+}
 
-template <bool a_across, bool b_across>
+// c += a b, or c = a b unless it `adds`, for 16 terms, 64 rows of a and as many of b as there are sums for, 64 or 128. Of each 8 columns
+// a thread has what multiply_add (gpu/ptx.h) leaves, warp w of the group rows 16 w to 16 w + 15.
+
+template <bool a_across, bool b_across, bool adds = true>
 __device__ void multiply_group(float (&c)[32], const Terms& a, const Terms& b) {
   asm volatile(
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "
       "%23, %24, %25, %26, %27, %28, %29, %30, %31"
-      "}, %32, %33, 1, 1, 1, %34, %35;"
+      "}, %32, %33, %36, 1, 1, %34, %35;"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
         "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]),
         "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]),
         "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31])
-      : "l"(a.bits), "l"(b.bits), "n"(int{a_across}), "n"(int{b_across}));
+      : "l"(a.bits), "l"(b.bits), "n"(int{a_across}), "n"(int{b_across}), "n"(int{adds}));
 }
 
-template <bool a_across, bool b_across>
+template <bool a_across, bool b_across, bool adds = true>
 __device__ void multiply_group(float (&c)[64], const Terms& a, const Terms& b) {
   asm volatile(
       "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "
       "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "
       "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-      "}, %64, %65, 1, 1, 1, %66, %67;"
+      "}, %64, %65, %68, 1, 1, %66, %67;"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
         "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]),
         "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]),
@@ -128,7 +147,22 @@ __device__ void multiply_group(float (&c)[64], const Terms& a, const Terms& b) {
         "+f"(c[41]), "+f"(c[42]), "+f"(c[43]), "+f"(c[44]), "+f"(c[45]), "+f"(c[46]), "+f"(c[47]), "+f"(c[48]),
         "+f"(c[49]), "+f"(c[50]), "+f"(c[51]), "+f"(c[52]), "+f"(c[53]), "+f"(c[54]), "+f"(c[55]), "+f"(c[56]),
         "+f"(c[57]), "+f"(c[58]), "+f"(c[59]), "+f"(c[60]), "+f"(c[61]), "+f"(c[62]), "+f"(c[63])
-      : "l"(a.bits), "l"(b.bits), "n"(int{a_across}), "n"(int{b_across}));
+      : "l"(a.bits), "l"(b.bits), "n"(int{a_across}), "n"(int{b_across}), "n"(int{adds}));
+}
+
+// The same with a in registers: a thread has of its two rows what multiply_add has. They must stay until the product is over.
+template <bool b_across>
+__device__ void multiply_group(float (&c)[32], const std::uint32_t (&a)[4], const Terms& b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "
+      "%23, %24, %25, %26, %27, %28, %29, %30, %31"
+      "}, {%32, %33, %34, %35}, %36, 1, 1, 1, %37;"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
+        "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15]), "+f"(c[16]),
+        "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]), "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]),
+        "+f"(c[25]), "+f"(c[26]), "+f"(c[27]), "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b.bits), "n"(int{b_across}));
 }
 
 // The same for 8 terms in TF32, 32 bytes as well, both factors along lines.

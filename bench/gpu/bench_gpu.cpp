@@ -20,6 +20,7 @@
 #include "core/kernels/silu.h"
 #include "core/profile.h"
 #include "core/random.h"
+#include "gpu/attention/ways.h"
 #include "gpu/cudnn/library.h"
 #include "gpu/runtime.h"
 #include "gpu/winograd.h"
@@ -169,20 +170,36 @@ void product(const Product& p, DType dtype) {
 
 struct Heads {
   std::int64_t batch, tokens, heads, width;
+  std::int64_t others = 0;  ///< tokens that are attended to; 0: the same
 };
 
 void attend(const Heads& h, DType dtype) {
-  const std::string what = fmt::format("attention n{} t{} h{} d{}", h.batch, h.tokens, h.heads, h.width);
+  const std::int64_t keys = h.others > 0 ? h.others : h.tokens;
+  const std::string what = fmt::format("attention n{} t{}{} h{} d{}", h.batch, h.tokens,
+                                       h.others > 0 ? fmt::format("/{}", keys) : "", h.heads, h.width);
   if (!is_wanted(what)) return;
-  const Shape s{h.batch, h.tokens, h.heads * h.width};
-  const Tensor q = numbers(s, dtype, 1), k = numbers(s, dtype, 2), v = numbers(s, dtype, 3), g = numbers(s, dtype, 4);
+  const Shape s{h.batch, h.tokens, h.heads * h.width}, t = s.with(1, keys);
+  const Tensor q = numbers(s, dtype, 1), k = numbers(t, dtype, 2), v = numbers(t, dtype, 3), g = numbers(s, dtype, 4);
   Tensor y = room(s, dtype);
-  AttentionGrads grads{room(s, dtype), room(s, dtype), room(s, dtype)};
+  AttentionGrads grads{room(s, dtype), room(t, dtype), room(t, dtype)};
   const AttentionSpec spec{h.heads, 1 / std::sqrt(static_cast<double>(h.width))};
-  const double flop = 4.0 * static_cast<double>(h.batch * h.heads * h.tokens * h.tokens * h.width);
+  const double flop = 4.0 * static_cast<double>(h.batch * h.heads * h.tokens * keys * h.width);
   print(what, name_of(dtype),
         with_rate("fwd", time_of([&] { cuda::attention(spec, q, k, v, y); }), flop) +
             with_rate("vjp", time_of([&] { cuda::attention_vjp(spec, q, k, v, g, grads); }), 2.5 * flop));
+  if (dtype != DType::bf16) return;
+  // Both ways forced; a star marks the one that is taken by itself.
+  const bool groups = cuda::groups_pay(h.tokens, keys, h.width) && cuda::attend_by_groups(spec, q, k, v, y);
+  struct Way {
+    const char* name;
+    decltype(cuda::attend_by_groups)* run;
+    bool taken;
+  };
+  for (const auto& [name, run, taken] :
+       {Way{"warps", cuda::attend_by_warps, !groups}, {"groups", cuda::attend_by_groups, groups}})
+    if (run(spec, q, k, v, y))
+      print(what, fmt::format("{}{}", name, taken ? " *" : ""),
+            with_rate("fwd", time_of([&] { run(spec, q, k, v, y); }), flop));
 }
 
 struct Image {
@@ -266,7 +283,15 @@ void everything(DType dtype) {
                          {1, 1024, 8, 64},
                          {16, 1024, 8, 32},
                          {1, 4096, 8, 40},
+                         {2, 4096, 8, 40},
+                         {1, 4096, 8, 40, 77},
+                         {1, 4096, 10, 64},
+                         {1, 1024, 8, 80},
                          {2, 1024, 8, 80},
+                         {2, 1024, 8, 80, 77},
+                         {2, 256, 8, 160},
+                         {8, 256, 8, 160},
+                         {8, 64, 8, 160},
                          {4, 1024, 16, 128}})
     attend(h, dtype);
   for (const Image& i : {Image{1, 128, 32},

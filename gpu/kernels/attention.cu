@@ -10,6 +10,7 @@
 
 #include "core/kernels/reduce.h"
 #include "gpu/attention/heads.h"
+#include "gpu/attention/ways.h"
 #include "gpu/block_sum.h"
 #include "gpu/cudnn/either.h"
 #include "gpu/pieces.h"
@@ -292,6 +293,8 @@ void with_type(const char* op, DType dtype, const F& f) {
 
 void own_attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   with_type("attention", q.dtype(), [&]<class M>(M) {
+    if constexpr (std::is_same_v<M, bf16>)
+      if (groups_pay(q.dim(1), k.dim(1), q.dim(2) / spec.heads) && attend_by_groups(spec, q, k, v, y)) return;
     if constexpr (!std::is_same_v<M, Tf32>)
       if (Fused<M>(spec, q, k, v).forward(y)) return;
     Attention<M>(spec, q, k, v).forward(y.mutable_device_data<Stored<M>>());
@@ -307,6 +310,10 @@ bool fits_cudnn(const AttentionSpec& spec, const Tensor& q, const Tensor& k, con
 }
 
 }  // namespace
+
+bool attend_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
+  return Fused<bf16>(spec, q, k, v).forward(y);
+}
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   if (y.size() == 0) return;

@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     const int first = static_cast<int>(blockIdx.y) * p.piece,
               steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
     if (threadIdx.x == 0) {
-      for (int slot = 0; slot < stages; ++slot) start_arrival(tiles.arrivals + slot);
+      for (int slot = 0; slot < stages; ++slot) start_arrival(tiles.arrivals + slot, 1);
       arrivals_started();
     }
     __syncthreads();
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     int folded = 0, to_fold = p.piece, slot = 0;
     bool odd = false;
     for (int step = 0; step < steps; ++step) {
-      wait_for_bytes(tiles.arrivals + slot, odd);
+      wait_for_round(tiles.arrivals + slot, odd);
       products_may_start();
 #pragma unroll
       for (int k = 0; k < 4; ++k) {

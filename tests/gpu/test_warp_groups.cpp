@@ -1,10 +1,17 @@
-// Products by warp groups (gpu/warp_groups.h) where the op cases' shapes do not lead: channels that are no whole step, all tiles, pieces
-// by blocks of their own and by one block, convolutions that stride, dilate and start outside; against the CPU in f64.
+// Products and attention by warp groups (gpu/warp_groups.h, gpu/attention/groups.cu) where the op cases' shapes do not lead: channels that
+// are no whole step, all tiles, pieces by blocks of their own and by one block, convolutions that stride, dilate and start outside,
+// tokens that end inside a tile and go round all stages; against the CPU in f64.
 #include <boost/test/unit_test.hpp>
 
+#include <cmath>
+
+#include "autodiff/ops/slice.h"
+#include "core/kernels/attention.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
 #include "core/random.h"
+#include "gpu/attention/ways.h"
+#include "gpu/runtime.h"
 #include "tests/gpu/coarse.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
@@ -115,6 +122,35 @@ void check_product(std::int64_t batch, std::int64_t shared, std::int64_t m, std:
   }
 }
 
+struct Attended {
+  std::int64_t samples, queries, keys, heads, width;
+  double scale;  ///< in units of 1 / sqrt(width)
+};
+
+/// By warp groups where the chip has them, whatever way would be taken. Each sample, and each head, has the bits that it has alone.
+void check_attention(const Attended& a) {
+  const AttentionSpec spec{a.heads, a.scale / std::sqrt(static_cast<double>(a.width))}, of_one{1, spec.scale};
+  const std::int64_t line = a.heads * a.width;
+  const Tensor q = rounded({a.samples, a.queries, line}, 6), k = rounded({a.samples, a.keys, line}, 7),
+               v = rounded({a.samples, a.keys, line}, 8);
+  Tensor here = Tensor::empty(q.shape(), DType::f64);
+  cpu::attention(spec, in_f64(q), in_f64(k), in_f64(v), here);
+  const auto run = [](const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
+    const Tensor on_q = q.to(Device::cuda), on_k = k.to(Device::cuda), on_v = v.to(Device::cuda);
+    BOOST_TEST((cuda::attend_by_groups(spec, on_q, on_k, on_v, y) || cuda::attend_by_warps(spec, on_q, on_k, on_v, y)));
+  };
+  const Tensor y = twice(q.shape(), DType::bf16, [&](Tensor& y) { run(spec, q, k, v, y); });
+  check_close(y, here, std::max(a.width, a.keys));
+  const std::int64_t last = a.samples - 1;
+  Tensor alone = there(q.shape().with(0, 1), DType::bf16);
+  run(spec, q.rows(last, 1), k.rows(last, 1), v.rows(last, 1), alone);
+  BOOST_TEST(same_bits(alone.to(Device::cpu), y.to(Device::cpu).rows(last, 1)), "the batch shows in a row");
+  const auto last_head = [&](const Tensor& t) { return slice(t, 2, line - a.width, a.width); };
+  Tensor head = there({a.samples, a.queries, a.width}, DType::bf16);
+  run(of_one, last_head(q), last_head(k), last_head(v), head);
+  BOOST_TEST(same_bits(head.to(Device::cpu), last_head(y.to(Device::cpu))), "the other heads show in one");
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(gpu_warp_groups)
@@ -137,6 +173,38 @@ BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {
   if (takes_turns) return check_product(1, 1, 128 * 140, 128, 8);  // large tiles
   check_product(1, 1, 8192, 128, 4096);
   check_product(4, 4, 4096, 512, 512);
+}
+
+BOOST_AUTO_TEST_CASE(attention_of_all_widths) {
+  for (const std::int64_t width : {8, 32, 40, 64, 80, 104, 128, 160})
+    for (const Attended& a :
+         {Attended{2, 70, 77, 2, width, 1},  // tiles that end inside on both sides
+          {1, 5, 400, 1, width, 1},          // all stages more than once
+          {3, 200, 1, 1, width, 1},          // one key
+          {2, 100, 256, 1, width, 12}})      // largest scores that move on; a block's groups differ (shim)
+      BOOST_TEST_CONTEXT(a.samples << " x " << a.queries << " by " << a.keys << ", " << a.heads << " of " << width) {
+        check_attention(a);
+      }
+  if (takes_turns) return;
+  for (const std::int64_t width : {40, 64, 80, 128, 160}) check_attention({2, 1000, 1100, 8, width, 1});
+}
+
+BOOST_AUTO_TEST_CASE(attention_that_stays_with_warps) {
+  const auto takes = [](std::int64_t width, double scale) {
+    const Tensor x = rounded({1, 16, width}, 9).to(Device::cuda);
+    Tensor y = there(x.shape(), DType::bf16);
+    return cuda::attend_by_groups({1, scale}, x, x, x, y);
+  };
+  int generation = 0;
+  cuda::check("test", cudaDeviceGetAttribute(&generation, cudaDevAttrComputeCapabilityMajor, cuda::device()));
+  BOOST_TEST(takes(64, 1) == (generation == 9));
+  BOOST_TEST(!takes(60, 1));   // no whole words
+  BOOST_TEST(!takes(168, 1));  // wider than tiles
+  BOOST_TEST(!takes(64, -1));  // the largest score is not the largest product
+#ifdef COSTATE_SHIM
+  const OlderChip without_warp_groups;
+  BOOST_TEST(!takes(64, 1));
+#endif
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -41,6 +41,7 @@ struct Thread {
   int group = 0;  ///< that copies belong to now
   std::vector<std::pair<int, std::function<void()>>> products;
   int product_group = 0;
+  bool may_multiply = false;
 };
 
 struct Warp {
@@ -206,7 +207,10 @@ void wait_for_copies(int groups_left) {
   std::erase_if(copies, due);
 }
 
+void products_may_start() { running->may_multiply = true; }
+
 void product_later(std::function<void()> product) {
+  if (!running->may_multiply) throw std::logic_error("shim: a product may not start here");
   running->products.emplace_back(running->product_group, std::move(product));
 }
 
@@ -218,6 +222,7 @@ void products_wait(int groups_left) {
   for (const auto& p : products)
     if (due(p)) p.second();
   std::erase_if(products, due);
+  running->may_multiply = false;
 }
 
 void set_capability(int major) { device_capability = major; }

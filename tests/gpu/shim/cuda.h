@@ -37,12 +37,13 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
 
 namespace shim {
 
-/// Starts a count of bytes to arrive, anew.
-void start_arrival(void* arrival);
-void expect_bytes(void* arrival, unsigned bytes);
+/// Starts a count of threads to come and bytes to arrive, anew.
+void start_arrival(void* arrival, unsigned threads);
+/// A thread comes, and so many bytes are to arrive.
+void arrive(void* arrival, unsigned bytes);
 /// A box, made when a thread waits for its round, no sooner. `at`: coordinates; `off`: of patches.
 void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival);
 /// Throws std::logic_error where what has been announced and what was copied differ, or a wait would never end.
-void wait_for_bytes(void* arrival, bool odd);
+void wait_for_round(void* arrival, bool odd);
 
 }  // namespace shim

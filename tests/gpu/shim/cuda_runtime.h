@@ -80,10 +80,10 @@ void copy_later(void* to, const void* from, std::size_t bytes);
 void end_copy_group();
 void wait_for_copies(int groups_left);
 
-/// Products of a warp group, made when the thread waits for their group. Between two that add to sums which have been read meanwhile,
-/// products_may_start is due; the shim does not look.
+/// Products of a warp group, made when the thread waits for their group. Before the first, and behind each wait, products_may_start is
+/// due: a product throws std::logic_error without it.
 void product_later(std::function<void()> product);
-inline void products_may_start() {}
+void products_may_start();
 void products_end_group();
 void products_wait(int groups_left);
 
@@ -97,6 +97,13 @@ template <class T>
 T __shfl_xor_sync(unsigned, T value, unsigned mask) {  // NOLINT(bugprone-reserved-identifier)
   shim::exchange(&value, sizeof(T), shim::lane_id() ^ mask);
   return value;
+}
+
+inline bool __any_sync(unsigned, bool mine) {  // NOLINT(bugprone-reserved-identifier)
+  const shim::OfWarp all(mine);
+  bool any = false;
+  for (std::size_t lane = 0; lane < 32; ++lane) any |= all[lane];
+  return any;
 }
 
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }

@@ -31,9 +31,9 @@ struct Box {
   int at[4], off[2];
 };
 
-/// A count of bytes: rounds that are over, and what is announced and under way.
+/// Rounds that are over; threads of a round, and how many have come to this one; bytes that are announced and under way.
 struct Count {
-  unsigned rounds = 0;
+  unsigned threads = 0, rounds = 0, came = 0;
   std::int64_t expected = 0;
   std::vector<Box> boxes;
 };
@@ -129,12 +129,17 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
 
 namespace shim {
 
-void start_arrival(void* arrival) { counts[arrival] = {}; }
+void start_arrival(void* arrival, unsigned threads) {
+  counts[arrival] = {};
+  counts[arrival].threads = threads;
+}
 
-void expect_bytes(void* arrival, unsigned bytes) {
+void arrive(void* arrival, unsigned bytes) {
   Count& c = counts.at(arrival);
-  if (c.expected != 0) throw std::logic_error("shim: a round is announced before the last one was over");
-  c.expected = bytes;
+  if (c.came == c.threads) throw std::logic_error("shim: a thread comes to a round before the last one was over");
+  ++c.came;
+  c.expected += bytes;
+  if (c.came == c.threads && c.expected == 0) c.came = 0, ++c.rounds;
 }
 
 void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival) {
@@ -143,11 +148,11 @@ void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (
   counts.at(arrival).boxes.push_back({static_cast<char*>(to), map, {at[0], at[1], at[2], at[3]}, {off[0], off[1]}});
 }
 
-void wait_for_bytes(void* arrival, bool odd) {
+void wait_for_round(void* arrival, bool odd) {
   Count& c = counts.at(arrival);
   constexpr int patience = 10000;
-  for (int tries = 0; (c.rounds % 2 == 1) == odd && c.expected == 0; ++tries) {
-    if (tries == patience) throw std::logic_error("shim: bytes are waited for that nobody announces");
+  for (int tries = 0; (c.rounds % 2 == 1) == odd && c.came < c.threads; ++tries) {
+    if (tries == patience) throw std::logic_error("shim: a round is waited for that never ends");
     take_turns();
   }
   if ((c.rounds % 2 == 1) != odd) return;  // that round is over
@@ -159,6 +164,7 @@ void wait_for_bytes(void* arrival, bool odd) {
   for (const Box& b : c.boxes) bring(b);
   c.boxes.clear();
   c.expected = 0;
+  c.came = 0;
   ++c.rounds;
 }
 

@@ -3,6 +3,9 @@
 
 #include <cuda.h>
 
+#include <algorithm>
+#include <array>
+
 #include "core/dtype.h"
 
 namespace costate::cuda {
@@ -11,10 +14,11 @@ inline constexpr bool warp_groups_here = true;
 using TensorMap = CUtensorMap;
 using Arrival = std::uint64_t;
 
-inline void start_arrival(Arrival* arrival) { shim::start_arrival(arrival); }
+inline void start_arrival(Arrival* arrival, unsigned threads) { shim::start_arrival(arrival, threads); }
 inline void arrivals_started() {}
-inline void expect_bytes(Arrival* arrival, unsigned bytes) { shim::expect_bytes(arrival, bytes); }
-inline void wait_for_bytes(Arrival* arrival, bool odd) { shim::wait_for_bytes(arrival, odd); }
+inline void arrive(Arrival* arrival) { shim::arrive(arrival, 0); }
+inline void expect_bytes(Arrival* arrival, unsigned bytes) { shim::arrive(arrival, bytes); }
+inline void wait_for_round(Arrival* arrival, bool odd) { shim::wait_for_round(arrival, odd); }
 inline void copy_box(void* to, const TensorMap& map, int i, int j, int k, int l, Arrival* arrival) {
   shim::box_later(to, map, {i, j, k, l}, {0, 0}, arrival);
 }
@@ -41,36 +45,66 @@ struct Terms {
 
 inline void products_may_start() { shim::products_may_start(); }
 inline void products_end_group() { shim::products_end_group(); }
+/// A warp waits together.
 template <int n>
 void products_wait() {
   shim::products_wait(n);
+  __syncwarp();
 }
+template <class T, std::size_t n>
+void products_let_go(T (&)[n]) {}
 
-template <class T, bool a_across, bool b_across, std::size_t values>
-void multiply_terms(float (&c)[values], const Terms& a, const Terms& b) {
-  const unsigned lane = shim::lane_id(), warp = threadIdx.x / 32 % 4;
-  shim::product_later([&c, a, b, lane, warp] {
-    const unsigned m = warp * 16 + lane / 4;
+/// c += left b; left(half, k) is term k of the lane's first row, or of the one 8 further, when the product is made.
+template <class T, bool b_across, bool adds, std::size_t values, class Left>
+void multiply_terms(float (&c)[values], const Left& left, const Terms& b) {
+  const unsigned column = shim::lane_id() % 4 * 2;
+  shim::product_later([&c, left, b, column] {
+    if constexpr (!adds) std::fill(c, c + values, 0.0F);
     for (unsigned k = 0; k < 32 / sizeof(T); ++k) {
-      const float left[2] = {a.term<T, a_across>(m, k), a.term<T, a_across>(m + 8, k)};
+      const float both[2] = {left(0, k), left(1, k)};
       for (unsigned i = 0; i < values; i += 4) {
         for (unsigned e = 0; e < 2; ++e) {
-          const float right = b.term<T, b_across>(i / 4 * 8 + lane % 4 * 2 + e, k);
-          c[i + e] += left[0] * right;
-          c[i + 2 + e] += left[1] * right;
+          const float right = b.term<T, b_across>(i / 4 * 8 + column + e, k);
+          c[i + e] += both[0] * right;
+          c[i + 2 + e] += both[1] * right;
         }
       }
     }
   });
 }
 
-template <bool a_across, bool b_across, std::size_t values>
+/// Rows of a in shared memory.
+template <class T, bool across>
+auto rows_of(const Terms& a) {
+  return [a, row = threadIdx.x / 32 % 4 * 16 + shim::lane_id() / 4](unsigned half, unsigned k) {
+    return a.term<T, across>(row + half * 8, k);
+  };
+}
+
+template <bool a_across, bool b_across, bool adds = true, std::size_t values>
 void multiply_group(float (&c)[values], const Terms& a, const Terms& b) {
-  multiply_terms<bf16, a_across, b_across>(c, a, b);
+  multiply_terms<bf16, b_across, adds>(c, rows_of<bf16, a_across>(a), b);
+}
+/// Lanes 4 r to 4 r + 3 have row r of the warp's 16, pair by pair, and row r + 8: as the left factor of m16n8k16. They are read when the
+/// product is made.
+template <bool b_across, std::size_t values>
+void multiply_group(float (&c)[values], const std::uint32_t (&a)[4], const Terms& b) {
+  const shim::OfWarp registers(static_cast<const std::uint32_t*>(a));
+  std::array<const std::uint32_t*, 4> of{};
+  for (unsigned i = 0; i < 4; ++i) of[i] = registers[shim::lane_id() / 4 * 4 + i];
+  multiply_terms<bf16, b_across, true>(
+      c,
+      [of](unsigned half, unsigned k) {
+        const std::uint32_t pair = of[k % 8 / 2][half + k / 8 * 2];
+        bf16 value;
+        value.bits = static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16);
+        return static_cast<float>(value);
+      },
+      b);
 }
 template <std::size_t values>
 void multiply_group_tf32(float (&c)[values], const Terms& a, const Terms& b) {
-  multiply_terms<float, false, false>(c, a, b);
+  multiply_terms<float, false, true>(c, rows_of<float, false>(a), b);
 }
 
 }  // namespace costate::cuda
