@@ -2,7 +2,8 @@
 // kernels/group_norm.cu.
 //
 // Neighbouring groups of one image go to a cluster of up to eight blocks (one on chips without clusters), a stretch of the image's
-// pixels to each. A block copies its share to shared memory and so reads it once, where it fits; else once a pass.
+// pixels to each. A thread keeps its share of x in registers, and of g in shared memory, and so reads it once, where it fits; else
+// once a pass.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 
 namespace costate::cuda {
 
-constexpr int most_threads = 512, most_parts = 8;
+constexpr int most_threads = 320, most_parts = 8;
 
 /// A pair of sums, of x and its square or of du and du xhat.
 struct alignas(16) Two {
@@ -23,37 +24,14 @@ struct alignas(16) Two {
   __device__ Two operator+(const Two& o) const { return {a + o.a, b + o.b}; }
 };
 
-/// The sums of v numbers of each lane: lanes as a tree. All get them.
-template <int v>
-__device__ Two sum_of_warp(const Two (&own)[v]) {
-  Two sum = own[0];
+/// The sums of `lanes` neighbouring threads of a warp, as a tree. All get them.
+template <int lanes>
+__device__ Two sum_of_lanes(Two sum) {
 #pragma unroll
-  for (int e = 1; e < v; ++e) sum = sum + own[e];
-  for (unsigned lanes = 16; lanes > 0; lanes /= 2)
-    sum = sum + Two{__shfl_xor_sync(~0U, sum.a, lanes), __shfl_xor_sync(~0U, sum.b, lanes)};
+  for (int half = lanes / 2; half > 0; half /= 2)
+    sum = sum + Two{__shfl_xor_sync(~0U, sum.a, half), __shfl_xor_sync(~0U, sum.b, half)};
   return sum;
 }
-
-/// Two sums over a thread's pixels, a batch at a time in `Leaf`: conversions to f64 go at an eighth of an addition's rate.
-template <class Leaf>
-struct Sums {
-  Leaf a = 0, b = 0;
-  Two all{0, 0};
-  __device__ void add(Leaf x, Leaf y, Leaf factor) {
-    a += x;
-    b += y * factor;
-  }
-  __device__ void end_batch() {
-    all = all + Two{a, b};
-    a = b = 0;
-  }
-};
-template <>
-struct Sums<double> {
-  Two all{0, 0};
-  __device__ void add(double x, double y, double factor) { all = {all.a + x, all.b + y * factor}; }
-  __device__ void end_batch() {}
-};
 
 /// Of a group: mean and 1 / standard deviation, or the means of du scale and of du scale xhat.
 template <class C>
@@ -72,7 +50,7 @@ struct Cut {
 
 /// Where things begin in a block's shared memory, after the sums of its threads.
 struct Room {
-  std::size_t totals, moments, channels, slopes, x, du, by_channel, bytes;
+  std::size_t totals, moments, channels, slopes, by_channel, du, bytes;
 };
 
 template <class T>
@@ -88,36 +66,42 @@ struct Norm {
 template <class C>
 struct alignas(16) Channel {
   C mean, rstd, scale, beta;
-  __device__ C normal(C x) const { return (x - mean) * rstd; }
-  __device__ C u(C x) const { return (x - mean) * scale + beta; }
+  __device__ C u(C centred) const { return centred * scale + beta; }
   /// The gradient of u, from that of y.
-  __device__ C du(bool silu, C x, C g) const { return silu ? g * silu_slope(u(x)) : g; }
+  __device__ C du(bool silu, C centred, C g) const { return silu ? g * silu_slope(u(centred)) : g; }
 };
 
-/// One block's share: v channels a thread, and whether it is held in shared memory.
+/// f(std::true_type) or f(std::false_type): a branch around a loop, and none in it.
+template <class F>
+__device__ void with(bool known, const F& f) {
+  known ? f(std::true_type{}) : f(std::false_type{});
+}
+
+/// Pixels that a thread has under way, and may keep: 128 bytes of them, or eight single numbers, or 64 bytes of f64.
+template <int v, class T>
+constexpr int held_pixels = sizeof(T) == 8 ? 4
+                            : v == 1       ? 8
+                                           : 128 / (v * sizeof(T));
+
+/// One block's share: v channels of n pixels a thread, and whether these are all that it has.
 template <int v, bool held, class T>
 struct Share {
+  static constexpr int n = held ? held_pixels<v, T> : held_pixels<v, T> / 2;
   using C = decltype(widen(T{}));
   using In = Pack<T, v>;
   using Wide = Pack<C, v>;  ///< of du, which is kept as it was computed
-  struct Values {
-    In x;
-    std::conditional_t<held, Wide, In> back;  ///< du, or g once more
-  };
 
   const Norm<T>& norm;
   const Cut& cut;
-  const T* __restrict__ from;
   int part, image, first_channel, lane, column, pixels;
   std::int64_t start;  ///< element of the first pixel and channel
   Two *sums, *totals;
-  Pair<C>* moments;  ///< of groups
+  Pair<double>* moments;  ///< of groups
   Channel<C>* channels;
   Pair<C>* slopes;  ///< of channels
-  In* x;
-  Wide* du;
+  Wide* du;         ///< of this thread's pixels
 
-  __device__ Share(const Norm<T>& n, const T* __restrict__ x_) : norm(n), cut(n.cut), from(x_) {
+  __device__ explicit Share(const Norm<T>& norm_) : norm(norm_), cut(norm_.cut) {
     const int t = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x),
               cluster = cut.by_parts.quotient(block);
     part = block - cluster * cut.parts;
@@ -131,56 +115,73 @@ struct Share {
     if (cut.lanes == 1) lane = 0, column = t;  // and more columns than one
     auto* const memory = dynamic_shared<unsigned char>();
     sums = reinterpret_cast<Two*>(memory);
-    totals = reinterpret_cast<Two*>(memory + n.room.totals);
-    moments = reinterpret_cast<Pair<C>*>(memory + n.room.moments);
-    channels = reinterpret_cast<Channel<C>*>(memory + n.room.channels);
-    slopes = reinterpret_cast<Pair<C>*>(memory + n.room.slopes);
-    x = reinterpret_cast<In*>(memory + n.room.x);
-    du = reinterpret_cast<Wide*>(memory + n.room.du);
+    totals = reinterpret_cast<Two*>(memory + norm.room.totals);
+    moments = reinterpret_cast<Pair<double>*>(memory + norm.room.moments);
+    channels = reinterpret_cast<Channel<C>*>(memory + norm.room.channels);
+    slopes = reinterpret_cast<Pair<C>*>(memory + norm.room.slopes);
+    du = reinterpret_cast<Wide*>(memory + norm.room.du) + (t / 32 * 32 * n + t % 32);
   }
 
   /// f(column) for this thread's vectors of a pixel.
   template <class F>
   __device__ void over_columns(const F& f) const {
+    if constexpr (held) {
+      if (column < cut.across) f(column);
+    } else {
 #pragma unroll 1
-    for (int i = column; i < cut.across; i += static_cast<int>(blockDim.x)) f(i);
-  }
-  /// use(load(place, element), place, element) for this thread's pixels of a column: place in shared memory, element of the image.
-  /// A batch of them is loaded before the first is used, and end() called behind it.
-  template <int batch, class Load, class Use, class End>
-  __device__ void over_pixels(int i, const Load& load, const Use& use, const End& end) const {
-    const auto place = [&](int p) { return p * cut.across + i; };
-    const auto element = [&](int p) { return start + (p * cut.channels + i * v); };
-    int p = lane;
-    for (; p + (batch - 1) * cut.lanes < pixels; p += batch * cut.lanes) {
-      decltype(load(0, start)) got[batch];
-#pragma unroll
-      for (int k = 0; k < batch; ++k) got[k] = load(place(p + k * cut.lanes), element(p + k * cut.lanes));
-#pragma unroll
-      for (int k = 0; k < batch; ++k) use(got[k], place(p + k * cut.lanes), element(p + k * cut.lanes));
-      end();
-    }
-#pragma unroll 1
-    for (; p < pixels; p += cut.lanes) {
-      use(load(place(p), element(p)), place(p), element(p));
-      end();
+      for (int i = column; i < cut.across; i += static_cast<int>(blockDim.x)) f(i);
     }
   }
-  template <int batch, class Load, class Use>
-  __device__ void over_pixels(int i, const Load& load, const Use& use) const {
-    over_pixels<batch>(i, load, use, [] {});
+  /// f(first pixel) for each batch of n pixels of this thread, which are `lanes` apart. The first of them is there.
+  template <class F>
+  __device__ void over_batches(const F& f) const {
+    if constexpr (held) {
+      if (lane < pixels) f(lane);
+    } else {
+#pragma unroll 1
+      for (int p = lane; p < pixels; p += n * cut.lanes) f(p);
+    }
   }
-
-  /// Begins to copy what this thread will read of x or g. A slot of du is first the one of g.
-  template <class Slot>
-  __device__ void fetch(const T* __restrict__ values, Slot* slots) const {
+  /// Of the first of a batch's pixels.
+  [[nodiscard]] __device__ std::int64_t element(int i, int first) const {
+    return start + (std::int64_t{first} * cut.channels + i * v);
+  }
+  /// f(k, elements behind the first) for those of a batch's pixels that are there: if all are, without asking each.
+  template <class F>
+  __device__ void over_pixels(int first, const F& f) const {
+    const int step = cut.lanes * cut.channels;
+    if (first + (n - 1) * cut.lanes < pixels) {
+#pragma unroll
+      for (int k = 0; k < n; ++k) f(k, k * step);
+    } else {
+#pragma unroll
+      for (int k = 0; k < n; ++k)
+        if (first + k * cut.lanes < pixels) f(k, k * step);
+    }
+  }
+  __device__ void load(const T* __restrict__ values, int i, int first, In (&to)[n]) const {
+    const T* const from = values + element(i, first);
+    over_pixels(first, [&](int k, int behind) { to[k] = load_word<In>(from + behind); });
+  }
+  /// What this thread keeps of x.
+  __device__ void hold(const T* __restrict__ x, In (&to)[n]) const {
+    if constexpr (held) over_columns([&](int i) { load(x, i, lane, to); });
+  }
+  /// Begins to copy what it will read of g to where du will be.
+  __device__ void fetch(const T* __restrict__ g) const {
     if constexpr (held)
       over_columns([&](int i) {
-        over_pixels<4>(
-            i, [&](int, std::int64_t at) { return reinterpret_cast<const In*>(values + at); },
-            [&](const In* word, int place, std::int64_t) { copy_word(reinterpret_cast<In*>(slots + place), word); });
+        const T* const from = g + element(i, lane);
+        over_pixels(lane, [&](int k, int behind) {
+          copy_word(reinterpret_cast<In*>(kept(k)), reinterpret_cast<const In*>(from + behind));
+        });
       });
     copies_end_group();
+  }
+  [[nodiscard]] __device__ Wide* kept(int k) const { return du + k * 32; }
+  /// A batch of what is not kept.
+  __device__ void read(const T* __restrict__ values, int i, int first, In (&to)[n]) const {
+    if constexpr (!held) load(values, i, first, to);
   }
   /// gamma and beta to where the channels will be.
   __device__ void fetch_parameters() const {
@@ -190,45 +191,45 @@ struct Share {
       channels[c].beta = widen(norm.beta[first_channel + c]);
     }
   }
-  __device__ In x_at(int place, std::int64_t at) const {
-    return held ? x[place] : *reinterpret_cast<const In*>(from + at);
-  }
-  __device__ In g_at(const T* __restrict__ g, int place, std::int64_t at) const {
-    return *(held ? reinterpret_cast<const In*>(du + place) : reinterpret_cast<const In*>(g + at));
-  }
-  __device__ Values values_at(const T* __restrict__ g, int place, std::int64_t at) const {
-    if constexpr (held)
-      return {x[place], du[place]};
-    else
-      return {x_at(place, at), g_at(g, place, at)};
-  }
 
-  /// Leaves this thread's sums of v channels for add_up.
-  __device__ void leave(int i, Two (&sum)[v]) const {
-    Two* const to = sums + ((lane * cut.set + i * v) >> cut.halvings);
+  /// join(e, other) for channels of a vector that are of one group, as a tree: all come to the first of them.
+  template <class F>
+  __device__ void neighbours(const F& join) const {
 #pragma unroll
-    for (int level = 0; 1 << level < v; ++level) {
-      const int half = 1 << level;
+    for (int half = 1; half < v; half *= 2) {
+      if (half >> cut.halvings != 0) break;
 #pragma unroll
-      for (int e = 0; e + half < v; e += 2 * half)
-        if (level < cut.halvings) sum[e] = sum[e] + sum[e + half];
+      for (int e = 0; e + half < v; e += 2 * half) join(e, e + half);
     }
+  }
+  [[nodiscard]] __device__ bool begins_group(int e) const { return (e & ((1 << cut.halvings) - 1)) == 0; }
+  /// f(e) for the first channel of each group in a vector.
+  template <class F>
+  __device__ void firsts(const F& f) const {
 #pragma unroll
     for (int e = 0; e < v; ++e)
-      if ((e & ((1 << cut.halvings) - 1)) == 0) to[e >> cut.halvings] = sum[e];
+      if (begins_group(e)) f(e);
   }
+  /// Adds a batch's sums to what add_up, or add_channels, will find of this thread: the `slot`-th of its lane.
+  __device__ void leave(Two* sums, int slot, int first, const Two& sum) const {
+    Two& all = sums[slot];
+    all = first == lane ? sum : all + sum;
+  }
+  [[nodiscard]] __device__ int slot(int channel) const { return (lane * cut.set + channel) >> cut.halvings; }
+  [[nodiscard]] __device__ int lanes_with_pixels() const { return std::min(cut.lanes, pixels); }
   /// The groups' sums over the block, a warp a group, for every block of the cluster to read.
   __device__ void add_up(Two* total) const {
-    const int t = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / 32, terms = cut.terms();
+    const int t = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / 32, terms = cut.terms(),
+              lanes = lanes_with_pixels();
     __syncthreads();
     for (int g = t / 32; g < cut.taken; g += warps) {
-      Two sum[1] = {};
+      Two sum{0, 0};
 #pragma unroll 4
-      for (int i = t % 32; i < cut.lanes * terms; i += 32) {
+      for (int i = t % 32; i < lanes * terms; i += 32) {
         const int l = cut.by_terms.quotient(i);
-        sum[0] = sum[0] + sums[(l * cut.taken + g) * terms + (i - l * terms)];
+        sum = sum + sums[(l * cut.taken + g) * terms + (i - l * terms)];
       }
-      const Two of_group = sum_of_warp(sum);
+      const Two of_group = sum_of_lanes<32>(sum);
       if (t % 32 == 0) total[g] = of_group;
     }
     if (cut.parts == 1) return __syncthreads();
@@ -240,15 +241,14 @@ struct Share {
   template <class Make, class Spread>
   __device__ void finish(const Two* total, const Make& make, const Spread& spread) const {
     const int t = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    const int p = t % most_parts;
 #pragma unroll 1
-    for (int g = t; g < cut.taken; g += threads) {
-      Two each[most_parts];
-#pragma unroll
-      for (int p = 0; p < most_parts; ++p)
-        each[p] = p < cut.parts ? *of_block(total + g, static_cast<unsigned>(p)) : Two{0, 0};
-#pragma unroll
-      for (int p = 1; p < most_parts; ++p) each[0] = each[0] + each[p];
-      moments[g] = make(g, each[0]);
+    for (int first = 0; first < cut.taken; first += threads / most_parts) {
+      const int g = first + t / most_parts;
+      Two sum{0, 0};
+      if (g < cut.taken && p < cut.parts) sum = *of_block(total + g, static_cast<unsigned>(p));
+      sum = sum_of_lanes<most_parts>(sum);
+      if (g < cut.taken && p == 0) moments[g] = make(g, sum);
     }
     __syncthreads();
 #pragma unroll 1
@@ -256,88 +256,88 @@ struct Share {
     __syncthreads();
   }
 
-  /// Puts what normalises them into the channels. Squares of bf16 and f32 are exact in f32 and f64, and their sum says enough; those
-  /// of f64 are taken about the group's first element.
-  __device__ void normalise() const {
-    using Leaf = std::conditional_t<sizeof(T) == 2, float, double>;
+  /// Puts what normalises them into the channels. A batch is summed about its first number, in C: if that is far from its mean, so
+  /// must others be, and what is lost is little beside the squares of all. The rest is f64; that of f64 about the group's first.
+  __device__ void normalise(const T* __restrict__ x, In (&in)[n]) const {
     const auto shift = [&](int group) {
       return sizeof(T) == 8
-                 ? widen(from[std::int64_t{image} * cut.pixels * cut.channels + first_channel + group * cut.width])
+                 ? widen(x[std::int64_t{image} * cut.pixels * cut.channels + first_channel + group * cut.width])
                  : 0.0;
     };
     over_columns([&](int i) {
-      Sums<Leaf> sum[v];
-      double off[v];
-      for (int e = 0; e < v; ++e) off[e] = shift(cut.by_width.quotient(i * v + e));
-      over_pixels<4>(
-          i, [&](int place, std::int64_t at) { return x_at(place, at); },
-          [&](const In& in, int, std::int64_t) {
-            for (int e = 0; e < v; ++e) {
-              const Leaf d = sizeof(T) == 8 ? static_cast<Leaf>(in[e] - off[e]) : static_cast<Leaf>(in[e]);
-              sum[e].add(d, d, d);
-            }
-          },
-          [&] {
-            for (auto& s : sum) s.end_batch();
-          });
-      Two all[v];
-      for (int e = 0; e < v; ++e) all[e] = sum[e].all;
-      leave(i, all);
+      over_batches([&](int first) {
+        read(x, i, first, in);
+        C origin[v], sum[v] = {}, squares[v] = {};
+        for (int e = 0; e < v; ++e) origin[e] = begins_group(e) ? in[0][e] : origin[e - 1];
+        int count = 0;
+        over_pixels(first, [&](int k, int) {
+          for (int e = 0; e < v; ++e) {
+            const C d = in[k][e] - origin[e];
+            sum[e] += d;
+            squares[e] += d * d;
+          }
+          ++count;
+        });
+        neighbours([&](int e, int other) { sum[e] += sum[other], squares[e] += squares[other]; });
+        firsts([&](int e) {
+          const double at = origin[e] - shift(cut.by_width.quotient(i * v + e)), s = sum[e],
+                       whole = (count << cut.halvings) * at;
+          leave(sums, slot(i * v + e), first, {whole + s, at * (whole + 2 * s) + squares[e]});
+        });
+      });
     });
     add_up(totals);
     finish(
         totals,
         [&](int g, const Two& sum) {
           const double off = sum.a * norm.weight, variance = sum.b * norm.weight - off * off;
-          return Pair<C>{static_cast<C>(shift(g) + off),
-                         static_cast<C>(rsqrt((variance > 0 || variance != variance ? variance : 0) + norm.eps))};
+          return Pair<double>{shift(g) + off, rsqrt((variance > 0 || variance != variance ? variance : 0) + norm.eps)};
         },
-        [&](int c, const Pair<C>& m) {
-          channels[c] = {m.first, m.second, m.second * channels[c].scale, channels[c].beta};
+        [&](int c, const Pair<double>& m) {
+          const C mean = static_cast<C>(m.first), rstd = static_cast<C>(m.second), scale = rstd * channels[c].scale;
+          channels[c] = {mean, rstd, scale, channels[c].beta + static_cast<C>(mean - m.first) * scale};
         });
   }
 
   /// Puts into `slopes` what dx = scale du - first - second (x - mean) takes; leaves du, and each thread's sums for add_channels.
-  __device__ void find_slopes(const T* __restrict__ g, Two* of_channels) const {
+  __device__ void find_slopes(const T* __restrict__ x, In (&in)[n], const T* __restrict__ g, In (&back)[n],
+                              Two* of_channels) const {
     over_columns([&](int i) {
       Channel<C> k[v];
-      Sums<C> sum[v];
       for (int e = 0; e < v; ++e) k[e] = channels[i * v + e];
-      struct Read {
-        In x, g;
-      };
-      over_pixels<sizeof(T) == 2 ? 4 : 2>(
-          i,
-          [&](int place, std::int64_t at) {
-            return Read{x_at(place, at), g_at(g, place, at)};
-          },
-          [&](const Read& in, int place, std::int64_t) {
-            C both[v];
+      over_batches([&](int first) {
+        read(x, i, first, in);
+        read(g, i, first, back);
+        C sum[v] = {}, sum_x[v] = {};
+        with(norm.silu, [&](auto silu) {
+          over_pixels(first, [&](int p, int) {
+            const In gradient = held ? *reinterpret_cast<In*>(kept(p)) : back[p];
+            C of_u[v];
             for (int e = 0; e < v; ++e) {
-              both[e] = k[e].du(norm.silu, in.x[e], in.g[e]);
-              sum[e].add(both[e], both[e], k[e].normal(in.x[e]));
+              const C centred = in[p][e] - k[e].mean;
+              of_u[e] = k[e].du(silu, centred, gradient[e]);
+              sum[e] += of_u[e];
+              sum_x[e] += of_u[e] * centred;
             }
-            if constexpr (held) du[place] = Wide::of(both);
-          },
-          [&] {
-            for (auto& s : sum) s.end_batch();
+            if constexpr (held) *kept(p) = Wide::of(of_u);
           });
-      Two all[v];
-      for (int e = 0; e < v; ++e) {
-        if (of_channels != nullptr) of_channels[lane * cut.set + i * v + e] = sum[e].all;
-        const double scale = k[e].scale;
-        all[e] = {scale * sum[e].all.a, scale * sum[e].all.b};
-      }
-      leave(i, all);
+        });
+        if (of_channels != nullptr)
+          for (int e = 0; e < v; ++e)
+            leave(of_channels, lane * cut.set + i * v + e, first, {sum[e], k[e].rstd * sum_x[e]});
+        for (int e = 0; e < v; ++e) sum[e] *= k[e].scale, sum_x[e] *= k[e].scale * k[e].rstd;
+        neighbours([&](int e, int other) { sum[e] += sum[other], sum_x[e] += sum_x[other]; });
+        firsts([&](int e) { leave(sums, slot(i * v + e), first, {sum[e], sum_x[e]}); });
+      });
     });
     add_up(totals + cut.taken);
     finish(
         totals + cut.taken,
         [&](int, const Two& sum) {
-          return Pair<C>{static_cast<C>(sum.a * norm.weight), static_cast<C>(sum.b * norm.weight)};
+          return Pair<double>{sum.a * norm.weight, sum.b * norm.weight};
         },
-        [&](int c, const Pair<C>& m) {
-          slopes[c] = {m.first, m.second * channels[c].rstd};
+        [&](int c, const Pair<double>& m) {
+          slopes[c] = {static_cast<C>(m.first), static_cast<C>(m.second) * channels[c].rstd};
         });
   }
   /// What find_slopes has left of each channel, added up, to (part of an image, channel).
@@ -345,7 +345,7 @@ struct Share {
     for (int c = static_cast<int>(threadIdx.x); c < cut.set; c += static_cast<int>(blockDim.x)) {
       Two sum{0, 0};
 #pragma unroll 4
-      for (int l = 0; l < cut.lanes; ++l) sum = sum + of_channels[l * cut.set + c];
+      for (int l = 0; l < lanes_with_pixels(); ++l) sum = sum + of_channels[l * cut.set + c];
       by_channel[(std::int64_t{image} * cut.parts + part) * cut.channels + first_channel + c] = sum;
     }
   }

@@ -67,6 +67,26 @@ __device__ void copy_word(Word* shared, const Word* from) {
   *shared = *from;
 }
 
+/// A word of device memory in one go, and no sooner or later than it stands here. Its neighbours in the line are likely wanted by other
+/// blocks, and come to the cache as well.
+template <class Word>
+__device__ Word load_word(const void* from) {
+  const auto at = __cvta_generic_to_global(from);
+  if constexpr (sizeof(Word) == 16) {
+    uint4 w;
+    asm volatile("ld.global.L2::128B.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(w.x), "=r"(w.y), "=r"(w.z), "=r"(w.w)
+                 : "l"(at));
+    return std::bit_cast<Word>(w);
+  } else if constexpr (sizeof(Word) == 8) {
+    uint2 w;
+    asm volatile("ld.global.L2::128B.v2.b32 {%0, %1}, [%2];" : "=r"(w.x), "=r"(w.y) : "l"(at));
+    return std::bit_cast<Word>(w);
+  } else {
+    return *static_cast<const Word*>(from);
+  }
+}
+
 /// `word` to device memory in one go: an assignment of 8 or 16 bytes is taken apart wherever nvcc cannot tell how they are aligned.
 template <class Word>
 __device__ void store_word(void* to, const Word& word) {

@@ -2,6 +2,7 @@
 // in f64, in an order that follows from the image's shape.
 #include "core/kernels/group_norm.h"
 
+#include <bit>
 #include <numeric>
 
 #include "core/kernels/row_norm.h"
@@ -12,31 +13,40 @@
 namespace costate::cuda {
 namespace {
 
+// The bounds are such that a thread has 64 registers, and 80 for the vjp: what the machine code fills without spilling.
+
 template <int v, bool held, class T>
-__global__ void __launch_bounds__(most_threads, 2)
+__global__ void __launch_bounds__(most_threads, 3)
     forward_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x, T* __restrict__ y) {
   kernel_begins();
   using S = Share<v, held, T>;
   using C = typename S::C;
-  const S s(norm, x);
-  s.fetch(x, s.x);
+  const S s(norm);
+  typename S::In in[S::n];
+  s.hold(x, in);
   s.fetch_parameters();
-  copies_wait<0>();
-  s.normalise();
+  s.normalise(x, in);
   s.has_read();
   s.over_columns([&](int i) {
     Channel<C> k[v];
-    for (int e = 0; e < v; ++e) k[e] = s.channels[i * v + e];
-    s.template over_pixels<4>(
-        i, [&](int place, std::int64_t at) { return s.x_at(place, at); },
-        [&](const typename S::In& in, int, std::int64_t at) {
+    for (int e = 0; e < v; ++e) {
+      k[e] = s.channels[i * v + e];  // of bf16, what is lost without the mean is far below a number's last bit
+      if (sizeof(T) == 2) k[e].beta -= k[e].mean * k[e].scale, k[e].mean = 0;
+    }
+    s.over_batches([&](int first) {
+      s.read(x, i, first, in);
+      T* const to = y + s.element(i, first);
+      with(norm.silu, [&](auto silu) {
+        s.over_pixels(first, [&](int p, int behind) {
           C out[v];
           for (int e = 0; e < v; ++e) {
-            const C u = k[e].u(in[e]);
-            out[e] = norm.silu ? u * sigmoid(u) : u;
+            const C u = k[e].u(in[p][e] - k[e].mean);
+            out[e] = silu ? u * sigmoid(u) : u;
           }
-          store_word(y + at, S::In::of(out));
+          store_word(to + behind, S::In::of(out));
         });
+      });
+    });
   });
   s.end();
 }
@@ -44,37 +54,43 @@ __global__ void __launch_bounds__(most_threads, 2)
 /// dx = rstd (du gamma - mean(du gamma) - xhat mean(du gamma xhat)); sums of du and du xhat over each block's pixels go to
 /// `by_channel`, if wanted.
 template <int v, bool held, class T>
-__global__ void __launch_bounds__(most_threads, 2)
-    vjp_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x, const T* __restrict__ g,
-               T* __restrict__ dx, Two* by_channel) {
+__global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x,
+                                                     const T* __restrict__ g, T* __restrict__ dx, Two* by_channel) {
   kernel_begins();
   using S = Share<v, held, T>;
   using C = typename S::C;
-  const S s(norm, x);
+  const S s(norm);
   Two* const of_channels =
       by_channel == nullptr ? nullptr : reinterpret_cast<Two*>(dynamic_shared<unsigned char>() + norm.room.by_channel);
-  s.fetch(x, s.x);
-  s.fetch(g, s.du);
+  typename S::In in[S::n], back[S::n];
+  s.hold(x, in);
+  s.fetch(g);
   s.fetch_parameters();
-  copies_wait<1>();
-  s.normalise();
+  s.normalise(x, in);
   copies_wait<0>();
-  s.find_slopes(g, of_channels);
+  s.find_slopes(x, in, g, back, of_channels);
   s.has_read();
   s.over_columns([&](int i) {
     Channel<C> k[v];
     Pair<C> slope[v];
     for (int e = 0; e < v; ++e) k[e] = s.channels[i * v + e], slope[e] = s.slopes[i * v + e];
-    s.template over_pixels<sizeof(T) == 2 ? 4 : 2>(
-        i, [&](int place, std::int64_t at) { return s.values_at(g, place, at); },
-        [&](const typename S::Values& in, int, std::int64_t at) {
+    s.over_batches([&](int first) {
+      s.read(x, i, first, in);
+      s.read(g, i, first, back);
+      T* const to = dx + s.element(i, first);
+      with(!held && norm.silu, [&](auto silu) {
+        s.over_pixels(first, [&](int p, int behind) {
           C out[v];
+          typename S::Wide du;
+          if constexpr (held) du = *s.kept(p);
           for (int e = 0; e < v; ++e) {
-            const C x = in.x[e], du = held ? in.back[e] : k[e].du(norm.silu, x, in.back[e]);
-            out[e] = k[e].scale * du - slope[e].first - slope[e].second * (x - k[e].mean);
+            const C centred = in[p][e] - k[e].mean, of_u = held ? du[e] : k[e].du(silu, centred, back[p][e]);
+            out[e] = k[e].scale * of_u - slope[e].first - slope[e].second * centred;
           }
-          store_word(dx + at, S::In::of(out));
+          store_word(to + behind, S::In::of(out));
         });
+      });
+    });
   });
   if (by_channel != nullptr) s.add_channels(of_channels, by_channel);
   s.end();
@@ -102,23 +118,36 @@ __global__ void parameter_kernel(std::int64_t parts, int channels, const Two* by
   if (beta != nullptr) beta[c] = narrow<T>(sums[column].a);
 }
 
-/// How many groups a cluster takes: as few as make 16 channels, whole 32-byte sectors of memory, and vectors of `v`; or all.
-std::int64_t groups_of_a_cluster(std::int64_t groups, std::int64_t width, int v) {
-  for (std::int64_t taken = 1; taken < groups; ++taken)
-    if (groups % taken == 0 && taken * width >= 16 && taken * width % v == 0) return taken;
-  return groups;
+/// How many groups a cluster takes, in vectors of v channels: as few as make 64 bytes of a pixel; or 32, a sector of memory, if its
+/// threads can keep these and not those.
+template <int v, class T>
+std::int64_t groups_of_a_cluster(std::int64_t groups, std::int64_t width, std::int64_t pixels) {
+  const auto least = [&](std::int64_t bytes) {
+    for (std::int64_t taken = 1; taken < groups; ++taken)
+      if (groups % taken == 0 && taken * width % v == 0 && taken * width * std::int64_t{sizeof(T)} >= bytes)
+        return taken;
+    return groups;
+  };
+  const auto kept = [&](std::int64_t taken) {
+    return taken * width / v * pixels <= std::int64_t{most_parts} * most_threads * held_pixels<v, T>;
+  };
+  const std::int64_t wide = least(64), narrow = least(32);
+  return kept(narrow) && !kept(wide) ? narrow : wide;
 }
 
-/// About 128 bytes of x a thread, and 1024 vectors of `v` channels a block as long as eight blocks are enough.
-Cut cut_of(const GroupNormSpec& spec, const Tensor& x, int v) {
+/// As many pixels a thread as it keeps, and 1024 vectors of v channels a block as long as eight blocks are enough.
+template <int v, class T>
+Cut cut_of(const GroupNormSpec& spec, const Tensor& x) {
   const std::int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3), width = channels / spec.groups,
-                     taken = groups_of_a_cluster(spec.groups, width, v), set = taken * width, across = set / v,
-                     vectors = std::int64_t{128} / (v * static_cast<std::int64_t>(size_of(x.dtype())));
+                     taken = groups_of_a_cluster<v, T>(spec.groups, width, pixels), set = taken * width,
+                     across = set / v;
   std::int64_t parts = 1;
   while (has_clusters() && parts < most_parts && across * pixels > parts * 1024) parts *= 2;
   const std::int64_t chunk = (pixels + parts - 1) / parts,
-                     threads = std::clamp<std::int64_t>((across * chunk / vectors + 31) / 32 * 32, 64, most_threads),
-                     halvings = std::gcd(width, v) / 2;  // of 1, 2, 4
+                     lanes = std::clamp<std::int64_t>((chunk + held_pixels<v, T> - 1) / held_pixels<v, T>, 1,
+                                                      std::max<std::int64_t>(1, most_threads / across)),
+                     threads = std::min<std::int64_t>((across * lanes + 31) / 32 * 32, most_threads),
+                     halvings = std::countr_zero(static_cast<std::uint64_t>(std::gcd(width, v)));
   require(pixels * channels < std::int64_t{1} << 31 && x.dim(0) * (channels / set) * parts < std::int64_t{1} << 31,
           "group_norm: {} holds more than one launch does; use a smaller batch", x.shape());
   const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
@@ -131,7 +160,7 @@ Cut cut_of(const GroupNormSpec& spec, const Tensor& x, int v) {
           .parts = n(parts),
           .chunk = n(chunk),
           .threads = n(threads),
-          .lanes = n(std::max<std::int64_t>(1, threads / across)),
+          .lanes = n(lanes),
           .halvings = n(halvings),
           .by_parts = Divisor(parts),
           .by_sets = Divisor(channels / set),
@@ -140,9 +169,9 @@ Cut cut_of(const GroupNormSpec& spec, const Tensor& x, int v) {
           .by_terms = Divisor(width >> halvings)};
 }
 
-/// `vectors` of x, and of du, are held.
+/// `du` words of du are kept.
 template <int v, class T>
-Room room_of(const Cut& cut, int vectors_of_x, int vectors_of_du, bool by_channel) {
+Room room_of(const Cut& cut, int du, bool by_channel) {
   using C = decltype(widen(T{}));
   Room room{};
   const auto take = [&](std::size_t& start, int count, std::size_t size) {
@@ -153,34 +182,33 @@ Room room_of(const Cut& cut, int vectors_of_x, int vectors_of_du, bool by_channe
   take(first, cut.lanes * (cut.set >> cut.halvings), sizeof(Two));
   take(room.totals, 2 * cut.taken, sizeof(Two));
   take(room.by_channel, by_channel ? cut.lanes * cut.set : 0, sizeof(Two));
-  take(room.moments, cut.taken, sizeof(Pair<C>));
+  take(room.moments, cut.taken, sizeof(Pair<double>));
   take(room.channels, cut.set, sizeof(Channel<C>));
   take(room.slopes, cut.set, sizeof(Pair<C>));
-  take(room.x, vectors_of_x, sizeof(Pack<T, v>));
-  take(room.du, vectors_of_du, sizeof(Pack<C, v>));
+  take(room.du, du, sizeof(Pack<C, v>));
   return room;
 }
 
-/// Starts one of two kernels, the first if a block's share of x (and du) fits into its shared memory, with a block a part of each
-/// set of each image.
+/// Starts one of two kernels, the first if the threads of a block can keep its share, with a block a part of each set of each image.
 template <int v, class T, class... P, class... A>
 void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward, bool by_channel,
                 void (*held)(Norm<T>, P...), void (*read_again)(Norm<T>, P...), const A&... args) {
   const Cut& cut = norm.cut;
-  const int vectors = cut.across * cut.chunk;
-  norm.room = room_of<v, T>(cut, vectors, backward ? vectors : 0, by_channel);
-  const bool fits = norm.room.bytes <= most_shared();
-  if (!fits) norm.room = room_of<v, T>(cut, 0, 0, by_channel);
+  norm.room = room_of<v, T>(cut, backward ? cut.threads * held_pixels<v, T> : 0, by_channel);
+  const bool fits =
+      cut.across <= cut.threads && cut.chunk <= cut.lanes * held_pixels<v, T> && norm.room.bytes <= most_shared();
+  if (!fits) norm.room = room_of<v, T>(cut, 0, by_channel);
   launch_clusters(op, static_cast<unsigned>(cut.parts),
                   dim3(static_cast<unsigned>(images * (cut.channels / cut.set) * cut.parts)),
                   dim3(static_cast<unsigned>(cut.threads)), norm.room.bytes, fits ? held : read_again, norm, args...);
 }
 
-/// f(T{}, channels a thread) for the dtype, with as many as fit the last axis of x and where it and the others lie.
-template <class F, class... Others>
+/// f(T{}, channels a thread) for the dtype: words of 16 bytes (of bf16, so many) or single numbers, as the last axis of x allows and
+/// where it and the others lie.
+template <int bytes_of_bf16, class F, class... Others>
 void with_vectors(const char* op, const F& f, const Tensor& x, const Others&... others) {
   visit_floating(x.dtype(), op, [&]<class T>(T type) {
-    constexpr int wide = sizeof(T) == 8 ? 2 : 4;
+    constexpr int wide = (sizeof(T) == 2 ? bytes_of_bf16 : 16) / sizeof(T);
     const auto aligned = [](const Tensor& t) {
       return reinterpret_cast<std::uintptr_t>(t.device_data<T>()) % sizeof(Pack<T, wide>) == 0;
     };
@@ -191,10 +219,10 @@ void with_vectors(const char* op, const F& f, const Tensor& x, const Others&... 
   });
 }
 
-template <class T>
-Norm<T> norm_of(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, int v) {
+template <int v, class T>
+Norm<T> norm_of(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta) {
   const auto elements = static_cast<double>(x.size() / x.dim(0) / spec.groups);
-  return {.cut = cut_of(spec, x, v),
+  return {.cut = cut_of<v, T>(spec, x),
           .room = {},
           .eps = spec.eps,
           .weight = 1 / elements,
@@ -232,10 +260,10 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
     const T* from = x.device_data<T>();
     T* to = y.mutable_device_data<T>();
     if (cpu::is_row_norm(spec, x)) return over_rows(op, rows_of<T>(spec, x, gamma, beta), row_kernel<v, T>, from, to);
-    over_parts<v>(op, norm_of<T>(spec, x, gamma, beta, v), x.dim(0), false, false, forward_kernel<v, true, T>,
+    over_parts<v>(op, norm_of<v, T>(spec, x, gamma, beta), x.dim(0), false, false, forward_kernel<v, true, T>,
                   forward_kernel<v, false, T>, from, to);
   };
-  with_vectors(op, go, x, gamma, beta, y);
+  with_vectors<16>(op, go, x, gamma, beta, y);
 }
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -244,7 +272,7 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
   constexpr const char* op = "group_norm_vjp";
   const bool parameters = grads.gamma.defined() || grads.beta.defined();
   const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
-    const Norm<T> norm = norm_of<T>(spec, x, gamma, beta, v);
+    const Norm<T> norm = norm_of<v, T>(spec, x, gamma, beta);
     const bool rows = cpu::is_row_norm(spec, x);
     const std::int64_t parts = x.dim(0) * (rows ? 1 : norm.cut.parts);
     Tensor sums = parameters ? Tensor::empty({parts, x.dim(3), 2}, {DType::f64, Device::cuda}) : Tensor();
@@ -258,7 +286,7 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
                     dx, by_channel);
     if (parameters) add_parts<T>(op, parts, x.dim(3), by_channel, grads);
   };
-  with_vectors(op, go, x, gamma, beta, g, grads.x);
+  with_vectors<8>(op, go, x, gamma, beta, g, grads.x);  // du of as many channels are 16
 }
 
 }  // namespace costate::cuda

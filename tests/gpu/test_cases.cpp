@@ -184,6 +184,38 @@ BOOST_AUTO_TEST_CASE(group_norms_of_more_than_a_block) {
   }
 }
 
+/// A mean that is thousands of deviations away, in groups of one and of many channels, and one number that is far from it as well,
+/// where sums begin.
+BOOST_AUTO_TEST_CASE(group_norms_far_from_zero) {
+  struct Image {
+    Shape x;
+    std::int64_t groups;
+  };
+  for (const double first : {3000.0, -5000.0})
+    for (const auto& [shape, groups] : {Image{{2, 16, 16, 8}, 8},
+                                        {{2, 16, 16, 32}, 2},
+                                        {{1, 16, 15, 24}, 4},
+                                        {{1, 107, 108, 20}, 2},
+                                        {{3, 1, 1, 600}, 1}}) {
+      std::vector<double> numbers = normal_noise(11, 0, 1, 0, shape).to_vector();
+      for (auto& number : numbers) number += 3000;
+      numbers[0] = first;
+      const Tensor x = Tensor::from(numbers, shape, DType::f32);
+      const auto normal = [&, groups = groups](DType dtype, Move& move) {
+        const auto parameter = [&](double value) { return move(Tensor::full({x.dim(3)}, value, {dtype})); };
+        const Tensor in = move(Tensor::from(x.to_vector(), x.shape(), dtype));
+        return here(group_norm(in, parameter(1), parameter(0), groups, 1e-5, false));
+      };
+      const Tensor exact = normal(DType::f64, here);
+      const double f32_off = relative_difference(normal(DType::f32, there), exact),
+                   f64_off = relative_difference(normal(DType::f64, there), exact);
+      BOOST_TEST_CONTEXT(fmt::format("first {}, {}", first, shape)) {
+        BOOST_TEST(f32_off < 32 * epsilon_of(DType::f32));
+        BOOST_TEST(f64_off < 1e-11);
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(no_rows_give_no_rows) {
   const auto some = [](const Shape& shape) { return Tensor::full(shape, 1, {DType::f32, Device::cuda}); };
   const Tensor y = linear(some({0, 4}), some({4, 5}), some({5}), some({0, 5}));

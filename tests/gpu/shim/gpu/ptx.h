@@ -29,6 +29,10 @@ void copy_word(Word* shared, const Word* from) {
   shim::copy_later(shared, from, sizeof(Word));
 }
 template <class Word>
+Word load_word(const void* from) {
+  return *static_cast<const Word*>(from);
+}
+template <class Word>
 void store_word(void* to, const Word& word) {
   *static_cast<Word*>(to) = word;
 }
