@@ -2,10 +2,10 @@
 // weights and sums stay in its registers, and goes over tiles of keys and values that come to shared memory some steps ahead (Shah and
 // others 2024, "FlashAttention-3").
 //
-// A group starts the product of a tile's weights and values together with the scores of the next tile, and waits for both. Nothing keeps
-// groups in step: while one has its products made, others of the multiprocessor are at their exponentials. One thread of the first group
-// has the tiles brought: a warp of its own for that would be one more among whose registers a quarter of the multiprocessor's are shared
-// out, which leaves each thread 96 for 128.
+// A group starts the product of a tile's weights and values together with the scores of the next tile, and waits for both. The two groups
+// of a block do so in turns, and while one has its products made the other is at its exponentials. One thread of the first group has the
+// tiles brought: a warp of its own for that would be one more among whose registers a quarter of the multiprocessor's are shared out,
+// which leaves each thread 96 for 128.
 #include <cmath>
 
 #include "gpu/attention/heads.h"
@@ -47,12 +47,14 @@ struct Room {
 
   Arrival *queries_come, *keys_come, *values_come;
   Arrival* done;  ///< by each warp: the scores of the slot's tile, and the sums up to the tile before
+  Arrival* turn;  ///< of each group
   unsigned char *queries, *keys, *values;
   __device__ explicit Room(int groups)
       : queries_come(dynamic_shared<Arrival>()),
         keys_come(queries_come + 1),
         values_come(keys_come + S::stages),
         done(values_come + S::stages),
+        turn(done + S::stages),
         queries(dynamic_shared<unsigned char>() + head) {
     queries += (1024 - reinterpret_cast<std::uintptr_t>(queries) % 1024) % 1024;
     keys = queries + groups * S::query_bytes;
@@ -167,6 +169,24 @@ class Softmax {
   float shift_[2] = {-INFINITY, -INFINITY}, sum_[2] = {0, 0};
 };
 
+/// Two groups start products in turns, the first one first: else both would do the same at the same time, and tensor cores would have
+/// nothing to do half of it.
+class Turns {
+ public:
+  __device__ Turns(Arrival* turn, int groups, int group) : turn_(turn), groups_(groups), group_(group) {}
+  __device__ void wait(int number) const {
+    if (groups_ > 1 && number + group_ > 0) wait_for_round(turn_ + group_, (number + group_) % 2 == 0);
+  }
+  /// By one thread of each warp.
+  __device__ void pass() const {
+    if (groups_ > 1) arrive(turn_ + 1 - group_);
+  }
+
+ private:
+  Arrival* turn_;
+  int groups_, group_;
+};
+
 /// Scores of the group's queries and a tile of keys, started.
 template <class S>
 __device__ void start_scores(float (&s)[S::keys / 2], const unsigned char* query, const unsigned char* keys) {
@@ -198,13 +218,16 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     forward(const __grid_constant__ Maps maps, Lengths z, bf16* y) {
   kernel_begins();
   if constexpr (warp_groups_here) {
-    const int groups = static_cast<int>(blockDim.x) / group_threads, thread = static_cast<int>(threadIdx.x);
+    const int groups = static_cast<int>(blockDim.x) / group_threads, thread = static_cast<int>(threadIdx.x),
+              group = thread / group_threads;
     const bool leads = thread % 32 == 0;
     const Room<S> room(groups);
     const Share share(z, z.queries, groups * group_rows);
     const Feed<S> feed(maps, z, share, room);
+    const Turns turns(room.turn, groups, group);
     if (thread == 0) {
       start_arrival(room.queries_come, 1);
+      for (int i = 0; i < groups; ++i) start_arrival(room.turn + i, group_threads / 32);
       for (int slot = 0; slot < S::stages; ++slot) {
         start_arrival(room.keys_come + slot, 1);
         start_arrival(room.values_come + slot, 1);
@@ -218,14 +241,16 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       }
     }
     __syncthreads();
-    const unsigned char* queries = room.queries + thread / group_threads * S::query_bytes;
+    const unsigned char* queries = room.queries + group * S::query_bytes;
     float s[S::keys / 2] = {}, out[S::chunks][chunk / 2] = {}, factor[2];
     std::uint32_t weights[S::keys / 16][4];
     Softmax<S> softmax(z.scale);
     wait_for_round(room.queries_come, false);
     wait_for_round(room.keys_come, false);
+    turns.wait(0);
     products_may_start();
     start_scores<S>(s, queries, room.keys);
+    if (leads) turns.pass();
     products_wait<0>();
     products_let_go(s);
     if (leads) arrive(room.done);
@@ -239,6 +264,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
 #pragma unroll
       for (int i = 0; i < S::keys / 2; i += 2) weights[i / 8][i / 2 % 4] = bf16_pair(s[i], s[i + 1]);
       wait_for_round(room.values_come + at.slot, at.odd);
+      turns.wait(tile + 1);
       products_may_start();
       start_sums<S>(out, weights, room.values + at.slot * S::tile);
       if ((tile + 1) * S::keys >= z.keys) break;
@@ -246,6 +272,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       wait_for_round(room.keys_come + next.slot, next.odd);
       products_may_start();
       start_scores<S>(s, queries, room.keys + next.slot * S::tile);
+      if (leads) turns.pass();
       products_wait<0>();
       products_let_go(s);
 #pragma unroll
@@ -263,10 +290,11 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       before = at.slot;
       at = next;
     }
+    if (leads) turns.pass();
     products_wait<0>();
 #pragma unroll
     for (auto& of_chunk : out) products_let_go(of_chunk);
-      // Row 16 w + lane / 4 of warp w, and the one 8 further.
+    // Row 16 w + lane / 4 of warp w, and the one 8 further.
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const float by = 1 / softmax.sum_of(half);

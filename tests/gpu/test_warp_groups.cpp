@@ -179,7 +179,8 @@ BOOST_AUTO_TEST_CASE(attention_of_all_widths) {
   for (const std::int64_t width : {8, 32, 40, 64, 80, 104, 128, 160})
     for (const Attended& a :
          {Attended{2, 70, 77, 2, width, 1},  // tiles that end inside on both sides
-          {1, 5, 400, 1, width, 1},          // all stages more than once
+          {1, 5, 400, 1, width, 1},          // all stages more than once, by one group
+          {1, 140, 460, 1, width, 1},        // by two in turns
           {3, 200, 1, 1, width, 1},          // one key
           {2, 100, 256, 1, width, 12}})      // largest scores that move on; a block's groups differ (shim)
       BOOST_TEST_CONTEXT(a.samples << " x " << a.queries << " by " << a.keys << ", " << a.heads << " of " << width) {

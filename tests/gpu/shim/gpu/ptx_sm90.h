@@ -43,9 +43,12 @@ struct Terms {
   }
 };
 
-inline void products_may_start() { shim::products_may_start(); }
+// A warp does these together.
+inline void products_may_start() {
+  shim::products_may_start();
+  __syncwarp();
+}
 inline void products_end_group() { shim::products_end_group(); }
-/// A warp waits together.
 template <int n>
 void products_wait() {
   shim::products_wait(n);
