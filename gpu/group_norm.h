@@ -25,9 +25,8 @@ struct alignas(16) Two {
 };
 
 /// The sums of `lanes` neighbouring threads of a warp, as a tree. All get them.
-template <int lanes>
-__device__ Two sum_of_lanes(Two sum) {
-#pragma unroll
+__device__ inline Two sum_of_lanes(int lanes, Two sum) {
+#pragma unroll 1
   for (int half = lanes / 2; half > 0; half /= 2)
     sum = sum + Two{__shfl_xor_sync(~0U, sum.a, half), __shfl_xor_sync(~0U, sum.b, half)};
   return sum;
@@ -217,21 +216,30 @@ struct Share {
   }
   [[nodiscard]] __device__ int slot(int channel) const { return (lane * cut.set + channel) >> cut.halvings; }
   [[nodiscard]] __device__ int lanes_with_pixels() const { return std::min(cut.lanes, pixels); }
-  /// The groups' sums over the block, a warp a group, for every block of the cluster to read.
+  /// f(group, which of them) for `lanes` threads of a warp a group: of those that are there, and of all of a warp or none.
+  template <class F>
+  __device__ void over_groups(int lanes, const F& f) const {
+    const int t = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+#pragma unroll 1
+    for (int first = t / 32 * 32 / lanes; first < cut.taken; first += threads / lanes)
+      f(first + t % 32 / lanes, t % lanes);
+  }
+  /// The groups' sums over the block, for every block of the cluster to read.
   __device__ void add_up(Two* total) const {
-    const int t = static_cast<int>(threadIdx.x), warps = static_cast<int>(blockDim.x) / 32, terms = cut.terms(),
-              lanes = lanes_with_pixels();
+    const int terms = cut.terms(), all = lanes_with_pixels() * terms, adders = all > 64 ? 32 : 8;
     __syncthreads();
-    for (int g = t / 32; g < cut.taken; g += warps) {
+    over_groups(adders, [&](int g, int own) {
       Two sum{0, 0};
+      if (g < cut.taken) {
 #pragma unroll 4
-      for (int i = t % 32; i < lanes * terms; i += 32) {
-        const int l = cut.by_terms.quotient(i);
-        sum = sum + sums[(l * cut.taken + g) * terms + (i - l * terms)];
+        for (int i = own; i < all; i += adders) {
+          const int l = cut.by_terms.quotient(i);
+          sum = sum + sums[(l * cut.taken + g) * terms + (i - l * terms)];
+        }
       }
-      const Two of_group = sum_of_lanes<32>(sum);
-      if (t % 32 == 0) total[g] = of_group;
-    }
+      sum = sum_of_lanes(adders, sum);
+      if (g < cut.taken && own == 0) total[g] = sum;
+    });
     if (cut.parts == 1) return __syncthreads();
     cluster_arrive();
     cluster_wait();
@@ -240,19 +248,16 @@ struct Share {
   /// for each channel with its group's.
   template <class Make, class Spread>
   __device__ void finish(const Two* total, const Make& make, const Spread& spread) const {
-    const int t = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-    const int p = t % most_parts;
-#pragma unroll 1
-    for (int first = 0; first < cut.taken; first += threads / most_parts) {
-      const int g = first + t / most_parts;
+    over_groups(most_parts, [&](int g, int p) {
       Two sum{0, 0};
       if (g < cut.taken && p < cut.parts) sum = *of_block(total + g, static_cast<unsigned>(p));
-      sum = sum_of_lanes<most_parts>(sum);
+      sum = sum_of_lanes(most_parts, sum);
       if (g < cut.taken && p == 0) moments[g] = make(g, sum);
-    }
+    });
     __syncthreads();
 #pragma unroll 1
-    for (int c = t; c < cut.set; c += threads) spread(c, moments[cut.by_width.quotient(c)]);
+    for (int c = static_cast<int>(threadIdx.x); c < cut.set; c += static_cast<int>(blockDim.x))
+      spread(c, moments[cut.by_width.quotient(c)]);
     __syncthreads();
   }
 

@@ -236,6 +236,7 @@ Rows<T> rows_of(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
   return {.count = x.dim(0),
           .width = static_cast<int>(x.dim(3)),
           .eps = spec.eps,
+          .weight = 1 / static_cast<double>(x.dim(3)),
           .silu = spec.silu,
           .gamma = gamma.device_data<T>(),
           .beta = beta.device_data<T>()};
@@ -259,7 +260,9 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
   const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
     const T* from = x.device_data<T>();
     T* to = y.mutable_device_data<T>();
-    if (cpu::is_row_norm(spec, x)) return over_rows(op, rows_of<T>(spec, x, gamma, beta), row_kernel<v, T>, from, to);
+    if (cpu::is_row_norm(spec, x))
+      return over_rows<v>(op, rows_of<T>(spec, x, gamma, beta), row_kernel<v, few_lanes, T>, row_kernel<v, 32, T>, from,
+                          to);
     over_parts<v>(op, norm_of<v, T>(spec, x, gamma, beta), x.dim(0), false, false, forward_kernel<v, true, T>,
                   forward_kernel<v, false, T>, from, to);
   };
@@ -280,7 +283,8 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
     const T *from = x.device_data<T>(), *back = g.device_data<T>();
     T* dx = grads.x.mutable_device_data<T>();
     if (rows)
-      over_rows(op, rows_of<T>(spec, x, gamma, beta), row_vjp_kernel<v, T>, from, back, dx, by_channel);
+      over_rows<v>(op, rows_of<T>(spec, x, gamma, beta), row_vjp_kernel<v, few_lanes, T>, row_vjp_kernel<v, 32, T>,
+                   from, back, dx, by_channel);
     else
       over_parts<v>(op, norm, x.dim(0), true, parameters, vjp_kernel<v, true, T>, vjp_kernel<v, false, T>, from, back,
                     dx, by_channel);

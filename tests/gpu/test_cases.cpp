@@ -161,14 +161,20 @@ BOOST_AUTO_TEST_CASE(every_case_on_the_device) {
   BOOST_TEST(memory_use(Device::cuda).live == 0);
 }
 
-/// Shared among blocks of a cluster, whose sums are added across it; too large for their shared memory; tokens.
+/// Shared among blocks of a cluster, whose sums are added across it; too large for their threads to keep; tokens.
 BOOST_AUTO_TEST_CASE(group_norms_of_more_than_a_block) {
   struct Image {
     Shape x;
     std::int64_t groups;
   };
-  for (const auto& [x, groups] :
-       {Image{{2, 16, 17, 20}, 2}, {{1, 30, 41, 5}, 1}, {{1, 107, 108, 20}, 2}, {{3, 1, 1, 600}, 1}}) {
+  for (const auto& [x, groups] : {Image{{2, 16, 17, 20}, 2},
+                                  {{2, 16, 17, 48}, 2},
+                                  {{1, 24, 32, 40}, 4},
+                                  {{1, 30, 41, 5}, 1},
+                                  {{1, 107, 108, 20}, 2},
+                                  {{1, 90, 91, 48}, 2},
+                                  {{3, 1, 1, 600}, 1},
+                                  {{21, 1, 1, 104}, 1}}) {
     const auto run = [groups = groups](const Tensors& in) {
       return group_norm(in[0], in[1], in[2], groups, 1e-5, true);
     };
