@@ -8,7 +8,7 @@
 // which leaves each thread 96 for 128.
 #include <cmath>
 
-#include "gpu/attention/heads.h"
+#include "gpu/attention/mma.h"
 #include "gpu/attention/ways.h"
 #include "gpu/launch.h"
 #include "gpu/precision.h"
@@ -109,13 +109,6 @@ class Feed {
   int count_, sample_, head_;
 };
 
-/// Over the four lanes that share a row.
-template <class F>
-__device__ float of_row(float value, const F& f) {
-  value = f(value, __shfl_xor_sync(~0U, value, 1));
-  return f(value, __shfl_xor_sync(~0U, value, 2));
-}
-
 /// Channel, or key of a tile, of the i-th number that a lane has of a product; i / 2 % 2 says which of its two rows it is in.
 __device__ int column_of(int i) { return i / 4 * 8 + static_cast<int>(threadIdx.x) % 4 * 2 + i % 2; }
 
@@ -142,7 +135,7 @@ class Softmax {
 #pragma unroll
         for (int e = 0; e < 2; ++e) most[e] = std::fmax(most[e], s[i + e]);
       const auto larger = [](float a, float b) { return std::fmax(a, b); };
-      const float largest = of_row(larger(most[0], most[1]), larger) * scale_;
+      const float largest = mma::of_row(larger(most[0], most[1]), larger) * scale_;
       const bool moves = largest > shift_[half] + slack;
       factor[half] = moves ? power_of_two(shift_[half] - largest) : 1;
       if (moves) shift_[half] = largest;
@@ -159,9 +152,7 @@ class Softmax {
     return __any_sync(~0U, factor[0] != 1 || factor[1] != 1);
   }
 
-  [[nodiscard]] __device__ float sum_of(int half) const {
-    return of_row(sum_[half], [](float a, float b) { return a + b; });
-  }
+  [[nodiscard]] __device__ float sum_of(int half) const { return mma::sum_of_row(sum_[half]); }
 
  private:
   static constexpr float slack = 8;  // weights of 2^8 at most
@@ -294,7 +285,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     products_wait<0>();
 #pragma unroll
     for (auto& of_chunk : out) products_let_go(of_chunk);
-    // Row 16 w + lane / 4 of warp w, and the one 8 further.
+      // Row 16 w + lane / 4 of warp w, and the one 8 further.
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const float by = 1 / softmax.sum_of(half);
