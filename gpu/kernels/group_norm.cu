@@ -203,12 +203,12 @@ void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward
                   dim3(static_cast<unsigned>(cut.threads)), norm.room.bytes, fits ? held : read_again, norm, args...);
 }
 
-/// f(T{}, channels a thread) for the dtype: words of 16 bytes (of bf16, so many) or single numbers, as the last axis of x allows and
-/// where it and the others lie.
-template <int bytes_of_bf16, class F, class... Others>
+/// f(T{}, channels a thread) for the dtype, with as many as fit the last axis of x and where it and the others lie. Eight of bf16
+/// would be a word of 16 bytes, and take as many registers more as there are fewer loads and stores.
+template <class F, class... Others>
 void with_vectors(const char* op, const F& f, const Tensor& x, const Others&... others) {
   visit_floating(x.dtype(), op, [&]<class T>(T type) {
-    constexpr int wide = (sizeof(T) == 2 ? bytes_of_bf16 : 16) / sizeof(T);
+    constexpr int wide = sizeof(T) == 8 ? 2 : 4;
     const auto aligned = [](const Tensor& t) {
       return reinterpret_cast<std::uintptr_t>(t.device_data<T>()) % sizeof(Pack<T, wide>) == 0;
     };
@@ -266,7 +266,7 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
     over_parts<v>(op, norm_of<v, T>(spec, x, gamma, beta), x.dim(0), false, false, forward_kernel<v, true, T>,
                   forward_kernel<v, false, T>, from, to);
   };
-  with_vectors<16>(op, go, x, gamma, beta, y);
+  with_vectors(op, go, x, gamma, beta, y);
 }
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -290,7 +290,7 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
                     dx, by_channel);
     if (parameters) add_parts<T>(op, parts, x.dim(3), by_channel, grads);
   };
-  with_vectors<8>(op, go, x, gamma, beta, g, grads.x);  // du of as many channels are 16
+  with_vectors(op, go, x, gamma, beta, g, grads.x);
 }
 
 }  // namespace costate::cuda
