@@ -38,6 +38,7 @@ struct Boxes {
 template <bool along_k>
 class Feed {
  public:
+  Feed() = default;
   __device__ Feed(const Boxes& boxes, int problem, int row, int step)
       : b_(&boxes), row_(row), place_(step * boxes.terms) {
     outer_ = b_->by_inner.quotient(problem);
@@ -77,8 +78,9 @@ class Feed {
     column_ = b_->first_column + (inside - i * b_->line) * b_->step_column;
   }
 
-  const Boxes* b_;
-  int row_, place_, outer_, inner_, tap_, chunk_, down_, right_, image_ = 0, line_ = 0, column_ = 0;
+  const Boxes* b_ = nullptr;
+  int row_ = 0, place_ = 0, outer_ = 0, inner_ = 0, tap_ = 0, chunk_ = 0, down_ = 0, right_ = 0, image_ = 0, line_ = 0,
+      column_ = 0;
 };
 
 /// Steps that `terms` take.

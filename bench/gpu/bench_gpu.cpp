@@ -1,5 +1,5 @@
-// Times the CUDA kernels below the tape on the shapes of diffusion networks: one line of text a shape. bench/peers/gpu_torch.py
-// prints the same lines for PyTorch. `bench_gpu --match conv3` keeps lines that hold the text.
+// Times the CUDA kernels below the tape, recorded as graphs, on the shapes of diffusion networks: one line of text a shape.
+// bench/peers/gpu_torch.py prints the same lines for PyTorch. `bench_gpu --match conv3` keeps lines that hold the text.
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
@@ -28,21 +28,27 @@
 namespace costate {
 namespace {
 
-/// Milliseconds between two points of the stream.
-class Stopwatch {
+/// Calls recorded as a graph, so that the host's part of a call is not in their time.
+class Recorded {
  public:
-  Stopwatch() {
+  template <class F>
+  Recorded(int times, const F& f) {
     cuda::check("bench", cudaEventCreate(&start_));
     cuda::check("bench", cudaEventCreate(&stop_));
-  }
-  ~Stopwatch() { cudaEventDestroy(start_), cudaEventDestroy(stop_); }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
-  template <class F>
-  double milliseconds(int times, const F& f) {
-    cuda::check("bench", cudaEventRecord(start_, cuda::stream()));
+    cudaGraph_t graph{};
+    cuda::check("bench", cudaStreamBeginCapture(cuda::stream(), cudaStreamCaptureModeThreadLocal));
     for (int i = 0; i < times; ++i) f();
+    cuda::check("bench", cudaStreamEndCapture(cuda::stream(), &graph));
+    cuda::check("bench", cudaGraphInstantiate(&calls_, graph, 0));
+    cuda::check("bench", cudaGraphDestroy(graph));
+  }
+  ~Recorded() { cudaEventDestroy(start_), cudaEventDestroy(stop_), cudaGraphExecDestroy(calls_); }
+  Recorded(const Recorded&) = delete;
+  Recorded& operator=(const Recorded&) = delete;
+
+  double milliseconds() {
+    cuda::check("bench", cudaEventRecord(start_, cuda::stream()));
+    cuda::check("bench", cudaGraphLaunch(calls_, cuda::stream()));
     cuda::check("bench", cudaEventRecord(stop_, cuda::stream()));
     cuda::check("bench", cudaEventSynchronize(stop_));
     float ms = 0;
@@ -52,17 +58,20 @@ class Stopwatch {
 
  private:
   cudaEvent_t start_{}, stop_{};
+  cudaGraphExec_t calls_{};
 };
 
 /// Microseconds of a call: the median of five groups of calls.
 template <class F>
 double time_of(const F& f) {
-  Stopwatch watch;
-  watch.milliseconds(3, f);
-  const double once = watch.milliseconds(3, f) / 3;
-  const int times = std::clamp(static_cast<int>(1.5 / once), 2, 50);
+  f();  // takes what memory it needs, which recorded calls find again
+  Recorded some(3, f);
+  some.milliseconds();
+  const int times = std::clamp(static_cast<int>(4.5 / some.milliseconds()), 2, 100);
+  Recorded calls(times, f);
+  calls.milliseconds();
   std::vector<double> all(5);
-  for (auto& t : all) t = 1000 * watch.milliseconds(times, f) / times;
+  for (auto& t : all) t = 1000 * calls.milliseconds() / times;
   std::sort(all.begin(), all.end());
   return all[2];
 }

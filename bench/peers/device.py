@@ -71,7 +71,7 @@ class Report:
         except OSError as e:
             step["status"], text = str(e), ""
         step["seconds"] = round(time.time() - began, 2)
-        step["output"] = text[-20000:]
+        step["output"] = text[-200000:]
         print(f"== {name}: {step['status']}, {step['seconds']} s", flush=True)
         if step["status"] != "ok":
             print(text[-2500:], flush=True)

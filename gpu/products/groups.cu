@@ -1,5 +1,7 @@
-// Products by warp groups: a block's last warp has boxes of both factors brought to shared memory, some steps ahead, and each group
+// Products by warp groups: two warps of a block have boxes of a factor each brought to shared memory, some steps ahead, and each group
 // multiplies 64 rows of the tile.
+#include <algorithm>
+
 #include "gpu/gemm.h"
 #include "gpu/warp_groups.h"
 
@@ -13,64 +15,70 @@ template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
   static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_;
   static constexpr int step = step_, alone = alone_, rest = rest_;
-  static constexpr int bytes_a = m_ * 128, bytes_b = n_ * 128;  // of a stage
 };
 using Small = GroupTile<64, 64, 3, 4, 12, 290, 520, 1400>;
+using Middle = GroupTile<128, 64, 2, 4, 8, 450, 560, 2500>;
 using Large = GroupTile<128, 128, 2, 3, 6, 600, 740, 4500>;
+using Wide = GroupTile<128, 160, 1, 5, 5, 800, 800, 7000>;
 // A block that goes through several pieces has their sums in registers beside its own.
 using SmallFolded = GroupTile<64, 64, 3, 4, 12, 300, 520, 1600>;
+using MiddleFolded = GroupTile<128, 64, 2, 4, 8, 470, 580, 3000>;
 using LargeFolded = GroupTile<128, 128, 1, 6, 6, 765, 765, 12000>;
+using WideFolded = GroupTile<128, 160, 1, 5, 5, 850, 850, 14000>;
 
-constexpr int feeding = 32;  // threads of a block beside its groups
+constexpr int feeding = 64;  // threads of a block beside its groups: a warp for each factor
 
-/// A block's shared memory: arrivals, then stages of a's tiles and of b's.
-template <class Tile>
-struct Stages {
-  static constexpr std::size_t head = 1024;  // at most 1023 bytes up to a multiple of 1024, beside it
-  static std::size_t bytes(int stages) {
-    return 2 * head + static_cast<std::size_t>(stages * (Tile::bytes_a + Tile::bytes_b));
-  }
-
-  int count;
-  Arrival* arrivals;
-  unsigned char* first;
-  __device__ explicit Stages(int stages)
-      : count(stages), arrivals(dynamic_shared<Arrival>()), first(dynamic_shared<unsigned char>() + head) {
-    first += (1024 - reinterpret_cast<std::uintptr_t>(first) % 1024) % 1024;
-  }
-  __device__ unsigned char* a(int slot) const { return first + slot * Tile::bytes_a; }
-  __device__ unsigned char* b(int slot) const { return first + count * Tile::bytes_a + slot * Tile::bytes_b; }
+/// How so many rows of a factor come to shared memory: in boxes of so many lines, one after the other.
+template <bool along_k, int rows>
+struct Brought {
+  static constexpr int lines = along_k ? rows : 64, boxes = (rows + lines - 1) / lines, bytes = boxes * lines * 128;
 };
 
-/// Rows of a box of a factor's tile.
-template <bool along_k, int rows>
-constexpr int box_rows = along_k ? rows : 64;
-
-/// What the last warp does: keeps the stages full. A slot is free again when all groups have come to the barrier after its step.
+/// A block's shared memory: what of a stage has come and who is through with it, then stages of a's tiles and of b's.
 template <class Tile, bool a_along_k, bool b_along_k>
-__device__ void feed(const Boxes& a, const Boxes& b, const Product& p, const Stages<Tile>& tiles, int problem, int m0,
-                     int n0, int first, int steps) {
-  constexpr int box_a = box_rows<a_along_k, Tile::m>, box_b = box_rows<b_along_k, Tile::n>;
-  const bool acts = threadIdx.x % 32 == 0;
-  // For rows that are not there, some other box.
-  const auto inside = [](int row, int start, int end) { return row < end ? row : start; };
-  Feed<a_along_k> feed_a[] = {{a, problem, m0, first}, {a, problem, inside(m0 + Tile::m - box_a, m0, p.m), first}};
-  Feed<b_along_k> feed_b[] = {{b, problem, n0, first}, {b, problem, inside(n0 + Tile::n - box_b, n0, p.n), first}};
-  static_assert(Tile::m <= 128 && Tile::n <= 128, "two boxes at most");
-  const auto bring = [&](int slot) {
-    expect_bytes(tiles.arrivals + slot, Tile::bytes_a + Tile::bytes_b);
+struct Stages {
+  using A = Brought<a_along_k, Tile::m>;
+  using B = Brought<b_along_k, Tile::n>;
+  static constexpr std::size_t head = 1024;  // at most 1023 bytes up to a multiple of 1024, beside it
+  static std::size_t bytes(int stages) { return 2 * head + static_cast<std::size_t>(stages * (A::bytes + B::bytes)); }
+
+  int count;
+  Arrival *come, *free;
+  unsigned char *a, *b;
+  __device__ explicit Stages(int stages)
+      : count(stages),
+        come(dynamic_shared<Arrival>()),
+        free(come + stages),
+        a(dynamic_shared<unsigned char>() + head),
+        b(nullptr) {
+    a += (1024 - reinterpret_cast<std::uintptr_t>(a) % 1024) % 1024;
+    b = a + count * A::bytes;
+  }
+
+  /// What one thread of a block does before all others.
+  __device__ void start() const {
+    for (int slot = 0; slot < count; ++slot)
+      start_arrival(come + slot, 2), start_arrival(free + slot, Tile::threads / 32);
+    arrivals_started();
+  }
+};
+
+/// What a warp beside the groups does, by one of its threads: keeps the stages full of one factor's tiles, of its rows from `row` on.
+template <bool along_k, int rows, class Stages>
+__device__ void feed(const Boxes& boxes, const Stages& stages, unsigned char* tiles, int problem, int row, int end,
+                     int first, int steps) {
+  using B = Brought<along_k, rows>;
+  Feed<along_k> feeds[B::boxes];
 #pragma unroll
-    for (int i = 0; i < Tile::m / box_a; ++i) feed_a[i].bring(tiles.a(slot) + i * box_a * 128, tiles.arrivals + slot);
+  for (int i = 0; i < B::boxes; ++i)  // for rows that are not there, some other box
+    feeds[i] = Feed<along_k>(boxes, problem, row + i * B::lines < end ? row + i * B::lines : row, first);
+  bool odd = true;
+  for (int step = 0, slot = 0; step < steps; ++step) {
+    if (step >= stages.count) wait_for_round(stages.free + slot, odd);  // the first round of them waits for nobody
+    expect_bytes(stages.come + slot, B::bytes);
 #pragma unroll
-    for (int i = 0; i < Tile::n / box_b; ++i) feed_b[i].bring(tiles.b(slot) + i * box_b * 128, tiles.arrivals + slot);
-  };
-  const int ahead = tiles.count - 1;
-  for (int step = 0; step < ahead && step < steps; ++step)
-    if (acts) bring(step);
-  for (int step = 0, slot = ahead; step < steps; ++step) {
-    __syncthreads();
-    if (acts && step + ahead < steps) bring(slot);
-    slot = slot + 1 == tiles.count ? 0 : slot + 1;
+    for (int i = 0; i < B::boxes; ++i) feeds[i].bring(tiles + slot * B::bytes + i * B::lines * 128, stages.come + slot);
+    if (++slot == stages.count) slot = 0, odd = !odd;
   }
 }
 
@@ -80,31 +88,35 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
                  Product p, int stages) {
   kernel_begins();
   if constexpr (warp_groups_here) {
-    const Stages<Tile> tiles(stages);
+    using S = Stages<Tile, a_along_k, b_along_k>;
+    const S tiles(stages);
     const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
     const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m,
               n0 = static_cast<int>(blockIdx.x) % across * Tile::n;
     const int first = static_cast<int>(blockIdx.y) * p.piece,
               steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
-    if (threadIdx.x == 0) {
-      for (int slot = 0; slot < stages; ++slot) start_arrival(tiles.arrivals + slot, 1);
-      arrivals_started();
-    }
+    if (threadIdx.x == 0) tiles.start();
     __syncthreads();
-    if (threadIdx.x >= Tile::threads)
-      return feed<Tile, a_along_k, b_along_k>(a, b, p, tiles, problem, m0, n0, first, steps);
+    if (threadIdx.x >= Tile::threads) {
+      if (threadIdx.x == Tile::threads) feed<a_along_k, Tile::m>(a, tiles, tiles.a, problem, m0, p.m, first, steps);
+      if (threadIdx.x == Tile::threads + 32)
+        feed<b_along_k, Tile::n>(b, tiles, tiles.b, problem, n0, p.n, first, steps);
+      return;
+    }
+    const unsigned group = Tile::threads == 128 ? 0 : __shfl_sync(~0U, threadIdx.x / 128, 0);  // known to be a warp's
+    const Terms left_0(tiles.a + group * (64 * 128), 64 * 128), right_0(tiles.b, 64 * 128);
     float sum[Tile::values], total[folds ? Tile::values : 1];
 #pragma unroll
     for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
-    int folded = 0, to_fold = p.piece, slot = 0;
+    int folded = 0, to_fold = p.piece, slot = 0, before = 0;
     bool odd = false;
     for (int step = 0; step < steps; ++step) {
-      wait_for_round(tiles.arrivals + slot, odd);
+      wait_for_round(tiles.come + slot, odd);
       products_may_start();
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
-        const Terms left(tiles.a(slot) + threadIdx.x / 128 * (64 * 128) + k * (a_along_k ? 32 : 16 * 128), 64 * 128),
-            right(tiles.b(slot) + k * (b_along_k ? 32 : 16 * 128), 64 * 128);
+        const Terms left = left_0 + slot * S::A::bytes + k * (a_along_k ? 32 : 16 * 128),
+                    right = right_0 + slot * S::B::bytes + k * (b_along_k ? 32 : 16 * 128);
         if constexpr (std::is_same_v<M, Tf32>)
           multiply_group_tf32(sum, left, right);
         else
@@ -123,8 +135,10 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
       } else {
         products_wait<1>();
       }
-      __syncthreads();  // the tiles of the step before may be overwritten
-      if (++slot == stages) slot = 0, odd = !odd;
+      // The tiles of the step before may be overwritten. Warps do not wait for each other: they may be as far apart as there are stages.
+      if (step > 0 && threadIdx.x % 32 == 0) arrive(tiles.free + before);
+      before = slot;
+      if (++slot == tiles.count) slot = 0, odd = !odd;
     }
     products_wait<0>();
     if (folds && folded > 0)
@@ -173,21 +187,32 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   const int stages = blocks * pieces * e.problems <= processors ? Tile::stages_alone : Tile::stages;
   launch_shared(op,
                 dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
-                dim3(Tile::threads + feeding), Stages<Tile>::bytes(stages),
+                dim3(Tile::threads + feeding), Stages<Tile, a_along_k, b_along_k>::bytes(stages),
                 group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
 
+/// Takes the tile, and the way to go through pieces, that is estimated to need the least time.
 template <class M, bool a_along_k, bool b_along_k, class T>
 void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
-  const bool cut = pieces_of(p.steps, p.piece) > 1;
-  const double small = time_apart<Small>(p), large = time_apart<Large>(p), apart = std::min(small, large);
-  const double small_folded = time_folded<SmallFolded>(p), large_folded = time_folded<LargeFolded>(p);
-  if (cut && std::min(small_folded, large_folded) < apart)
-    return large_folded < small_folded ? start<M, LargeFolded, a_along_k, b_along_k, true>(op, a, b, c, p)
-                                       : start<M, SmallFolded, a_along_k, b_along_k, true>(op, a, b, c, p);
-  large < small ? start<M, Large, a_along_k, b_along_k, false>(op, a, b, c, p)
-                : start<M, Small, a_along_k, b_along_k, false>(op, a, b, c, p);
+  struct Way {
+    double cycles;
+    decltype(&start<M, Small, a_along_k, b_along_k, false, T>) start;
+  };
+  const auto apart = [&]<class Tile>(Tile) {
+    return Way{time_apart<Tile>(p), start<M, Tile, a_along_k, b_along_k, false, T>};
+  };
+  const auto folded = [&]<class Tile>(Tile) {
+    return Way{time_folded<Tile>(p), start<M, Tile, a_along_k, b_along_k, true, T>};
+  };
+  const Way ways[] = {apart(Small{}),        apart(Middle{}),        apart(Large{}),        apart(Wide{}),
+                      folded(SmallFolded{}), folded(MiddleFolded{}), folded(LargeFolded{}), folded(WideFolded{})};
+  const std::ptrdiff_t allowed = pieces_of(p.steps, p.piece) > 1 ? 8 : 4;
+  if (const char* f = std::getenv("COSTATE_TILE"); f != nullptr && std::atoi(f) < allowed)
+    return ways[std::atoi(f)].start(op, a, b, c, p);  // TEMPORARY
+  std::min_element(ways, ways + allowed, [](const Way& x, const Way& y) {
+    return x.cycles < y.cycles;
+  })->start(op, a, b, c, p);
 }
 
 }  // namespace
@@ -195,7 +220,9 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
 std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces, double gain) {
   constexpr std::int64_t shortest = 9;
   GroupProduct p{1, m, n, steps, steps, true, true};
-  const auto time = [&] { return std::min(time_apart<Small>(p), time_apart<Large>(p)); };
+  const auto time = [&] {
+    return std::min({time_apart<Small>(p), time_apart<Middle>(p), time_apart<Large>(p), time_apart<Wide>(p)});
+  };
   const double whole = time();
   std::int64_t best = steps;
   double least = whole / gain;

@@ -99,6 +99,12 @@ T __shfl_xor_sync(unsigned, T value, unsigned mask) {  // NOLINT(bugprone-reserv
   return value;
 }
 
+template <class T>
+T __shfl_sync(unsigned, T value, unsigned lane) {  // NOLINT(bugprone-reserved-identifier)
+  shim::exchange(&value, sizeof(T), lane);
+  return value;
+}
+
 inline bool __any_sync(unsigned, bool mine) {  // NOLINT(bugprone-reserved-identifier)
   const shim::OfWarp all(mine);
   bool any = false;

@@ -31,6 +31,7 @@ struct Terms {
   const char* at;
   unsigned rows_64;
   Terms(const void* shared, unsigned rows) : at(static_cast<const char*>(shared)), rows_64(rows) {}
+  Terms operator+(int more) const { return {at + more, rows_64}; }
 
   /// Term k of a row: words are found by their addresses, as the chip does.
   template <class T, bool across>
