@@ -5,8 +5,8 @@ a whole DDIM run with every step checkpointed. One JSON line a measurement, [min
     torch_device.py eval sd15 --batches 1,8 --dtypes bf16
     torch_device.py gradient ddpm --batches 1,64 --steps 50
 
-graph: recorded as a CUDA graph; compile: torch.compile's max-autotune, and recorded as well. What fails says so and the rest goes on;
-none is started after --seconds.
+graph: recorded as a CUDA graph; inductor: torch.compile as it is by default, and recorded as well; compile: its max-autotune, which takes
+minutes a network. What fails says so and the rest goes on; none is started after --seconds.
 """
 import argparse
 import json
@@ -16,6 +16,9 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 import torch_unets
+
+
+COMPILED = {"inductor": "default", "compile": "max-autotune-no-cudagraphs"}
 
 
 def timed(work, repeats, warm=3):
@@ -62,7 +65,7 @@ def works_of(net, batch, kind, mode, on):
     """Forward and VJP, ready to be timed."""
     x, t, z = inputs(net, batch, kind, on)
     g, y = torch.randn_like(x), x.detach().requires_grad_(True)
-    f = torch.compile(net, mode="max-autotune-no-cudagraphs") if mode == "compile" else net
+    f = torch.compile(net, mode=COMPILED[mode]) if mode in COMPILED else net
 
     def forward():
         with torch.no_grad():
