@@ -169,10 +169,17 @@ def rivals(r):
     r.rival("rival ddpm", ["eval", "ddpm", "--batches", batches(r, "ddpm"), "--dtypes", "f32,bf16", "--modes", "graph"])
 
 
+def by_mode(r, mode):
+    r.rival(f"rival ddpm by {mode}", ["eval", "ddpm", "--batches", "1" if r.a.rehearse else "1,64", "--dtypes", "bf16,f32", "--modes", mode])
+
+
+def inductor(r):
+    by_mode(r, "inductor")
+
+
 def compiled(r):
-    """The default first: max-autotune takes over 160 s for the first of these rows."""
-    for mode in ("inductor", "compile"):
-        r.rival(f"rival ddpm by {mode}", ["eval", "ddpm", "--batches", "1" if r.a.rehearse else "1,64", "--dtypes", "bf16,f32", "--modes", mode])
+    """max-autotune takes over 160 s for the first row."""
+    by_mode(r, "compile")
 
 
 def cudnn(r):
@@ -203,7 +210,10 @@ def gradient(r):
             r.costate(f"costate gradient ddpm {dtype} batch {batch}", {"what": "gradient", "network": "ddpm", "dtype": dtype, "batch": batch, "how": ""},
                       ["grad", where, "-n", batch, "--steps", steps, "--dtype", dtype, "--adjoint", "checkpointed",
                        "--wrt", "x_T", "--loss", "norm", "--quiet"])
-    r.rival("rival gradient ddpm", ["gradient", "ddpm", "--batches", ",".join(map(str, some)), "--dtypes", "f32,bf16", "--steps", steps])
+
+
+def gradient_rivals(r):
+    r.rival("rival gradient ddpm", ["gradient", "ddpm", "--batches", "1" if r.a.rehearse else "1,64", "--dtypes", "bf16,f32", "--steps", 2 if r.a.rehearse else 50])
 
 
 def large(r):
@@ -215,8 +225,8 @@ def large_rivals(r):
 
 
 # In the order of their worth.
-PARTS = {"replay": replay, "times": times, "rivals": rivals, "kernels": kernels, "cudnn": cudnn, "winograd": winograd, "gradient": gradient, "sd": large, "sd-rivals": large_rivals,
-         "tests": tests, "compile": compiled, "sanitizer": sanitizer}
+PARTS = {"replay": replay, "times": times, "rivals": rivals, "kernels": kernels, "cudnn": cudnn, "winograd": winograd, "gradient": gradient, "gradient-rivals": gradient_rivals, "sd": large, "sd-rivals": large_rivals,
+         "tests": tests, "inductor": inductor, "compile": compiled, "sanitizer": sanitizer}
 
 
 def reason(step):
