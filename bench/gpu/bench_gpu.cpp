@@ -22,6 +22,7 @@
 #include "core/random.h"
 #include "gpu/attention/ways.h"
 #include "gpu/cudnn/library.h"
+#include "gpu/group_ways.h"
 #include "gpu/runtime.h"
 #include "gpu/winograd.h"
 
@@ -144,6 +145,15 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
             }) + time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
     }
   }
+  set_conv_algorithm(ConvAlgorithm::direct, Device::cuda);
+  set_products_in_f32(dtype == DType::f32 ? Products::tf32 : Products::full);
+  for (int way = 0; way < cuda::group_ways && c.kernel == 3 && c.cin == c.cout; ++way) {  // what its estimate goes by
+    cuda::force_group_way(way);
+    print(
+        what, fmt::format("{} way {}", dtype == DType::f32 ? "tf32" : name_of(dtype), way),
+        time("fwd", [&] { cuda::conv2d(g, x, w, {}, {}, y); }) + time("dx", [&] { cuda::conv2d_dx(g, slope, w, dx); }));
+  }
+  cuda::force_group_way(-1);
   set_conv_algorithm(ConvAlgorithm::own, Device::cuda);
   set_products_in_f32(Products::full);
   if (dtype != DType::f32 || c.kernel != 3 || c.cin % 4 != 0 || c.cout % 4 != 0) return;

@@ -3,28 +3,30 @@
 #include <algorithm>
 
 #include "gpu/gemm.h"
+#include "gpu/group_ways.h"
 #include "gpu/warp_groups.h"
 
 namespace costate::cuda {
 namespace {
 
 /// m x n by a warp group for each 64 rows. A block that has a multiprocessor to itself has more stages, to be as far ahead as two or
-/// three others together. Cycles, measured on an H200: `step` for a step where others fill the gaps, `alone` where none do; `rest` for a
-/// block beside its steps.
+/// three others together. Cycles: `step` for a step where others fill the gaps, `alone` where none do; `rest` for a block beside its
+/// steps. They were fitted to the times of all tiles on an H200, convolutions of 128 to 640 channels in batches of 1, 16 and 64, which they
+/// give within a tenth (bench_gpu, with force_group_way).
 template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_, int alone_, int rest_>
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
   static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_;
   static constexpr int step = step_, alone = alone_, rest = rest_;
 };
-using Small = GroupTile<64, 64, 3, 4, 12, 290, 520, 1400>;
-using Middle = GroupTile<128, 64, 2, 4, 8, 450, 560, 2500>;
-using Large = GroupTile<128, 128, 2, 3, 6, 600, 740, 4500>;
-using Wide = GroupTile<128, 160, 1, 5, 5, 800, 800, 7000>;
+using Small = GroupTile<64, 64, 3, 4, 12, 288, 372, 575>;
+using Middle = GroupTile<128, 64, 2, 4, 8, 399, 399, 1486>;
+using Large = GroupTile<128, 128, 2, 3, 6, 591, 591, 3225>;
+using Wide = GroupTile<128, 160, 1, 5, 5, 780, 780, 4490>;  // for columns in hundreds and sixties: 320, 640, 960
 // A block that goes through several pieces has their sums in registers beside its own.
-using SmallFolded = GroupTile<64, 64, 3, 4, 12, 300, 520, 1600>;
-using MiddleFolded = GroupTile<128, 64, 2, 4, 8, 470, 580, 3000>;
-using LargeFolded = GroupTile<128, 128, 1, 6, 6, 765, 765, 12000>;
-using WideFolded = GroupTile<128, 160, 1, 5, 5, 850, 850, 14000>;
+using SmallFolded = GroupTile<64, 64, 3, 4, 12, 286, 370, 1998>;
+using MiddleFolded = GroupTile<128, 64, 2, 4, 8, 391, 391, 3349>;
+using LargeFolded = GroupTile<128, 128, 1, 6, 6, 600, 600, 8079>;
+using WideFolded = GroupTile<128, 160, 1, 5, 5, 780, 780, 9166>;
 
 constexpr int feeding = 64;  // threads of a block beside its groups: a warp for each factor
 
@@ -192,6 +194,8 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
 
+int forced_way = -1;
+
 /// Takes the tile, and the way to go through pieces, that is estimated to need the least time.
 template <class M, bool a_along_k, bool b_along_k, class T>
 void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
@@ -207,7 +211,8 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
   };
   const Way ways[] = {apart(Small{}),        apart(Middle{}),        apart(Large{}),        apart(Wide{}),
                       folded(SmallFolded{}), folded(MiddleFolded{}), folded(LargeFolded{}), folded(WideFolded{})};
-  const std::ptrdiff_t allowed = pieces_of(p.steps, p.piece) > 1 ? 8 : 4;
+  const int allowed = pieces_of(p.steps, p.piece) > 1 ? group_ways : group_ways / 2;
+  if (forced_way >= 0) return ways[forced_way % allowed].start(op, a, b, c, p);
   if (const char* f = std::getenv("COSTATE_TILE"); f != nullptr && std::atoi(f) < allowed)
     return ways[std::atoi(f)].start(op, a, b, c, p);  // TEMPORARY
   std::min_element(ways, ways + allowed, [](const Way& x, const Way& y) {
@@ -216,6 +221,8 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
 }
 
 }  // namespace
+
+void force_group_way(int way) { forced_way = way; }
 
 std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std::int64_t most_pieces, double gain) {
   constexpr std::int64_t shortest = 9;

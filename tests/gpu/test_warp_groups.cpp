@@ -11,6 +11,7 @@
 #include "core/kernels/matmul.h"
 #include "core/random.h"
 #include "gpu/attention/ways.h"
+#include "gpu/group_ways.h"
 #include "gpu/runtime.h"
 #include "tests/gpu/coarse.h"
 #include "tests/gpu/second_run.h"
@@ -169,10 +170,38 @@ BOOST_AUTO_TEST_CASE(convolutions_in_tf32) {
 BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {
   check_product(3, 3, 24, 40, 16);
   check_product(2, 1, 136, 72, 200);
-  check_product(1, 1, 64, 64, 64 * 38);                            // two pieces
-  if (takes_turns) return check_product(1, 1, 128 * 140, 128, 8);  // large tiles
+  check_product(1, 1, 64, 64, 64 * 38);  // two pieces
+  if (takes_turns) return;
   check_product(1, 1, 8192, 128, 4096);
   check_product(4, 4, 4096, 512, 512);
+}
+
+BOOST_AUTO_TEST_CASE(tiles_of_all_shapes_give_the_same_bits) {
+  struct Restore {
+    ~Restore() { cuda::force_group_way(-1); }
+  } restore;
+  const Convolved cut{{2, 7, 6, 72}, {5, 5, 72, 168}, same(2)};  // in pieces; tiles end outside, in rows and columns
+  const Tensor x = rounded(cut.x, 1), w = rounded(cut.w, 2), on_x = x.to(Device::cuda), on_w = w.to(Device::cuda);
+  Tensor here = Tensor::empty(result(cut), DType::f64);
+  cpu::conv2d(cut.geometry, in_f64(x), in_f64(w), Tensor(), Tensor(), here);
+  const auto there_by = [&](int way) {
+    cuda::force_group_way(way);
+    return twice(result(cut), DType::bf16,
+                 [&](Tensor& y) { cuda::conv2d(cut.geometry, on_x, on_w, Tensor(), Tensor(), y); })
+        .to(Device::cpu);
+  };
+  const Tensor first = there_by(0);
+  check_close(first, here, 25 * 72);
+  for (int way = 1; way < cuda::group_ways; ++way) BOOST_TEST(same_bits(there_by(way), first), "way " << way);
+  for (int way = 0; way < cuda::group_ways; ++way) {
+    cuda::force_group_way(way);
+    BOOST_TEST_CONTEXT("way " << way) {
+      check_product(2, 1, 136, 168, 200);
+      check_convolution({{2, 6, 5, 72}, {3, 3, 72, 168}, same(1)}, DType::bf16);
+      const Coarse coarse;
+      check_convolution({{2, 6, 5, 72}, {3, 3, 72, 168}, same(1)}, DType::f32);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(attention_of_all_widths) {
