@@ -9,7 +9,8 @@
 
 namespace costate {
 
-/// Keeps what it once took from the device until it goes, so that the same requests in the same order ask for nothing new.
+/// Work is rehearsed in it, which shows what it needs; once settled, it has one piece of memory of that size, in which the same requests in
+/// the same order get the same addresses.
 class Arena {
  public:
   struct State;
@@ -20,19 +21,27 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
   ~Arena();  ///< blocks that are still in use keep their memory until they end
 
-  /// What it has taken; all of it counts as live.
+  /// Takes its memory, which counts as live as a whole from then on. What is asked for beyond it throws.
+  void settle();
+  /// What requests have needed at most, one beside the other: its memory, once settled.
   [[nodiscard]] std::int64_t bytes() const;
+
+  /// no: of a settled arena, blocks that are neither read nor written, and may lie upon each other.
+  enum class Touch { yes, no };
 
   /// While it lives, blocks that this thread makes on the arena's device are the arena's.
   class Use {
    public:
-    explicit Use(const Arena& arena);
+    explicit Use(const Arena& arena, Touch touch = Touch::yes);
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
     ~Use();
 
    private:
-    const std::shared_ptr<State>* before_;
+    friend class Block;
+    std::shared_ptr<State> arena_;
+    Touch touch_;
+    const Use* before_;
   };
 
  private:

@@ -6,12 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <iterator>
-#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
-#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -19,6 +16,7 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/kernels/memory.h"
+#include "core/pieces.h"
 
 namespace costate {
 namespace {
@@ -74,91 +72,40 @@ class FreeLists {
   std::size_t kept_ = 0;
 };
 
-/// Segments in pieces, which follow each other without gaps.
+/// Pieces of the system's segments.
 class Segments {
  public:
-  /// `keeps`: what is free stays, even where blocks are not pooled.
-  explicit Segments(Device device, std::size_t least = segment, bool keeps = false)
-      : device_(device), least_(least), keeps_(keeps) {}
+  explicit Segments(Device device) : device_(device) {}
 
-  /// Null where the system has none, or would have to give more than `most`.
-  void* take(std::size_t bytes, std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
-    auto found = free_.lower_bound({bytes, nullptr});
-    if (found == free_.end()) {
-      if (static_cast<std::int64_t>(bytes) > most) return nullptr;
-      if (!add(keeps_ || pooled ? std::max(bytes, least_) : bytes) && !add(bytes)) return nullptr;
-      found = free_.lower_bound({bytes, nullptr});
+  /// Null where the system has none.
+  void* take(std::size_t bytes) {
+    auto at = pieces_.take(bytes);
+    if (at == Pieces::none) {
+      if (!add(pooled ? std::max(bytes, segment) : bytes) && !add(bytes)) return nullptr;
+      at = pieces_.take(bytes);
     }
-    std::byte* p = found->second;
-    free_.erase(found);
-    Piece& piece = pieces_.at(p);
-    piece.free = false;
-    if (piece.bytes > bytes) {
-      pieces_[p + bytes] = {piece.bytes - bytes, true, false};
-      free_.insert({piece.bytes - bytes, p + bytes});
-      piece.bytes = bytes;
-    }
-    return p;
+    return reinterpret_cast<void*>(at);
   }
 
-  void give(void* data) {
-    auto piece = pieces_.find(static_cast<std::byte*>(data));
-    piece->second.free = true;
-    if (const auto next = std::next(piece); next != pieces_.end() && next->second.free && !next->second.opens) {
-      free_.erase({next->second.bytes, next->first});
-      piece->second.bytes += next->second.bytes;
-      pieces_.erase(next);
-    }
-    if (!piece->second.opens && std::prev(piece)->second.free) {
-      const auto before = std::prev(piece);
-      free_.erase({before->second.bytes, before->first});
-      before->second.bytes += piece->second.bytes;
-      pieces_.erase(piece);
-      piece = before;
-    }
-    free_.insert({piece->second.bytes, piece->first});
-    if (!keeps_ && !pooled) release();
+  void give(void* p) {
+    pieces_.give(reinterpret_cast<std::uintptr_t>(p));
+    if (!pooled) release();
   }
-
-  [[nodiscard]] std::int64_t bytes() const { return bytes_; }  ///< of all segments
 
   /// Segments that are free from end to end go back to the system.
   void release() {
-    for (auto it = pieces_.begin(); it != pieces_.end();) {
-      const auto next = std::next(it);
-      const bool whole = it->second.opens && it->second.free && (next == pieces_.end() || next->second.opens);
-      if (whole) {
-        free_.erase({it->second.bytes, it->first});
-        bytes_ -= static_cast<std::int64_t>(it->second.bytes);
-        release_kernel.always(device_, it->first);
-        pieces_.erase(it);
-      }
-      it = next;
-    }
+    pieces_.remove_whole([&](std::uintptr_t at) { release_kernel.always(device_, reinterpret_cast<void*>(at)); });
   }
 
  private:
-  struct Piece {
-    std::size_t bytes;
-    bool free;
-    bool opens;  ///< a segment, so it does not join what lies before it
-  };
-
   bool add(std::size_t bytes) {
-    auto* p = static_cast<std::byte*>(raw(device_, bytes));
-    if (p == nullptr) return false;
-    bytes_ += static_cast<std::int64_t>(bytes);
-    pieces_[p] = {bytes, true, true};
-    free_.insert({bytes, p});
-    return true;
+    void* p = raw(device_, bytes);
+    if (p != nullptr) pieces_.add(reinterpret_cast<std::uintptr_t>(p), bytes);
+    return p != nullptr;
   }
 
   Device device_;
-  std::size_t least_;
-  bool keeps_;
-  std::int64_t bytes_ = 0;
-  std::map<std::byte*, Piece> pieces_;
-  std::set<std::pair<std::size_t, std::byte*>> free_;
+  Pieces pieces_;
 };
 
 /// A mutex that is tried for a while before its thread sleeps: what it guards takes less time than that.
@@ -249,29 +196,69 @@ Pool& pool(Device d) {
 
 }  // namespace
 
+/// Until it is settled, a layout without memory: blocks have the pool's, and it is noted where they would lie in one piece.
 struct Arena::State {
-  State(Device d, std::int64_t m) : device(d), most(m), segments(d, std::size_t{8} << 20, true) {}
+  State(Device d, std::int64_t m) : device(d), most(m) { layout.add(0, std::size_t{1} << 60); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
-    pool(device).count(-segments.bytes());
-    segments.release();
+    if (memory == nullptr) return;
+    pool(device).count(-size);
+    release_kernel.always(device, memory);
   }
 
-  void* take(std::size_t bytes) {
+  void settle() {
     const std::lock_guard lock(mutex);
-    const std::int64_t before = segments.bytes();
-    void* p = segments.take(bytes, most - before);
-    pool(device).count(segments.bytes() - before);
-    require(p != nullptr, "memory: cannot allocate {} on {} for work to be repeated",
-            format_bytes(static_cast<std::int64_t>(bytes)), name_of(device));
-    return p;
+    if (memory != nullptr || size == 0) return;
+    const auto bytes = static_cast<std::size_t>(size);
+    memory = static_cast<std::byte*>(raw(device, bytes));
+    if (memory == nullptr) pool(device).release(), memory = static_cast<std::byte*>(raw(device, bytes));
+    if (memory == nullptr) refuse(bytes);
+    pool(device).count(size);
+  }
+
+  /// A block, and its place in the layout.
+  std::pair<void*, std::uintptr_t> take(std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    const std::uintptr_t at = layout.take(bytes);
+    const auto end = static_cast<std::int64_t>(at + bytes);
+    try {
+      if (end > (memory == nullptr ? most : size)) refuse(bytes);
+      if (memory != nullptr) return {memory + at, at};
+      void* p = pool(device).take(bytes);
+      size = std::max(size, end);
+      return {p, at};
+    } catch (...) {
+      layout.give(at);
+      throw;
+    }
+  }
+
+  /// Whether the block's memory is the arena's own.
+  bool give(std::uintptr_t at, const void* p) {
+    const std::lock_guard lock(mutex);
+    layout.give(at);
+    return memory != nullptr && p == memory + at;
+  }
+
+  /// Some address for a block that is neither read nor written: inside, if it fits there.
+  void* somewhere(std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    if (cursor + bytes > static_cast<std::size_t>(size)) cursor = 0;
+    return memory + std::exchange(cursor, cursor + bytes);
+  }
+
+  [[noreturn]] void refuse(std::size_t bytes) const {
+    fail("memory: cannot allocate {} on {} for work to be repeated", format_bytes(static_cast<std::int64_t>(bytes)),
+         name_of(device));
   }
 
   Device device;
-  std::int64_t most;
+  std::int64_t most, size = 0;
   std::mutex mutex;
-  Segments segments;
+  Pieces layout;
+  std::byte* memory = nullptr;
+  std::size_t cursor = 0;
 };
 
 namespace {
@@ -280,50 +267,45 @@ namespace {
 class Lent {
  public:
   void* take(const std::shared_ptr<Arena::State>& arena, std::size_t bytes) {
-    void* p = arena->take(bytes);
+    const auto [p, at] = arena->take(bytes);
     const std::lock_guard lock(mutex_);
-    blocks_[p] = arena;
-    ++count_;
+    blocks_[p] = {arena, at};
     return p;
   }
-  /// False for a block of no arena.
+  /// False where the memory is the pool's.
   bool give(void* p) noexcept {
-    if (count_ == 0) return false;
-    std::shared_ptr<Arena::State> arena;
+    std::pair<std::shared_ptr<Arena::State>, std::uintptr_t> of;
     {
       const std::lock_guard lock(mutex_);
       const auto found = blocks_.find(p);
-      if (found == blocks_.end()) return false;
-      arena = std::move(found->second);
+      of = std::move(found->second);
       blocks_.erase(found);
-      --count_;
     }
-    const std::lock_guard lock(arena->mutex);
-    arena->segments.give(p);
-    return true;
+    return of.first->give(of.second, p);
   }
 
  private:
-  std::atomic<std::int64_t> count_ = 0;
   std::mutex mutex_;
-  std::unordered_map<void*, std::shared_ptr<Arena::State>> blocks_;
+  std::unordered_map<void*, std::pair<std::shared_ptr<Arena::State>, std::uintptr_t>> blocks_;
 };
 Lent& lent() {
   static Lent& all = *new Lent;
   return all;
 }
 
-thread_local const std::shared_ptr<Arena::State>* in_use = nullptr;
+thread_local const Arena::Use* in_use = nullptr;
 
 }  // namespace
 
 Arena::Arena(Device device, std::int64_t most) : state_(std::make_shared<State>(device, most)) {}
 Arena::~Arena() = default;
+void Arena::settle() { state_->settle(); }
 std::int64_t Arena::bytes() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->segments.bytes();
+  return state_->size;
 }
-Arena::Use::Use(const Arena& arena) : before_(std::exchange(in_use, &arena.state_)) {}
+Arena::Use::Use(const Arena& arena, Touch touch)
+    : arena_(arena.state_), touch_(touch), before_(std::exchange(in_use, this)) {}
 Arena::Use::~Use() { in_use = before_; }
 
 bool is_built(Device d) { return d == Device::cpu || open_kernel.cuda != nullptr; }
@@ -345,22 +327,31 @@ std::string format_bytes(std::int64_t bytes) {
 Block::Block(std::size_t bytes, Device device)
     : bytes_((std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment), device_(device) {
   require_device(device);
-  const bool own = in_use != nullptr && (*in_use)->device == device;
-  data_ = own ? lent().take(*in_use, bytes_) : pool(device_).take(bytes_);
+  if (in_use == nullptr || in_use->arena_->device != device) {
+    data_ = pool(device_).take(bytes_);
+  } else if (in_use->touch_ == Arena::Touch::no) {
+    data_ = in_use->arena_->somewhere(bytes_);
+    from_ = From::nobody;
+  } else {
+    data_ = lent().take(in_use->arena_, bytes_);
+    from_ = From::arena;
+  }
 }
 
 Block::Block(Block&& o) noexcept
-    : data_(std::exchange(o.data_, nullptr)), bytes_(std::exchange(o.bytes_, 0)), device_(o.device_) {}
+    : data_(std::exchange(o.data_, nullptr)), bytes_(std::exchange(o.bytes_, 0)), device_(o.device_), from_(o.from_) {}
 
 Block& Block::operator=(Block&& o) noexcept {
   std::swap(data_, o.data_);
   std::swap(bytes_, o.bytes_);
   std::swap(device_, o.device_);
+  std::swap(from_, o.from_);
   return *this;
 }
 
 Block::~Block() {
-  if (data_ != nullptr && !lent().give(data_)) pool(device_).give(data_, bytes_);
+  if (data_ == nullptr || from_ == From::nobody) return;
+  if (from_ == From::pool || !lent().give(data_)) pool(device_).give(data_, bytes_);
 }
 
 }  // namespace costate

@@ -45,9 +45,12 @@ class Block {
   [[nodiscard]] Device device() const { return device_; }
 
  private:
+  enum class From : std::uint8_t { pool, arena, nobody };  ///< core/arena.h
+
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
   Device device_ = Device::cpu;
+  From from_ = From::pool;
 };
 
 }  // namespace costate

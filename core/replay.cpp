@@ -93,6 +93,15 @@ struct Course {
   Tensors in, out, g, pulled;
   std::int64_t trips = 0, in_arena = 0;  // whose values the arena holds
 
+  /// The work, whose blocks are to be the arena's: all of them in the same order when it is rehearsed and when it is recorded.
+  template <class F>
+  [[nodiscard]] auto inside_arena(const F& work) const {
+    return [this, work] {
+      const Arena::Use use(*arena);
+      work();
+    };
+  }
+
   bool give_up() {
     stage = Stage::plain;
     there.reset();
@@ -108,23 +117,22 @@ struct Course {
     make_recorder_kernel.always(device_of(now), back);
     if (there == nullptr) return give_up();
     arena = std::make_unique<Arena>(device_of(now), most_bytes);
+    in = copies(now);
     bool fits = false;
     {
       const Inside inside;
       const Replay::RoundTrip trip = make();
-      const Arena::Use use(*arena);
-      in = copies(now);
-      fits = there->rehearse([&] { out = trip.there(in); });
+      fits = there->rehearse(inside_arena([&] { out = trip.there(in); }));
       if (fits && trip.back) {
-        g = copies(out);  // any cotangent will do
-        fits = back->rehearse([&] { pulled = trip.back(g); });
+        inside_arena([&] { g = copies(out); })();  // any cotangent will do
+        fits = back->rehearse(inside_arena([&] { pulled = trip.back(g); }));
       }
     }
     result = copies(out);
     fits = fits && !share_memory(in, out) && !share_memory(in, pulled) && !share_memory(g, pulled);
     for (Tensors* all : {&out, &g, &pulled}) all->clear();
     stage = Stage::rehearsed;
-    if (!fits) give_up();
+    fits ? arena->settle() : static_cast<void>(give_up());
     return true;
   } catch (const Error&) {  // for want of memory, say
     return give_up();
@@ -133,17 +141,16 @@ struct Course {
   bool record(const Replay::Maker& make, const std::string& numbers) {
     const Inside inside;
     const Replay::RoundTrip trip = make();
-    const Arena::Use use(*arena);
     stage = Stage::recorded;
-    if (!there->record([&] { out = trip.there(in); })) return give_up();
+    if (!there->record(inside_arena([&] { out = trip.there(in); }))) return give_up();
     bytes_there = there->sent().size();
     const std::string* const known = sent_there->find(numbers, bytes_there);
     if (known != nullptr && *known != there->sent())
       sent_there = std::make_shared<Sent>();  // not what other courses send
     sent_there->note(numbers, there->sent());
     if (!trip.back) return true;
-    g = room_for(out);
-    if (!back->record([&] { pulled = trip.back(g); })) return give_up();
+    inside_arena([&] { g = room_for(out); })();
+    if (!back->record(inside_arena([&] { pulled = trip.back(g); }))) return give_up();
     bytes_back = back->sent().size();
     sent_back.note(numbers, back->sent());
     return true;
@@ -159,7 +166,7 @@ struct Course {
   bool spell_out(const Replay::Maker& make, const std::string& numbers, bool way_back) {
     const Inside inside;
     const Replay::RoundTrip trip = make();
-    const Arena::Use use(*arena);
+    const Arena::Use use(*arena, Arena::Touch::no);
     if (!there->spell_out([&] { static_cast<void>(trip.there(in)); })) return give_up();
     sent_there->note(numbers, there->sent());
     if (!way_back) return true;
