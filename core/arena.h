@@ -9,21 +9,21 @@
 
 namespace costate {
 
-/// Work is rehearsed in it, which shows what it needs; once settled, it has one piece of memory of that size, in which the same requests in
-/// the same order get the same addresses.
+/// Work is rehearsed in it, which shows what blocks it needs and how long; once settled, it has one piece of memory in which all of them have
+/// their places (core/layout.h), for the same requests in the same order, and from the start again once all have been made and none is left.
 class Arena {
  public:
   struct State;
 
-  /// Throws where more than `most` bytes would be taken.
+  /// Throws where more than `most` bytes would be in use at one time.
   explicit Arena(Device device, std::int64_t most = std::numeric_limits<std::int64_t>::max());
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena();  ///< blocks that are still in use keep their memory until they end
 
-  /// Takes its memory, which counts as live as a whole from then on. What is asked for beyond it throws.
+  /// Takes its memory, which counts as live as a whole from then on. Another request than the one that was rehearsed throws.
   void settle();
-  /// What requests have needed at most, one beside the other: its memory, once settled.
+  /// Of its memory, once settled.
   [[nodiscard]] std::int64_t bytes() const;
 
   /// no: of a settled arena, blocks that are neither read nor written, and may lie upon each other.

@@ -16,6 +16,7 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/kernels/memory.h"
+#include "core/layout.h"
 #include "core/pieces.h"
 
 namespace costate {
@@ -196,9 +197,9 @@ Pool& pool(Device d) {
 
 }  // namespace
 
-/// Until it is settled, a layout without memory: blocks have the pool's, and it is noted where they would lie in one piece.
+/// Until it is settled, blocks have the pool's memory, and it is noted how large they are and how long each lives.
 struct Arena::State {
-  State(Device d, std::int64_t m) : device(d), most(m) { layout.add(0, std::size_t{1} << 60); }
+  State(Device d, std::int64_t m) : device(d), most(m) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
@@ -209,36 +210,46 @@ struct Arena::State {
 
   void settle() {
     const std::lock_guard lock(mutex);
-    if (memory != nullptr || size == 0) return;
-    const auto bytes = static_cast<std::size_t>(size);
+    if (memory != nullptr || requests.empty()) return;
+    const std::size_t bytes = lay_out(requests);
     memory = static_cast<std::byte*>(raw(device, bytes));
     if (memory == nullptr) pool(device).release(), memory = static_cast<std::byte*>(raw(device, bytes));
     if (memory == nullptr) refuse(bytes);
+    size = static_cast<std::int64_t>(bytes);
     pool(device).count(size);
   }
 
-  /// A block, and its place in the layout.
-  std::pair<void*, std::uintptr_t> take(std::size_t bytes) {
+  /// A block, and which request it was.
+  std::pair<void*, std::size_t> take(std::size_t bytes) {
     const std::lock_guard lock(mutex);
-    const std::uintptr_t at = layout.take(bytes);
-    const auto end = static_cast<std::int64_t>(at + bytes);
-    try {
-      if (end > (memory == nullptr ? most : size)) refuse(bytes);
-      if (memory != nullptr) return {memory + at, at};
-      void* p = pool(device).take(bytes);
-      size = std::max(size, end);
-      return {p, at};
-    } catch (...) {
-      layout.give(at);
-      throw;
+    if (memory == nullptr) {
+      if (size + static_cast<std::int64_t>(bytes) > most) refuse(bytes);
+      requests.push_back({bytes, clock++});
+      try {
+        const std::pair<void*, std::size_t> got{pool(device).take(bytes), requests.size() - 1};
+        size += static_cast<std::int64_t>(bytes);
+        return got;
+      } catch (...) {
+        requests.pop_back();
+        throw;
+      }
     }
+    if (next == requests.size() && live.empty()) next = 0;
+    if (next == requests.size() || requests[next].bytes != bytes) refuse(bytes);
+    const std::size_t at = requests[next].at;
+    const auto after = live.lower_bound(at + bytes);  // whatever lives longer than it did is not written over
+    if (after != live.begin() && std::prev(after)->second > at) refuse(bytes);
+    live[at] = at + bytes;
+    return {memory + at, next++};
   }
 
   /// Whether the block's memory is the arena's own.
-  bool give(std::uintptr_t at, const void* p) {
+  bool give(std::size_t request, const void* p) {
     const std::lock_guard lock(mutex);
-    layout.give(at);
-    return memory != nullptr && p == memory + at;
+    Request& r = requests[request];
+    if (memory != nullptr && p == memory + r.at) return live.erase(r.at) > 0;
+    if (memory == nullptr) r.to = clock++, size -= static_cast<std::int64_t>(r.bytes);
+    return false;
   }
 
   /// Some address for a block that is neither read nor written: inside, if it fits there.
@@ -254,10 +265,13 @@ struct Arena::State {
   }
 
   Device device;
-  std::int64_t most, size = 0;
+  std::int64_t most, size = 0;  ///< in use; once settled, of its memory
   std::mutex mutex;
-  Pieces layout;
+  std::vector<Request> requests;
+  int clock = 0;
   std::byte* memory = nullptr;
+  std::size_t next = 0;
+  std::map<std::size_t, std::size_t> live;  ///< blocks in its memory, from and to
   std::size_t cursor = 0;
 };
 
@@ -267,14 +281,14 @@ namespace {
 class Lent {
  public:
   void* take(const std::shared_ptr<Arena::State>& arena, std::size_t bytes) {
-    const auto [p, at] = arena->take(bytes);
+    const auto [p, request] = arena->take(bytes);
     const std::lock_guard lock(mutex_);
-    blocks_[p] = {arena, at};
+    blocks_[p] = {arena, request};
     return p;
   }
   /// False where the memory is the pool's.
   bool give(void* p) noexcept {
-    std::pair<std::shared_ptr<Arena::State>, std::uintptr_t> of;
+    std::pair<std::shared_ptr<Arena::State>, std::size_t> of;
     {
       const std::lock_guard lock(mutex_);
       const auto found = blocks_.find(p);
@@ -286,7 +300,7 @@ class Lent {
 
  private:
   std::mutex mutex_;
-  std::unordered_map<void*, std::pair<std::shared_ptr<Arena::State>, std::uintptr_t>> blocks_;
+  std::unordered_map<void*, std::pair<std::shared_ptr<Arena::State>, std::size_t>> blocks_;
 };
 Lent& lent() {
   static Lent& all = *new Lent;

@@ -132,7 +132,8 @@ struct Course {
     fits = fits && !share_memory(in, out) && !share_memory(in, pulled) && !share_memory(g, pulled);
     for (Tensors* all : {&out, &g, &pulled}) all->clear();
     stage = Stage::rehearsed;
-    fits ? arena->settle() : static_cast<void>(give_up());
+    if (!fits) return give_up(), true;
+    arena->settle();
     return true;
   } catch (const Error&) {  // for want of memory, say
     return give_up();

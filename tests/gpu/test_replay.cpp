@@ -26,6 +26,19 @@ Replay::Function scaled(double factor) {
   };
 }
 
+/// exp(x x_k') for some k first numbers x_k, of which each second stays until all are there; the sum of those and x.
+Tensors of_many_sizes(const Tensors& in) {
+  const std::int64_t n = in[0].dim(0);
+  std::vector<Tensor> kept;
+  for (std::int64_t k = n / 8; k <= n; k += n / 8) {
+    const Tensor grown = exp(in[0] * in[0].rows(0, k).reshaped({1, k}));
+    if (k / (n / 8) % 2 == 0) kept.push_back(grown);
+  }
+  Tensor all = in[0];
+  for (const Tensor& t : kept) all = all + sum(t).reshaped({1, 1});
+  return {all};
+}
+
 /// On a device all networks there are; for threads that take turns, those of tests/data.
 std::vector<parity::Case> networks() {
   if (!takes_turns) return parity::cases();
@@ -135,6 +148,21 @@ BOOST_AUTO_TEST_CASE(errors_of_the_work_are_its_own) {
                         [](const Error& e) { return std::string(e.what()) == "time 11: there is none"; });
   for (int i = 0; i < 2; ++i) BOOST_TEST(same(replay(f(2), x, "2"), scaled(2)(x)));
   BOOST_TEST(replay.repeated() == 4);
+}
+
+BOOST_AUTO_TEST_CASE(recorded_work_lies_in_the_memory_that_it_needs) {
+  const Tensors x{noise(1, {320, 1})};
+  const auto live = [] { return memory_use(Device::cuda).live; };
+  const std::int64_t before = live();
+  reset_peak(Device::cuda);
+  static_cast<void>(of_many_sizes(x));
+  const std::int64_t needed = memory_use(Device::cuda).peak - before;
+  BOOST_TEST(needed > 1 << 20);
+  Replay replay;
+  for (int i = 0; i < 4; ++i) BOOST_TEST(same(replay(of_many_sizes, x, ""), of_many_sizes(x)));
+  BOOST_TEST(replay.repeated() == 2);
+  BOOST_TEST(live() - before >= needed);
+  BOOST_TEST(live() - before < needed * 5 / 4);
 }
 
 BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
