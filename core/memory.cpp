@@ -155,12 +155,6 @@ class Pool {
     }
   }
 
-  /// Memory that an arena takes, or gives back.
-  void count(std::int64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    use_.live += bytes;
-    use_.peak = std::max(use_.peak, use_.live);
-  }
   void release() {
     const std::lock_guard lock(mutex_);
     give_back();
@@ -203,20 +197,15 @@ struct Arena::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
-    if (memory == nullptr) return;
-    pool(device).count(-size);
-    release_kernel.always(device, memory);
+    if (memory != nullptr) pool(device).give(memory, static_cast<std::size_t>(size));
   }
 
   void settle() {
     const std::lock_guard lock(mutex);
     if (memory != nullptr || requests.empty()) return;
     const std::size_t bytes = lay_out(requests);
-    memory = static_cast<std::byte*>(raw(device, bytes));
-    if (memory == nullptr) pool(device).release(), memory = static_cast<std::byte*>(raw(device, bytes));
-    if (memory == nullptr) refuse(bytes);
+    memory = static_cast<std::byte*>(pool(device).take(bytes));
     size = static_cast<std::int64_t>(bytes);
-    pool(device).count(size);
   }
 
   /// A block, and which request it was.

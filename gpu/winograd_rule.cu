@@ -12,7 +12,7 @@ namespace {
 using Tile = Tiles<float>::Small;
 
 // Of an H200, a microsecond, measured there on 27 November 2026: with them time_of gives what direct and Winograd's convolutions of 128 to
-// 640 channels at 8 to 64 pixels take, in batches within an eighth and for one image within a fifth.
+// 640 channels at 4 to 64 pixels take, in batches within a sixth and for one image within three tenths.
 constexpr double multiply_adds = 19e6;
 constexpr double memory = 4.8e6, cache = 2 * memory;  // bytes
 constexpr double transform = 1.2;                     // microseconds of a transform of few tiles, beside its bytes
