@@ -14,6 +14,7 @@
 #include "gpu/precision.h"
 #include "gpu/ptx_sm90.h"
 #include "gpu/tensor_map.h"
+#include "gpu/tile_room.h"
 
 namespace costate::cuda {
 namespace {
@@ -40,10 +41,7 @@ struct Maps {
 /// A block's shared memory: arrivals, each group's queries, then stages of keys and of values.
 template <class S>
 struct Room {
-  static constexpr std::size_t head = 1024;  // at most 1023 bytes up to a multiple of 1024, beside it
-  static std::size_t bytes(int groups) {
-    return 2 * head + static_cast<std::size_t>(groups * S::query_bytes + S::stages * 2 * S::tile);
-  }
+  static std::size_t bytes(int groups) { return tile_room(groups * S::query_bytes + S::stages * 2 * S::tile); }
 
   Arrival *queries_come, *keys_come, *values_come;
   Arrival* done;  ///< by each warp: the scores of the slot's tile, and the sums up to the tile before
@@ -55,11 +53,9 @@ struct Room {
         values_come(keys_come + S::stages),
         done(values_come + S::stages),
         turn(done + S::stages),
-        queries(dynamic_shared<unsigned char>() + head) {
-    queries += (1024 - reinterpret_cast<std::uintptr_t>(queries) % 1024) % 1024;
-    keys = queries + groups * S::query_bytes;
-    values = keys + S::stages * S::tile;
-  }
+        queries(first_tile()),
+        keys(queries + groups * S::query_bytes),
+        values(keys + S::stages * S::tile) {}
 };
 
 /// A slot of the stages, and whether its round has an odd number.

@@ -4,6 +4,7 @@
 
 #include "gpu/gemm.h"
 #include "gpu/group_ways.h"
+#include "gpu/tile_room.h"
 #include "gpu/warp_groups.h"
 
 namespace costate::cuda {
@@ -41,21 +42,13 @@ template <class Tile, bool a_along_k, bool b_along_k>
 struct Stages {
   using A = Brought<a_along_k, Tile::m>;
   using B = Brought<b_along_k, Tile::n>;
-  static constexpr std::size_t head = 1024;  // at most 1023 bytes up to a multiple of 1024, beside it
-  static std::size_t bytes(int stages) { return 2 * head + static_cast<std::size_t>(stages * (A::bytes + B::bytes)); }
+  static std::size_t bytes(int stages) { return tile_room(stages * (A::bytes + B::bytes)); }
 
   int count;
   Arrival *come, *free;
   unsigned char *a, *b;
   __device__ explicit Stages(int stages)
-      : count(stages),
-        come(dynamic_shared<Arrival>()),
-        free(come + stages),
-        a(dynamic_shared<unsigned char>() + head),
-        b(nullptr) {
-    a += (1024 - reinterpret_cast<std::uintptr_t>(a) % 1024) % 1024;
-    b = a + count * A::bytes;
-  }
+      : count(stages), come(dynamic_shared<Arrival>()), free(come + stages), a(first_tile()), b(a + count * A::bytes) {}
 
   /// What one thread of a block does before all others.
   __device__ void start() const {
