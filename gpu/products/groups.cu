@@ -206,8 +206,6 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
                       folded(SmallFolded{}), folded(MiddleFolded{}), folded(LargeFolded{}), folded(WideFolded{})};
   const int allowed = pieces_of(p.steps, p.piece) > 1 ? group_ways : group_ways / 2;
   if (forced_way >= 0) return ways[forced_way % allowed].start(op, a, b, c, p);
-  if (const char* f = std::getenv("COSTATE_TILE"); f != nullptr && std::atoi(f) < allowed)
-    return ways[std::atoi(f)].start(op, a, b, c, p);  // TEMPORARY
   std::min_element(ways, ways + allowed, [](const Way& x, const Way& y) {
     return x.cycles < y.cycles;
   })->start(op, a, b, c, p);

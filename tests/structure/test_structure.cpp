@@ -188,6 +188,24 @@ BOOST_AUTO_TEST_CASE(every_kernel_waits_for_earlier_work) {
   BOOST_TEST(seen > 20);
 }
 
+// What a measurement may leave behind: notes to oneself, and switches in the environment that no page describes.
+BOOST_AUTO_TEST_CASE(nothing_for_the_moment_is_left) {
+  const Names reads_environment = {"gpu/cudnn/library.cpp", "gpu/cudnn/choices.cpp", "tools/model/files.cpp",
+                                   "tools/plot.cpp"};
+  int seen = 0;
+  for (const auto& file : files_in("")) {
+    if (!is_source(file) || file == "tests/structure/test_structure.cpp") continue;
+    const std::string text = text_of(root / file);
+    for (const char* word : {"TEMPORARY", "FIXME", "TODO", "HACK"})
+      BOOST_TEST((text.find(word) == std::string::npos), file << " has a note to oneself: " << word);
+    if (!is_cpp(file) || starts(file, "tests/") || starts(file, "bench/")) continue;
+    const bool reads = text.find("getenv(") != std::string::npos;
+    BOOST_TEST(reads == (reads_environment.count(file) == 1), file << " reads the environment: " << reads);
+    ++seen;
+  }
+  BOOST_TEST(seen > 150);
+}
+
 // What the README shows is what the tests build and run.
 BOOST_AUTO_TEST_CASE(the_program_of_the_readme_is_the_tested_one) {
   const std::string readme = text_of(root / "README.md"), program = text_of(root / "tests/consumer/main.cpp");
