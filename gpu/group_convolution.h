@@ -25,7 +25,6 @@ template <class M>
 Boxes patch_boxes(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, int pixels) {
   Boxes b;
   b.map = patches_of(op, box_type<M>, x, static_cast<int>(images), rows_of(s), columns_of(s), s.cin, pixels);
-  b.terms = line_terms<M>;
   b.patches = true;
   b.chunks = static_cast<int>(steps_of<M>(s.cin)), b.by_chunks = Divisor(b.chunks);
   b.outputs = s.oh * s.ow, b.line = s.ow, b.width = s.kw;
@@ -48,8 +47,7 @@ Boxes filter_boxes(const char* op, const Convolution& s, const Filter& f, int li
   Boxes b;
   b.map = boxes_of(op, box_type<M>, f.data,
                    {{f.along_k ? s.cin : s.cout, f.along_k ? s.cout : s.cin, taps, 1}, {f.across, f.taps_step, 8}},
-                   f.along_k ? lines : 64);
-  b.terms = line_terms<M>;
+                   f.along_k ? lines : line_terms<M>);
   b.chunks = static_cast<int>(steps_of<M>(s.cin)), b.by_chunks = Divisor(b.chunks);
   b.last_tap = f.from_last ? taps - 1 : -1;
   return b;
@@ -88,17 +86,25 @@ void conv2d_dx_by_groups(const char* op, const Convolution& turned, const Tensor
   convolve_by_groups<M>(op, turned, g.device_data<T>(), g.dim(0), f, dx);
 }
 
-/// dw of y = x * w in bf16. Input channels are whole steps.
-inline void conv2d_dw_by_groups(const char* op, const Convolution& s, const Tensor& x, const Tensor& g,
-                                const Output<bf16>& dw) {
+/// dw of y = x * w. Input channels are whole steps. TF32, whose right factor has to lie along the terms, has g turned first.
+template <class M>
+void conv2d_dw_by_groups(const char* op, const Convolution& s, const Tensor& x, const Tensor& g,
+                         const Output<Stored<M>>& dw) {
   const std::int64_t pixels = x.dim(0) * s.oh * s.ow, rows = std::int64_t{s.kh} * s.kw * s.cin,
-                     steps = steps_of<bf16>(pixels);
+                     steps = steps_of<M>(pixels);
   constexpr std::int64_t most_pieces = 64;
-  const Matrix<bf16, false> gradient{g.device_data<bf16>(), Start(0), s.cout};
-  multiply_by_groups(
-      bf16{}, op, [&](int) { return patch_boxes<bf16>(op, s, x.device_data<bf16>(), x.dim(0), 64); },
-      [&](int lines) { return boxes_of(op, gradient, s.cout, pixels, 1, lines); }, dw,
-      {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, false});
+  const auto go = [&]<bool along_k>(const Matrix<Stored<M>, along_k>& gradient) {
+    multiply_by_groups(
+        M{}, op, [&](int) { return patch_boxes<M>(op, s, x.device_data<Stored<M>>(), x.dim(0), line_terms<M>); },
+        [&](int lines) { return boxes_of<M>(op, gradient, s.cout, pixels, 1, lines); }, dw,
+        {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, along_k});
+  };
+  if constexpr (std::is_same_v<M, bf16>) {
+    go(Matrix<bf16, false>{g.device_data<bf16>(), Start(0), s.cout});
+  } else {
+    const std::int64_t line = (pixels + 3) / 4 * 4;  // whole words
+    go(Matrix<float, true>{turned(g, line).device_data<float>(), Start(0), line});
+  }
 }
 
 }  // namespace costate::cuda

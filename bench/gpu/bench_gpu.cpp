@@ -149,9 +149,10 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
   set_products_in_f32(dtype == DType::f32 ? Products::tf32 : Products::full);
   for (int way = 0; way < cuda::group_ways && c.kernel == 3 && c.cin == c.cout; ++way) {  // what its estimate goes by
     cuda::force_group_way(way);
-    print(
-        what, fmt::format("{} way {}", dtype == DType::f32 ? "tf32" : name_of(dtype), way),
-        time("fwd", [&] { cuda::conv2d(g, x, w, {}, {}, y); }) + time("dx", [&] { cuda::conv2d_dx(g, slope, w, dx); }));
+    print(what, fmt::format("{} way {}", dtype == DType::f32 ? "tf32" : name_of(dtype), way),
+          time("fwd", [&] { cuda::conv2d(g, x, w, {}, {}, y); }) + time("dx", [&] {
+            cuda::conv2d_dx(g, slope, w, dx);
+          }) + time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
   }
   cuda::force_group_way(-1);
   set_conv_algorithm(ConvAlgorithm::own, Device::cuda);

@@ -81,9 +81,9 @@ void direct_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tenso
     const std::int64_t pixels = g.size() / g.dim(3);
     const Output<T> to{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)};
     const Words words{in_words<T>(x, s.cin), in_words<T>(g, s.cout)};
-    if constexpr (std::is_same_v<M, bf16>)
-      if (pixels > 0 && by_groups(s, words.a && words.b) && s.cin % line_terms<bf16> == 0)
-        return conv2d_dw_by_groups("conv2d_dw", s, x, g, to);
+    if constexpr (has_group_products<M>)
+      if (pixels > 0 && by_groups(s, words.a && (words.b || std::is_same_v<M, Tf32>)) && s.cin % line_terms<M> == 0)
+        return conv2d_dw_by_groups<M>("conv2d_dw", s, x, g, to);
     gemm<M>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
             to, s.groups, dw.size() / dw.dim(3), s.cout, pixels,
             fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels), words);

@@ -4,6 +4,7 @@
 
 #include "gpu/gemm.h"
 #include "gpu/group_ways.h"
+#include "gpu/rows_across.h"
 #include "gpu/tile_room.h"
 #include "gpu/warp_groups.h"
 
@@ -29,19 +30,24 @@ using MiddleFolded = GroupTile<128, 64, 2, 4, 8, 391, 391, 3349>;
 using LargeFolded = GroupTile<128, 128, 1, 6, 6, 600, 600, 8079>;
 using WideFolded = GroupTile<128, 160, 1, 5, 5, 780, 780, 9166>;
 
-constexpr int feeding = 64;  // threads of a block beside its groups: a warp for each factor
+/// Whether products take the left factor from registers (gpu/rows_across.h), 16 of a thread.
+template <class M, bool a_along_k>
+constexpr bool in_registers = std::is_same_v<M, Tf32> && !a_along_k;
 
-/// How so many rows of a factor come to shared memory: in boxes of so many lines, one after the other.
-template <bool along_k, int rows>
-struct Brought {
-  static constexpr int lines = along_k ? rows : 64, boxes = (rows + lines - 1) / lines, bytes = boxes * lines * 128;
+/// ... which leaves them for one block of large tiles.
+template <class Tile>
+struct InRegisters : AcrossTile<Tile> {
+  static constexpr bool large = Tile::values > 32;
+  static constexpr int blocks = large ? 1 : Tile::blocks, stages = large ? Tile::stages_alone : Tile::stages;
 };
 
+constexpr int feeding = 64;  // threads of a block beside its groups: a warp for each factor
+
 /// A block's shared memory: what of a stage has come and who is through with it, then stages of a's tiles and of b's.
-template <class Tile, bool a_along_k, bool b_along_k>
+template <class M, class Tile, bool a_along_k, bool b_along_k>
 struct Stages {
-  using A = Brought<a_along_k, Tile::m>;
-  using B = Brought<b_along_k, Tile::n>;
+  using A = Feed<M, a_along_k, Tile::m>;
+  using B = Feed<M, b_along_k, Tile::n>;
   static std::size_t bytes(int stages) { return tile_room(stages * (A::bytes + B::bytes)); }
 
   int count;
@@ -58,24 +64,59 @@ struct Stages {
   }
 };
 
-/// What a warp beside the groups does, by one of its threads: keeps the stages full of one factor's tiles, of its rows from `row` on.
-template <bool along_k, int rows, class Stages>
-__device__ void feed(const Boxes& boxes, const Stages& stages, unsigned char* tiles, int problem, int row, int end,
-                     int first, int steps) {
-  using B = Brought<along_k, rows>;
-  Feed<along_k> feeds[B::boxes];
-#pragma unroll
-  for (int i = 0; i < B::boxes; ++i)  // for rows that are not there, some other box
-    feeds[i] = Feed<along_k>(boxes, problem, row + i * B::lines < end ? row + i * B::lines : row, first);
+/// What a warp beside the groups does, by one of its threads: keeps the stages full of one factor's tiles.
+template <class Feed, class Stages>
+__device__ void keep_full(Feed feed, const Stages& stages, unsigned char* tiles, int steps) {
   bool odd = true;
   for (int step = 0, slot = 0; step < steps; ++step) {
     if (step >= stages.count) wait_for_round(stages.free + slot, odd);  // the first round of them waits for nobody
-    expect_bytes(stages.come + slot, B::bytes);
-#pragma unroll
-    for (int i = 0; i < B::boxes; ++i) feeds[i].bring(tiles + slot * B::bytes + i * B::lines * 128, stages.come + slot);
+    expect_bytes(stages.come + slot, Feed::bytes);
+    feed.bring(tiles + slot * Feed::bytes, stages.come + slot);
     if (++slot == stages.count) slot = 0, odd = !odd;
   }
 }
+
+/// What a group does with the tiles of a step, four products of 32 bytes of terms.
+template <class M, bool a_along_k, bool b_along_k>
+struct Multiply {
+  template <int n>
+  __device__ void start(float (&sum)[n], const unsigned char* a, const unsigned char* b) {
+    const Terms left(a, 64 * 128), right(b, 64 * 128);
+    products_may_start();
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const Terms left_k = left + k * (a_along_k ? 32 : 16 * 128), right_k = right + k * (b_along_k ? 32 : 16 * 128);
+      if constexpr (std::is_same_v<M, Tf32>)
+        multiply_group_tf32(sum, left_k, right_k);
+      else
+        multiply_group<!a_along_k, !b_along_k>(sum, left_k, right_k);
+    }
+    products_end_group();
+  }
+  __device__ void wait_for_step_before() const { products_wait<1>(); }
+};
+/// ... each with registers of its own, which are loaded as soon as the product is over that has had them.
+template <>
+struct Multiply<Tf32, false, true> {
+  template <int n>
+  __device__ void start(float (&sum)[n], const unsigned char* a, const unsigned char* b) {
+    const Terms right(b, 64 * 128);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      products_let_go(left_[k]);
+      rows_.take(left_[k], a, k);
+      products_may_start();
+      multiply_group_tf32(sum, left_[k], right + k * 32);
+      products_end_group();
+      wait_for_step_before();
+    }
+  }
+  __device__ void wait_for_step_before() const { products_wait<3>(); }
+
+ private:
+  RowsAcross rows_;
+  std::uint32_t left_[4][4] = {};
+};
 
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
 __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
@@ -83,7 +124,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
                  Product p, int stages) {
   kernel_begins();
   if constexpr (warp_groups_here) {
-    using S = Stages<Tile, a_along_k, b_along_k>;
+    using S = Stages<M, Tile, a_along_k, b_along_k>;
     const S tiles(stages);
     const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
     const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m,
@@ -93,13 +134,13 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     if (threadIdx.x == 0) tiles.start();
     __syncthreads();
     if (threadIdx.x >= Tile::threads) {
-      if (threadIdx.x == Tile::threads) feed<a_along_k, Tile::m>(a, tiles, tiles.a, problem, m0, p.m, first, steps);
+      if (threadIdx.x == Tile::threads) keep_full(typename S::A(a, problem, m0, p.m, first), tiles, tiles.a, steps);
       if (threadIdx.x == Tile::threads + 32)
-        feed<b_along_k, Tile::n>(b, tiles, tiles.b, problem, n0, p.n, first, steps);
+        keep_full(typename S::B(b, problem, n0, p.n, first), tiles, tiles.b, steps);
       return;
     }
     const unsigned group = Tile::threads == 128 ? 0 : __shfl_sync(~0U, threadIdx.x / 128, 0);  // known to be a warp's
-    const Terms left_0(tiles.a + group * (64 * 128), 64 * 128), right_0(tiles.b, 64 * 128);
+    Multiply<M, a_along_k, b_along_k> multiply;
     float sum[Tile::values], total[folds ? Tile::values : 1];
 #pragma unroll
     for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
@@ -107,17 +148,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     bool odd = false;
     for (int step = 0; step < steps; ++step) {
       wait_for_round(tiles.come + slot, odd);
-      products_may_start();
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        const Terms left = left_0 + slot * S::A::bytes + k * (a_along_k ? 32 : 16 * 128),
-                    right = right_0 + slot * S::B::bytes + k * (b_along_k ? 32 : 16 * 128);
-        if constexpr (std::is_same_v<M, Tf32>)
-          multiply_group_tf32(sum, left, right);
-        else
-          multiply_group<!a_along_k, !b_along_k>(sum, left, right);
-      }
-      products_end_group();
+      multiply.start(sum, tiles.a + slot * S::A::bytes + group * (64 * 128), tiles.b + slot * S::B::bytes);
       if (folds && --to_fold == 0 && step + 1 < steps) {
         products_wait<0>();
 #pragma unroll
@@ -128,7 +159,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
         ++folded;
         to_fold = p.piece;
       } else {
-        products_wait<1>();
+        multiply.wait_for_step_before();
       }
       // The tiles of the step before may be overwritten. Warps do not wait for each other: they may be as far apart as there are stages.
       if (step > 0 && threadIdx.x % 32 == 0) arrive(tiles.free + before);
@@ -182,7 +213,7 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   const int stages = blocks * pieces * e.problems <= processors ? Tile::stages_alone : Tile::stages;
   launch_shared(op,
                 dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
-                dim3(Tile::threads + feeding), Stages<Tile, a_along_k, b_along_k>::bytes(stages),
+                dim3(Tile::threads + feeding), Stages<M, Tile, a_along_k, b_along_k>::bytes(stages),
                 group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
   if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
 }
@@ -196,14 +227,17 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
     double cycles;
     decltype(&start<M, Small, a_along_k, b_along_k, false, T>) start;
   };
-  const auto apart = [&]<class Tile>(Tile) {
-    return Way{time_apart<Tile>(p), start<M, Tile, a_along_k, b_along_k, false, T>};
+  constexpr bool left_in_registers = in_registers<M, a_along_k>;
+  const auto way = [&]<class Tile, bool folds>(double cycles) {
+    using Fitting = std::conditional_t<left_in_registers, InRegisters<Tile>, Tile>;
+    return Way{cycles, start<M, Fitting, a_along_k, b_along_k, folds, T>};
   };
-  const auto folded = [&]<class Tile>(Tile) {
-    return Way{time_folded<Tile>(p), start<M, Tile, a_along_k, b_along_k, true, T>};
-  };
+  const auto apart = [&]<class Tile>(Tile) { return way.template operator()<Tile, false>(time_apart<Tile>(p)); };
+  const auto folded = [&]<class Tile>(Tile) { return way.template operator()<Tile, true>(time_folded<Tile>(p)); };
+  // The sums of two pieces and 16 more are too many registers.
+  using LastFolded = std::conditional_t<left_in_registers, LargeFolded, WideFolded>;
   const Way ways[] = {apart(Small{}),        apart(Middle{}),        apart(Large{}),        apart(Wide{}),
-                      folded(SmallFolded{}), folded(MiddleFolded{}), folded(LargeFolded{}), folded(WideFolded{})};
+                      folded(SmallFolded{}), folded(MiddleFolded{}), folded(LargeFolded{}), folded(LastFolded{})};
   const int allowed = pieces_of(p.steps, p.piece) > 1 ? group_ways : group_ways / 2;
   if (forced_way >= 0) return ways[forced_way % allowed].start(op, a, b, c, p);
   std::min_element(ways, ways + allowed, [](const Way& x, const Way& y) {
@@ -240,7 +274,7 @@ void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b,
           "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, p.problems,
           p.m, terms * p.steps, terms * p.steps, p.n);
   if constexpr (std::is_same_v<M, Tf32>) {
-    choose<M, true, true>(op, a, b, c, p);
+    p.a_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, false, true>(op, a, b, c, p);
   } else {
     if (p.a_along_k)
       p.b_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, true, false>(op, a, b, c, p);

@@ -15,8 +15,8 @@ void multiply_matrices_by_groups(const char* op, const Matrix<bf16, a_along_k>& 
   constexpr std::int64_t longest = 36;  // steps
   const std::int64_t steps = steps_of<bf16>(e.k), piece = pieces_of(steps, pieces_of(steps, longest));
   multiply_by_groups(
-      bf16{}, op, [&](int rows) { return boxes_of(op, a, e.m, e.k, e.problems, rows); },
-      [&](int rows) { return boxes_of(op, b, e.n, e.k, e.problems, rows); }, c,
+      bf16{}, op, [&](int rows) { return boxes_of<bf16>(op, a, e.m, e.k, e.problems, rows); },
+      [&](int rows) { return boxes_of<bf16>(op, b, e.n, e.k, e.problems, rows); }, c,
       {e.problems, e.m, e.n, steps, piece, a_along_k, b_along_k});
 }
 

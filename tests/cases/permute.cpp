@@ -27,11 +27,15 @@ CaseFile permute_case() {
                 .inputs = {order[0] == 0 ? batched(shape) : CaseInput{shape}},
                 .run = [order](const Tensors& in) { return permute(in[0], order); }};
   };
-  Case swap = ordered("swap", {2, 3, 5}, {0, 2, 1});
-  swap.plain = [](const Tensors& in) { return swap_plainly(in[0]); };
+  Case swap = ordered("swap", {2, 3, 5}, {0, 2, 1}), squares = ordered("squares", {2, 40, 67}, {0, 2, 1});
+  swap.plain = squares.plain = [](const Tensors& in) { return swap_plainly(in[0]); };
   Case bench = ordered("bench", {2, 256, 4, 32}, {0, 2, 1, 3});
   bench.bench = true;
-  file.cases = {swap, ordered("cycle", {2, 3, 4, 5}, {3, 0, 2, 1}), ordered("heads", {2, 7, 2, 3}, {0, 2, 1, 3}),
+  file.cases = {swap,
+                squares,
+                ordered("cycle", {2, 3, 4, 5}, {3, 0, 2, 1}),
+                ordered("pictures", {2, 5, 4, 18}, {0, 3, 1, 2}),
+                ordered("heads", {2, 7, 2, 3}, {0, 2, 1, 3}),
                 bench};
   file.wrong = {
       {"permute", "an axis twice",

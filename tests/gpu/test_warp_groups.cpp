@@ -39,7 +39,10 @@ std::vector<Convolved> convolutions() {
       {{2, 9, 8, 8}, {3, 2, 8, 16}, {1, 1, 2, 3, 0, 3, 4, 0, 1}},     // dilated, off to one side
       {{1, 8, 8, 64}, {5, 5, 64, 64}, {2, 1, 1, 2, -1, 2, 3, 1, 1}},  // cropped above; several pieces
       {{3, 4, 4, 192}, {1, 1, 192, 64}, same(0)},
-      {{2, 6, 6, 64}, {3, 3, 64, 3}, same(1)},  // outputs that are no whole words
+      {{2, 6, 6, 64}, {3, 3, 64, 3}, same(1)},    // outputs that are no whole words
+      {{3, 5, 7, 32}, {3, 3, 32, 160}, same(1)},  // 105 pixels, which are terms of dw
+      {{3, 7, 7, 96}, {3, 3, 96, 8}, same(1, 2)},
+      {{3, 9, 8, 32}, {3, 2, 32, 40}, {1, 1, 2, 3, 0, 3, 4, 0, 1}},
   };
   if (takes_turns) return all;
   all.push_back({{300, 8, 8, 1280}, {3, 3, 1280, 128}, same(1)});  // pieces by one block, large tiles and small ones
@@ -104,6 +107,22 @@ void check_convolution(const Convolved& c, DType dtype) {
   Tensor alone = there(to.with(0, 1), dtype);
   cuda::conv2d(c.geometry, x.rows(to[0] - 1, 1).to(Device::cuda), on_w, Tensor(), Tensor(), alone);
   BOOST_TEST(same_bits(alone.to(Device::cpu), whole.to(Device::cpu).rows(to[0] - 1, 1)), "the batch shows in a row");
+}
+
+/// By all tiles, the same bits. In pieces, if there are 18 steps of pixels.
+void check_weight_gradients(const Convolved& c, DType dtype) {
+  const Shape to = result(c);
+  const Tensor x = rounded(c.x, 1, dtype), g = rounded(to, 3, dtype), on_x = x.to(Device::cuda),
+               on_g = g.to(Device::cuda);
+  Tensor here = Tensor::empty(c.w, DType::f64), first;
+  cpu::conv2d_dw(c.geometry, in_f64(x), in_f64(g), here);
+  for (int way = 0; way < cuda::group_ways; ++way) {
+    cuda::force_group_way(way);
+    const Tensor dw = twice(c.w, dtype, [&](Tensor& dw) { cuda::conv2d_dw(c.geometry, on_x, on_g, dw); });
+    check_close(dw, here, to[0] * to[1] * to[2]);
+    if (!first.defined()) first = dw.to(Device::cpu);
+    BOOST_TEST(same_bits(dw.to(Device::cpu), first), "way " << way);
+  }
 }
 
 /// (batch, m, k) by (batch or 1, k, n).
@@ -193,6 +212,11 @@ BOOST_AUTO_TEST_CASE(tiles_of_all_shapes_give_the_same_bits) {
   const Tensor first = there_by(0);
   check_close(first, here, 25 * 72);
   for (int way = 1; way < cuda::group_ways; ++way) BOOST_TEST(same_bits(there_by(way), first), "way " << way);
+  check_weight_gradients({{6, 14, 15, 64}, {1, 1, 64, 168}, same(0)}, DType::bf16);
+  {
+    const Coarse coarse;
+    check_weight_gradients({{3, 14, 15, 32}, {3, 3, 32, 168}, same(1)}, DType::f32);
+  }
   for (int way = 0; way < cuda::group_ways; ++way) {
     cuda::force_group_way(way);
     BOOST_TEST_CONTEXT("way " << way) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "core/dtype.h"
 
@@ -89,16 +90,19 @@ template <bool a_across, bool b_across, bool adds = true, std::size_t values>
 void multiply_group(float (&c)[values], const Terms& a, const Terms& b) {
   multiply_terms<bf16, b_across, adds>(c, rows_of<bf16, a_across>(a), b);
 }
-/// Lanes 4 r to 4 r + 3 have row r of the warp's 16, pair by pair, and row r + 8: as the left factor of m16n8k16. They are read when the
-/// product is made.
-template <bool b_across, std::size_t values>
-void multiply_group(float (&c)[values], const std::uint32_t (&a)[4], const Terms& b) {
+/// A left factor in the warp's registers: a lane's rows are spread over four lanes; `of` are their registers, read when the product is made.
+inline std::array<const std::uint32_t*, 4> registers_of_rows(const std::uint32_t (&a)[4]) {
   const shim::OfWarp registers(static_cast<const std::uint32_t*>(a));
   std::array<const std::uint32_t*, 4> of{};
   for (unsigned i = 0; i < 4; ++i) of[i] = registers[shim::lane_id() / 4 * 4 + i];
+  return of;
+}
+/// Lane 4 r + i has of row r, and of row r + 8, pairs of terms: as the left factor of m16n8k16.
+template <bool b_across, std::size_t values>
+void multiply_group(float (&c)[values], const std::uint32_t (&a)[4], const Terms& b) {
   multiply_terms<bf16, b_across, true>(
       c,
-      [of](unsigned half, unsigned k) {
+      [of = registers_of_rows(a)](unsigned half, unsigned k) {
         const std::uint32_t pair = of[k % 8 / 2][half + k / 8 * 2];
         bf16 value;
         value.bits = static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16);
@@ -109,6 +113,16 @@ void multiply_group(float (&c)[values], const std::uint32_t (&a)[4], const Terms
 template <std::size_t values>
 void multiply_group_tf32(float (&c)[values], const Terms& a, const Terms& b) {
   multiply_terms<float, false, true>(c, rows_of<float, false>(a), b);
+}
+/// Single terms, as the left factor of m16n8k8.
+template <std::size_t values>
+void multiply_group_tf32(float (&c)[values], const std::uint32_t (&a)[4], const Terms& b) {
+  multiply_terms<float, false, true>(
+      c,
+      [of = registers_of_rows(a)](unsigned half, unsigned k) {
+        return std::bit_cast<float>(of[k % 4][half + k / 4 * 2]);
+      },
+      b);
 }
 
 }  // namespace costate::cuda
