@@ -116,7 +116,8 @@ Boxes boxes_of(const char* op, const Matrix<Stored<M>, along_k>& m, std::int64_t
                std::int64_t problems, int lines) {
   Boxes b;
   const auto [outer_step, inner_step, inner] = m.start.steps();
-  constexpr std::int64_t some = 8;  // where there is one problem, or all share the matrix, a step is not taken
+  // Where there is one problem, or all share the matrix, some step that is not taken.
+  constexpr std::int64_t some = 16 / static_cast<std::int64_t>(sizeof(Stored<M>));
   b.inner = static_cast<int>(inner);
   b.by_inner = Divisor(inner);
   b.inner_moves = inner_step > 0 && inner > 1;

@@ -19,6 +19,7 @@ struct Product {
   int piece;    ///< terms
   bool folded;  ///< a block goes through all pieces; else blockIdx.y is one
   bool packed;  ///< rows of C may be written 16 bytes at a time
+  [[nodiscard]] constexpr Product turned() const { return {n, m, k, piece, folded, packed}; }
 };
 
 /// Sums from a row m, columns n on, with their part of bias and addend; those past `room` are left alone. The addend is read as the

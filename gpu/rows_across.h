@@ -15,14 +15,27 @@ __device__ inline int row_across(int place) {
   return place / 32 * 32 + word * 4 + place % 2 * 2 + place / 8 % 2;
 }
 
-/// A tile whose rows stand so.
-template <class Tile>
+/// A tile whose rows stand so, of a result or, `turned`, of one whose rows are the tile's columns.
+template <class Tile, bool turned_>
 struct AcrossTile : Tile {
+  static constexpr bool turned = turned_;
+
   template <bool a_along_k, bool b_along_k, class F>
   __device__ static void visit(const float (&sum)[Tile::values], const F& f) {
-    Tile::template visit<a_along_k, b_along_k>(sum, [&]<int width>(int place, int column, const float* values) {
-      f.template operator()<width>(row_across(place), column, values);
-    });
+    if constexpr (turned) {
+      const int row = row_across(Tile::warp_row() + Tile::lane() / 4);
+#pragma unroll
+      for (int i = 0; i < Tile::values; i += 4)
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const float two[2] = {sum[i + e], sum[i + 2 + e]};
+          f.template operator()<2>(i / 4 * 8 + Tile::lane() % 4 * 2 + e, row, two);
+        }
+    } else {
+      Tile::template visit<a_along_k, b_along_k>(sum, [&]<int width>(int place, int column, const float* values) {
+        f.template operator()<width>(row_across(place), column, values);
+      });
+    }
   }
 };
 

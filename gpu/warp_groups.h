@@ -21,7 +21,7 @@ struct GroupProduct {
 /// A factor for tiles of so many rows.
 using BoxesFor = std::function<Boxes(int rows)>;
 
-/// c = a b. In bf16, T is bf16 or f32; in Tf32 it is f32, and b lies along k.
+/// c = a b. In bf16, T is bf16 or f32; in Tf32 it is f32, and one of a and b lies along k.
 template <class M, class T>
 void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
                         const GroupProduct& p);

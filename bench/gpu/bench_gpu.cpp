@@ -183,9 +183,14 @@ void product(const Product& p, DType dtype) {
                across = numbers({p.batch, p.n, p.k}, dtype, 3);
   Tensor c = room({p.batch, p.m, p.n}, dtype);
   const double flop = 2.0 * static_cast<double>(p.batch * p.m * p.k * p.n);
-  print(what, name_of(dtype),
-        with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, {}, {}, c); }), flop) +
-            with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, {}, {}, c); }), flop));
+  for (const Products products : {Products::full, Products::tf32}) {
+    if (products == Products::tf32 && dtype != DType::f32) continue;
+    set_products_in_f32(products);
+    print(what, products == Products::tf32 ? "tf32" : name_of(dtype),
+          with_rate("ab", time_of([&] { cuda::matmul(false, false, a, b, {}, {}, c); }), flop) +
+              with_rate("ab^T", time_of([&] { cuda::matmul(false, true, a, across, {}, {}, c); }), flop));
+  }
+  set_products_in_f32(Products::full);
 }
 
 struct Heads {

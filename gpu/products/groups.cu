@@ -19,6 +19,7 @@ template <int m_, int n_, int blocks_, int stages_, int stages_alone_, int step_
 struct GroupTile : WarpTile<m_, n_, 16, n_> {
   static constexpr int blocks = blocks_, stages = stages_, stages_alone = stages_alone_;
   static constexpr int step = step_, alone = alone_, rest = rest_;
+  static constexpr bool turned = false;
 };
 using Small = GroupTile<64, 64, 3, 4, 12, 288, 372, 575>;
 using Middle = GroupTile<128, 64, 2, 4, 8, 399, 399, 1486>;
@@ -35,8 +36,8 @@ template <class M, bool a_along_k>
 constexpr bool in_registers = std::is_same_v<M, Tf32> && !a_along_k;
 
 /// ... which leaves them for one block of large tiles.
-template <class Tile>
-struct InRegisters : AcrossTile<Tile> {
+template <class Tile, bool turned>
+struct InRegisters : AcrossTile<Tile, turned> {
   static constexpr bool large = Tile::values > 32;
   static constexpr int blocks = large ? 1 : Tile::blocks, stages = large ? Tile::stages_alone : Tile::stages;
 };
@@ -144,7 +145,9 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     float sum[Tile::values], total[folds ? Tile::values : 1];
 #pragma unroll
     for (int i = 0; i < Tile::values; ++i) sum[i] = 0;
-    int folded = 0, to_fold = p.piece, slot = 0, before = 0;
+#pragma unroll
+    for (float& t : total) t = 0;
+    int to_fold = p.piece, slot = 0, before = 0;
     bool odd = false;
     for (int step = 0; step < steps; ++step) {
       wait_for_round(tiles.come + slot, odd);
@@ -153,10 +156,9 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
         products_wait<0>();
 #pragma unroll
         for (int i = 0; i < (folds ? Tile::values : 0); ++i) {
-          total[i] = folded == 0 ? sum[i] : total[i] + sum[i];
+          total[i] += sum[i];
           sum[i] = 0;
         }
-        ++folded;
         to_fold = p.piece;
       } else {
         multiply.wait_for_step_before();
@@ -167,10 +169,12 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
       if (++slot == tiles.count) slot = 0, odd = !odd;
     }
     products_wait<0>();
-    if (folds && folded > 0)
 #pragma unroll
-      for (int i = 0; i < (folds ? Tile::values : 0); ++i) sum[i] = total[i] + sum[i];
-    write<Tile, a_along_k, b_along_k>(c, partial, p, problem, m0, n0, sum);
+    for (int i = 0; i < (folds ? Tile::values : 0); ++i) sum[i] = total[i] + sum[i];
+    if constexpr (Tile::turned)
+      write<Tile, a_along_k, b_along_k>(c, partial, p.turned(), problem, n0, m0, sum);
+    else
+      write<Tile, a_along_k, b_along_k>(c, partial, p, problem, m0, n0, sum);
   }
 }
 
@@ -204,8 +208,12 @@ double time_folded(const GroupProduct& p) {
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class T>
 void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& e) {
   const std::int64_t pieces = folds ? 1 : pieces_of(e.steps, e.piece);
-  Product p{static_cast<int>(e.m),  static_cast<int>(e.n), static_cast<int>(e.steps), static_cast<int>(e.piece), folds,
-            may_pack<float>(c, e.n)};
+  const Product p{static_cast<int>(e.m),
+                  static_cast<int>(e.n),
+                  static_cast<int>(e.steps),
+                  static_cast<int>(e.piece),
+                  folds,
+                  may_pack<float>(c, Tile::turned ? e.m : e.n)};
   Tensor partial;
   if (pieces > 1) partial = Tensor::empty({pieces, e.problems, e.m, e.n}, {DType::f32, Device::cuda});
   float* to = pieces > 1 ? partial.mutable_device_data<float>() : nullptr;
@@ -215,21 +223,21 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
                 dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
                 dim3(Tile::threads + feeding), Stages<M, Tile, a_along_k, b_along_k>::bytes(stages),
                 group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
-  if (pieces > 1) add_pieces(op, c, to, p, pieces, e.problems);
+  if (pieces > 1) add_pieces(op, c, to, Tile::turned ? p.turned() : p, pieces, e.problems);
 }
 
 int forced_way = -1;
 
-/// Takes the tile, and the way to go through pieces, that is estimated to need the least time.
-template <class M, bool a_along_k, bool b_along_k, class T>
+/// Takes the tile, and the way to go through pieces, that is estimated to need the least time. `turned`: rows of c are columns of the product.
+template <class M, bool a_along_k, bool b_along_k, bool turned = false, class T>
 void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
   struct Way {
     double cycles;
-    decltype(&start<M, Small, a_along_k, b_along_k, false, T>) start;
+    void (*start)(const char*, const BoxesFor&, const BoxesFor&, const Output<T>&, const GroupProduct&);
   };
   constexpr bool left_in_registers = in_registers<M, a_along_k>;
   const auto way = [&]<class Tile, bool folds>(double cycles) {
-    using Fitting = std::conditional_t<left_in_registers, InRegisters<Tile>, Tile>;
+    using Fitting = std::conditional_t<left_in_registers, InRegisters<Tile, turned>, Tile>;
     return Way{cycles, start<M, Fitting, a_along_k, b_along_k, folds, T>};
   };
   const auto apart = [&]<class Tile>(Tile) { return way.template operator()<Tile, false>(time_apart<Tile>(p)); };
@@ -274,7 +282,10 @@ void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b,
           "{}: {} products ({} x {}) by ({} x {}) are more than one launch holds; use a smaller batch", op, p.problems,
           p.m, terms * p.steps, terms * p.steps, p.n);
   if constexpr (std::is_same_v<M, Tf32>) {
-    p.a_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, false, true>(op, a, b, c, p);
+    if (!p.b_along_k)
+      choose<M, false, true, true>(op, b, a, c, {p.problems, p.n, p.m, p.steps, p.piece, false, true});
+    else
+      p.a_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, false, true>(op, a, b, c, p);
   } else {
     if (p.a_along_k)
       p.b_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, true, false>(op, a, b, c, p);

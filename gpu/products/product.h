@@ -9,22 +9,23 @@
 namespace costate::cuda {
 
 /// Pieces by the number of terms alone, and only of many: a block of warp groups is soon through few.
-template <bool a_along_k, bool b_along_k, class Out>
-void multiply_matrices_by_groups(const char* op, const Matrix<bf16, a_along_k>& a, const Matrix<bf16, b_along_k>& b,
-                                 const Output<Out>& c, const Extents& e) {
+template <class M, bool a_along_k, bool b_along_k, class Out>
+void multiply_matrices_by_groups(const char* op, const Matrix<Stored<M>, a_along_k>& a,
+                                 const Matrix<Stored<M>, b_along_k>& b, const Output<Out>& c, const Extents& e) {
   constexpr std::int64_t longest = 36;  // steps
-  const std::int64_t steps = steps_of<bf16>(e.k), piece = pieces_of(steps, pieces_of(steps, longest));
+  const std::int64_t steps = steps_of<M>(e.k), piece = pieces_of(steps, pieces_of(steps, longest));
   multiply_by_groups(
-      bf16{}, op, [&](int rows) { return boxes_of<bf16>(op, a, e.m, e.k, e.problems, rows); },
-      [&](int rows) { return boxes_of<bf16>(op, b, e.n, e.k, e.problems, rows); }, c,
+      M{}, op, [&](int rows) { return boxes_of<M>(op, a, e.m, e.k, e.problems, rows); },
+      [&](int rows) { return boxes_of<M>(op, b, e.n, e.k, e.problems, rows); }, c,
       {e.problems, e.m, e.n, steps, piece, a_along_k, b_along_k});
 }
 
 template <class M, bool a_along_k, bool b_along_k, class Out>
 void multiply_matrices(const char* op, const Matrix<Stored<M>, a_along_k>& a, const Matrix<Stored<M>, b_along_k>& b,
                        const Output<Out>& c, const Extents& e) {
-  if constexpr (std::is_same_v<M, bf16>)
-    if (e.k > 0 && in_words(a) && in_words(b) && has_warp_groups()) return multiply_matrices_by_groups(op, a, b, c, e);
+  if constexpr (std::is_same_v<M, bf16> || (std::is_same_v<M, Tf32> && (a_along_k || b_along_k)))
+    if (e.k > 0 && in_words(a) && in_words(b) && has_warp_groups())
+      return multiply_matrices_by_groups<M>(op, a, b, c, e);
   gemm<M>(op, a, b, c, e.problems, e.m, e.n, e.k, e.piece, {in_words(a), in_words(b)});
 }
 

@@ -42,6 +42,7 @@ std::vector<Convolved> convolutions() {
       {{2, 6, 6, 64}, {3, 3, 64, 3}, same(1)},    // outputs that are no whole words
       {{3, 5, 7, 32}, {3, 3, 32, 160}, same(1)},  // 105 pixels, which are terms of dw
       {{3, 7, 7, 96}, {3, 3, 96, 8}, same(1, 2)},
+      {{1, 2, 2, 32}, {1, 1, 32, 8}, same(0)},  // one word
       {{3, 9, 8, 32}, {3, 2, 32, 40}, {1, 1, 2, 3, 0, 3, 4, 0, 1}},
   };
   if (takes_turns) return all;
@@ -126,17 +127,22 @@ void check_weight_gradients(const Convolved& c, DType dtype) {
 }
 
 /// (batch, m, k) by (batch or 1, k, n).
-void check_product(std::int64_t batch, std::int64_t shared, std::int64_t m, std::int64_t n, std::int64_t k) {
+void check_product(DType dtype, std::int64_t batch, std::int64_t shared, std::int64_t m, std::int64_t n,
+                   std::int64_t k) {
   for (const bool turn_a : {false, true}) {
     for (const bool turn_b : {false, true}) {
-      const Tensor a = rounded(turn_a ? Shape{batch, k, m} : Shape{batch, m, k}, 4),
-                   b = rounded(turn_b ? Shape{shared, n, k} : Shape{shared, k, n}, 5);
+      const Tensor a = rounded(turn_a ? Shape{batch, k, m} : Shape{batch, m, k}, 4, dtype),
+                   b = rounded(turn_b ? Shape{shared, n, k} : Shape{shared, k, n}, 5, dtype);
+      const Tensor bias = shared == 1 && !turn_a ? rounded({n}, 6, dtype) : Tensor(),
+                   addend = rounded({batch, m, n}, 7, dtype);
+      const auto converted = [](const Tensor& t) { return t.defined() ? in_f64(t) : t; };
+      const auto moved = [](const Tensor& t) { return t.defined() ? t.to(Device::cuda) : t; };
       Tensor here = Tensor::empty({batch, m, n}, DType::f64);
-      cpu::matmul(turn_a, turn_b, in_f64(a), in_f64(b), Tensor(), Tensor(), here);
-      const Tensor on_a = a.to(Device::cuda), on_b = b.to(Device::cuda);
+      cpu::matmul(turn_a, turn_b, in_f64(a), in_f64(b), converted(bias), in_f64(addend), here);
+      const Tensor on_a = moved(a), on_b = moved(b), on_bias = moved(bias), on_addend = moved(addend);
       BOOST_TEST_CONTEXT(m << " x " << n << " x " << k << (turn_a ? ", a turned" : "") << (turn_b ? ", b turned" : ""))
-      check_close(twice({batch, m, n}, DType::bf16,
-                        [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, Tensor(), Tensor(), c); }),
+      check_close(twice({batch, m, n}, dtype,
+                        [&](Tensor& c) { cuda::matmul(turn_a, turn_b, on_a, on_b, on_bias, on_addend, c); }),
                   here, k);
     }
   }
@@ -187,12 +193,17 @@ BOOST_AUTO_TEST_CASE(convolutions_in_tf32) {
 }
 
 BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {
-  check_product(3, 3, 24, 40, 16);
-  check_product(2, 1, 136, 72, 200);
-  check_product(1, 1, 64, 64, 64 * 38);  // two pieces
-  if (takes_turns) return;
-  check_product(1, 1, 8192, 128, 4096);
-  check_product(4, 4, 4096, 512, 512);
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    const Coarse coarse;
+    check_product(dtype, 3, 3, 24, 40, 16);
+    check_product(dtype, 2, 1, 136, 72, 200);
+    check_product(dtype, 2, 2, 20, 12, 36);
+    check_product(dtype, 2, 1, 3, 4, 8);
+    check_product(dtype, 1, 1, 64, 64, 64 * 38);  // several pieces
+    if (takes_turns) continue;
+    check_product(dtype, 1, 1, 8192, 128, 4096);
+    check_product(dtype, 4, 4, 4096, 512, 512);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(tiles_of_all_shapes_give_the_same_bits) {
@@ -220,9 +231,10 @@ BOOST_AUTO_TEST_CASE(tiles_of_all_shapes_give_the_same_bits) {
   for (int way = 0; way < cuda::group_ways; ++way) {
     cuda::force_group_way(way);
     BOOST_TEST_CONTEXT("way " << way) {
-      check_product(2, 1, 136, 168, 200);
+      check_product(DType::bf16, 2, 1, 136, 168, 200);
       check_convolution({{2, 6, 5, 72}, {3, 3, 72, 168}, same(1)}, DType::bf16);
       const Coarse coarse;
+      check_product(DType::f32, 2, 1, 136, 168, 200);
       check_convolution({{2, 6, 5, 72}, {3, 3, 72, 168}, same(1)}, DType::f32);
     }
   }
