@@ -214,17 +214,20 @@ void attend(const Heads& h, DType dtype) {
             with_rate("vjp", time_of([&] { cuda::attention_vjp(spec, q, k, v, g, grads); }), 2.5 * flop));
   if (dtype != DType::bf16) return;
   // Both ways forced; a star marks the one that is taken by itself.
-  const bool groups = cuda::groups_pay(h.tokens, keys, h.width) && cuda::attend_by_groups(spec, q, k, v, y);
   struct Way {
     const char* name;
-    decltype(cuda::attend_by_groups)* run;
+    decltype(cuda::attend_by_groups)* forward;
+    decltype(cuda::attend_vjp_by_groups)* vjp;
     bool taken;
   };
-  for (const auto& [name, run, taken] :
-       {Way{"warps", cuda::attend_by_warps, !groups}, {"groups", cuda::attend_by_groups, groups}})
-    if (run(spec, q, k, v, y))
+  const bool groups = cuda::groups_pay(h.tokens, keys, h.width) && cuda::attend_by_groups(spec, q, k, v, y);
+  for (const auto& [name, forward, vjp, taken] :
+       {Way{"warps", cuda::attend_by_warps, cuda::attend_vjp_by_warps, !groups},
+        Way{"groups", cuda::attend_by_groups, cuda::attend_vjp_by_groups, groups}})
+    if (forward(spec, q, k, v, y) && vjp(spec, q, k, v, g, grads))
       print(what, fmt::format("{}{}", name, taken ? " *" : ""),
-            with_rate("fwd", time_of([&] { run(spec, q, k, v, y); }), flop));
+            with_rate("fwd", time_of([&] { forward(spec, q, k, v, y); }), flop) +
+                with_rate("vjp", time_of([&] { vjp(spec, q, k, v, g, grads); }), 2.5 * flop));
 }
 
 struct Image {

@@ -315,6 +315,11 @@ bool attend_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k
   return Fused<bf16>(spec, q, k, v).forward(y);
 }
 
+bool attend_vjp_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
+                         AttentionGrads& grads) {
+  return Fused<bf16>(spec, q, k, v).backward(g, grads);
+}
+
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   if (y.size() == 0) return;
   const auto scale = static_cast<float>(spec.scale);
@@ -329,6 +334,9 @@ void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, 
                    AttentionGrads& grads) {
   if (g.size() == 0) return;
   with_type("attention_vjp", q.dtype(), [&]<class M>(M) {
+    if constexpr (std::is_same_v<M, bf16>)
+      if (groups_pay(q.dim(1), k.dim(1), q.dim(2) / spec.heads) && attend_vjp_by_groups(spec, q, k, v, g, grads))
+        return;
     if constexpr (!std::is_same_v<M, Tf32>)
       if (Fused<M>(spec, q, k, v).backward(g, grads)) return;
     Attention<M>(spec, q, k, v).backward(g.device_data<Stored<M>>(), grads);

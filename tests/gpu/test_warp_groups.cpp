@@ -1,8 +1,9 @@
-// Products and attention by warp groups (gpu/warp_groups.h, gpu/attention/groups.cu) where the op cases' shapes do not lead: channels that
+// Products and attention by warp groups (gpu/warp_groups.h, gpu/attention/groups.h) where the op cases' shapes do not lead: channels that
 // are no whole step, all tiles, pieces by blocks of their own and by one block, convolutions that stride, dilate and start outside,
 // tokens that end inside a tile and go round all stages; against the CPU in f64.
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <cmath>
 
 #include "autodiff/ops/slice.h"
@@ -153,28 +154,53 @@ struct Attended {
   double scale;  ///< in units of 1 / sqrt(width)
 };
 
-/// By warp groups where the chip has them, whatever way would be taken. Each sample, and each head, has the bits that it has alone.
+/// Of q, k, v and g: y, dq, dk and dv by warp groups where the chip has them, whatever way would be taken.
+Tensors attended(const AttentionSpec& spec, const Tensors& in) {
+  Tensors on;
+  for (const Tensor& t : in) on.push_back(t.to(Device::cuda));
+  const Tensor &q = on[0], &k = on[1], &v = on[2], &g = on[3];
+  Tensor y = there(q.shape(), DType::bf16);
+  AttentionGrads grads{there(q.shape(), DType::bf16), there(k.shape(), DType::bf16), there(v.shape(), DType::bf16)};
+  BOOST_TEST((cuda::attend_by_groups(spec, q, k, v, y) || cuda::attend_by_warps(spec, q, k, v, y)));
+  BOOST_TEST(
+      (cuda::attend_vjp_by_groups(spec, q, k, v, g, grads) || cuda::attend_vjp_by_warps(spec, q, k, v, g, grads)));
+  Tensors out;
+  for (const Tensor& t : {y, grads.q, grads.k, grads.v}) out.push_back(t.to(Device::cpu));
+  return out;
+}
+
+/// Each sample, and each head, has the bits that it has alone.
 void check_attention(const Attended& a) {
   const AttentionSpec spec{a.heads, a.scale / std::sqrt(static_cast<double>(a.width))}, of_one{1, spec.scale};
   const std::int64_t line = a.heads * a.width;
-  const Tensor q = rounded({a.samples, a.queries, line}, 6), k = rounded({a.samples, a.keys, line}, 7),
-               v = rounded({a.samples, a.keys, line}, 8);
-  Tensor here = Tensor::empty(q.shape(), DType::f64);
-  cpu::attention(spec, in_f64(q), in_f64(k), in_f64(v), here);
-  const auto run = [](const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
-    const Tensor on_q = q.to(Device::cuda), on_k = k.to(Device::cuda), on_v = v.to(Device::cuda);
-    BOOST_TEST((cuda::attend_by_groups(spec, on_q, on_k, on_v, y) || cuda::attend_by_warps(spec, on_q, on_k, on_v, y)));
+  const Shape queries{a.samples, a.queries, line}, keys{a.samples, a.keys, line};
+  const Tensors in{rounded(queries, 6), rounded(keys, 7), rounded(keys, 8), rounded(queries, 9)};
+  const auto each = [](const Tensors& all, auto&& f) {
+    Tensors out;
+    for (const Tensor& t : all) out.push_back(f(t));
+    return out;
   };
-  const Tensor y = twice(q.shape(), DType::bf16, [&](Tensor& y) { run(spec, q, k, v, y); });
-  check_close(y, here, std::max(a.width, a.keys));
-  const std::int64_t last = a.samples - 1;
-  Tensor alone = there(q.shape().with(0, 1), DType::bf16);
-  run(spec, q.rows(last, 1), k.rows(last, 1), v.rows(last, 1), alone);
-  BOOST_TEST(same_bits(alone.to(Device::cpu), y.to(Device::cpu).rows(last, 1)), "the batch shows in a row");
+  const Tensors exact = each(in, in_f64);
+  Tensor y = Tensor::empty(queries, DType::f64);
+  AttentionGrads grads{Tensor::empty(queries, DType::f64), Tensor::empty(keys, DType::f64),
+                       Tensor::empty(keys, DType::f64)};
+  cpu::attention(spec, exact[0], exact[1], exact[2], y);
+  cpu::attention_vjp(spec, exact[0], exact[1], exact[2], exact[3], grads);
+  const Tensors here{y, grads.q, grads.k, grads.v};
+  const Tensors found = attended(spec, in);
+  const auto last_row = [&](const Tensor& t) { return t.rows(a.samples - 1, 1); };
   const auto last_head = [&](const Tensor& t) { return slice(t, 2, line - a.width, a.width); };
-  Tensor head = there({a.samples, a.queries, a.width}, DType::bf16);
-  run(of_one, last_head(q), last_head(k), last_head(v), head);
-  BOOST_TEST(same_bits(head.to(Device::cpu), last_head(y.to(Device::cpu))), "the other heads show in one");
+  const Tensors alone = attended(spec, each(in, last_row)), head = attended(of_one, each(in, last_head));
+  const SecondRun turned;
+  const Tensors again = attended(spec, in);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    BOOST_TEST_CONTEXT((std::array{"y", "dq", "dk", "dv"})[i]) {
+      check_close(found[i], here[i], std::max({a.width, a.keys, a.queries}));
+      BOOST_TEST(same_bits(again[i], found[i]), "depends on the order of threads");
+      BOOST_TEST(same_bits(alone[i], last_row(found[i])), "the batch shows in a row");
+      BOOST_TEST(same_bits(head[i], last_head(found[i])), "the other heads show in one");
+    }
+  }
 }
 
 }  // namespace
@@ -259,7 +285,10 @@ BOOST_AUTO_TEST_CASE(attention_that_stays_with_warps) {
   const auto takes = [](std::int64_t width, double scale) {
     const Tensor x = rounded({1, 16, width}, 9).to(Device::cuda);
     Tensor y = there(x.shape(), DType::bf16);
-    return cuda::attend_by_groups({1, scale}, x, x, x, y);
+    AttentionGrads grads{there(x.shape(), DType::bf16), there(x.shape(), DType::bf16), there(x.shape(), DType::bf16)};
+    const bool forward = cuda::attend_by_groups({1, scale}, x, x, x, y);
+    BOOST_TEST(cuda::attend_vjp_by_groups({1, scale}, x, x, x, x, grads) == forward);
+    return forward;
   };
   int generation = 0;
   cuda::check("test", cudaDeviceGetAttribute(&generation, cudaDevAttrComputeCapabilityMajor, cuda::device()));

@@ -43,6 +43,8 @@ void start_arrival(void* arrival, unsigned threads);
 void arrive(void* arrival, unsigned bytes);
 /// A box, made when a thread waits for its round, no sooner. `at`: coordinates; `off`: of patches.
 void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival);
+/// Bytes as they lie in memory, likewise.
+void bytes_later(void* to, const void* from, unsigned count, void* arrival);
 /// Throws std::logic_error where what has been announced and what was copied differ, or a wait would never end.
 void wait_for_round(void* arrival, bool odd);
 

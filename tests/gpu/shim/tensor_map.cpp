@@ -30,12 +30,18 @@ struct Box {
   CUtensorMap map;
   int at[4], off[2];
 };
+struct Bytes {
+  void* to;
+  const void* from;
+  unsigned count;
+};
 
 /// Rounds that are over; threads of a round, and how many have come to this one; bytes that are announced and under way.
 struct Count {
   unsigned threads = 0, rounds = 0, came = 0;
   std::int64_t expected = 0;
   std::vector<Box> boxes;
+  std::vector<Bytes> plain;
 };
 
 thread_local std::map<void*, Count> counts;
@@ -148,6 +154,14 @@ void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (
   counts.at(arrival).boxes.push_back({static_cast<char*>(to), map, {at[0], at[1], at[2], at[3]}, {off[0], off[1]}});
 }
 
+void bytes_later(void* to, const void* from, unsigned count, void* arrival) {
+  const auto in_words = [](std::uintptr_t n) { return n % 16 == 0; };
+  if (!in_words(reinterpret_cast<std::uintptr_t>(to)) || !in_words(reinterpret_cast<std::uintptr_t>(from)) ||
+      !in_words(count))
+    throw std::logic_error("shim: bytes are copied that are no whole words");
+  counts.at(arrival).plain.push_back({to, from, count});
+}
+
 void wait_for_round(void* arrival, bool odd) {
   Count& c = counts.at(arrival);
   constexpr int patience = 10000;
@@ -158,11 +172,14 @@ void wait_for_round(void* arrival, bool odd) {
   if ((c.rounds % 2 == 1) != odd) return;  // that round is over
   std::int64_t bytes = 0;
   for (const Box& b : c.boxes) bytes += b.map.lines * 128;
+  for (const Bytes& b : c.plain) bytes += b.count;
   if (bytes != c.expected)
     throw std::logic_error("shim: " + std::to_string(bytes) + " bytes are under way where " +
                            std::to_string(c.expected) + " are waited for");
   for (const Box& b : c.boxes) bring(b);
+  for (const Bytes& b : c.plain) std::memcpy(b.to, b.from, b.count);
   c.boxes.clear();
+  c.plain.clear();
   c.expected = 0;
   c.came = 0;
   ++c.rounds;

@@ -23,6 +23,9 @@ inline void wait_for_round(Arrival* arrival, bool odd) { shim::wait_for_round(ar
 inline void copy_box(void* to, const TensorMap& map, int i, int j, int k, int l, Arrival* arrival) {
   shim::box_later(to, map, {i, j, k, l}, {0, 0}, arrival);
 }
+inline void copy_bytes(void* to, const void* from, unsigned bytes, Arrival* arrival) {
+  shim::bytes_later(to, from, bytes, arrival);
+}
 inline void copy_patches(void* to, const TensorMap& map, int channel, int column, int row, int image, int right,
                          int down, Arrival* arrival) {
   shim::box_later(to, map, {channel, column, row, image}, {right, down}, arrival);
