@@ -100,17 +100,17 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       }
     }
     __syncthreads();
-    const unsigned char* queries = room.queries + group * S::row_bytes;
     Scores<S> s = {};
     Sums<S> out = {};
     Factors<S> weights;
     float factor[2];
     Softmax<S> softmax(z.scale);
     wait_for_round(room.queries_come, false);
+    const Rows<S> queries(room.queries + group * S::row_bytes);
     wait_for_round(room.keys_come, false);
     turns.wait(0);
     products_may_start();
-    start_scores<S>(s, queries, room.keys);
+    queries.start_scores(s, room.keys);
     if (leads) turns.pass();
     products_wait<0>();
     products_let_go(s);
@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       const Place<S> next = at.next();
       wait_for_round(room.keys_come + next.slot, next.odd);
       products_may_start();
-      start_scores<S>(s, queries, room.keys + next.slot * S::tile_bytes);
+      queries.start_scores(s, room.keys + next.slot * S::tile_bytes);
       if (leads) turns.pass();
       products_wait<0>();
       products_let_go(s);
@@ -163,18 +163,19 @@ template <class S>
 constexpr Fitting fitting{forward<S>, S::columns, Room<S>::bytes};
 
 const Fitting* fitting_for(int width) {
-  if (width <= 32) return &fitting<Shape<2, 64, 4, 2>>;
-  if (width <= 48) return &fitting<Shape<3, 64, 4, 2>>;
-  if (width <= 64) return &fitting<Shape<4, 64, 4, 2>>;
-  if (width <= 80) return &fitting<Shape<5, 128, 3, 1>>;
-  if (width <= 128) return &fitting<Shape<8, 128, 3, 1>>;
-  if (width <= 160) return &fitting<Shape<10, 64, 3, 1>>;
+  if (width <= 32) return &fitting<Shape<2, 64, 4, 2, false>>;
+  if (width <= 48) return &fitting<Shape<3, 64, 4, 2, false>>;
+  if (width <= 64) return &fitting<Shape<4, 64, 4, 2, false>>;
+  if (width <= 80) return &fitting<Shape<5, 128, 3, 1, false>>;
+  if (width <= 128) return &fitting<Shape<8, 128, 3, 1, false>>;
+  if (width <= 160) return &fitting<Shape<10, 64, 3, 1, false>>;
   return nullptr;
 }
 
 }  // namespace
 
-// On an H200 they take 0.64 to 0.93 of the time of `attend_by_warps` from 40 channels a head on, 1.1 at 32.
+// On an H200 forward takes 0.64 to 0.93 of the time of `attend_by_warps` from 40 channels a head on, 1.1 at 32. The vjp is estimated at
+// half of its time by warps or less (groups_vjp.cu), and goes the same way.
 bool groups_pay(std::int64_t queries, std::int64_t keys, std::int64_t width) {
   return queries >= 32 && keys >= 32 && width > 32;
 }

@@ -1,4 +1,4 @@
-// Attention in bf16 by warp groups (gpu/ptx_sm90.h): what forward (groups.cu) and the vjp (groups_vjp.cu) share. A group of a block has
+// Attention in bf16 by warp groups (gpu/ptx_groups.h): what forward (groups.cu) and the vjp (groups_vjp.cu) share. A group of a block has
 // 64 tokens, its rows, whose scores, weights and sums stay in its registers, and goes over tiles of others, the columns, that come to
 // shared memory some steps ahead.
 #pragma once
@@ -10,7 +10,7 @@
 #include "gpu/attention/mma.h"
 #include "gpu/launch.h"
 #include "gpu/precision.h"
-#include "gpu/ptx_sm90.h"
+#include "gpu/ptx_groups.h"
 #include "gpu/tensor_map.h"
 #include "gpu/tile_room.h"
 
@@ -19,10 +19,12 @@ namespace costate::cuda::groups {
 constexpr int group_threads = 128, group_rows = 64, most_groups = 2;  // of a block
 constexpr int chunk = 64;                                             // channels of a line of 128 bytes
 
-/// For heads of up to 16 `depth` channels, tiles of so many columns, `stages` of them; `blocks` of one multiprocessor.
-template <int depth_, int columns_, int stages_, int blocks_>
+/// For heads of up to 16 `depth` channels, tiles of so many columns, `stages` of them; `blocks` of one multiprocessor. held: rows are in
+/// registers.
+template <int depth_, int columns_, int stages_, int blocks_, bool held_>
 struct Shape {
   static constexpr int depth = depth_, columns = columns_, stages = stages_, blocks = blocks_;
+  static constexpr bool held = held_;
   static constexpr int chunks = (depth * 16 + chunk - 1) / chunk;
   static constexpr int row_chunk = group_rows * 128, tile_chunk = columns * 128;          // bytes
   static constexpr int row_bytes = chunks * row_chunk, tile_bytes = chunks * tile_chunk;  // of a group; of a tile
@@ -138,19 +140,45 @@ class Turns {
   int groups_, group_;
 };
 
-/// Scores of the group's rows and a tile of columns, started.
+/// A group's rows as left factors of scores: to be made when they have come. A product of 64 x 64 takes 32 cycles, and so do its factors
+/// from shared memory, which has more to do if one of them is in registers.
 template <class S>
-__device__ void start_scores(Scores<S>& s, const unsigned char* rows, const unsigned char* columns) {
-  const Terms row(rows, S::row_chunk), column(columns, S::tile_chunk);
-  const auto step = [&]<bool adds>(int k) {
-    const int c = k / 4, inside = k % 4 * 32;
-    multiply_group<false, false, adds>(s, row + (c * S::row_chunk + inside), column + (c * S::tile_chunk + inside));
-  };
-  step.template operator()<false>(0);
+class Rows {
+ public:
+  __device__ explicit Rows(const unsigned char* rows) : shared_(rows, S::row_chunk) {
+    if constexpr (S::held) {
+      static_assert(S::chunks == 1);
+      const int lane = static_cast<int>(threadIdx.x) % 32,
+                row = static_cast<int>(threadIdx.x) % group_threads / 32 * 16 + lane % 16;
 #pragma unroll
-  for (int k = 1; k < S::depth; ++k) step.template operator()<true>(k);
-  products_end_group();
-}
+      for (int k = 0; k < S::depth; ++k)
+        load_matrices<false>(held_[k], rows + row * 128 + ((2 * k + lane / 16) ^ (row % 8)) * 16);
+    }
+  }
+
+  /// Scores of a tile of columns, started.
+  __device__ void start_scores(Scores<S>& s, const unsigned char* columns) const {
+    const Terms column(columns, S::tile_chunk);
+    step<false>(s, column, 0);
+#pragma unroll
+    for (int k = 1; k < S::depth; ++k) step<true>(s, column, k);
+    products_end_group();
+  }
+
+ private:
+  template <bool adds>
+  __device__ void step(Scores<S>& s, const Terms& column, int k) const {
+    const int c = k / 4, inside = k % 4 * 32;
+    const Terms right = column + (c * S::tile_chunk + inside);
+    if constexpr (S::held)
+      multiply_group<false, adds>(s, held_[k], right);
+    else
+      multiply_group<false, false, adds>(s, shared_ + (c * S::row_chunk + inside), right);
+  }
+
+  Terms shared_;
+  std::uint32_t held_[S::held ? S::depth : 1][4];
+};
 
 /// `out` += weights times a tile of columns, started.
 template <class S>

@@ -1,11 +1,14 @@
 // Attention's vjp in bf16 by warp groups, on chips that have them: rows of queries (softmax, mean slope and dq), then rows of keys (dk and
 // dv), as heads.h has it. In both the scores of rows and columns are products into registers, and what is made of them is the left factor
-// of the next ones; for keys those are scores turned round, so that nothing is transposed.
+// of the next ones; those of keys are scores turned round, so that nothing has to be transposed.
 //
-// A group starts the slopes' product, has exponentials made meanwhile, starts what weights alone are for, has slopes made meanwhile, then
-// starts what those are for together with the scores of the next tile, in turns with the block's other group. A tile of 64 columns is
-// 8 products of 64 x 64 x width: 2 width / 16 x 32 cycles of the tensor cores each pass for scores and slopes, as many for sums (at 64
-// channels 512); its 4096 exponentials are 256, and what is beside them is some 8 instructions a number, 256 of each scheduler.
+// Of a tile, a group has slopes multiplied while it makes exponentials, then sums of weights while it makes slopes, then sums of slopes
+// together with the next tile's scores, in turns with the block's other group. (What a product reads from registers must not be written
+// while another runs: else nvcc has them run one by one.)
+//
+// Cycles of a tile of 64 x 64 in one pass, by the machine code, not by measuring: tensor cores 128 for each 16 channels, which is
+// 384 at 40 channels, 512 at 64, 1024 at 128; exponentials 256; instructions of each scheduler some 350 (keys) and 430 (queries). So
+// narrow heads are short of all three, and only two groups together, each at another, come near the largest of them.
 #include "gpu/attention/groups.h"
 #include "gpu/attention/ways.h"
 
@@ -229,16 +232,16 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       for (int slot = 0; slot < S::stages && slot < tiles; ++slot) feed.bring_columns(slot, slot);
     }
     __syncthreads();
-    const unsigned char *rows_a = room.rows_a + group * S::row_bytes, *rows_b = room.rows_b + group * S::row_bytes;
     Scores<S> s = {}, dp = {};
     Factors<S> weights, slopes;
     Sums<S> by_weight = {}, by_slope = {};
     Pass pass(z);
     wait_for_round(room.rows_come, false);
+    const Rows<S> rows_a(room.rows_a + group * S::row_bytes), rows_b(room.rows_b + group * S::row_bytes);
     wait_for_round(room.columns_come, false);
     turns.wait(0);
     products_may_start();
-    start_scores<S>(s, rows_a, room.columns_a);
+    rows_a.start_scores(s, room.columns_a);
     if (leads) turns.pass();
     products_wait<0>();
     products_let_go(s);
@@ -246,7 +249,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     for (int tile = 0;; ++tile) {
       const unsigned char *a = room.columns_a + at.slot * S::tile_bytes, *b = room.columns_b + at.slot * S::tile_bytes;
       products_may_start();
-      start_scores<S>(dp, rows_b, b);
+      rows_b.start_scores(dp, b);
       const bool moved = pass.weigh(s, tile, room.kept[at.slot]);
       products_wait<0>();
       products_let_go(dp);
@@ -266,7 +269,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       const Place<S> next = at.next();
       wait_for_round(room.columns_come + next.slot, next.odd);
       products_may_start();
-      start_scores<S>(s, rows_a, room.columns_a + next.slot * S::tile_bytes);
+      rows_a.start_scores(s, room.columns_a + next.slot * S::tile_bytes);
       if (leads) turns.pass();
       if (thread == 0 && tile > 0 && tile - 1 + S::stages < tiles) {
         wait_for_round(room.done + before.slot, before.odd);
@@ -299,12 +302,12 @@ template <class S>
 constexpr Fitting fitting{vjp<S, OfQueries<S>>, vjp<S, OfKeys<S>>, S::columns, Room<S>::bytes};
 
 const Fitting* fitting_for(int width) {
-  if (width <= 32) return &fitting<Shape<2, 64, 4, 1>>;
-  if (width <= 48) return &fitting<Shape<3, 64, 4, 1>>;
-  if (width <= 64) return &fitting<Shape<4, 64, 4, 1>>;
-  if (width <= 80) return &fitting<Shape<5, 64, 4, 1>>;
-  if (width <= 128) return &fitting<Shape<8, 64, 4, 1>>;
-  if (width <= 160) return &fitting<Shape<10, 32, 4, 1>>;
+  if (width <= 32) return &fitting<Shape<2, 64, 4, 1, true>>;
+  if (width <= 48) return &fitting<Shape<3, 64, 4, 1, true>>;
+  if (width <= 64) return &fitting<Shape<4, 64, 4, 1, true>>;
+  if (width <= 80) return &fitting<Shape<5, 64, 4, 1, false>>;
+  if (width <= 128) return &fitting<Shape<8, 64, 4, 1, false>>;
+  if (width <= 160) return &fitting<Shape<10, 32, 4, 1, false>>;
   return nullptr;
 }
 

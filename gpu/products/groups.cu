@@ -4,6 +4,7 @@
 
 #include "gpu/gemm.h"
 #include "gpu/group_ways.h"
+#include "gpu/ptx_groups.h"
 #include "gpu/rows_across.h"
 #include "gpu/tile_room.h"
 #include "gpu/warp_groups.h"

@@ -190,7 +190,8 @@ void check_attention(const Attended& a) {
   const Tensors found = attended(spec, in);
   const auto last_row = [&](const Tensor& t) { return t.rows(a.samples - 1, 1); };
   const auto last_head = [&](const Tensor& t) { return slice(t, 2, line - a.width, a.width); };
-  const Tensors alone = attended(spec, each(in, last_row)), head = attended(of_one, each(in, last_head));
+  const Tensors alone = a.samples > 1 ? attended(spec, each(in, last_row)) : found,
+                head = a.heads > 1 ? attended(of_one, each(in, last_head)) : found;
   const SecondRun turned;
   const Tensors again = attended(spec, in);
   for (std::size_t i = 0; i < found.size(); ++i) {
