@@ -272,12 +272,15 @@ void pointwise(const Image& i, DType dtype) {
   const std::int64_t pixels = i.batch * i.size * i.size;
   CopyBox half{.rank = 2};
   half.extent = {pixels, i.channels}, half.from_step = {i.channels, 1}, half.to_step = {2 * i.channels, 1};
+  CopyBox turned = half;
+  turned.to_step = {1, pixels};
   const std::size_t bytes = x.bytes();
   print(what, name_of(dtype),
         with_bandwidth("add", 3 * bytes, [&] { cuda::lincomb(1, 1, x, g, y); }) +
             with_bandwidth("add a row", 2 * bytes, [&] { cuda::lincomb(1, 1, x, r, y); }) +
             with_bandwidth("silu", 2 * bytes, [&] { cuda::silu(x, y); }) +
             with_bandwidth("copy", 2 * bytes, [&] { cuda::copy(half, x, both); }) +
+            with_bandwidth("turn", 2 * bytes, [&] { cuda::copy(turned, x, y); }) +
             with_bandwidth("sum", bytes, [&] { cuda::sum_to(x, sum); }) + with_bandwidth("layer norm", 2 * bytes, [&] {
               cuda::group_norm({1, 1e-5, false}, tokens, gamma, beta, normal);
             }));

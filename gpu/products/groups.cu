@@ -98,8 +98,10 @@ struct Multiply {
   __device__ void wait_for_step_before() const { products_wait<1>(); }
 };
 /// ... each with registers of its own, which are loaded as soon as the product is over that has had them.
-template <>
-struct Multiply<Tf32, false, true> {
+template <bool b_along_k>
+struct Multiply<Tf32, false, b_along_k> {
+  static_assert(b_along_k, "only one factor has registers");
+
   template <int n>
   __device__ void start(float (&sum)[n], const unsigned char* a, const unsigned char* b) {
     const Terms right(b, 64 * 128);
@@ -110,10 +112,10 @@ struct Multiply<Tf32, false, true> {
       products_may_start();
       multiply_group_tf32(sum, left_[k], right + k * 32);
       products_end_group();
-      wait_for_step_before();
+      products_wait<3>();  // for the product that has had the next registers
     }
   }
-  __device__ void wait_for_step_before() const { products_wait<3>(); }
+  __device__ void wait_for_step_before() const {}  // its products are over
 
  private:
   RowsAcross rows_;
@@ -229,7 +231,8 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
 
 int forced_way = -1;
 
-/// Takes the tile, and the way to go through pieces, that is estimated to need the least time. `turned`: rows of c are columns of the product.
+/// Takes the tile, and the way to go through pieces, that is estimated to need the least time. `turned`: rows of c are columns of the
+/// product.
 template <class M, bool a_along_k, bool b_along_k, bool turned = false, class T>
 void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
   struct Way {
