@@ -5,7 +5,7 @@
 #pragma once
 
 #include "gpu/elementwise.h"
-#include "gpu/ptx_sm90.h"
+#include "gpu/ptx_groups.h"
 
 namespace costate::cuda {
 
@@ -51,7 +51,7 @@ class RowsAcross {
     }
   }
 
-  /// Terms 8 k to 8 k + 7, as a product takes them (gpu/ptx_sm90.h).
+  /// Terms 8 k to 8 k + 7, as a product takes them (gpu/ptx_groups.h).
   __device__ void take(std::uint32_t (&a)[4], const unsigned char* tile, int k) const {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
