@@ -38,6 +38,14 @@ struct Room {
         values(keys + S::stages * S::tile_bytes) {}
 };
 
+/// A slot of the stages, and whether its round has an odd number.
+template <class S>
+struct Place {
+  int slot = 0;
+  bool odd = false;
+  __device__ Place next() const { return slot + 1 == S::stages ? Place{0, !odd} : Place{slot + 1, odd}; }
+};
+
 /// What one thread does for the block.
 template <class S>
 class Feed {

@@ -38,14 +38,6 @@ using Factors = std::uint32_t[S::columns / 16][4];
 template <class S>
 using Sums = float[S::depth * 8];
 
-/// A slot of the stages, and whether its round has an odd number.
-template <class S>
-struct Place {
-  int slot = 0;
-  bool odd = false;
-  __device__ Place next() const { return slot + 1 == S::stages ? Place{0, !odd} : Place{slot + 1, odd}; }
-};
-
 /// Starts copying `lines` tokens of a head, from `token` on, chunk by chunk.
 template <class S, int lines>
 __device__ void bring_tokens(unsigned char* to, const TensorMap& map, int token, int head, int sample, Arrival* come) {
@@ -128,7 +120,7 @@ class Turns {
  public:
   __device__ Turns(Arrival* turn, int groups, int group) : turn_(turn), groups_(groups), group_(group) {}
   __device__ void wait(int number) const {
-    if (groups_ > 1 && number + group_ > 0) wait_for_round(turn_ + group_, (number + group_) % 2 == 0);
+    if (groups_ > 1 && (number > 0 || group_ > 0)) wait_for_round(turn_ + group_, (number + group_) % 2 == 0);
   }
   /// By one thread of each warp.
   __device__ void pass() const {
@@ -147,12 +139,12 @@ class Rows {
  public:
   __device__ explicit Rows(const unsigned char* rows) : shared_(rows, S::row_chunk) {
     if constexpr (S::held) {
-      static_assert(S::chunks == 1);
       const int lane = static_cast<int>(threadIdx.x) % 32,
                 row = static_cast<int>(threadIdx.x) % group_threads / 32 * 16 + lane % 16;
 #pragma unroll
       for (int k = 0; k < S::depth; ++k)
-        load_matrices<false>(held_[k], rows + row * 128 + ((2 * k + lane / 16) ^ (row % 8)) * 16);
+        load_matrices<false>(held_[k],
+                             rows + k / 4 * S::row_chunk + row * 128 + ((k % 4 * 2 + lane / 16) ^ (row % 8)) * 16);
     }
   }
 

@@ -7,7 +7,7 @@
 // while another runs: else nvcc has them run one by one.)
 //
 // Cycles of a tile of 64 x 64 in one pass, by the machine code, not by measuring: tensor cores 128 for each 16 channels, which is
-// 384 at 40 channels, 512 at 64, 1024 at 128; exponentials 256; instructions of each scheduler some 350 (keys) and 430 (queries). So
+// 384 at 40 channels, 512 at 64, 1024 at 128; exponentials 256; instructions of each scheduler some 320 (keys) and 390 (queries). So
 // narrow heads are short of all three, and only two groups together, each at another, come near the largest of them.
 #include "gpu/attention/groups.h"
 #include "gpu/attention/ways.h"
@@ -213,6 +213,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     vjp(const __grid_constant__ Maps maps, Lengths z, typename Pass::Out to) {
   kernel_begins();
   if constexpr (warp_groups_here) {
+    // That a warp has one group is what nvcc sees in a shuffle, and so has addresses of tiles once a warp.
     const int groups = static_cast<int>(blockDim.x) / group_threads, thread = static_cast<int>(threadIdx.x),
               group = __shfl_sync(~0U, thread / group_threads, 0), tiles = tiles_of(Pass::columns(z), S::columns);
     const bool leads = thread % 32 == 0;
@@ -245,19 +246,21 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     if (leads) turns.pass();
     products_wait<0>();
     products_let_go(s);
-    Place<S> at, before;
     for (int tile = 0;; ++tile) {
-      const unsigned char *a = room.columns_a + at.slot * S::tile_bytes, *b = room.columns_b + at.slot * S::tile_bytes;
+      const int slot = tile % S::stages;
+      const unsigned char *a = room.columns_a + slot * S::tile_bytes, *b = room.columns_b + slot * S::tile_bytes;
+      // Here, not behind the wait: what goes by `tile` after the feeding would cost each thread its own copy of it and of all addresses.
+      if (tile > 0 && leads) arrive(room.done + (tile - 1) % S::stages);
       products_may_start();
       rows_b.start_scores(dp, b);
-      const bool moved = pass.weigh(s, tile, room.kept[at.slot]);
+      const bool moved = pass.weigh(s, tile, room.kept[slot]);
       products_wait<0>();
       products_let_go(dp);
       if (moved) pass.multiply(by_weight, by_slope);
       to_factors<S>(weights, s);
       products_may_start();
       start_sums<S>(by_weight, weights, Pass::of_keys ? b : a);
-      pass.slope(dp, s, tile, room.kept[at.slot]);
+      pass.slope(dp, s, tile, room.kept[slot]);
       products_wait<0>();
       products_let_go(by_weight);
       let_go_of<S>(weights);
@@ -266,23 +269,21 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       products_may_start();
       start_sums<S>(by_slope, slopes, a);
       if (tile + 1 == tiles) break;
-      const Place<S> next = at.next();
-      wait_for_round(room.columns_come + next.slot, next.odd);
+      const int next = (tile + 1) % S::stages;
+      wait_for_round(room.columns_come + next, (tile + 1) / S::stages % 2 == 1);
       products_may_start();
-      rows_a.start_scores(s, room.columns_a + next.slot * S::tile_bytes);
+      rows_a.start_scores(s, room.columns_a + next * S::tile_bytes);
       if (leads) turns.pass();
       if (thread == 0 && tile > 0 && tile - 1 + S::stages < tiles) {
-        wait_for_round(room.done + before.slot, before.odd);
-        feed.bring_columns(tile - 1 + S::stages, before.slot);
+        const int before = (tile - 1) % S::stages;
+        wait_for_round(room.done + before, (tile - 1) / S::stages % 2 == 1);
+        feed.bring_columns(tile - 1 + S::stages, before);
       }
       __syncwarp();
       products_wait<0>();
       products_let_go(s);
       products_let_go(by_slope);
       let_go_of<S>(slopes);
-      if (leads) arrive(room.done + at.slot);
-      before = at;
-      at = next;
     }
     if (leads) turns.pass();
     products_wait<0>();
@@ -305,7 +306,7 @@ const Fitting* fitting_for(int width) {
   if (width <= 32) return &fitting<Shape<2, 64, 4, 1, true>>;
   if (width <= 48) return &fitting<Shape<3, 64, 4, 1, true>>;
   if (width <= 64) return &fitting<Shape<4, 64, 4, 1, true>>;
-  if (width <= 80) return &fitting<Shape<5, 64, 4, 1, false>>;
+  if (width <= 80) return &fitting<Shape<5, 64, 4, 1, true>>;
   if (width <= 128) return &fitting<Shape<8, 64, 4, 1, false>>;
   if (width <= 160) return &fitting<Shape<10, 32, 4, 1, false>>;
   return nullptr;
