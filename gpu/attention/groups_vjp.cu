@@ -68,7 +68,6 @@ struct Room {
 template <class S>
 class OfQueries {
  public:
-  static constexpr bool of_keys = false;
   using Out = ToQueries;
   __device__ static int rows(const Lengths& z) { return z.queries; }
   __device__ static int columns(const Lengths& z) { return z.keys; }
@@ -132,7 +131,6 @@ class OfQueries {
 template <class S>
 class OfKeys {
  public:
-  static constexpr bool of_keys = true;
   using Out = ToKeys;
   __device__ static int rows(const Lengths& z) { return z.keys; }
   __device__ static int columns(const Lengths& z) { return z.queries; }
@@ -168,6 +166,9 @@ class OfKeys {
   float scale_;
 };
 
+template <class Pass>
+constexpr bool of_keys = std::is_same_v<typename Pass::Out, ToKeys>;
+
 /// What one thread does for the block.
 template <class S, class Pass>
 class Feed {
@@ -190,10 +191,10 @@ class Feed {
   __device__ void bring_columns(int tile, int slot) const {
     Arrival* come = room_->columns_come + slot;
     const int first = tile * S::columns;
-    expect_bytes(come, 2 * S::tile_bytes + (Pass::of_keys ? int{sizeof(Kept<S>)} : 0));
+    expect_bytes(come, 2 * S::tile_bytes + (of_keys<Pass> ? int{sizeof(Kept<S>)} : 0));
     bring<S::columns>(room_->columns_a + slot * S::tile_bytes, maps_->columns_a, first, come);
     bring<S::columns>(room_->columns_b + slot * S::tile_bytes, maps_->columns_b, first, come);
-    if constexpr (Pass::of_keys) copy_bytes(room_->kept + slot, kept_ + tile, sizeof(Kept<S>), come);
+    if constexpr (of_keys<Pass>) copy_bytes(room_->kept + slot, kept_ + tile, sizeof(Kept<S>), come);
   }
 
  private:
@@ -259,7 +260,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       if (moved) pass.multiply(by_weight, by_slope);
       to_factors<S>(weights, s);
       products_may_start();
-      start_sums<S>(by_weight, weights, Pass::of_keys ? b : a);
+      start_sums<S>(by_weight, weights, of_keys<Pass> ? b : a);
       pass.slope(dp, s, tile, room.kept[slot]);
       products_wait<0>();
       products_let_go(by_weight);
