@@ -115,7 +115,8 @@ struct Multiply<Tf32, false, b_along_k> {
       products_wait<3>();  // for the product that has had the next registers
     }
   }
-  __device__ void wait_for_step_before() const {}  // its products are over
+  /// Its products are over; and so are all lanes' loads, for which one of them will speak.
+  __device__ void wait_for_step_before() const { __syncwarp(); }
 
  private:
   RowsAcross rows_;

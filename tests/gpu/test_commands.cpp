@@ -93,7 +93,8 @@ BOOST_AUTO_TEST_CASE(ways_of_computing_are_chosen_by_name) {
   says({"--conv", "cudnn"}, command_path(), 2, "--conv cudnn: on --device cpu there are auto and direct");
   says({"--matmul", "tf32"}, command_path(), 2, "--matmul tf32: a CPU has none");
   says({"--matmul", "bf16"}, command_path(), 2, "there are f32 and tf32");
-  says({"--device", "cuda", "--conv", "winograd"}, program(), 2, "on --device cuda there are own, direct, cudnn and auto");
+  says({"--device", "cuda", "--conv", "winograd"}, program(), 2,
+       "on --device cuda there are own, direct, cudnn and auto");
   says({"--device", "cuda", "--json"}, program(), 0, "\"conv\": \"winograd\"");
   says({"--device", "cuda", "--conv", "direct", "--json"}, program(), 0, "\"conv\": \"direct\"");
   says({"--device", "cuda", "--matmul", "tf32", "--json"}, program(), 0, "\"conv\": \"direct\"");

@@ -3,11 +3,17 @@
 
 #include <cuda_runtime.h>
 
+#include <functional>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "core/kernels/memory.h"
 #include "core/memory.h"
 #include "core/tensor.h"
+#include "gpu/ptx.h"
+#include "gpu/ptx_groups.h"
+#include "tests/gpu/shim/races.h"
 
 namespace {
 
@@ -83,6 +89,126 @@ BOOST_AUTO_TEST_CASE(blocks_of_a_cluster_see_what_others_have) {
   BOOST_TEST((got == std::vector<unsigned>{1, 2, 3, 0, 5, 6, 7, 4}));
   pass_on(false);
   BOOST_TEST((got != std::vector<unsigned>{1, 2, 3, 0, 5, 6, 7, 4}));
+}
+
+/// How many pairs of places in the code race in a kernel of 64 threads with a word each in shared memory, and one more for all.
+std::size_t races(const std::function<void(int* words, unsigned mine)>& kernel, unsigned blocks = 1,
+                  unsigned cluster = 1) {
+  const shim::RaceWatch watch;
+  shim::run(
+      dim3(blocks), dim3(threads), [&] { kernel(static_cast<int*>(shim::dynamic_shared()), threadIdx.x); },
+      (threads + 1) * sizeof(int), cluster);
+  return watch.found().size();
+}
+
+// Whoever runs first here, each could go wrong on a device where a race is said to be.
+BOOST_AUTO_TEST_CASE(accesses_that_nothing_orders_are_races) {
+  const auto hand_on = [](void (*sync)(), unsigned to) {
+    return races([=](int* words, unsigned mine) {
+      words[mine] = 1;
+      sync();
+      words[mine ^ to] += 1;
+    });
+  };
+  const auto nothing = [] {};
+  const auto shuffle = [] { __shfl_xor_sync(~0U, 1, 1); };
+  BOOST_TEST(hand_on(nothing, 0) == 0);
+  BOOST_TEST(hand_on(nothing, 1) > 0);
+  BOOST_TEST(hand_on(shuffle, 1) > 0);  // hands on a value, but orders no memory
+  BOOST_TEST(hand_on(__syncwarp, 1) == 0);
+  BOOST_TEST(hand_on(__syncwarp, 32) > 0);
+  BOOST_TEST(hand_on(__syncthreads, 32) == 0);
+
+  const auto one_for_all = [](bool until_read) {
+    return races([=](int* words, unsigned mine) {
+      for (int i = 0; i < 3; ++i) {
+        if (mine == 0) words[threads] = i;
+        __syncthreads();
+        words[mine] = words[threads];
+        if (until_read) __syncthreads();
+      }
+    });
+  };
+  BOOST_TEST(one_for_all(true) == 0);
+  BOOST_TEST(one_for_all(false) > 0);
+}
+
+BOOST_AUTO_TEST_CASE(blocks_race_for_device_memory_and_within_clusters) {
+  const costate::Tensor out = costate::Tensor::full({4}, 0, {costate::DType::f32, costate::Device::cuda});
+  auto* const to = const_cast<float*>(out.device_data<float>());
+  const auto write = [&](unsigned step) {
+    return races(
+        [=](int*, unsigned mine) {
+          if (mine == 0) to[blockIdx.x * step] = 1;
+        },
+        4);
+  };
+  BOOST_TEST(write(1) == 0);
+  BOOST_TEST(write(0) > 0);
+  const auto read_the_other = [](bool tells) {
+    return races(
+        [=](int* words, unsigned mine) {
+          words[mine] = 1;
+          tells ? costate::cuda::cluster_arrive() : costate::cuda::cluster_arrive_without_news();
+          costate::cuda::cluster_wait();
+          const int theirs = *costate::cuda::of_block(words + mine, 1 - blockIdx.x % 2);
+          __syncthreads();
+          words[mine] = theirs;  // which the other may be reading still
+        },
+        4, 2);
+  };
+  BOOST_TEST(read_the_other(true) == 1);
+  BOOST_TEST(read_the_other(false) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(copies_race_until_they_are_waited_for) {
+  const costate::Tensor source = costate::Tensor::full({threads}, 1, {costate::DType::f32, costate::Device::cuda});
+  const auto* const from = reinterpret_cast<const int*>(source.device_data<float>());
+  const auto copy = [&](bool waits, bool barrier) {
+    return races([=](int* words, unsigned mine) {
+      costate::cuda::copy_word(words + mine, from + mine);
+      costate::cuda::copies_end_group();
+      if (waits) costate::cuda::copies_wait<0>();
+      if (barrier) __syncthreads();
+      static_cast<void>(*const_cast<volatile int*>(words + (mine ^ 1U)));
+    });
+  };
+  BOOST_TEST(copy(true, true) == 0);
+  BOOST_TEST(copy(true, false) > 0);
+  BOOST_TEST(copy(false, true) > 0);
+}
+
+/// Thread 0 has bytes brought twice to one place, which thread 32 reads, and gives back between.
+BOOST_AUTO_TEST_CASE(rounds_of_arrivals_order_what_they_are_for) {
+  using namespace costate::cuda;
+  const costate::Tensor source = costate::Tensor::full({4}, 1, {costate::DType::f32, costate::Device::cuda});
+  const auto* const from = source.device_data<float>();
+  const auto bring = [&](bool waits, bool reads_first) {
+    return races([=](int* words, unsigned mine) {
+      auto* const come = reinterpret_cast<Arrival*>(words + 8);
+      Arrival* const free = come + 1;
+      const auto read = [&] { static_cast<void>(*const_cast<volatile int*>(words)); };
+      if (mine == 0) start_arrival(come, 1), start_arrival(free, 1);
+      __syncthreads();
+      for (int i = 0; i < 2; ++i) {
+        if (mine == 0) {
+          if (i == 1) wait_for_round(free, false);
+          expect_bytes(come, 16);
+          copy_bytes(words, from, 16, come);
+        }
+        if (mine == 32) {
+          if (waits) wait_for_round(come, i == 1);
+          if (reads_first) read();
+          if (i == 0) arrive(free);
+          if (!reads_first) read();
+        }
+      }
+      if (mine == 0) wait_for_round(come, true);
+    });
+  };
+  BOOST_TEST(bring(true, true) == 0);
+  BOOST_TEST(bring(true, false) > 0);
+  BOOST_TEST(bring(false, true) > 0);
 }
 
 BOOST_AUTO_TEST_CASE(writes_beside_a_block_are_seen) {

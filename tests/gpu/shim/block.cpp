@@ -8,7 +8,10 @@
 #include <array>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "tests/gpu/shim/races.h"
 
 thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -20,7 +23,8 @@ constexpr unsigned warp_size = 32;
 shim::Order order = shim::Order::forward;
 int device_capability = 9;
 
-enum class Waits { no, for_warp, for_others, for_block, for_cluster };
+/// What a thread waits for: `for_warp` until all of it are there, for a value, say; `to_meet_warp` knows then what they have done.
+enum class Waits { no, for_warp, to_meet_warp, for_others, for_block, for_cluster };
 
 struct Copy {
   void* to;
@@ -42,6 +46,7 @@ struct Thread {
   std::vector<std::pair<int, std::function<void()>>> products;
   int product_group = 0;
   bool may_multiply = false;
+  shim::Times news;  ///< for the cluster, of when it arrived
 };
 
 struct Warp {
@@ -63,6 +68,7 @@ class Cluster {
   Cluster(unsigned blocks, dim3 first, dim3 shape, const std::function<void()>& body,
           context::pooled_fixedsize_stack& stacks)
       : block_(shape.x * shape.y * shape.z),
+        first_block_(first.x + std::size_t{gridDim.x} * (first.y + std::size_t{gridDim.y} * first.z)),
         threads_(blocks * block_),
         warps_(blocks * ((block_ + warp_size - 1) / warp_size)) {
     for (unsigned k = 0; k < threads_.size(); ++k) {
@@ -83,6 +89,7 @@ class Cluster {
 
   void run() {
     warps = &warps_;
+    shim::races::cluster_begins(first_block_);
     while (step()) {
     }
   }
@@ -116,11 +123,12 @@ class Cluster {
       if (t.done || t.waits != Waits::no) continue;
       moved = true;
       running = &t;
+      shim::races::runs(i);
       threadIdx = t.index;
       blockIdx = t.block_index;
       t.fiber = std::move(t.fiber).resume();
     }
-    return open(first, last, Waits::for_warp) || moved;
+    return open(first, last, Waits::for_warp) || open(first, last, Waits::to_meet_warp) || moved;
   }
 
   bool open(std::size_t first, std::size_t last, Waits kind) {
@@ -130,11 +138,25 @@ class Cluster {
       if (threads_[i].waits != kind) return false;
       any = true;
     }
+    if (any) meet(first, last, kind);
     for (std::size_t i = first; i < last; ++i) threads_[i].waits = Waits::no;
     return any;
   }
 
+  /// Threads that are at one barrier learn what those before it have done.
+  void meet(std::size_t first, std::size_t last, Waits kind) {
+    if (!shim::races::watched || kind == Waits::for_warp) return;
+    std::vector<std::size_t> there;
+    for (std::size_t i = first; i < last; ++i)
+      if (!threads_[i].done) there.push_back(i);
+    if (kind != Waits::for_cluster) return shim::races::meet(there);
+    shim::Times news;
+    for (const std::size_t i : there) shim::Clocks::raise(news, std::exchange(threads_[i].news, {}));
+    for (const std::size_t i : there) shim::races::runs(i), shim::races::hear(news);
+  }
+
   std::size_t block_;  ///< threads of one
+  std::size_t first_block_;
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
 };
@@ -148,11 +170,15 @@ Warp& warp() {
 }  // namespace
 
 void __syncthreads() { give_way(Waits::for_block); }  // NOLINT(bugprone-reserved-identifier)
-void __syncwarp() { give_way(Waits::for_warp); }      // NOLINT(bugprone-reserved-identifier)
+void __syncwarp() { give_way(Waits::to_meet_warp); }  // NOLINT(bugprone-reserved-identifier)
 
 namespace shim {
 
 void set_order(Order o) { order = o; }
+
+std::size_t number_in_cluster() {
+  return running->block * std::size_t{blockDim.x * blockDim.y * blockDim.z} + running->number;
+}
 
 unsigned lane_id() { return running->number % warp_size; }
 
@@ -172,11 +198,13 @@ const Slot* show(const void* mine, std::size_t bytes) {
 }
 
 void all_have_seen() { give_way(Waits::for_warp); }
+void warp_together() { give_way(Waits::for_warp); }
 
 void take_turns() { give_way(Waits::for_others); }
 
 void* dynamic_shared() { return (*shared_memory)[running->block]; }
 
+void tell_cluster() { races::tell(running->news); }
 void wait_for_cluster() { give_way(Waits::for_cluster); }
 
 const void* in_block(const void* shared, unsigned number) {
@@ -190,6 +218,8 @@ void copy_later(void* to, const void* from, std::size_t bytes) {
     if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
       throw std::logic_error("shim: a word is copied from or to where none begins");
   running->copies.push_back({to, from, bytes, running->group});
+  races::copy_begins(to, bytes);
+  if (from != nullptr) races::reads(number_in_cluster(), from, bytes);
 }
 
 void end_copy_group() { ++running->group; }
@@ -203,6 +233,7 @@ void wait_for_copies(int groups_left) {
       std::memset(c.to, 0, c.bytes);
     else
       std::memcpy(c.to, c.from, c.bytes);
+    races::copy_ends(c.to, c.bytes, nullptr);
   }
   std::erase_if(copies, due);
 }
@@ -235,9 +266,10 @@ void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::si
   gridDim = blocks;
   blockDim = threads;
   std::vector<void*> memory(cluster);
-  for (void*& block : memory) cudaMallocAsync(&block, shared, nullptr);
+  for (void*& block : memory) cudaMallocAsync(&block, shared, nullptr), now_shared(block);
   shared_memory = &memory;
   context::pooled_fixedsize_stack stacks(std::size_t{64} << 10);
+  races::kernel_begins(std::size_t{threads.x} * threads.y * threads.z, cluster);
   for (unsigned z = 0; z < blocks.z; ++z) {
     for (unsigned y = 0; y < blocks.y; ++y) {
       for (unsigned x = 0; x < blocks.x; x += cluster) {
@@ -246,6 +278,7 @@ void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::si
       }
     }
   }
+  races::kernel_ends();
   for (void* block : memory) cudaFreeAsync(block, nullptr);
 }
 

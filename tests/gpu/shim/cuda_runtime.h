@@ -47,11 +47,14 @@ void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::si
 /// `value`, 16 bytes at most, as lane `lane` of this thread's warp has it; every thread of the warp must call.
 void exchange(void* value, std::size_t bytes, unsigned lane);
 unsigned lane_id();
+std::size_t number_in_cluster();
 /// What each lane of this thread's warp has, 64 bytes at most; every thread of the warp must have one, and may have one at a time. As
 /// long as it lives the lanes' values stay where they are.
 using Slot = std::array<char, 64>;
 const Slot* show(const void* mine, std::size_t bytes);
 void all_have_seen();
+/// Until all of the warp are there, who know no more of each other then.
+void warp_together();
 template <class T>
 class OfWarp {
  public:
@@ -71,6 +74,8 @@ void take_turns();
 /// The block's dynamic shared memory: NaN at first, fenced.
 void* dynamic_shared();
 
+/// Those who wait for the cluster then know what this thread has done so far.
+void tell_cluster();
 /// Until all threads of the cluster's blocks are there; where the cluster's block of this number has what this one has at `shared`.
 void wait_for_cluster();
 const void* in_block(const void* shared, unsigned number);

@@ -4,7 +4,10 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "tests/gpu/shim/races.h"
 
 namespace {
 
@@ -35,16 +38,6 @@ struct Bytes {
   const void* from;
   unsigned count;
 };
-
-/// Rounds that are over; threads of a round, and how many have come to this one; bytes that are announced and under way.
-struct Count {
-  unsigned threads = 0, rounds = 0, came = 0;
-  std::int64_t expected = 0;
-  std::vector<Box> boxes;
-  std::vector<Bytes> plain;
-};
-
-thread_local std::map<void*, Count> counts;
 
 int bytes_of(const CUtensorMap& m) { return m.tf32 ? 4 : 2; }
 int elements_of_line(const CUtensorMap& m) { return 128 / bytes_of(m); }
@@ -92,6 +85,34 @@ void bring(const Box& b) {
     ++image;
   }
 }
+
+/// Rounds that are over; threads of a round, and how many have come to this one; bytes that are announced and under way.
+struct Count {
+  unsigned threads = 0, rounds = 0, came = 0;
+  std::int64_t expected = 0;
+  std::vector<Box> boxes;
+  std::vector<Bytes> plain;
+  shim::Times coming, over;  ///< what those who wait for this round will know; for the last one
+
+  void ends() {
+    for (const Box& b : boxes) {
+      bring(b);
+      shim::races::copy_ends(b.to, static_cast<std::size_t>(b.map.lines) * 128, &coming);
+    }
+    for (const Bytes& b : plain) {
+      std::memcpy(b.to, b.from, b.count);
+      shim::races::copy_ends(b.to, b.count, &coming);
+    }
+    boxes.clear();
+    plain.clear();
+    expected = 0;
+    came = 0;
+    ++rounds;
+    over = std::exchange(coming, {});
+  }
+};
+
+thread_local std::map<void*, Count> counts;
 
 }  // namespace
 
@@ -145,13 +166,15 @@ void arrive(void* arrival, unsigned bytes) {
   if (c.came == c.threads) throw std::logic_error("shim: a thread comes to a round before the last one was over");
   ++c.came;
   c.expected += bytes;
-  if (c.came == c.threads && c.expected == 0) c.came = 0, ++c.rounds;
+  races::tell(c.coming);
+  if (c.came == c.threads && c.expected == 0) c.ends();
 }
 
 void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival) {
   if (reinterpret_cast<std::uintptr_t>(to) % 1024 != 0) throw std::logic_error("shim: a box does not start a tile");
   if (map.patches && (off[0] < 0 || off[1] < 0)) throw std::logic_error("shim: a patch is moved to the left or up");
   counts.at(arrival).boxes.push_back({static_cast<char*>(to), map, {at[0], at[1], at[2], at[3]}, {off[0], off[1]}});
+  races::copy_begins(to, static_cast<std::size_t>(map.lines) * 128);
 }
 
 void bytes_later(void* to, const void* from, unsigned count, void* arrival) {
@@ -160,6 +183,7 @@ void bytes_later(void* to, const void* from, unsigned count, void* arrival) {
       !in_words(count))
     throw std::logic_error("shim: bytes are copied that are no whole words");
   counts.at(arrival).plain.push_back({to, from, count});
+  races::copy_begins(to, count);
 }
 
 void wait_for_round(void* arrival, bool odd) {
@@ -169,20 +193,15 @@ void wait_for_round(void* arrival, bool odd) {
     if (tries == patience) throw std::logic_error("shim: a round is waited for that never ends");
     take_turns();
   }
-  if ((c.rounds % 2 == 1) != odd) return;  // that round is over
+  if ((c.rounds % 2 == 1) != odd) return races::hear(c.over);  // that round is over
   std::int64_t bytes = 0;
   for (const Box& b : c.boxes) bytes += b.map.lines * 128;
   for (const Bytes& b : c.plain) bytes += b.count;
   if (bytes != c.expected)
     throw std::logic_error("shim: " + std::to_string(bytes) + " bytes are under way where " +
                            std::to_string(c.expected) + " are waited for");
-  for (const Box& b : c.boxes) bring(b);
-  for (const Bytes& b : c.plain) std::memcpy(b.to, b.from, b.count);
-  c.boxes.clear();
-  c.plain.clear();
-  c.expected = 0;
-  c.came = 0;
-  ++c.rounds;
+  c.ends();
+  races::hear(c.over);
 }
 
 }  // namespace shim

@@ -1,4 +1,5 @@
-// Stands in for gpu/ptx.h on the host: what the instructions do, by exchanges within a warp. A copy arrives as late as it may.
+// Stands in for gpu/ptx.h on the host: what the instructions do, by exchanges within a warp. A copy arrives as late as it may. Products are
+// in shim/products.cpp.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -42,7 +43,7 @@ void copies_wait() {
   shim::wait_for_copies(n);
 }
 
-inline void cluster_arrive() {}
+inline void cluster_arrive() { shim::tell_cluster(); }
 inline void cluster_arrive_without_news() {}
 inline void cluster_wait() { shim::wait_for_cluster(); }
 template <class T>
@@ -64,24 +65,8 @@ void load_matrices(std::uint32_t (&out)[4], const void* row) {
   }
 }
 
-inline void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  struct Factors {
-    std::uint32_t a[4], b[2];
-  };
-  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-  const auto half = [](std::uint32_t pair, unsigned k) {
-    bf16 v;
-    v.bits = static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16);
-    return static_cast<float>(v);
-  };
-  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned m = row + i / 2 * 8, n = column + i % 2;
-    for (unsigned k = 0; k < 16; ++k)
-      c[i] += half(all[m % 8 * 4 + k % 8 / 2].a[m / 8 + k / 8 * 2], k) * half(all[n * 4 + k % 8 / 2].b[k / 8], k);
-  }
-}
-
+void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1);
+void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1);
 inline void multiply(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
   c[0] = c[1] = c[2] = c[3] = 0;
   multiply_add(c, a, b0, b1);
@@ -91,24 +76,6 @@ inline std::uint32_t to_tf32(float x) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
   return std::isfinite(x) ? (bits + 0x1000U) & ~0x1FFFU : bits;
-}
-
-inline void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  struct Factors {
-    std::uint32_t a[4], b[2];
-  };
-  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-  const auto value = [](std::uint32_t bits) {
-    float v;
-    std::memcpy(&v, &bits, sizeof v);
-    return v;
-  };
-  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned m = row + i / 2 * 8, n = column + i % 2;
-    for (unsigned k = 0; k < 8; ++k)
-      c[i] += value(all[m % 8 * 4 + k % 4].a[m / 8 + k / 4 * 2]) * value(all[n * 4 + k % 4].b[k / 4]);
-  }
 }
 
 }  // namespace costate::cuda

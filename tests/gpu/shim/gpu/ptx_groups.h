@@ -1,78 +1,47 @@
-// Stands in for gpu/ptx_groups.h on the host. Products are made as late as they may.
+// Stands in for gpu/ptx_groups.h on the host. Products are made as late as they may (shim/products.cpp).
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <bit>
 
 #include "gpu/ptx_sm90.h"
 
 namespace costate::cuda {
 
-/// c += left b; left(half, k) is term k of the lane's first row, or of the one 8 further, when the product is made.
-template <class T, bool b_across, bool adds, std::size_t values, class Left>
-void multiply_terms(float (&c)[values], const Left& left, const Terms& b) {
-  const unsigned column = shim::lane_id() % 4 * 2;
-  shim::product_later([&c, left, b, column] {
-    if constexpr (!adds) std::fill(c, c + values, 0.0F);
-    for (unsigned k = 0; k < 32 / sizeof(T); ++k) {
-      const float both[2] = {left(0, k), left(1, k)};
-      for (unsigned i = 0; i < values; i += 4) {
-        for (unsigned e = 0; e < 2; ++e) {
-          const float right = b.term<T, b_across>(i / 4 * 8 + column + e, k);
-          c[i + e] += both[0] * right;
-          c[i + 2 + e] += both[1] * right;
-        }
-      }
-    }
-  });
+/// What a thread of a product has of the left factor: its lane's row and the one 8 further, in shared memory, or spread over the registers of
+/// four lanes, pairs of terms as in m16n8k16 or, in TF32, single ones as in m16n8k8. Both are read when the product is made.
+struct Left {
+  Terms shared;
+  bool across = false;
+  std::array<const std::uint32_t*, 4> registers{};
+};
+inline Left left_in_registers(const std::uint32_t (&a)[4]) {
+  const shim::OfWarp all(static_cast<const std::uint32_t*>(a));
+  Left left{Terms(nullptr, 0)};
+  for (unsigned i = 0; i < 4; ++i) left.registers[i] = all[shim::lane_id() / 4 * 4 + i];
+  return left;
 }
 
-/// Rows of a in shared memory.
-template <class T, bool across>
-auto rows_of(const Terms& a) {
-  return [a, row = threadIdx.x / 32 % 4 * 16 + shim::lane_id() / 4](unsigned half, unsigned k) {
-    return a.term<T, across>(row + half * 8, k);
-  };
-}
+struct ProductKind {
+  bool tf32, b_across, adds;
+};
+/// c += left b, or c = left b, for the `values` of a thread: later.
+void multiply_later(float* c, unsigned values, const Left& left, const Terms& b, ProductKind kind);
 
 template <bool a_across, bool b_across, bool adds = true, std::size_t values>
 void multiply_group(float (&c)[values], const Terms& a, const Terms& b) {
-  multiply_terms<bf16, b_across, adds>(c, rows_of<bf16, a_across>(a), b);
+  multiply_later(c, values, {a, a_across}, b, {false, b_across, adds});
 }
-/// A left factor in the warp's registers: a lane's rows are spread over four lanes; `of` are their registers, read when the product is made.
-inline std::array<const std::uint32_t*, 4> registers_of_rows(const std::uint32_t (&a)[4]) {
-  const shim::OfWarp registers(static_cast<const std::uint32_t*>(a));
-  std::array<const std::uint32_t*, 4> of{};
-  for (unsigned i = 0; i < 4; ++i) of[i] = registers[shim::lane_id() / 4 * 4 + i];
-  return of;
-}
-/// Lane 4 r + i has of row r, and of row r + 8, pairs of terms: as the left factor of m16n8k16.
 template <bool b_across, bool adds = true, std::size_t values>
 void multiply_group(float (&c)[values], const std::uint32_t (&a)[4], const Terms& b) {
-  multiply_terms<bf16, b_across, adds>(
-      c,
-      [of = registers_of_rows(a)](unsigned half, unsigned k) {
-        const std::uint32_t pair = of[k % 8 / 2][half + k / 8 * 2];
-        bf16 value;
-        value.bits = static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16);
-        return static_cast<float>(value);
-      },
-      b);
+  multiply_later(c, values, left_in_registers(a), b, {false, b_across, adds});
 }
 template <std::size_t values>
 void multiply_group_tf32(float (&c)[values], const Terms& a, const Terms& b) {
-  multiply_terms<float, false, true>(c, rows_of<float, false>(a), b);
+  multiply_later(c, values, {a}, b, {true, false, true});
 }
-/// Single terms, as the left factor of m16n8k8.
 template <std::size_t values>
 void multiply_group_tf32(float (&c)[values], const std::uint32_t (&a)[4], const Terms& b) {
-  multiply_terms<float, false, true>(
-      c,
-      [of = registers_of_rows(a)](unsigned half, unsigned k) {
-        return std::bit_cast<float>(of[k % 4][half + k / 4 * 2]);
-      },
-      b);
+  multiply_later(c, values, left_in_registers(a), b, {true, false, true});
 }
 
 }  // namespace costate::cuda

@@ -32,28 +32,18 @@ struct Terms {
   unsigned rows_64;
   Terms(const void* shared, unsigned rows) : at(static_cast<const char*>(shared)), rows_64(rows) {}
   Terms operator+(int more) const { return {at + more, rows_64}; }
-
-  /// Term k of a row: words are found by their addresses, as the chip does.
-  template <class T, bool across>
-  [[nodiscard]] float term(unsigned row, unsigned k) const {
-    const char* from = across ? at + row / 64 * rows_64 + k * 128 + row % 64 * 2 : at + row * 128 + k * sizeof(T);
-    const auto address = reinterpret_cast<std::uintptr_t>(from);
-    T value;
-    std::memcpy(&value, reinterpret_cast<const char*>(address ^ (address >> 7 & 7) << 4), sizeof value);
-    return static_cast<float>(value);
-  }
 };
 
 // A warp does these together.
 inline void products_may_start() {
   shim::products_may_start();
-  __syncwarp();
+  shim::warp_together();
 }
 inline void products_end_group() { shim::products_end_group(); }
 template <int n>
 void products_wait() {
   shim::products_wait(n);
-  __syncwarp();
+  shim::warp_together();
 }
 template <class T, std::size_t n>
 void products_let_go(T (&)[n]) {}
