@@ -1,27 +1,31 @@
-// What the shim does beyond a device: its second runs turn the order of threads round, its memory is fenced, it may be another chip.
+// What the shim does beyond a device: its second runs turn the order of threads round and look for races, its memory is fenced, it may be
+// another chip.
 #pragma once
+
+#include <boost/test/unit_test.hpp>
 
 #include <cuda_runtime.h>
 
 #ifdef COSTATE_SHIM
-namespace shim {
-/// Kernels and copies so far that were queued one by one (stream.cpp).
-int calls_queued();
-/// Waits so far for all that was queued.
-int waited();
-}  // namespace shim
+#include "tests/gpu/shim/races.h"
 #endif
 
 namespace costate {
 
 #ifdef COSTATE_SHIM
-/// While it lives, the threads of a block run in the opposite order.
+/// While it lives, the threads of a block run in the opposite order, and each of their accesses is looked at: no two may race.
 class SecondRun {
  public:
   SecondRun() { shim::set_order(shim::Order::backward); }
   SecondRun(const SecondRun&) = delete;
   SecondRun& operator=(const SecondRun&) = delete;
-  ~SecondRun() { shim::set_order(shim::Order::forward); }
+  ~SecondRun() {
+    shim::set_order(shim::Order::forward);
+    for (const auto& race : watch_.found()) BOOST_ERROR(race);
+  }
+
+ private:
+  shim::RaceWatch watch_;
 };
 /// While it lives, the device says that it is of compute capability 8.
 class OlderChip {

@@ -14,7 +14,6 @@
 #include "core/memory.h"
 #include "core/random.h"
 #include "tests/gpu/coarse.h"
-#include "tests/gpu/no_races.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
@@ -75,7 +74,7 @@ void check_numbers(const Case& c, DType dtype) {
       dtype == DType::f64 ? tolerance::rounding(coarsest, c.reduction) : tolerance::ladder(coarsest, c.reduction);
   const Outcome exact = outcome(c, case_inputs(c, DType::f64, dtype), here, dtype);
   const Tensors in = moved(case_inputs(c, dtype), there);
-  const Outcome found = without_races([&] { return outcome(c, in, there, dtype); });
+  const Outcome found = outcome(c, in, there, dtype);
   BOOST_TEST(deviation(found, exact) <= bound, name_of(dtype)
                                                    << " is " << deviation(found, exact) << " off, bound " << bound);
   const SecondRun turned;
@@ -103,7 +102,7 @@ double check_tf32(const Case& c) {
   const Tensors in = moved(case_inputs(c, DType::f32), there);
   const Outcome fine = outcome(c, in, there, DType::f32);
   const Coarse coarse;
-  const Outcome found = without_races([&] { return outcome(c, in, there, DType::f32); });
+  const Outcome found = outcome(c, in, there, DType::f32);
   BOOST_TEST(deviation(found, fine) <= 8 * unit, "tf32 is " << deviation(found, fine) << " off");
   const SecondRun turned;
   BOOST_TEST(same(outcome(c, in, there, DType::f32), found), "tf32 depends on the order of threads");

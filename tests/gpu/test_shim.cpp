@@ -195,6 +195,7 @@ BOOST_AUTO_TEST_CASE(rounds_of_arrivals_order_what_they_are_for) {
           if (i == 1) wait_for_round(free, false);
           expect_bytes(come, 16);
           copy_bytes(words, from, 16, come);
+          wait_for_round(come, i == 1);
         }
         if (mine == 32) {
           if (waits) wait_for_round(come, i == 1);
@@ -203,7 +204,6 @@ BOOST_AUTO_TEST_CASE(rounds_of_arrivals_order_what_they_are_for) {
           if (!reads_first) read();
         }
       }
-      if (mine == 0) wait_for_round(come, true);
     });
   };
   BOOST_TEST(bring(true, true) == 0);

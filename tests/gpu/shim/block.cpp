@@ -119,11 +119,12 @@ class Cluster {
   bool step(std::size_t first, std::size_t last) {
     bool moved = false;
     for (std::size_t i = first; i < last; ++i) {
-      Thread& t = threads_[order == shim::Order::forward ? i : first + last - 1 - i];
+      const std::size_t number = order == shim::Order::forward ? i : first + last - 1 - i;
+      Thread& t = threads_[number];
       if (t.done || t.waits != Waits::no) continue;
       moved = true;
       running = &t;
-      shim::races::runs(i);
+      shim::races::runs(number);
       threadIdx = t.index;
       blockIdx = t.block_index;
       t.fiber = std::move(t.fiber).resume();

@@ -204,8 +204,10 @@ namespace shim {
 void queue(cudaStream_t stream, std::function<void()> call);
 /// A call that must not be made on a stream that is captured. False, and the capture fails, where it is.
 bool allowed(cudaStream_t stream);
-/// Launches of graphs so far.
+/// Launches of graphs so far; kernels and copies that were queued one by one; waits for all that was queued.
 int graphs_launched();
+int calls_queued();
+int waited();
 }  // namespace shim
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "as the shim was told"; }

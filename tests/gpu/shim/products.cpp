@@ -25,27 +25,30 @@ float of_bits(std::uint32_t bits) {
 
 constexpr unsigned most_terms = 16;
 
-/// All terms of a row in shared memory: words are found by their addresses, as the chip does. Who waits for a product waits for all of its warp's,
-/// so the first thread stands for them.
+/// All terms of a row in shared memory: words are found by their addresses, as the chip does. Who waits for a product waits for all of its
+/// warp's, so the first thread stands for them; a row that several lanes read need be told of once.
 template <class Bits>
-void read_row(float* terms, const Terms& from, bool across, unsigned row) {
-  const std::size_t warp_leader = shim::number_in_cluster() - shim::lane_id();
-  for (unsigned k = 0; k < 32 / sizeof(Bits); ++k) {
+void read_row(float* terms, const Terms& from, bool across, unsigned row, bool tells) {
+  const auto there = [&](unsigned k) {
     const char* const at =
         across ? from.at + row / 64 * from.rows_64 + k * 128 + row % 64 * 2 : from.at + row * 128 + k * sizeof(Bits);
     const auto address = reinterpret_cast<std::uintptr_t>(at);
-    const auto* const there = reinterpret_cast<const char*>(address ^ (address >> 7 & 7) << 4);
-    shim::races::reads(warp_leader, there, sizeof(Bits));
+    return reinterpret_cast<const char*>(address ^ (address >> 7 & 7) << 4);
+  };
+  const std::size_t warp_leader = shim::number_in_cluster() - shim::lane_id(), told = across ? sizeof(Bits) : 16;
+  for (unsigned k = 0; k < 32 / sizeof(Bits); ++k) {
+    if (tells && k * sizeof(Bits) % told == 0) shim::races::reads(warp_leader, there(k), told);
     Bits bits;
-    std::memcpy(&bits, there, sizeof bits);
+    std::memcpy(&bits, there(k), sizeof bits);
     if constexpr (sizeof(Bits) == 2)
       terms[k] = in_f32(bits);
     else
       terms[k] = of_bits(bits);
   }
 }
-void read_row(float* terms, const Terms& from, bool tf32, bool across, unsigned row) {
-  tf32 ? read_row<std::uint32_t>(terms, from, across, row) : read_row<std::uint16_t>(terms, from, across, row);
+void read_row(float* terms, const Terms& from, bool tf32, bool across, unsigned row, bool tells) {
+  tf32 ? read_row<std::uint32_t>(terms, from, across, row, tells)
+       : read_row<std::uint16_t>(terms, from, across, row, tells);
 }
 
 void make(float* c, unsigned values, const Left& left, const Terms& b, ProductKind kind) {
@@ -53,7 +56,7 @@ void make(float* c, unsigned values, const Left& left, const Terms& b, ProductKi
   float rows[2][most_terms], right[most_terms];
   for (unsigned half = 0; half < 2; ++half) {
     if (left.registers[0] == nullptr)
-      read_row(rows[half], left.shared, kind.tf32, left.across, row + half * 8);
+      read_row(rows[half], left.shared, kind.tf32, left.across, row + half * 8, lane % 4 == 0);
     else
       for (unsigned k = 0; k < terms; ++k)
         rows[half][k] = kind.tf32 ? of_bits(left.registers[k % 4][half + k / 4 * 2])
@@ -62,7 +65,7 @@ void make(float* c, unsigned values, const Left& left, const Terms& b, ProductKi
   if (!kind.adds) std::fill(c, c + values, 0.0F);
   for (unsigned i = 0; i < values; i += 4)
     for (unsigned e = 0; e < 2; ++e) {
-      read_row(right, b, kind.tf32, kind.b_across, i / 4 * 8 + lane % 4 * 2 + e);
+      read_row(right, b, kind.tf32, kind.b_across, i / 4 * 8 + lane % 4 * 2 + e, lane < 4);
       for (unsigned k = 0; k < terms; ++k) {
         c[i + e] += rows[0][k] * right[k];
         c[i + 2 + e] += rows[1][k] * right[k];

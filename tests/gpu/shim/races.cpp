@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <link.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -30,7 +31,7 @@ struct Access {
 struct Cell {
   std::uint64_t cluster = 0;  ///< whose accesses these are
   Access write;
-  std::vector<Access> reads;                                                ///< since then, one a thread
+  std::vector<Access> reads;  ///< since then: of each thread the last one, and maybe some before
   bool copying = false, written_elsewhere = false, read_elsewhere = false;  ///< by other clusters of this kernel
 };
 
@@ -82,9 +83,7 @@ class Watch {
 
   void touch(const void* at, std::size_t bytes, bool writes, Place place) {
     ++seen;
-    const auto first = reinterpret_cast<std::uintptr_t>(at);
-    for (std::uintptr_t a = first / cell_bytes; a <= (first + bytes - 1) / cell_bytes; ++a)
-      if (Cell* const c = cell(a * cell_bytes)) writes ? write(*c, place) : read(*c, place);
+    each(at, bytes, [&](Cell& c) { writes ? write(c, place) : read(c, place); });
   }
 
   void copy_begins(const void* to, std::size_t bytes) {
@@ -104,11 +103,16 @@ class Watch {
   std::set<std::string> found;
 
  private:
+  /// f of each cell, but for memory that is the thread's own, or the host's.
   template <class F>
-  void each(const void* at, std::size_t bytes, const F& f) {
-    const auto first = reinterpret_cast<std::uintptr_t>(at);
-    for (std::size_t i = 0; i < bytes; i += cell_bytes)
-      if (Cell* const c = cell(first + i)) f(*c);
+  void each(const void* memory, std::size_t bytes, const F& f) {
+    const auto first = reinterpret_cast<std::uintptr_t>(memory), end = first + bytes;
+    for (std::uintptr_t at = first / cell_bytes * cell_bytes; at < end;) {
+      const std::uintptr_t page_end = std::min(end, (at / page_bytes + 1) * page_bytes);
+      Page* const p = page(at);
+      if (p == nullptr) at = page_end;
+      for (; at < page_end; at += cell_bytes) f(brought_up(*p, p->cells[at % page_bytes / cell_bytes]));
+    }
   }
 
   void read(Cell& c, Place place) {
@@ -116,9 +120,20 @@ class Watch {
     if (c.copying) report("reads what is being copied", now, c.write);
     if (c.written_elsewhere) report("reads what another cluster writes", now, c.write);
     if (!before(c.write)) report("reads what was written", now, c.write);
-    for (Access& r : c.reads)
-      if (r.thread == thread) return void(r = now);
+    if (!c.reads.empty() && c.reads.back().thread == thread) return void(c.reads.back() = now);
+    if (c.reads.size() == c.reads.capacity()) keep_last(c.reads);
     c.reads.push_back(now);
+  }
+
+  /// Of each thread's, so that their number is bounded.
+  static void keep_last(std::vector<Access>& reads) {
+    const auto later = [](const Access& a, const Access& b) {
+      return a.thread < b.thread || (a.thread == b.thread && a.time > b.time);
+    };
+    const auto same = [](const Access& a, const Access& b) { return a.thread == b.thread; };
+    std::sort(reads.begin(), reads.end(), later);
+    reads.erase(std::unique(reads.begin(), reads.end(), same), reads.end());
+    reads.reserve(std::max<std::size_t>(8, 2 * reads.size()));
   }
 
   void write(Cell& c, Place place) {
@@ -135,20 +150,17 @@ class Watch {
 
   [[nodiscard]] bool before(const Access& a) const { return a.time == 0 || clocks.before(a.thread, a.time, thread); }
 
-  /// Null where memory is the thread's own, or the host's.
-  Cell* cell(std::uintptr_t at) {
-    Page* const p = page(at);
-    if (p == nullptr) return nullptr;
-    Cell& c = p->cells[at % page_bytes / cell_bytes];
-    if (c.cluster == cluster_) return &c;
-    const bool earlier = !p->shared && c.cluster >= first_cluster_;
+  /// Where the cell was last used by another cluster or kernel, all that matters of this is kept.
+  Cell& brought_up(const Page& page, Cell& c) const {
+    if (c.cluster == cluster_) return c;
+    const bool earlier = !page.shared && c.cluster >= first_cluster_;
     c.written_elsewhere = earlier && (c.written_elsewhere || c.write.time != 0);
     c.read_elsewhere = earlier && (c.read_elsewhere || !c.reads.empty());
     c.copying = false;
     c.write = {};
     c.reads.clear();
     c.cluster = cluster_;
-    return &c;
+    return c;
   }
 
   Page* page(std::uintptr_t at) {

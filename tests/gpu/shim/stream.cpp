@@ -4,8 +4,6 @@
 #include <map>
 #include <vector>
 
-#include "tests/gpu/second_run.h"
-
 struct shimGraph {
   std::vector<std::function<void()>> calls;
 };
