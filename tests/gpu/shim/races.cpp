@@ -302,13 +302,5 @@ void __tsan_unaligned_write8(const void* p) { touch(p, 8, true, __builtin_return
 void __tsan_unaligned_write16(const void* p) { touch(p, 16, true, __builtin_return_address(0)); }
 void __tsan_read_range(const void* p, std::size_t n) { touch(p, n, false, __builtin_return_address(0)); }
 void __tsan_write_range(const void* p, std::size_t n) { touch(p, n, true, __builtin_return_address(0)); }
-// Host code's: counts of references, what is made once, the last call's name.
-int __tsan_atomic32_fetch_add(int* p, int by, int) { return __atomic_fetch_add(p, by, __ATOMIC_SEQ_CST); }
-int __tsan_atomic32_fetch_sub(int* p, int by, int) { return __atomic_fetch_sub(p, by, __ATOMIC_SEQ_CST); }
-char __tsan_atomic8_load(const char* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
-int __tsan_atomic32_load(const int* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
-long __tsan_atomic64_load(const long* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
-void __tsan_atomic32_store(int* p, int value, int) { __atomic_store_n(p, value, __ATOMIC_SEQ_CST); }
-void __tsan_atomic64_store(long* p, long value, int) { __atomic_store_n(p, value, __ATOMIC_SEQ_CST); }
 }
 // NOLINTEND(bugprone-reserved-identifier)
