@@ -98,8 +98,6 @@ bool accesses_are_seen(boost::unit_test::test_unit_id) {
   shim::run(dim3(1), dim3(1), [&] { *const_cast<volatile int*>(&some) = 1; });
   return watch.seen() > 0;
 }
-return watch.seen() > 0;
-});
 
 /// How many pairs of places in the code race in a kernel of 64 threads with a word each in shared memory, and one more for all.
 std::size_t races(const std::function<void(int* words, unsigned mine)>& kernel, unsigned blocks = 1,
