@@ -59,7 +59,11 @@ Tensor evaluate(const Denoiser& d, const Tensor& y, const Level& at, const Tenso
   require(at.scale() > 0 && at.sigma >= 0, "denoiser: level t = {} has alpha = {} and sigma = {}", at.t, at.alpha,
           at.sigma);
   const Tensor out = halves(d.net(cast(scale(y, d.input_scale(at)), d.dtype), at, p), y).prediction;
-  require(out.shape() == y.shape(), "denoiser: the network returned {} for a state {}", out.shape(), y.shape());
+  require(
+      out.shape() == y.shape(),
+      "denoiser: the network returned {} for a state {}; what is sampled returns the shape of its state, or twice the "
+      "channels (a classifier or an encoder does not)",
+      out.shape(), y.shape());
   require(out.dtype() == d.dtype, "denoiser: the network returned {}, where {} was agreed", name_of(out.dtype()),
           name_of(d.dtype));
   return cast(out, y.dtype());

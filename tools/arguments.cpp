@@ -1,6 +1,7 @@
 // The options of subcommands, by CLI11.
 #include "tools/arguments.h"
 
+#include <charconv>
 #include <CLI/CLI.hpp>
 #include <cmath>
 
@@ -10,9 +11,17 @@ namespace {
 
 CLI::App& app_of(void* app) { return *static_cast<CLI::App*>(app); }
 
+/// Whole numbers within T. The parser would take the nearest for what is beyond, and -1 for the largest seed.
 template <class T>
-void add(void* app, const std::string& names, T& value, const std::string& help, const std::string& shown) {
-  app_of(app).add_option(names, value, help)->type_name(shown);
+void add_whole(void* app, const std::string& names, T& value, const std::string& help, const std::string& shown) {
+  const auto whole = [](const std::string& text) {
+    T number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc::result_out_of_range) return "'" + text + "' is out of range";
+    const bool good = error == std::errc() && end == text.data() + text.size();
+    return good ? std::string() : "'" + text + "' is not a whole number" + (std::is_signed_v<T> ? "" : " from 0 on");
+  };
+  app_of(app).add_option(names, value, help)->type_name(shown)->check(whole);
 }
 
 }  // namespace
@@ -21,7 +30,9 @@ void Arguments::positional(const std::string& name, std::string& value, const st
   app_of(app_).add_option(name, value, help)->type_name("")->required(required);
 }
 void Arguments::option(const std::string& n, std::string& v, const std::string& help, const std::string& shown) {
-  add(app_, n, v, help, shown);
+  // Empty says "not given" inside; on the command line it is a variable of the shell that was not set.
+  const auto said = [](const std::string& text) { return text.empty() ? "is empty; leave it out" : std::string(); };
+  app_of(app_).add_option(n, v, help)->type_name(shown)->check(said);
 }
 void Arguments::option(const std::string& n, double& v, const std::string& help, const std::string& shown) {
   const auto finite = [](const std::string& text) {  // NaN says "not given" inside
@@ -32,10 +43,10 @@ void Arguments::option(const std::string& n, double& v, const std::string& help,
   app_of(app_).add_option(n, v, help)->type_name(shown)->check(finite);
 }
 void Arguments::option(const std::string& n, std::int64_t& v, const std::string& help, const std::string& shown) {
-  add(app_, n, v, help, shown);
+  add_whole(app_, n, v, help, shown);
 }
 void Arguments::option(const std::string& n, std::uint64_t& v, const std::string& help, const std::string& shown) {
-  add(app_, n, v, help, shown);
+  add_whole(app_, n, v, help, shown);
 }
 void Arguments::option(const std::string& n, std::vector<std::string>& v, const std::string& help,
                        const std::string& shown) {

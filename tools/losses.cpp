@@ -12,6 +12,7 @@
 #include "autodiff/ops/sum.h"
 #include "io/hdf5.h"
 #include "io/png.h"
+#include "solvers/norm.h"
 #include "tools/model/classifier.h"
 
 namespace costate {
@@ -99,6 +100,14 @@ Distance feature_distance(const Model& model, const Common& common, const std::s
       classifier_of(classifier, pictures_of(model, model.sample_shape(), std::nullopt), common, "features"));
 }
 
+Loss weighed(const Tensor& w, const std::string& file) {
+  require(first_non_finite(w) < 0, "{}: w holds a NaN or an infinity", file);
+  return [w, file](const Tensor& x) {
+    require(x.shape() == w.shape(), "{}: w has shape {}; what it weighs has {}", file, w.shape(), x.shape());
+    return inner(x, w);
+  };
+}
+
 Loss of_pixels(const Loss& loss, const LatentSpace& space) {
   return [loss, space](const Tensor& x_0) { return loss(space.decode(x_0)); };
 }
@@ -118,7 +127,7 @@ Loss make_loss(const std::string& name, const Model& model, const Shape& sample,
   if (!of.empty() && kind == "features") return seen(feature_loss(of, pictures(), common, classifier));
   if (!of.empty() && kind == "dot") {
     const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64).to(model.device);
-    const Loss loss = [w](const Tensor& x) { return inner(x, w); };
+    const Loss loss = weighed(w, of);
     return space && w.dim(-1) == space->gain.dim(0) ? loss : seen(loss);
   }
   as_usage([&] {

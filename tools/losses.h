@@ -26,6 +26,9 @@ inline constexpr const char* loss_names =
 std::function<Tensor(const Tensor& x, const Tensor& targets)> feature_distance(const Model& model, const Common& common,
                                                                                const std::string& classifier);
 
+/// <w, x> for w of the shape of x; throws, naming `file`, for another shape, a NaN or an infinity.
+Loss weighed(const Tensor& w, const std::string& file);
+
 /// A loss of pixels as one of the latents that they are decoded from.
 Loss of_pixels(const Loss& loss, const LatentSpace& space);
 

@@ -53,7 +53,8 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
            "of samplers that draw some: fresh, or tree, one Brownian path a sample, the same for any --steps [fresh]",
            "NAME");
   a.option("--order", order, "order, for samplers that come in several", "K");
-  a.option("--set", set, "further options of the sampler, see `costate list samplers`; may be repeated", "KEY=VALUE");
+  a.option("--set", set, "further options of the sampler, see `costate list samplers NAME`; may be repeated",
+           "KEY=VALUE");
   a.option("--class", classes,
            unconditional
                ? "labels a,b,c: sample i takes the (i mod length)-th [none if the network has a row for that, which "
@@ -146,6 +147,7 @@ void Run::read_start() {
   const Shape want = model_.sample_shape();  // of an encoding it may be the pixels of a latent model
   require(start_x_T_.rank() == want.rank() + 1 && (options_.encodes || start_x_T_.dim(-1) == want[-1]),
           "{}: {} has shape {}; the model wants (n, ...) of {}", options_.start, first, start_x_T_.shape(), want);
+  require(start_x_T_.size() > 0, "{}: {} has shape {} and holds nothing", options_.start, first, start_x_T_.shape());
   count_ = start_x_T_.dim(0);
 }
 

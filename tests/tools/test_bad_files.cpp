@@ -141,4 +141,16 @@ BOOST_AUTO_TEST_CASE(a_pickle_runs_nothing) {
   BOOST_TEST(!std::filesystem::exists("pwned"));
 }
 
+BOOST_AUTO_TEST_CASE(starts_without_a_sample_are_refused) {
+  const Folder folder;
+  const std::string file = (folder / "none.h5").string();
+  Hdf5Writer out(file);
+  out.write("x_T", Tensor::zeros({0, 28, 28, 1}));
+  out.write("x", Tensor::zeros({0, 28, 28, 1}));
+  out.finish();
+  for (const std::string command : {"sample", "grad"})
+    expect_refusal(run({command, "fashion-unet", "--steps", "1", "--start", file}), {"none.h5", "holds nothing"});
+  expect_refusal(run({"encode", "fashion-unet", "--steps", "1", "--in", file}), {"none.h5", "holds nothing"});
+}
+
 BOOST_AUTO_TEST_SUITE_END()

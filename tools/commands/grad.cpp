@@ -70,13 +70,13 @@ class Job {
       throw UsageError("--wrt z: " + model_.name + " has no condition z; take x_T or theta");
     const Tensor w = run_.from_start("w");
     has_w_ = w.defined();
-    require(!has_w_ || first_non_finite(w) < 0, "{}: w holds a NaN or an infinity", o.sampling.start);
     space_ = latent_space(model_);
-    loss_ = [w](const Tensor& x_0) { return inner(x_0, w); };
-    if (!o.loss.empty() || !has_w_)
+    if (!o.loss.empty() || !has_w_) {
       loss_ = make_loss(o.loss.empty() ? "norm" : o.loss, model_, run_.sample_shape(), o.common, o.classifier);
-    else if (space_ && w.dim(-1) != space_->gain.dim(0))
-      loss_ = of_pixels(loss_, *space_);
+    } else {
+      loss_ = weighed(w, o.sampling.start);
+      if (space_ && w.dim(-1) != space_->gain.dim(0)) loss_ = of_pixels(loss_, *space_);
+    }
     for (const auto& file : o.common.outputs(".png")) require_images(model_, file);
   }
 

@@ -167,8 +167,9 @@ void print(const Options& o, const Model& model, const Run& run, const Samples& 
     std::cout << j.dump(2) << "\n";
     return;
   }
-  std::cout << fmt::format("{} samples of {} by {} in {} steps ({} evaluations each), {:.1f} s\n", run.count(),
-                           model.name, run.stepper().name, run.grid().size() - 1, evaluations(s), seconds);
+  std::cout << fmt::format("{} sample{} of {} by {} in {} steps ({} evaluations each), {:.1f} s\n", run.count(),
+                           run.count() == 1 ? "" : "s", model.name, run.stepper().name, run.grid().size() - 1,
+                           evaluations(s), seconds);
   for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
   if (o.common.out.empty()) std::cout << "nothing was written; add --out samples.png or --out samples.h5\n";
 }
@@ -176,6 +177,9 @@ void print(const Options& o, const Model& model, const Run& run, const Samples& 
 void run_sample(const Options& o) {
   o.common.apply({".h5", ".png", ".json"});
   o.batches.check(o.common);
+  if (o.trajectory && o.common.outputs(".h5").empty())
+    throw UsageError("--trajectory: the states are written to an .h5; add --out FILE.h5");
+  if (o.columns < 0) throw UsageError(fmt::format("--columns {}: give a positive number", o.columns));
   const Model model = o.common.load_to_sample();
   const Run run(o.sampling, o.common, model);
   const Beyond beyond{latent_space(model), finer_scales(o, model)};

@@ -26,6 +26,7 @@ void check_start(const Model& model, const Tensor& x_T, const std::string& where
   const Shape want = model.sample_shape();
   require(x_T.rank() == want.rank() + 1 && x_T.dim(-1) == want[-1], "{}: has shape {}; the model wants (n, ...) of {}",
           where, x_T.shape(), want);
+  require(x_T.size() > 0, "{}: has shape {} and holds nothing", where, x_T.shape());
 }
 
 }  // namespace costate
