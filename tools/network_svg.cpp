@@ -98,8 +98,9 @@ class Drawing {
     width_ = 2 * margin + (both ? 3 * card_width + 2 * aisle : card_width) + (both ? 0 : card_width + gap) +
              2 * indent * std::max(0.0, levels - 2);
     boxes_.resize(s_.stages.size());
-    double y = top, level = 0;
     vectors_ = {both ? (width_ - card_width) / 2 : width_ - margin - card_width, top, height_of(s_.vectors)};
+    // The embeddings stand above a U, out of the way of its skips, and beside anything else.
+    double y = both && !s_.vectors.empty() ? vectors_.y + vectors_.height + gap : top, level = 0;
     for (const std::int64_t size : sizes) {
       std::map<int, double> used;  // height by side
       for (std::size_t i = 0; i < s_.stages.size(); ++i) {
@@ -108,7 +109,6 @@ class Drawing {
         const double left = margin + indent * level, right = width_ - margin - card_width - indent * level;
         const double x = side == 0 && both ? (width_ - card_width) / 2 : side <= 0 || !both ? left : right;
         boxes_[i] = {x, y + used[side], height_of(s_.stages[i].blocks)};
-        if (side == 0 && both) boxes_[i].y = std::max(boxes_[i].y, vectors_.y + vectors_.height + gap);
         used[side] = boxes_[i].y - y + boxes_[i].height + gap;
       }
       double tallest = 0;
