@@ -70,6 +70,8 @@ void add_running(const GradientProblem& problem, int index, const Tensor& y, Cot
 struct MarchWeights {
   double state = 1, field = 0, parameters = 0;
 };
+/// Explicit Euler in s: {1, k (s_t - s_s), k (s_t - s_s)}, k the drift.
+MarchWeights euler_in_s(const Level& t, const Level& s, double drift);
 struct March {
   Reading reading = &Denoiser::eps;
   std::function<MarchWeights(const Level& t, const Level& s, double drift)> weights = {};

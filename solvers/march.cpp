@@ -99,6 +99,11 @@ class Marching {
 
 }  // namespace
 
+MarchWeights euler_in_s(const Level& t, const Level& s, double drift) {
+  const double step = drift * (t.s() - s.s());
+  return {1, step, step};
+}
+
 std::vector<std::string> march_options() { return {"states", "resolver", "skip_last"}; }
 
 Adjoint marching_adjoint(const std::string& name, const March& march, const Config& config) {

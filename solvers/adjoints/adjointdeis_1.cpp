@@ -2,7 +2,6 @@
 #include "solvers/adjoint_equation.h"
 
 namespace costate {
-namespace {
 
 /// Published (Blasingame and Liu 2024, "AdjointDEIS", section 3, order 1): from the cleaner level t to the noisier s,
 /// with h = lambda_s - lambda_t < 0, V_x = alpha_t^2 J^T a_t and V_z = alpha_t (d eps/dz)^T a_t (theta as z),
@@ -10,14 +9,7 @@ namespace {
 ///   a_z,s = a_z,t + k (sigma_s / alpha_s) (e^h - 1) V_z
 /// with k = 1 for the ODE and 2 for the SDE. With a_y = alpha a_x and sigma_s / alpha_s (e^h - 1) = s_t - s_s both lines
 /// are Euler's method for da_y/ds = -k (d eps/dy)^T a_y, da_z/ds = -k (d eps/dz)^T a_y.
-/// The network is evaluated at the last level of the grid too; with sigma = 0 there, its prediction must be eps or v.
-MarchWeights weights(const Level& t, const Level& s, double drift) {
-  const double step = drift * (t.s() - s.s());
-  return {1, step, step};
-}
-
-}  // namespace
-
+/// The network is evaluated at the last level of the grid too; with sigma = 0 there, its prediction must not be x_0 or noise.
 AdjointType adjointdeis_1_adjoint() {
   return {.name = "adjointdeis-1",
           .summary = "the continuous adjoint equation of the ODE or the SDE, one evaluation a step",
@@ -27,7 +19,7 @@ AdjointType adjointdeis_1_adjoint() {
           .reference = "Blasingame and Liu 2024, \"AdjointDEIS\", with the errata of solvers/README.md",
           .options = march_options(),
           .make = [](const Config& options) {
-            return marching_adjoint("adjointdeis-1", {.weights = weights, .two_step = false}, options);
+            return marching_adjoint("adjointdeis-1", {.weights = euler_in_s, .two_step = false}, options);
           }};
 }
 

@@ -2,17 +2,9 @@
 #include "solvers/adjoint_equation.h"
 
 namespace costate {
-namespace {
 
 /// Published (Blasingame and Liu 2024, section 3, order 2M): AdjointDEIS-1 with D = (1 + 1 / (2 r)) V_i - 1 / (2 r) V_(i-1)
 /// in place of V, r = (previous h) / h; the first step takes D = V. Of second order where the states are.
-MarchWeights weights(const Level& t, const Level& s, double drift) {
-  const double step = drift * (t.s() - s.s());
-  return {1, step, step};
-}
-
-}  // namespace
-
 AdjointType adjointdeis_2m_adjoint() {
   return {.name = "adjointdeis-2m",
           .summary = "as adjointdeis-1, extrapolated from two levels",
@@ -22,7 +14,7 @@ AdjointType adjointdeis_2m_adjoint() {
           .reference = "Blasingame and Liu 2024, \"AdjointDEIS\", with the errata of solvers/README.md",
           .options = march_options(),
           .make = [](const Config& options) {
-            return marching_adjoint("adjointdeis-2m", {.weights = weights, .two_step = true}, options);
+            return marching_adjoint("adjointdeis-2m", {.weights = euler_in_s, .two_step = true}, options);
           }};
 }
 
