@@ -1,11 +1,4 @@
 // Grids: uniform in some clock, diffusers' timestep spacings, given lists, and the check every sampler makes.
-//
-// A name may carry options, NAME:KEY=VALUE:KEY=VALUE ("karras:rho=5"):
-//   karras, polyexponential   rho: 7 and 1; polyexponential is uniform in (lambda_end - lambda)^(1/rho) (k-diffusion)
-//   leading                   offset
-//   given                     t=[...] or s=[...], noise first; steps resamples the list, evenly in its index and linearly
-//                             in ln s (Align Your Steps)
-//   all                       final: zero or first, over FinalLevel
 #include "solvers/grid.h"
 
 #include <algorithm>
@@ -23,7 +16,7 @@ struct Warp {
 
 /// A clock in which levels are equidistant: its value at a level, and the t of a value.
 struct Clock {
-  const char* name;
+  const char *name, *summary;
   double rho;    ///< default of the option; 0: takes none
   bool has_end;  ///< FinalLevel has its say on continuous schedules, too
   double (*of)(const Level& at, const Warp& w);
@@ -34,17 +27,18 @@ double lambda_of(const Level& at, const Warp&) { return at.lambda(); }
 double t_of(double lambda, const Warp&, const Schedule& of) { return of.t_of_lambda(lambda); }
 
 constexpr Clock clocks[] = {
-    {"t", 0, false, [](const Level& at, const Warp&) { return at.t; },
+    {"t", "uniform in t", 0, false, [](const Level& at, const Warp&) { return at.t; },
      [](double v, const Warp&, const Schedule&) { return v; }},
-    {"lambda", 0, false, lambda_of, t_of},
-    {"s", 0, false, [](const Level& at, const Warp&) { return at.s(); },
+    {"lambda", "uniform in lambda = ln(alpha / sigma)", 0, false, lambda_of, t_of},
+    {"s", "uniform in s = sigma / alpha", 0, false, [](const Level& at, const Warp&) { return at.s(); },
      [](double v, const Warp&, const Schedule& of) { return of.t_of_lambda(-std::log(v)); }},
-    {"quadratic", 0, false, [](const Level& at, const Warp&) { return std::sqrt(at.t); },
+    {"quadratic", "uniform in sqrt t", 0, false, [](const Level& at, const Warp&) { return std::sqrt(at.t); },
      [](double v, const Warp&, const Schedule&) { return v * v; }},
-    {"karras", 7, true, [](const Level& at, const Warp& w) { return std::pow(at.s(), 1 / w.rho); },
+    {"karras", "uniform in s^(1/rho), rho [7] (Karras et al. 2022, (5))", 7, true,
+     [](const Level& at, const Warp& w) { return std::pow(at.s(), 1 / w.rho); },
      [](double v, const Warp& w, const Schedule& of) { return of.t_of_lambda(-w.rho * std::log(v)); }},
-    {"exponential", 0, true, lambda_of, t_of},
-    {"polyexponential", 1, true,
+    {"exponential", "uniform in lambda, with the end of karras", 0, true, lambda_of, t_of},
+    {"polyexponential", "uniform in (lambda_end - lambda)^(1/rho), rho [1] (k-diffusion)", 1, true,
      [](const Level& at, const Warp& w) { return std::pow(std::max(0.0, w.lambda_end - at.lambda()), 1 / w.rho); },
      [](double v, const Warp& w, const Schedule& of) { return of.t_of_lambda(w.lambda_end - std::pow(v, w.rho)); }},
 };
@@ -152,7 +146,9 @@ GridKind kind_of(const std::string& name) {
   for (const auto& spacing : spacings)
     if (name == spacing) return {.spacing = true};
   if (name == given_list) return {.list = true};
-  fail_unknown("grid", name, grid_names());
+  std::vector<std::string> names;
+  for (const auto& grid : grid_types()) names.push_back(grid.name);
+  fail_unknown("grid", name, names);
 }
 
 std::vector<std::string> options_of(const GridKind& kind, const std::string& name) {
@@ -170,12 +166,14 @@ double rho_of(const Clock& clock, const Config& options) {
 
 }  // namespace
 
-std::vector<std::string> grid_names() {
-  std::vector<std::string> names;
-  for (const auto& clock : clocks) names.emplace_back(clock.name);
-  names.insert(names.end(), std::begin(spacings), std::end(spacings));
-  names.emplace_back(given_list);
-  return names;
+std::vector<GridType> grid_types() {
+  std::vector<GridType> all;
+  for (const auto& clock : clocks) all.push_back({clock.name, clock.summary, {}});
+  for (const auto& spacing : spacings)
+    all.push_back({spacing, "diffusers' timestep spacing, for discrete schedules", {}});
+  all.push_back({given_list, "a list, t=[...] or s=[...], noise first; steps resamples it (Align Your Steps)", {}});
+  for (auto& grid : all) grid.options = options_of(kind_of(grid.name), grid.name);
+  return all;
 }
 
 Grid make_grid(const std::string& spec, const Schedule& schedule, int steps, FinalLevel end, int offset) {

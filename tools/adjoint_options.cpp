@@ -33,7 +33,7 @@ void AdjointOptions::declare(Arguments& a, bool several) {
   a.option("--adjoint-grid", grid, "levels of a continuous adjoint: a grid by name, or an .h5 file [as the sampler's]",
            "NAME|FILE");
   a.option("--states", states, "cached: the sampler's own states; resolved: solved again from x_0 [cached]", "NAME");
-  a.option("--adjoint-set", set, "further options of the adjoint, see `costate list adjoints`; may be repeated",
+  a.option("--adjoint-set", set, "further options of the adjoint, see `costate list adjoints NAME`; may be repeated",
            "KEY=VALUE");
 }
 

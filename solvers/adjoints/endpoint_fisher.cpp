@@ -53,8 +53,10 @@ Forward without_vjps(const GradientProblem& problem, bool clean) {
 AdjointType endpoint_fisher_adjoint() {
   return {
       .name = "endpoint-fisher",
-      .summary = "DF-EA: the endpoint approximation of the Fisher information for the Jacobian; end = noisy or clean",
-      .consistent = "neither: an approximation good at high noise and where the posterior has collapsed",
+      .summary =
+          "DF-EA: the endpoint approximation of the Fisher information for the Jacobian, good at high noise and where "
+          "the posterior has collapsed; end = noisy or clean",
+      .consistent = "neither",
       .order = "none",
       .memory = "every state, no tape",
       .reference = "Wang et al. 2025, \"Diffusion Fisher\", (20)",

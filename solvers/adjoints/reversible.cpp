@@ -112,11 +112,11 @@ Forward without_states(const GradientProblem& problem) {
 
 AdjointType reversible_adjoint() {
   return {.name = "reversible",
-          .summary = "inverts the steps of o-belm, bdia, edict and rex on the way back",
+          .summary =
+              "inverts the steps of o-belm, bdia, edict and rex on the way back; the rounding of the inverse is "
+              "multiplied by p^-2 a step of edict, by gamma^-1 of bdia: a thousand steps of edict want p = 0.99",
           .consistent = "the sampler",
-          .order =
-              "exact, up to the rounding of the inverse, which edict multiplies by p^-2 a step, bdia by gamma^-1: "
-              "a thousand steps of edict want p = 0.99",
+          .order = "exact, up to the rounding of the inverse",
           .memory = "two to four states for any number of steps, and the tape of one step",
           .reference = "Gomez et al. 2017, \"The reversible residual network\"; Blasingame and Liu 2025, \"Rex\"",
           .options = {},

@@ -53,12 +53,16 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "--steps", "1001"}), 2, {"1001", "1000"});
   expect(run({"sample", "fashion-unet", "-n", "0"}), 2, {"-n 0"});
   expect(run({"sample", "fashion-unet", "-n", "99999999999"}), 2, {"-n 99999999999", "at most"});
-  expect(run({"sample", "fashion-unet", "--steps", "99999999999999999999"}), 2, {"--steps"});
+  expect(run({"sample", "fashion-unet", "--steps", "99999999999999999999"}), 2, {"--steps", "out of range"});
+  expect(run({"sample", "fashion-unet", "--seed", "-1"}), 2, {"--seed", "from 0 on"});
+  expect(run({"sample", "fashion-unet", "--class", ""}), 2, {"--class", "empty"});
+  expect(run({"sample", "fashion-unet", "--trajectory", "--out", "x.png"}), 2, {"--trajectory", ".h5"});
   expect(run({"sample", "fashion-unet", "--guidance", "nan"}), 2, {"'nan' is not a finite number"});
   expect(run({"sample", "fashion-unet", "--class", "one"}), 2, {"'one'"});
   expect(run({"sample", "fashion-unet", "--dtype", "f16"}), 2, {"f16", "bf16"});
   expect(run({"sample", "fashion-unet", "--out", "x.jpg"}), 2, {"x.jpg", ".png"});
   expect(run({"list", "sampler"}), 2, {"samplers"});
+  expect(run({"list", "samplers", "dpmpp2m"}), 2, {"dpmpp-2m"});
   expect(run({"check", "conv3d"}), 2, {"conv3d", "conv2d"});
 }
 
@@ -97,6 +101,8 @@ BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
   BOOST_TEST(timing["vjp_ms"]["median"].get<double>() > 0);
   BOOST_TEST(timing["peak_bytes"]["vjp"].get<std::int64_t>() > timing["peak_bytes"]["forward"].get<std::int64_t>());
   BOOST_TEST(json::parse(run({"list", "--json"}).out).contains("samplers"));
+  const json karras = json::parse(run({"list", "grids", "karras", "--json"}).out);
+  BOOST_TEST((karras.size() == 1U && karras[0]["options"] == "rho, final"));
   const json grad = json::parse(
       run({"grad", "fashion-unet", "--class", "8", "--steps", "2", "--adjoint", "checkpointed,direct", "--json"}).out);
   BOOST_TEST(grad["adjoints"].size() == 2U);

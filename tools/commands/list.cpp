@@ -14,49 +14,54 @@
 namespace costate {
 namespace {
 
-using Table = std::vector<std::vector<std::string>>;  // the first row is the heading
+/// A row a name; the first is the heading. As text a list shows the first columns, and one name all of them.
+struct Table {
+  std::vector<std::vector<std::string>> rows;
+  std::size_t shown = 0;
+};
 
 Table samplers() {
-  Table t{{"sampler", "order", "evaluations a step", "stochastic", "options", "reference"}};
+  Table t{{{"sampler", "order", "evaluations a step", "stochastic", "reference", "summary", "options"}}, 5};
   for (const auto& name : sampler_names()) {
     const Stepper s = make_stepper(name);
     const StepperType& type = stepper_type(name);
     const auto takes = [&](const char* key) {
       return std::find(type.options.begin(), type.options.end(), key) != type.options.end();
     };
-    t.push_back({name, std::to_string(s.order), s.evaluations > 0 ? std::to_string(s.evaluations) : "adaptive",
-                 s.eta > 0      ? "yes"
-                 : takes("eta") ? "with eta"
-                                : "no",
-                 fmt::format("{}", fmt::join(type.options, ", ")), type.reference});
+    t.rows.push_back({name, std::to_string(s.order), s.evaluations > 0 ? std::to_string(s.evaluations) : "adaptive",
+                      s.eta > 0      ? "yes"
+                      : takes("eta") ? "with eta"
+                                     : "no",
+                      type.reference, type.summary, fmt::format("{}", fmt::join(type.options, ", "))});
   }
   return t;
 }
 Table adjoint_table() {
-  Table t{{"adjoint", "consistent with", "order", "memory", "options", "reference"}};
+  Table t{{{"adjoint", "consistent with", "order", "memory", "reference", "summary", "options"}}, 4};
   for (const auto& a : adjoints())
-    t.push_back({a.name, a.consistent, a.order, a.memory, fmt::format("{}", fmt::join(a.options, ", ")), a.reference});
+    t.rows.push_back({a.name, a.consistent, a.order, a.memory, a.reference, a.summary,
+                      fmt::format("{}", fmt::join(a.options, ", "))});
   return t;
 }
 Table schedule_table() {
-  Table t{{"schedule", ""}};
-  for (const auto& s : schedules()) t.push_back({s.name, s.summary});
+  Table t{{{"schedule", "summary", "keys"}}, 2};
+  for (const auto& s : schedules()) t.rows.push_back({s.name, s.summary, fmt::format("{}", fmt::join(s.keys, ", "))});
   return t;
 }
 Table family_table() {
-  Table t{{"family", ""}};
-  for (const auto& f : families()) t.push_back({f.name, f.summary});
-  for (const auto& e : exact_families()) t.push_back({e, "exact problem: closed-form denoiser"});
+  Table t{{{"family", "summary"}}, 2};
+  for (const auto& f : families()) t.rows.push_back({f.name, f.summary});
+  for (const auto& e : exact_families()) t.rows.push_back({e, "exact problem: closed-form denoiser"});
   return t;
 }
 Table grid_table() {
-  Table t{{"grid"}};
-  for (const auto& g : grid_names()) t.push_back({g});
+  Table t{{{"grid", "summary", "options"}}, 2};
+  for (const auto& g : grid_types()) t.rows.push_back({g.name, g.summary, fmt::format("{}", fmt::join(g.options, ", "))});
   return t;
 }
 Table model_table() {
-  Table t{{"model"}};
-  for (const auto& m : bundled_models()) t.push_back({m});
+  Table t{{{"model"}}, 1};
+  for (const auto& m : bundled_models()) t.rows.push_back({m});
   return t;
 }
 
@@ -69,43 +74,69 @@ const std::map<std::string, std::function<Table()>>& topics() {
 
 /// Left-aligned columns: these tables are words.
 std::string words(const Table& t) {
-  std::vector<std::size_t> width(t[0].size());
-  for (const auto& row : t) {
-    for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  std::vector<std::size_t> width(t.shown);
+  for (const auto& row : t.rows) {
+    for (std::size_t i = 0; i < t.shown; ++i) width[i] = std::max(width[i], row[i].size());
   }
   std::string text;
-  for (const auto& row : t) {
+  for (const auto& row : t.rows) {
     std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) line += row[i] + std::string(width[i] - row[i].size() + 2, ' ');
+    for (std::size_t i = 0; i < t.shown; ++i) line += row[i] + std::string(width[i] - row[i].size() + 2, ' ');
     text += line.erase(line.find_last_not_of(' ') + 1) + "\n";
   }
   return text;
 }
 
+/// All that is said of the one name in a table: a line each.
+std::string facts(const Table& t) {
+  std::string text;
+  for (std::size_t i = 0; i < t.rows[0].size(); ++i)
+    if (!t.rows[1][i].empty()) text += fmt::format("{:<18}  {}\n", t.rows[0][i], t.rows[1][i]);
+  return text;
+}
+
 nlohmann::ordered_json as_json(const Table& t) {
   auto list = nlohmann::ordered_json::array();
-  for (std::size_t r = 1; r < t.size(); ++r) {
+  for (std::size_t r = 1; r < t.rows.size(); ++r) {
     nlohmann::ordered_json row;
-    for (std::size_t i = 0; i < t[r].size(); ++i) row[t[0][i].empty() ? "summary" : t[0][i]] = t[r][i];
+    for (std::size_t i = 0; i < t.rows[r].size(); ++i) row[t.rows[0][i]] = t.rows[r][i];
     list.push_back(row);
   }
   return list;
 }
 
-void run_list(const std::string& topic, const Common& o) {
-  o.apply({});
+struct Options {
+  Common common;
+  std::string topic, name;
+};
+
+/// The table with one name alone; throws, with the nearest, where there is none of it.
+Table only(const Table& t, const std::string& name) {
+  std::vector<std::string> names;
+  for (std::size_t r = 1; r < t.rows.size(); ++r) {
+    if (t.rows[r][0] == name) return {{t.rows[0], t.rows[r]}, t.shown};
+    names.push_back(t.rows[r][0]);
+  }
+  as_usage([&] { fail_unknown(t.rows[0][0], name, names); });
+  return {};
+}
+
+void run_list(const Options& o) {
+  o.common.apply({});
   std::vector<std::string> names;
   for (const auto& [name, make] : topics()) names.push_back(name);
-  if (!topic.empty() && topics().count(topic) == 0) as_usage([&] { fail_unknown("list", topic, names); });
+  if (!o.topic.empty() && topics().count(o.topic) == 0) as_usage([&] { fail_unknown("list", o.topic, names); });
   nlohmann::ordered_json j;
-  for (const auto& [name, make] : topics()) {
-    if (!topic.empty() && topic != name) continue;
-    if (o.json)
-      j[name] = as_json(make());
+  const char* gap = "";
+  for (const auto& [topic, make] : topics()) {
+    if (!o.topic.empty() && o.topic != topic) continue;
+    const Table table = o.name.empty() ? make() : only(make(), o.name);
+    if (o.common.json)
+      j[topic] = as_json(table);
     else
-      std::cout << (topic.empty() ? "\n" : "") << words(make());
+      std::cout << std::exchange(gap, "\n") << (o.name.empty() ? words(table) : facts(table));
   }
-  if (o.json) std::cout << (topic.empty() ? j : j[topic]).dump(2) << "\n";
+  if (o.common.json) std::cout << (o.topic.empty() ? j : j[o.topic]).dump(2) << "\n";
 }
 
 }  // namespace
@@ -113,14 +144,15 @@ void run_list(const std::string& topic, const Common& o) {
 Command list_command() {
   return {"list", "what there is: samplers, adjoints, schedules, grids, families, models",
           "  costate list samplers\n"
+          "  costate list samplers dpmpp-2m\n"
           "  costate list adjoints --json\n"
           "  costate list",
           [](Arguments& a) {
-            const auto topic = std::make_shared<std::string>();
-            const auto o = std::make_shared<Common>();
-            a.positional("TOPIC", *topic, "samplers, adjoints, schedules, grids, families or models [all]", false);
-            o->declare(a, false);
-            return [topic, o] { run_list(*topic, *o); };
+            const auto o = std::make_shared<Options>();
+            a.positional("TOPIC", o->topic, "samplers, adjoints, schedules, grids, families or models [all]", false);
+            a.positional("NAME", o->name, "one of them, and all that is said of it", false);
+            o->common.declare(a, false);
+            return [o] { run_list(*o); };
           }};
 }
 
