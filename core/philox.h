@@ -109,7 +109,7 @@ constexpr SinCos series(std::same_as<double> auto a) {
 /// sqrt(-2 ln u)
 constexpr double radius(std::same_as<double> auto m, double e) { return root(-2 * log_of(m, e)); }
 
-/// radius times (cos, sin) of the angle `a` is of, after `quarters` turns of a quarter. Without a branch, which would go either way.
+/// radius times (cos, sin) of an angle: that of `a`, turned by `quarters` quarter turns. No branch: it would go either way.
 constexpr std::array<double, 2> turned(std::uint64_t quarters, double radius, const SinCos& a) {
   const auto sin = std::bit_cast<std::uint64_t>(a.sin), cos = std::bit_cast<std::uint64_t>(a.cos);
   const std::uint64_t other = (sin ^ cos) & (0 - (quarters & 1));  // odd: sin and cos change places

@@ -24,8 +24,8 @@ class ZipArchive {
     bool readable = true;  ///< stored: neither compressed nor encrypted
   };
 
-  /// Reads the central directory. Error when the end record is missing (truncated file), an entry is compressed,
-  /// encrypted or reaches outside the file, or two entries share a name.
+  /// Reads the central directory. Error when the end record is missing (truncated file), an entry reaches outside the
+  /// file, or two entries share a name. Compressed and encrypted entries are listed, and refused when they are read.
   explicit ZipArchive(std::shared_ptr<const MappedFile> file);
 
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }  ///< sorted by name

@@ -55,7 +55,7 @@ Conditioned make_conditioned(const Model& model, const Condition& condition, std
 /// What samples first ... first + rows - 1 are conditioned on.
 Condition rows_of(const Condition& c, std::int64_t first, std::int64_t rows);
 
-/// Labels (n) for samples 0 ... n - 1: sample i takes list[i % list.size()].
+/// Labels (count) i32 of samples first ... first + count - 1: sample i takes list[i % list.size()].
 Tensor repeat_labels(const std::vector<std::int64_t>& list, std::int64_t first, std::int64_t count);
 
 /// g_theta plus what flows into the weights through z and z_null, which are rows of the label table (or come from it through a
