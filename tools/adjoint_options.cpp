@@ -2,8 +2,9 @@
 #include "tools/adjoint_options.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
+
+#include "tools/model/grid.h"
 
 namespace costate {
 namespace {
@@ -63,17 +64,17 @@ Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model)
   if (steps != as_sampler && steps < 1)
     throw UsageError(fmt::format("--adjoint-steps {}: a grid needs at least one step", steps));
   if (steps == as_sampler && grid.empty()) return {};
-  if (std::filesystem::path(grid).extension() == ".h5") {
+  if (is_grid_file(grid)) {
     if (steps != as_sampler)
       throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
     return read_grid(grid, model, static_cast<int>(sampling.steps));
   }
   const std::string name = !grid.empty() ? grid : sampling.grid.empty() ? model.grid : sampling.grid;
-  if (std::filesystem::path(name).extension() == ".h5")
+  if (is_grid_file(name))
     throw UsageError(
         "--adjoint-steps: the sampler's grid is a file; name one for the adjoint, too, with --adjoint-grid");
   const auto count = static_cast<int>(steps == as_sampler ? sampling.steps : steps);
-  return as_usage([&] { return make_grid(name, *model.schedule, count, model.end, model.offset); });
+  return as_usage([&] { return grid_of(model, count, name); });
 }
 
 bool has_own_levels(const Adjoint& adjoint) { return !adjoint.exact && adjoint.name != "endpoint-fisher"; }

@@ -14,6 +14,7 @@
 #include "core/kernels/memory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "tools/model/course.h"
 #include "tools/ranks.h"
 
 namespace costate {
@@ -104,12 +105,7 @@ Model Common::load(bool weights) const {
                             .weights = weights});
 }
 
-Model Common::load_to_sample() const {
-  Model m = load();
-  const auto parts = m.is_exact() ? std::vector<std::string>() : m.network->parts();
-  if (std::find(parts.begin(), parts.end(), "denoise") != parts.end()) m.network = m.network->part("denoise");
-  return m;
-}
+Model Common::load_to_sample() const { return denoising_part(load()); }
 
 std::vector<std::string> Common::outputs(const std::string& extension) const {
   std::vector<std::string> found;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -11,7 +10,6 @@
 #include "autodiff/ops/slice.h"
 #include "core/spec.h"
 #include "solvers/brownian_tree.h"
-#include "solvers/optimal_grid.h"
 #include "tools/model/start.h"
 
 namespace costate {
@@ -79,33 +77,6 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
              "FILE.h5");
 }
 
-Grid read_grid(const std::string& file, const Model& model, int steps) {
-  const Hdf5Reader reader(file);
-  if (reader.contains("ms_eps"))
-    return optimal_grid(*model.schedule, reader.read("ms_eps").to_vector(), steps, model.end);
-  std::vector<double> t, alpha, sigma;
-  if (reader.contains("grid")) {
-    const Tensor g = reader.read("grid");
-    require(g.rank() == 2 && g.dim(1) == 3, "{}: grid has shape {}, not (levels, 3) for t, alpha, sigma", file,
-            g.shape());
-    const auto v = g.to_vector();
-    for (std::size_t i = 0; i < v.size(); i += 3)
-      t.push_back(v[i]), alpha.push_back(v[i + 1]), sigma.push_back(v[i + 2]);
-  } else {
-    require(reader.contains("grid_t") && reader.contains("grid_alpha") && reader.contains("grid_sigma"),
-            "{}: holds neither grid (levels, 3), nor grid_t, grid_alpha and grid_sigma, nor ms_eps (T)", file);
-    t = reader.read("grid_t").to_vector();
-    alpha = reader.read("grid_alpha").to_vector();
-    sigma = reader.read("grid_sigma").to_vector();
-    require(t.size() == alpha.size() && t.size() == sigma.size(),
-            "{}: grid_t, grid_alpha and grid_sigma differ in length", file);
-  }
-  Grid grid;
-  for (std::size_t i = 0; i < t.size(); ++i) grid.push_back({t[i], alpha[i], sigma[i]});
-  check_grid(grid, file);
-  return grid;
-}
-
 constexpr std::int64_t most = 10'000'000;  // steps, and samples
 
 Run::Run(const SamplingOptions& options, const Common& common, const Model& model)
@@ -119,7 +90,14 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
   if (options.noise != "fresh" && options.noise != "tree")
     throw UsageError("--noise " + options.noise + ": there are fresh and tree");
   count_ = options.count;
-  as_usage([&] { settle(); });
+  course_ = as_usage([&] {
+    return make_course(model, {.sampler = options.sampler,
+                               .grid = options.grid,
+                               .steps = static_cast<int>(options.steps),
+                               .options = Config(stepper_options(options), "options of the sampler"),
+                               .correct = options.correct,
+                               .encodes = options.encodes});
+  });
   if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
   if (options.start.empty()) return;
   read_start();
@@ -162,42 +140,6 @@ void Run::read_condition(const Hdf5Reader& start) {
   start_guidance_ = optional_dataset(start, "guidance");
 }
 
-void Run::settle() {
-  const nlohmann::json options = stepper_options(options_);
-  const int steps = static_cast<int>(options_.steps);
-  SchedulerPlan plan;
-  if (const Config own = model_.scheduler(); !own.keys().empty()) {
-    auto all = nlohmann::json::parse(own.dump());
-    if (options_.sampler.empty()) all.update(options);  // what diffusers takes in its calls
-    const Scheduler scheduler = read_scheduler(Config(all, own.where()), model_.compat);
-    correct_ = scheduler.correct;
-    eps_follows_ = scheduler.eps_follows;
-    if (options_.sampler.empty() || options_.grid.empty()) plan = scheduler.plan(*model_.schedule, steps);
-  }
-  if (!options_.correct.empty()) {
-    correct_ = correction_from(options_.correct);
-    eps_follows_ = true;
-  }
-  if (plan.inverse && !options_.encodes && options_.sampler.empty())
-    throw UsageError(fmt::format("--scheduler: {} goes from data to noise: costate encode takes it",
-                                 model_.scheduler().text("_class_name", "")));
-  const bool planned = !plan.sampler.empty() && options_.sampler.empty();
-  const std::string name = planned ? plan.sampler : options_.sampler.empty() ? "ddim" : options_.sampler;
-  stepper_ = make_stepper(name, planned ? plan.options : Config(options, "sampler " + name));
-  if (options_.grid.empty() && !plan.grid.empty()) {
-    grid_ = plan.grid;
-    targets_ = plan.targets;
-    repeats_ = plan.repeats;
-    told_ = plan.told;
-    reached_ = plan.reached;
-  } else if (std::filesystem::path(options_.grid).extension() == ".h5") {
-    grid_ = read_grid(options_.grid, model_, steps);
-  } else {
-    grid_ = make_grid(options_.grid.empty() ? model_.grid : options_.grid, *model_.schedule, steps, model_.end,
-                      model_.offset);
-  }
-}
-
 Tensor Run::rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const {
   require(t.dim(0) == count_, "{}: a dataset has {} rows for {} samples (x_T has as many, or -n says it)",
           options_.start, t.dim(0), count_);
@@ -217,13 +159,13 @@ Shape Run::sample_shape() const {
 
 Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
   return start_x_T_.defined() ? rows_of(start_x_T_, first, rows).to(model_.device)
-                              : draw_start(model_, grid_, seed_, first, rows);
+                              : draw_start(model_, course_.grid, seed_, first, rows);
 }
 
 Tensors Run::memory(std::int64_t first, std::int64_t rows) const {
   if (!start_memory_.defined()) return {};
-  require(stepper_.invert != nullptr, "{}: holds the memory of a reversible sampler; {} is none", options_.start,
-          stepper_.name);
+  require(course_.stepper.invert != nullptr, "{}: holds the memory of a reversible sampler; {} is none", options_.start,
+          course_.stepper.name);
   Tensors all;
   for (std::int64_t k = 0; k < start_memory_.dim(0); ++k) {
     const Tensor one = start_memory_.rows(k, 1);
@@ -242,9 +184,9 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   if (model_.is_exact()) return c;
   const Signature s = model_.network->signature();
   if (start_z_.defined() && start_z_.rank() == s.z.rank() + 2) {  // (steps, n, ...): scheduled
-    require(start_z_.dim(0) == static_cast<std::int64_t>(grid_.size()) - 1 && start_z_.dim(1) == count_,
+    require(start_z_.dim(0) == static_cast<std::int64_t>(course_.grid.size()) - 1 && start_z_.dim(1) == count_,
             "{}: z has shape {}; a scheduled condition wants ({}, {}, ...)", options_.start, start_z_.shape(),
-            grid_.size() - 1, count_);
+            course_.grid.size() - 1, count_);
     c.z = slice(start_z_, 1, first, rows);
     c.z_scheduled = true;
   } else if (start_z_.defined()) {
@@ -287,28 +229,19 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
             options_.start, start_noise_.shape(), count_);
     noise = recorded_noise(cast(slice(start_noise_, 1, first, rows), DType::f64).to(model_.device));
   }
-  Denoiser denoiser = c.denoiser;
-  denoiser.correct = correct_;
-  denoiser.eps_follows = eps_follows_;
-  if (classifier_) denoiser.net = classifier_->guide(c.denoiser, labels(classifier_->classes(), first, rows));
-  return {.denoiser = denoiser,
-          .grid = grid_,
-          .stepper = stepper_,
-          .noise = noise,
-          .schedule = model_.schedule,
-          .p_of_step = c.p_of_step,
-          .targets = targets_,
-          .repeats = repeats_};
+  Sampler sampler = course_.sampler(model_, c, noise);
+  if (classifier_) sampler.denoiser.net = classifier_->guide(c.denoiser, labels(classifier_->classes(), first, rows));
+  return sampler;
 }
 
 Groups Run::groups(const Condition& condition, const Conditioned& all, bool weights) const {
-  if (all.rows_at_once == nullptr || weights || stepper_.batching != Batching::any || count_ == 1) return {};
+  if (all.rows_at_once == nullptr || weights || course_.stepper.batching != Batching::any || count_ == 1) return {};
   const Tensor x = Tensor::zeros(sample_shape().with_front(count_), {all.denoiser.dtype, model_.device});
-  return {.rows = all.rows_at_once(x, grid_.front()),
+  return {.rows = all.rows_at_once(x, course_.grid.front()),
           .sampler =
               [this, condition](std::int64_t first, std::int64_t rows) {
-                return sampler(make_conditioned(model_, costate::rows_of(condition, first, rows), rows, grid_), first,
-                               rows);
+                return sampler(make_conditioned(model_, costate::rows_of(condition, first, rows), rows, course_.grid),
+                               first, rows);
               },
           .axes = all.axes};
 }

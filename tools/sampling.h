@@ -11,6 +11,7 @@
 #include "tools/common.h"
 #include "tools/model/classifier.h"
 #include "tools/model/conditioned.h"
+#include "tools/model/course.h"
 
 namespace costate {
 
@@ -41,10 +42,10 @@ class Run {
   [[nodiscard]] std::int64_t count() const { return count_; }
   /// Of one sample: of --start's where that is given, else the model's own.
   [[nodiscard]] Shape sample_shape() const;
-  [[nodiscard]] const Grid& grid() const { return grid_; }
-  [[nodiscard]] const Grid& told() const { return told_; }  ///< see SchedulerPlan
-  [[nodiscard]] const Grid& reached() const { return reached_; }
-  [[nodiscard]] const Stepper& stepper() const { return stepper_; }
+  [[nodiscard]] const Grid& grid() const { return course_.grid; }
+  [[nodiscard]] const Grid& told() const { return course_.told; }  ///< see SchedulerPlan
+  [[nodiscard]] const Grid& reached() const { return course_.reached; }
+  [[nodiscard]] const Stepper& stepper() const { return course_.stepper; }
 
   /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.
   [[nodiscard]] Tensor x_T(std::int64_t first, std::int64_t rows) const;
@@ -59,8 +60,6 @@ class Run {
   [[nodiscard]] Tensor from_start(const std::string& name) const;
 
  private:
-  /// Grid and stepper: of the model's scheduler, as far as neither was asked for.
-  void settle();
   void read_start();
   void read_condition(const Hdf5Reader& start);
   Tensor rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const;
@@ -71,11 +70,7 @@ class Run {
   const Model& model_;
   std::uint64_t seed_;
   std::int64_t count_ = 0;
-  Grid grid_, targets_, told_, reached_;
-  bool repeats_ = false;
-  Stepper stepper_;
-  Correction correct_;  ///< asked for, or the model's scheduler's
-  bool eps_follows_ = true;
+  Course course_;
   std::optional<Classifier> classifier_;
   Tensor start_x_T_, start_noise_, start_memory_, start_class_, start_z_, start_z_null_, start_guidance_;
   std::map<std::string, Tensor> start_extra_;  ///< further inputs of the network, and NAME_null
@@ -83,9 +78,5 @@ class Run {
 
 /// KEY=VALUE pairs as a JSON object; a value that is no JSON is a text. `option` is named by messages.
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs);
-
-/// A grid file's levels: `grid` (k, 3) with columns t, alpha, sigma, or grid_t, grid_alpha, grid_sigma; or, of `ms_eps` (T),
-/// E |eps|^2 / d at every index of the model's schedule, the best `steps` of them for DDPM (optimal_grid.h).
-Grid read_grid(const std::string& file, const Model& model, int steps);
 
 }  // namespace costate

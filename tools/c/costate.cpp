@@ -16,6 +16,7 @@
 #include "core/parallel.h"
 #include "solvers/adjoint.h"
 #include "tools/model/conditioned.h"
+#include "tools/model/course.h"
 #include "tools/model/describe.h"
 #include "tools/model/evaluation.h"
 #include "tools/model/start.h"
@@ -23,8 +24,8 @@
 using costate::cast;
 using costate::Condition;
 using costate::Conditioned;
+using costate::Course;
 using costate::DType;
-using costate::Grid;
 using costate::NamedTensors;
 using costate::require;
 using costate::Shape;
@@ -188,12 +189,16 @@ Sampling sampling_of(const costate::Model& model, const costate_sampling* asked)
   require(o.steps >= 1 && o.steps <= 1'000'000, "sample: steps {}; a grid needs at least one step", o.steps);
   NamedTensors given = tensors_of(o.inputs, o.input_count);
   Sampling s;
-  const std::string grid_name = text_or(o.grid, model.grid.c_str());
-  const Grid grid = make_grid(grid_name, *model.schedule, static_cast<int>(o.steps), model.end, model.offset);
+  const Course course =
+      make_course(model, {.sampler = text_or(o.sampler, ""),
+                          .grid = text_or(o.grid, ""),
+                          .steps = static_cast<int>(o.steps),
+                          .options = costate::Config::parse(text_or(o.options, "{}"), "options of the sampler"),
+                          .correct = text_or(o.correct, "")});
   s.w = take(given, "w");
   s.x_T = take(given, "x_T");
   require(s.x_T.defined() || o.count >= 1, "sample: count {}; give at least one sample", o.count);
-  if (!s.x_T.defined()) s.x_T = draw_start(model, grid, o.seed, 0, o.count);
+  if (!s.x_T.defined()) s.x_T = draw_start(model, course.grid, o.seed, 0, o.count);
   check_start(model, s.x_T, "x_T");
   s.condition.classes = take(given, "class");
   s.condition.z = take(given, "z");
@@ -207,14 +212,8 @@ Sampling sampling_of(const costate::Model& model, const costate_sampling* asked)
       if (const Tensor t = take(given, each.name + "_null"); t.defined()) s.condition.extra_null[each.name] = t;
     }
   if (!given.empty()) costate::fail_unknown("input of sampling", given.begin()->first, known);
-  s.conditioned = make_conditioned(model, s.condition, s.x_T.dim(0), grid);
-  const std::string name = text_or(o.sampler, "ddim");
-  s.sampler = {.denoiser = s.conditioned.denoiser,
-               .grid = grid,
-               .stepper = make_stepper(name, costate::Config::parse(text_or(o.options, "{}"), "sampler " + name)),
-               .noise = costate::fresh_noise(o.seed, 0),
-               .schedule = model.schedule,
-               .p_of_step = s.conditioned.p_of_step};
+  s.conditioned = make_conditioned(model, s.condition, s.x_T.dim(0), course.grid);
+  s.sampler = course.sampler(model, s.conditioned, costate::fresh_noise(o.seed, 0));
   return s;
 }
 
@@ -268,8 +267,10 @@ costate_status costate_open(const char* model, const costate_open_options* optio
     require(out != nullptr && model != nullptr, "costate_open: the model's name or the handle's address is NULL");
     const costate_open_options defaults = COSTATE_OPEN_DEFAULTS, &o = options == nullptr ? defaults : *options;
     const std::string dtype = text_or(o.dtype, "f32");
-    costate::LoadOptions load{
-        .config = text_or(o.config, ""), .scheduler = text_or(o.scheduler, ""), .key = text_or(o.key, "")};
+    costate::LoadOptions load{.config = text_or(o.config, ""),
+                              .scheduler = text_or(o.scheduler, ""),
+                              .compat = o.compat != 0,
+                              .key = text_or(o.key, "")};
     const std::array types = {DType::f32, DType::f64, DType::bf16};
     const auto* type = std::find_if(types.begin(), types.end(), [&](DType t) { return dtype == name_of(t); });
     require(type != types.end(), "dtype {}: there are f32, f64 and bf16", dtype);
@@ -306,7 +307,7 @@ costate_status costate_vjp(costate_model* model, const char* part, const costate
 
 costate_status costate_sample(costate_model* model, const costate_sampling* sampling, costate_result** out) {
   return with_result(out, [&](costate_result& result) {
-    const Sampling s = sampling_of(model_of(model), sampling);
+    const Sampling s = sampling_of(denoising_part(model_of(model)), sampling);
     require(!s.w.defined(), "costate_sample: w is for costate_grad");
     result.add("x", sample(s.sampler, s.x_T, s.conditioned.p));
     result.add("x_T", s.x_T);
@@ -316,8 +317,9 @@ costate_status costate_sample(costate_model* model, const costate_sampling* samp
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out) {
   return with_result(out, [&](costate_result& result) {
-    const Sampling s = sampling_of(model_of(model), sampling);
-    differentiate(model_of(model), s, text_or(adjoint, "checkpointed"), words(wrt), result);
+    const costate::Model part = denoising_part(model_of(model));
+    const Sampling s = sampling_of(part, sampling);
+    differentiate(part, s, text_or(adjoint, "checkpointed"), words(wrt), result);
   });
 }
 

@@ -52,9 +52,10 @@ typedef struct costate_open_options {
   const char* config;     // configuration file, for checkpoints that bring none
   const char* scheduler;  // a diffusers scheduler_config.json in place of the model's own
   const char* key;        // which dictionary of a nested checkpoint
+  int compat;             // not 0: follow the scheduler's library where it departs from the right formula
 } costate_open_options;
 #define COSTATE_OPEN_DEFAULTS \
-  { "f32", NULL, NULL, NULL }
+  { "f32", NULL, NULL, NULL, 0 }
 
 // `model`: a bundled name ("fashion-unet"), a diffusers folder, a checkpoint, a costate .h5 or an exact problem .json.
 // `options` may be NULL. `*out` is NULL after a failure.
@@ -76,22 +77,25 @@ costate_status costate_eval(costate_model* model, const char* part, const costat
 costate_status costate_vjp(costate_model* model, const char* part, const costate_array* inputs, size_t count,
                            const char* wrt, costate_result** out);
 
-// How samples are made. Start from COSTATE_SAMPLING_DEFAULTS.
+// How samples are made. Start from COSTATE_SAMPLING_DEFAULTS. Where sampler, grid and correct are NULL, a model that comes with a
+// diffusers scheduler_config.json is sampled as that says; the same settings give the same samples as `costate sample`.
 typedef struct costate_sampling {
   int64_t count;                // samples; as many as rows of x_T where that is given
   int64_t steps;                // of the grid
-  const char* sampler;          // "ddim", "dpmpp-2m" ...: see `costate list samplers`
-  const char* options;          // of the sampler, as JSON text: "{\"eta\": 0.5}"; NULL: none
-  const char* grid;             // "trailing", "karras" ...; NULL: the model's own
+  const char* sampler;          // "ddim", "dpmpp-2m" ...: see `costate list samplers`; NULL: the scheduler's, or ddim
+  const char* options;          // of the sampler, as JSON text: "{\"eta\": 0.5}"; without one, of the scheduler; NULL: none
+  const char* grid;             // "trailing", "karras" ..., or an .h5 file; NULL: the scheduler's, or the model's own
+  const char* correct;          // what every x_0 goes through: "clip:range=1" ..., "none"; NULL: the scheduler's, or none
   double guidance;              // w of eps_null + w (eps_class - eps_null); 1: conditional only
   uint64_t seed;                // of x_T and of the noise on the way; sample i has the same bits whatever `count` is
   const costate_array* inputs;  // any of x_T (n, ...), class (n), z, z_null and the network's further inputs
   size_t input_count;
 } costate_sampling;
 #define COSTATE_SAMPLING_DEFAULTS \
-  { 1, 20, "ddim", NULL, NULL, 1.0, 0, NULL, 0 }
+  { 1, 20, NULL, NULL, NULL, NULL, 1.0, 0, NULL, 0 }
 
-// Result: x (n, ...), in the range of the data ([-1, 1] for pictures, as a rule), and x_T.
+// Result: x (n, ...), in the range of the data ([-1, 1] for pictures, as a rule; of a latent pipeline the latents, which
+// `costate sample` would decode), and x_T.
 costate_status costate_sample(costate_model* model, const costate_sampling* sampling, costate_result** out);
 
 // The gradient of L = <w, x_0> through the sampler: `w` as an input of the sampling, shaped like x; without it L is half the

@@ -10,6 +10,7 @@
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
 #include "core/random.h"
+#include "tools/model/grid.h"
 
 namespace costate {
 namespace {
@@ -84,7 +85,7 @@ Tensor FinerScales::refine(Tensor x, std::uint64_t seed, std::int64_t first, con
     const Model& m = models[scale];
     const std::uint64_t own = seed_of_scale(seed, scale);
     const auto from = static_cast<std::uint64_t>(first);
-    const Grid grid = make_grid(m.grid, *m.schedule, static_cast<int>(steps), m.end, m.offset);
+    const Grid grid = grid_of(m, static_cast<int>(steps));
     const Sampler sampler{.denoiser = details_below(m, x),
                           .grid = grid,
                           .stepper = stepper,

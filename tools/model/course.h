@@ -1,0 +1,41 @@
+// How samples of a model are made: what is asked for, and for the rest what its diffusers scheduler or its files say. The command
+// and the C interface both decide here, so that a model samples the same from either.
+#pragma once
+
+#include <string>
+
+#include "solvers/correct.h"
+#include "solvers/sampler.h"
+#include "tools/model/conditioned.h"
+
+namespace costate {
+
+struct CourseOptions {
+  std::string sampler = {};  ///< empty: the scheduler's, or ddim
+  std::string grid = {};     ///< as grid_of takes it; empty: the scheduler's, or the model's own
+  int steps = 1;
+  Config options = {};       ///< of the sampler; where none is asked for, they are what diffusers takes in its calls
+  std::string correct = {};  ///< as correction_from takes it; empty: the scheduler's, or none
+  bool encodes = false;      ///< a scheduler that goes from data to noise will do
+};
+
+/// A Sampler but for what it denoises with.
+struct Course {
+  Grid grid;
+  Stepper stepper;
+  Correction correct = nullptr;
+  bool eps_follows = true;       ///< see Denoiser
+  Grid targets = {};             ///< see Sampler
+  bool repeats = false;          ///< see Sampler
+  Grid told = {}, reached = {};  ///< see SchedulerPlan
+
+  [[nodiscard]] Sampler sampler(const Model& model, const Conditioned& c, Noise noise) const;
+};
+
+/// Throws for names, options and grids that are none.
+Course make_course(const Model& model, const CourseOptions& asked);
+
+/// The model with the part of its network that samples are made with, where it has several.
+Model denoising_part(Model model);
+
+}  // namespace costate
