@@ -48,10 +48,12 @@ class Hdf5Reader {
   [[nodiscard]] Tensor read(std::string_view name) const;
 
   /// Attributes of a dataset or group; nullopt when the object or the attribute is not there, Error when it is there
-  /// but is not of the kind asked for. `number` takes one integer, real or boolean; `numbers` any count of them.
+  /// but is not of the kind asked for. `number` takes one integer, real or boolean; `numbers` any count of them; `natural`
+  /// one integer from 0 on, beyond the largest `integer` as well.
   [[nodiscard]] std::optional<std::string> text(std::string_view object, const std::string& attribute) const;
   [[nodiscard]] std::optional<double> number(std::string_view object, const std::string& attribute) const;
   [[nodiscard]] std::optional<std::int64_t> integer(std::string_view object, const std::string& attribute) const;
+  [[nodiscard]] std::optional<std::uint64_t> natural(std::string_view object, const std::string& attribute) const;
   [[nodiscard]] std::optional<std::vector<double>> numbers(std::string_view object, const std::string& attribute) const;
 
  private:
@@ -83,6 +85,7 @@ class Hdf5Writer {
   }
   void attribute(std::string_view object, const std::string& name, double value);
   void attribute(std::string_view object, const std::string& name, std::int64_t value);
+  void attribute(std::string_view object, const std::string& name, std::uint64_t value);
   void attribute(std::string_view object, const std::string& name, int value) {
     attribute(object, name, std::int64_t{value});
   }

@@ -38,6 +38,23 @@ Attribute open_numbers(Attribute a, const std::string& where) {
   return a;
 }
 
+/// One integer as both types have it: libhdf5 takes the nearest for what one of them cannot hold.
+struct Whole {
+  std::int64_t integer = 0;
+  std::uint64_t natural = 0;
+};
+
+std::optional<Whole> read_whole(hid_t object, const std::string& name, const std::string& where) {
+  auto found = open(object, name, where);
+  if (!found) return std::nullopt;
+  const Attribute a = open_numbers(std::move(*found), where);
+  require(a.count == 1 && H5Tget_class(a.type) != H5T_FLOAT, "{}: is not one integer", where);
+  Whole w;
+  check(H5Aread(a.id, H5T_NATIVE_INT64, &w.integer) >= 0 && H5Aread(a.id, H5T_NATIVE_UINT64, &w.natural) >= 0,
+        where + ": is damaged");
+  return w;
+}
+
 }  // namespace
 
 std::optional<std::string> read_text(hid_t object, const std::string& name, const std::string& where) {
@@ -78,13 +95,18 @@ std::optional<std::vector<double>> read_numbers(hid_t object, const std::string&
 }
 
 std::optional<std::int64_t> read_integer(hid_t object, const std::string& name, const std::string& where) {
-  auto found = open(object, name, where);
-  if (!found) return std::nullopt;
-  const Attribute a = open_numbers(std::move(*found), where);
-  require(a.count == 1 && H5Tget_class(a.type) != H5T_FLOAT, "{}: is not one integer", where);
-  std::int64_t v = 0;
-  check(H5Aread(a.id, H5T_NATIVE_INT64, &v) >= 0, where + ": is damaged");
-  return v;
+  const auto w = read_whole(object, name, where);
+  if (!w) return std::nullopt;
+  require(w->integer < 0 || static_cast<std::uint64_t>(w->integer) == w->natural, "{}: {} is too large", where,
+          w->natural);
+  return w->integer;
+}
+
+std::optional<std::uint64_t> read_natural(hid_t object, const std::string& name, const std::string& where) {
+  const auto w = read_whole(object, name, where);
+  if (!w) return std::nullopt;
+  require(w->integer >= 0, "{}: {} is below 0", where, w->integer);
+  return w->natural;
 }
 
 void try_attributes(hid_t object) {
@@ -121,7 +143,9 @@ void write_values(hid_t object, const std::string& name, hid_t type, const void*
                   const std::string& where) {
   const hsize_t extent = count;
   const Handle space = check(scalar ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &extent, nullptr), H5Sclose, where);
-  const hid_t stored = H5Tequal(type, H5T_NATIVE_DOUBLE) > 0 ? H5T_IEEE_F64LE : H5T_STD_I64LE;
+  const hid_t stored = H5Tequal(type, H5T_NATIVE_DOUBLE) > 0  ? H5T_IEEE_F64LE
+                       : H5Tequal(type, H5T_NATIVE_INT64) > 0 ? H5T_STD_I64LE
+                                                              : H5T_STD_U64LE;
   Handle id = check(H5Acreate2(object, name.c_str(), stored, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, where);
   check((count == 0 || H5Awrite(id, type, data) >= 0) && id.close(), where + ": writing failed");
 }

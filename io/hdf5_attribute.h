@@ -16,13 +16,14 @@ namespace costate::hdf5 {
 std::optional<std::string> read_text(hid_t object, const std::string& name, const std::string& where);
 std::optional<std::vector<double>> read_numbers(hid_t object, const std::string& name, const std::string& where);
 std::optional<std::int64_t> read_integer(hid_t object, const std::string& name, const std::string& where);
+std::optional<std::uint64_t> read_natural(hid_t object, const std::string& name, const std::string& where);
 
 /// Reads every attribute of `object` and forgets it; what cannot be read is passed over. For hdf5_probe.h.
 void try_attributes(hid_t object);
 
 /// Text is stored as UTF-8 of fixed length: unlike the heap of variable-length text, attributes are under a checksum.
 void write_text(hid_t object, const std::string& name, std::string_view value, const std::string& where);
-/// `data` holds `count` values of the memory type `type` (native double or int64); `scalar` for one value without a
+/// `data` holds `count` values of the memory type `type` (native double, int64 or uint64); `scalar` for one value without a
 /// shape.
 void write_values(hid_t object, const std::string& name, hid_t type, const void* data, std::size_t count, bool scalar,
                   const std::string& where);

@@ -321,4 +321,12 @@ std::optional<std::int64_t> Hdf5Reader::integer(std::string_view object, const s
                             fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
 }
 
+std::optional<std::uint64_t> Hdf5Reader::natural(std::string_view object, const std::string& attribute) const {
+  const Lock lock;
+  const Handle id = state_->object(object);
+  if (!id.valid()) return std::nullopt;
+  return hdf5::read_natural(id, attribute,
+                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+}
+
 }  // namespace costate

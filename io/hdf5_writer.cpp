@@ -149,6 +149,11 @@ void Hdf5Writer::attribute(std::string_view object, const std::string& name, std
   hdf5::write_values(state_->object(object), name, H5T_NATIVE_INT64, &value, 1, true, state_->at(object, name));
 }
 
+void Hdf5Writer::attribute(std::string_view object, const std::string& name, std::uint64_t value) {
+  const Lock lock;
+  hdf5::write_values(state_->object(object), name, H5T_NATIVE_UINT64, &value, 1, true, state_->at(object, name));
+}
+
 void Hdf5Writer::attribute(std::string_view object, const std::string& name, const std::vector<double>& value) {
   const Lock lock;
   hdf5::write_values(state_->object(object), name, H5T_NATIVE_DOUBLE, value.data(), value.size(), false,

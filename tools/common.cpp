@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -137,11 +138,23 @@ std::string& stored_command_line() {
   static std::string line;
   return line;
 }
+
+/// A word as a shell reads it back.
+std::string quoted(const std::string& word) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string("%+,-./:=@_").find(static_cast<char>(c)) != std::string::npos;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
+  return text + "'";
+}
 }  // namespace
 
 const std::string& command_line() { return stored_command_line(); }
 void set_command_line(int argc, char** argv) {
-  for (int i = 0; i < argc; ++i) stored_command_line() += fmt::format("{}{}", i == 0 ? "" : " ", argv[i]);
+  stored_command_line() = "costate";
+  for (int i = 1; i < argc; ++i) stored_command_line() += " " + quoted(argv[i]);
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {

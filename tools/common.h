@@ -38,7 +38,8 @@ struct Common {
   [[nodiscard]] std::vector<std::string> outputs(const std::string& extension) const;
 };
 
-/// The command line this process was started with; written into every result.
+/// The command line this process was started with, as a shell takes it, from wherever costate was run; written into every
+/// result.
 const std::string& command_line();
 void set_command_line(int argc, char** argv);
 

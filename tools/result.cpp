@@ -12,7 +12,7 @@ Hdf5Writer result_file(const std::string& file, const Common& common) {
   Hdf5Writer out(file);
   out.attribute("", "command", command_line());
   out.attribute("", "version", version());
-  out.attribute("", "seed", static_cast<std::int64_t>(common.seed));
+  out.attribute("", "seed", common.seed);
   out.attribute("", "model", common.model);
   return out;
 }

@@ -77,6 +77,7 @@ BOOST_AUTO_TEST_CASE(attributes) {
   out.attribute("g", "x", 0.1);
   out.attribute("g/a", "list", std::vector<double>{1, 2.5});
   out.attribute("", "seed", std::int64_t{-(1LL << 62) - 1});
+  out.attribute("", "last", ~std::uint64_t{0});
   check_error([&] { out.attribute("nothing", "x", 1.0); }, {"there is no 'nothing'"});
   check_error([&] { out.attribute("", "n", 1.0); }, {"attribute 'n'"});
   out.finish();
@@ -86,6 +87,11 @@ BOOST_AUTO_TEST_CASE(attributes) {
   BOOST_CHECK(file.number("", "n") == 7.0);
   BOOST_CHECK(file.number("g", "x") == 0.1);
   BOOST_CHECK(file.integer("", "seed") == -(1LL << 62) - 1);
+  BOOST_CHECK(file.natural("", "last") == ~std::uint64_t{0});
+  BOOST_CHECK(file.natural("", "n") == 7U);
+  BOOST_CHECK(!file.natural("", "nothing"));
+  check_error([&] { static_cast<void>(file.integer("", "last")); }, {"attribute 'last'", "18446744073709551615"});
+  check_error([&] { static_cast<void>(file.natural("", "seed")); }, {"attribute 'seed'", "below 0"});
   BOOST_CHECK(file.numbers("g/a", "list") == (std::vector<double>{1, 2.5}));
   BOOST_CHECK(!file.text("", "nothing") && !file.number("nothing", "n") && !file.numbers("g/nothing", "n"));
   check_error([&] { static_cast<void>(file.text("", "n")); }, {"attribute 'n'", "not one text"});

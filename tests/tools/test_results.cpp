@@ -1,6 +1,7 @@
 // What the command computes on the bundled network: the same bits however it is run, the reference's numbers, exact gradients.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
@@ -141,10 +142,27 @@ BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
 BOOST_AUTO_TEST_CASE(results_say_where_they_come_from) {
   const Folder folder;
   const Hdf5Reader r = result(folder, {"sample", "fashion-unet", "-n", "1", "--steps", "1", "--seed", "5"});
-  BOOST_TEST(r.text("", "command").value().find("sample fashion-unet -n 1") != std::string::npos);
-  BOOST_TEST(r.integer("", "seed").value() == 5);
+  BOOST_TEST(r.text("", "command").value().starts_with("costate sample fashion-unet -n 1 "));
+  BOOST_TEST(r.natural("", "seed").value() == 5U);
   BOOST_TEST(r.text("", "model").value() == "fashion-unet");
   BOOST_TEST(r.text("", "version").has_value());
+  const Hdf5Reader last =
+      result(folder, {"sample", "fashion-unet", "-n", "1", "--steps", "1", "--seed", "18446744073709551615"});
+  BOOST_TEST(last.natural("", "seed").value() == ~std::uint64_t{0});
+}
+
+BOOST_AUTO_TEST_CASE(what_a_result_says_makes_it_again) {
+  const Folder folder;
+  const std::string file = (folder / "it's $HOME; *.h5").string();
+  const auto o = run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", file});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  std::string line = Hdf5Reader(file).text("", "command").value();
+  const std::string program = "costate";
+  BOOST_REQUIRE(line.starts_with(program + " "));
+  costate::test::fs::remove(file);
+  line.replace(0, program.size(), "'" + costate::command_path().string() + "'");
+  BOOST_TEST(std::system((line + " > /dev/null").c_str()) == 0);
+  BOOST_TEST(costate::test::fs::exists(file));
 }
 
 BOOST_AUTO_TEST_CASE(conversion_is_exact_both_ways) {

@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_taken_as_it_is) {
   const Folder folder;
   const std::string out = (folder / "x.h5").string();
   const std::vector<std::string> words{"sample", "fashion-unet", "-n", "2", "--steps", "1", "--out", out, "--resume"};
-  std::string line = command_path().string();
+  std::string line = "costate";  // from wherever it was run
   for (const auto& w : words) line += " " + w;
   {
     Hdf5Writer part(out + ".part");

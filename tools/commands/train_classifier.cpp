@@ -116,7 +116,7 @@ void write_model(const std::string& file, const Network& network, const Config& 
   out.attribute("", "config", config.dump());
   out.attribute("", "version", version());
   out.attribute("", "command", command_line());
-  out.attribute("", "seed", static_cast<std::int64_t>(common.seed));
+  out.attribute("", "seed", common.seed);
   out.finish();
 }
 
