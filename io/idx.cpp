@@ -20,7 +20,7 @@ using GzFile = std::unique_ptr<gzFile_s, int (*)(gzFile)>;
 void read_exactly(gzFile file, void* to, std::size_t bytes, const std::string& path) {
   auto* at = static_cast<unsigned char*>(to);
   while (bytes > 0) {
-    const int got = gzread(file, at, static_cast<unsigned>(std::min<std::size_t>(bytes, 1U << 30)));
+    const int got = gzread(file, at, static_cast<unsigned>(bytes));
     require(got > 0, "{}: ends early, or is damaged; fetch it again", path);
     at += got;
     bytes -= static_cast<std::size_t>(got);
@@ -47,8 +47,14 @@ Tensor read_idx(const std::filesystem::path& path) {
             path.string(), extents.back(), axis);
     size *= extents.back();
   }
-  std::vector<unsigned char> bytes(static_cast<std::size_t>(size));
-  read_exactly(file.get(), bytes.data(), bytes.size(), path.string());
+  // Block by block: a head may promise more than the file has, and how much a compressed one has nobody knows before.
+  std::vector<unsigned char> bytes;
+  while (bytes.size() < static_cast<std::size_t>(size)) {
+    const std::size_t done = bytes.size(),
+                      block = std::min<std::size_t>(static_cast<std::size_t>(size) - done, 1U << 20);
+    bytes.resize(done + block);
+    read_exactly(file.get(), bytes.data() + done, block, path.string());
+  }
   Tensor values = Tensor::empty(Shape(extents), DType::f32);
   std::copy(bytes.begin(), bytes.end(), values.mutable_data<float>());
   return values;

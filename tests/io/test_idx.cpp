@@ -1,5 +1,11 @@
 // IDX files: what they hold, and the message for damaged ones.
 #include "io/idx.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+
 #include "tests/io/io_test.h"
 
 using namespace costate;
@@ -27,6 +33,20 @@ BOOST_AUTO_TEST_CASE(plain_files_and_damage) {
   overwrite(scratch / "huge", other);
   BOOST_CHECK_THROW(static_cast<void>(read_idx(scratch / "huge")), Error);
   BOOST_CHECK_THROW(static_cast<void>(read_idx(scratch / "none")), Error);
+}
+
+BOOST_AUTO_TEST_CASE(a_head_is_not_believed) {
+  const Scratch scratch;
+  overwrite(scratch / "a", std::string("\0\0\x08\x01\x40\0\0\0 and no gigabyte", 23));
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  rlimit before{};
+  BOOST_REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE)) + (256UL << 20);
+  BOOST_REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+  BOOST_CHECK_THROW(static_cast<void>(read_idx(scratch / "a")), Error);
+  BOOST_REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
