@@ -240,7 +240,7 @@ std::vector<std::string> nearest_names(const std::string& name, const std::vecto
   std::sort(scored.begin(), scored.end());
   std::vector<std::string> best;
   for (const auto& [score, c] : scored) {
-    if (best.size() < 3 && score <= std::max<std::size_t>(2, name.size() / 2)) best.push_back(c);
+    if (best.size() < 3 && score <= std::max<std::size_t>(1, (name.size() + 1) / 3)) best.push_back(c);
   }
   return best;
 }

@@ -77,6 +77,8 @@ BOOST_AUTO_TEST_CASE(suggest_the_nearest_names) {
   BOOST_TEST(nearest_names("edulr", names).front() == "euler");
   BOOST_TEST(nearest_names("2m", names).front() == "dpmpp_2m");  // a part of the name
   BOOST_TEST(nearest_names("dd", names).size() <= 3);
+  BOOST_TEST(nearest_names("foo", {"cos", "log", "pow"}).empty());  // half of a short name is another name
+  BOOST_TEST(nearest_names("cso", {"cos", "log"}) == Strings{"cos"});
   BOOST_TEST(nearest_names("something-else", {"x", "y"}).empty());
   check_throws([&] { return fail_unknown("stepper", "eular", names), 0; },
                {"unknown stepper 'eular'", "did you mean euler"});
