@@ -22,7 +22,7 @@ struct ConvGeometry {
 /// How convolutions and their data gradients are computed. Set for the whole process, before work starts: results differ in their
 /// last bits.
 enum class ConvAlgorithm {
-  own,  ///< Winograd where it pays (see kernels/winograd.h), with 3 to 9 times the rounding error of f32, 1.0 to 1.5 times bf16's; f64 is always direct
+  own,  ///< Winograd where it pays (see kernels/winograd.h), with 3 to 10 times the rounding error of f32, 1.0 to 1.5 times bf16's; f64 is always direct
   direct,  ///< one chain of multiply-adds an element; a device: one tree
   vendor,  ///< a device: its maker's library, where it has a way that gives the same bits each time; attention as well
   faster,  ///< a device: own or vendor, as it was measured: bits depend on that

@@ -50,7 +50,7 @@ void check(const Case& c, DType dtype) {
 }
 
 /// A sum over a whole gradient gathers the rounding of all its elements: direct convolutions hold it to twice the bound of the
-/// elements; Winograd, whose rounding is 3 to 9 times theirs (core/README.md), is held to ten times.
+/// elements; Winograd, whose rounding is 3 to 10 times theirs (core/README.md), is held to ten times.
 void check_sums(const Case& c) {
   const double theta = f32_bound(c, "g_theta");
   const ConvolutionsBy direct(ConvAlgorithm::direct);
