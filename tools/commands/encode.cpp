@@ -10,7 +10,6 @@
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
-#include "autodiff/ops/reshape.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/encode.h"
@@ -52,13 +51,6 @@ const std::vector<Part> parts = {{{"x_0"}, &Encoded::x_0},
                                  {{"round_trip"}, &Encoded::back},
                                  {{"evaluations"}, &Encoded::evaluations}};
 
-Tensor with_front(const Tensor& t) { return reshape(t, t.shape().with_front(1)); }
-Tensor stacked(const Tensors& each) {
-  Tensors rows;
-  for (const Tensor& t : each) rows.push_back(with_front(t));
-  return rows.empty() ? Tensor() : concat(rows, 0);
-}
-
 /// Passes noise on and keeps what passes, in the order in which recorded noise is read.
 Noise recording(const Noise& noise, Tensors& draws) {
   const auto seen = std::make_shared<std::set<std::tuple<int, int, bool>>>();
@@ -75,7 +67,7 @@ class Source {
   Source(const Options& o, const ValueRange& range, Device device) : sampling_(o.sampling) {
     if (std::filesystem::path(sampling_.start).extension() != ".png") return;
     const Tensor picture = read_png(sampling_.start);
-    picture_ = with_front(unit_range().convert(picture, range)).to(device);
+    picture_ = stacked({unit_range().convert(picture, range)}).to(device);
     sampling_.start.clear();
     sampling_.count = 1;
   }
@@ -109,9 +101,7 @@ class Encoding {
     found.classes = condition.classes;
     const Conditioned c = make_conditioned(model_, condition, rows, run_.grid());
     Sampler sampler = run_.sampler(c, first, rows);
-    sampler.denoiser.net = [&nfe, net = sampler.denoiser.net](const Tensor& x, const Level& at, const Tensors& p) {
-      return ++nfe, net(x, at, p);
-    };
+    count_evaluations(sampler.denoiser, nfe);
     const State start = there(sampler, x_0, c.p, progress);
     found.evaluations = Tensor::full({rows}, static_cast<double>(nfe), DType::i32);
     Tensors draws;

@@ -5,8 +5,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "autodiff/ops/concat.h"
-#include "autodiff/ops/reshape.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/encode.h"
@@ -40,14 +38,6 @@ struct Beyond {
   }
 };
 
-/// Counts the evaluations of the denoiser that go through it.
-void count_evaluations(Denoiser& d, std::int64_t& count) {
-  d.net = [inner = d.net, &count](const Tensor& x, const Level& at, const Tensors& p) {
-    ++count;
-    return inner(x, at, p);
-  };
-}
-
 struct Samples {
   Tensor x_0;          // (n, ...); of a latent pipeline, the pixels; with finer scales, the finest
   Tensor latents;      // what they were decoded from
@@ -56,12 +46,6 @@ struct Samples {
   Tensor evaluations;  // (n)
 };
 const std::vector<Column> columns = {{"x_0"}, {"latents"}, {"coarse"}, {"trajectory", 1}, {"evaluations"}};
-
-Tensor stacked(const Tensors& states) {
-  Tensors rows;
-  for (const Tensor& x : states) rows.push_back(reshape(x, x.shape().with_front(1)));
-  return rows.empty() ? Tensor() : concat(rows, 0);
-}
 
 Samples draw_batch(const Options& o, const Model& model, const Run& run, const Beyond& beyond, std::int64_t first,
                    std::int64_t rows, const Progress& progress) {
