@@ -79,15 +79,16 @@ void Common::choose_products() const {
   set_products_in_f32(matmul == "tf32" ? Products::tf32 : Products::full);
 }
 
+constexpr std::int64_t most_threads = 1024;
+
 void Common::apply(const std::vector<std::string>& extensions) const {
   static_cast<void>(type());
   choose_kernel.always(place(), ranks().local);
   require_device(place());
   choose_products();
-  if (threads < 0) throw UsageError("--threads wants a positive number");
-  const std::int64_t own =
-      threads > 0 || ranks().sharing == 1 ? threads : std::max(1, thread_count() / ranks().sharing);
-  if (own > 0) set_thread_count(static_cast<int>(std::min<std::int64_t>(own, 1024)));
+  if (threads != all_cores && (threads < 1 || threads > most_threads))
+    throw UsageError(fmt::format("--threads {}: give 1 to {}, or leave it out for all cores", threads, most_threads));
+  set_thread_count(threads > 0 ? static_cast<int>(threads) : std::max(1, thread_count() / ranks().sharing));
   for (const auto& file : out) {
     const std::string extension = std::filesystem::path(file).extension().string();
     if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;

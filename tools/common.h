@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace costate {
 struct Common {
   std::string model;
   std::string dtype = "f32", device = "cpu", conv, matmul = "f32";
-  std::int64_t threads = 0;
+  static constexpr std::int64_t all_cores = std::numeric_limits<std::int64_t>::min();  ///< --threads is not given
+  std::int64_t threads = all_cores;
   std::uint64_t seed = 0;
   std::vector<std::string> out;
   std::string config, key, scheduler;

@@ -67,8 +67,8 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   const std::string half = (folder / "half.h5").string(), rest = (folder / "rest.h5").string(),
                     whole = (folder / "whole.h5").string(), picture = (folder / "path.png").string();
   for (const std::string optimiser : {"adam", "sgd"}) {
-    const std::vector<std::string> how{"--loss",     "norm", "--optimiser", optimiser,
-                                       "--momentum", "0.5",  "--rate",      "0.01"};
+    const std::vector<std::string> how{
+        "--loss", "norm", "--optimiser", optimiser, "--momentum", optimiser == "sgd" ? "0.5" : "0", "--rate", "0.01"};
     const auto with = [&](std::vector<std::string> more) {
       more.insert(more.end(), how.begin(), how.end());
       return losses(more);
@@ -83,6 +83,10 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   const auto o = run({"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--loss", "norm", "--wrt",
                       "z", "--resume", half});
   BOOST_TEST((o.code == 1 && o.err.find("--wrt") != std::string::npos), o.err);
+  const std::string samples = (folder / "samples.h5").string();
+  BOOST_REQUIRE(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", samples}).code == 0);
+  const auto other = run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--resume", samples});
+  BOOST_TEST((other.code == 1 && other.err.find("not written by guide") != std::string::npos), other.err);
 }
 
 // More samples than go through the network at a time: in groups, under one loss.

@@ -55,6 +55,8 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "-n", "99999999999"}), 2, {"-n 99999999999", "at most"});
   expect(run({"sample", "fashion-unet", "--steps", "99999999999999999999"}), 2, {"--steps", "out of range"});
   expect(run({"sample", "fashion-unet", "--seed", "-1"}), 2, {"--seed", "from 0 on"});
+  for (const std::string threads : {"0", "-1", "1025", "100000"})
+    expect(run({"info", "fashion-unet", "--threads", threads}), 2, {"--threads " + threads, "1 to 1024"});
   expect(run({"sample", "fashion-unet", "--class", ""}), 2, {"--class", "empty"});
   expect(run({"sample", "fashion-unet", "--trajectory", "--out", "x.png"}), 2, {"--trajectory", ".h5"});
   expect(run({"sample", "fashion-unet", "--guidance", "nan"}), 2, {"'nan' is not a finite number"});
@@ -63,6 +65,9 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "--out", "x.jpg"}), 2, {"x.jpg", ".png"});
   expect(run({"list", "sampler"}), 2, {"samplers"});
   expect(run({"list", "samplers", "dpmpp2m"}), 2, {"dpmpp-2m"});
+  expect(run({"eval", "fashion-unet", "--repeat", "1", "--wrt", "x"}), 2, {"--wrt x", "--vjp"});
+  expect(run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--momentum", "0.9"}), 2,
+         {"--momentum 0.9", "sgd"});
   expect(run({"check", "conv3d"}), 2, {"conv3d", "conv2d"});
 }
 
@@ -107,6 +112,16 @@ BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
       run({"grad", "fashion-unet", "--class", "8", "--steps", "2", "--adjoint", "checkpointed,direct", "--json"}).out);
   BOOST_TEST(grad["adjoints"].size() == 2U);
   BOOST_TEST(grad["adjoints"][0]["relative_error"]["x_T"] == 0);
+}
+
+BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
+  const Folder folder;
+  const std::string file = (folder / "normal.json").string();
+  costate::test::spill(file, R"({"family": "gaussian", "mean": [0], "covariance": [[1]]})");
+  const json facts = json::parse(run({"info", file, "--json"}).out);
+  BOOST_TEST(facts["schedule"]["type"] == "vp_linear");
+  BOOST_TEST(facts["schedule"]["beta_max"] == 20);
+  BOOST_TEST(!facts.contains("file"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

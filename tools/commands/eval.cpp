@@ -178,6 +178,7 @@ void run_eval(const Options& o) {
   o.common.apply({".h5", ".safetensors"});
   if (!o.common.outputs(".safetensors").empty() && !o.vjp)
     throw UsageError("--out FILE.safetensors holds the gradients in the weights: add --vjp");
+  if (!o.wrt.empty() && !o.vjp) throw UsageError("--wrt " + o.wrt + ": names gradients, which --vjp asks for: add it");
   if (o.in.empty() && o.repeat < 1) throw UsageError("eval: give --in FILE.h5, or --repeat N to time it on noise");
   if (o.profile && (o.repeat < 1 || o.common.json))
     throw UsageError("--profile prints a table of timed runs: give --repeat N, and no --json");

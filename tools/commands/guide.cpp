@@ -55,6 +55,8 @@ class Guide {
     const Conditioned c = make_conditioned(model_, condition, run_.count(), run_.grid());
     const Optimiser optimiser{
         .kind = as_usage([&] { return optimiser_from(o.optimiser); }), .rate = o.rate, .momentum = o.momentum};
+    if (optimiser.kind == Optimiser::Kind::adam && o.momentum > 0)
+      throw UsageError(fmt::format("--momentum {}: is of --optimiser sgd; adam has moments of its own", o.momentum));
     work_ = std::make_unique<LatentOptimisation>(
         GradientProblem{.sampler = run_.sampler(c, 0, run_.count()),
                         .x_T = run_.x_T(0, run_.count()),
@@ -119,7 +121,8 @@ class Guide {
   void restore() {
     const Hdf5Reader file(o_.resume);
     const auto wrt = file.text("", "wrt");
-    require(wrt == o_.wrt, "{}: was written by guide with --wrt {}, not {}", o_.resume, wrt.value_or("(none)"), o_.wrt);
+    require(wrt.has_value(), "{}: was not written by guide, which alone --resume goes on from", o_.resume);
+    require(*wrt == o_.wrt, "{}: was written by guide with --wrt {}, not {}", o_.resume, *wrt, o_.wrt);
     work_->restore([&](const std::string& name) { return file.contains(name) ? file.read(name) : Tensor(); });
   }
 

@@ -43,8 +43,9 @@ nlohmann::ordered_json describe(const Model& m) {
                                                .z = {},
                                                .summary = "closed-form denoiser"}
                                    : m.network->signature();
-  nlohmann::ordered_json j{{"model", m.name},        {"family", m.family},      {"recognised", m.reason},
-                           {"structure", s.summary}, {"file", m.file.string()}, {"format", m.format}};
+  nlohmann::ordered_json j{{"model", m.name}, {"family", m.family}, {"recognised", m.reason}, {"structure", s.summary}};
+  if (!m.file.empty()) j["file"] = m.file.string();  // an exact problem is its .json
+  j["format"] = m.format;
   if (!m.note.empty()) j["note"] = m.note;
   if (const auto pipeline = pipeline_of(m); pipeline && !pipeline->name.empty()) {
     j["pipeline"] = pipeline->name;
@@ -71,7 +72,7 @@ nlohmann::ordered_json describe(const Model& m) {
   for (const auto& each : s.extra)
     j["further_inputs"][each.name + (each.required ? "" : " (optional)")] = list_of(each.shape);
   j["prediction"] = name_of(m.prediction);
-  j["schedule"] = nlohmann::ordered_json::parse(m.config.object("schedule").dump());
+  j["schedule"] = nlohmann::ordered_json::parse(m.schedule->config().dump());
   j["grid"] = m.grid;
   j["levels"] = {{"s_max", m.schedule->level(m.schedule->t_max).s()},
                  {"s_min", m.schedule->level(m.schedule->t_min).s()}};
