@@ -9,24 +9,25 @@
 
 namespace costate {
 
-/// Work is rehearsed in it, which shows what blocks it needs and how long; once settled, it has one piece of memory in which all of them have
-/// their places (core/layout.h), for the same requests in the same order, and from the start again once all have been made and none is left.
+/// Work is rehearsed in it, which shows what blocks it needs and how long; once settled, all of them have their places (core/layout.h) in one
+/// piece of memory, for the same requests in the same order, and from the start again once all have been made and none is left.
 class Arena {
  public:
-  struct State;
-
   /// Throws where more than `most` bytes would be in use at one time.
   explicit Arena(Device device, std::int64_t most = std::numeric_limits<std::int64_t>::max());
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena();  ///< blocks that are still in use keep their memory until they end
 
-  /// Takes its memory, which counts as live as a whole from then on. Another request than the one that was rehearsed throws.
+  /// Gives the blocks their places. Another request than the one that was rehearsed throws from then on.
   void settle();
-  /// Of its memory, once settled.
+  /// Of the memory that they need, once settled.
   [[nodiscard]] std::int64_t bytes() const;
+  /// Where they lie from now on, none of them being in use: memory of so many bytes or more, which arenas of work that is never done at
+  /// one time may share. Null: nowhere.
+  void lie_in(std::shared_ptr<const Block> memory);
 
-  /// no: of a settled arena, blocks that are neither read nor written, and may lie upon each other.
+  /// no: of an arena with memory, blocks that are neither read nor written, and may lie upon each other.
   enum class Touch { yes, no };
 
   /// While it lives, blocks that this thread makes on the arena's device are the arena's.
@@ -39,13 +40,13 @@ class Arena {
 
    private:
     friend class Block;
-    std::shared_ptr<State> arena_;
+    std::shared_ptr<ArenaState> arena_;
     Touch touch_;
     const Use* before_;
   };
 
  private:
-  std::shared_ptr<State> state_;
+  std::shared_ptr<ArenaState> state_;
 };
 
 }  // namespace costate

@@ -9,7 +9,7 @@
 #include <map>
 #include <mutex>
 #include <new>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -192,26 +192,30 @@ Pool& pool(Device d) {
 }  // namespace
 
 /// Until it is settled, blocks have the pool's memory, and it is noted how large they are and how long each lives.
-struct Arena::State {
-  State(Device d, std::int64_t m) : device(d), most(m) {}
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() {
-    if (memory != nullptr) pool(device).give(memory, static_cast<std::size_t>(size));
-  }
+struct ArenaState {
+  ArenaState(Device d, std::int64_t m) : device(d), most(m) {}
 
   void settle() {
     const std::lock_guard lock(mutex);
-    if (memory != nullptr || requests.empty()) return;
-    const std::size_t bytes = lay_out(requests);
-    memory = static_cast<std::byte*>(pool(device).take(bytes));
-    size = static_cast<std::int64_t>(bytes);
+    if (settled) return;
+    settled = true;
+    size = static_cast<std::int64_t>(lay_out(requests));
   }
+
+  void lie_in(std::shared_ptr<const Block> now) {
+    const std::lock_guard lock(mutex);
+    require(settled && live.empty(), "memory: blocks of work to be repeated cannot move");
+    require(!now || (now->device() == device && now->bytes() >= static_cast<std::size_t>(size)),
+            "memory: {} on {} are needed for work to be repeated", format_bytes(size), name_of(device));
+    memory = std::move(now);
+    next = cursor = 0;
+  }
+  [[nodiscard]] std::byte* place(std::size_t at) const { return static_cast<std::byte*>(memory->data()) + at; }
 
   /// A block, and which request it was.
   std::pair<void*, std::size_t> take(std::size_t bytes) {
     const std::lock_guard lock(mutex);
-    if (memory == nullptr) {
+    if (!settled) {
       if (size + static_cast<std::int64_t>(bytes) > most) refuse(bytes);
       requests.push_back({bytes, clock++});
       try {
@@ -224,28 +228,29 @@ struct Arena::State {
       }
     }
     if (next == requests.size() && live.empty()) next = 0;
-    if (next == requests.size() || requests[next].bytes != bytes) refuse(bytes);
+    if (!memory || next == requests.size() || requests[next].bytes != bytes) refuse(bytes);
     const std::size_t at = requests[next].at;
     const auto after = live.lower_bound(at + bytes);  // whatever lives longer than it did is not written over
     if (after != live.begin() && std::prev(after)->second > at) refuse(bytes);
     live[at] = at + bytes;
-    return {memory + at, next++};
+    return {place(at), next++};
   }
 
   /// Whether the block's memory is the arena's own.
   bool give(std::size_t request, const void* p) {
     const std::lock_guard lock(mutex);
     Request& r = requests[request];
-    if (memory != nullptr && p == memory + r.at) return live.erase(r.at) > 0;
-    if (memory == nullptr) r.to = clock++, size -= static_cast<std::int64_t>(r.bytes);
+    if (memory && p == place(r.at)) return live.erase(r.at) > 0;
+    if (!settled) r.to = clock++, size -= static_cast<std::int64_t>(r.bytes);
     return false;
   }
 
   /// Some address for a block that is neither read nor written: inside, if it fits there.
   void* somewhere(std::size_t bytes) {
     const std::lock_guard lock(mutex);
+    if (!memory) refuse(bytes);
     if (cursor + bytes > static_cast<std::size_t>(size)) cursor = 0;
-    return memory + std::exchange(cursor, cursor + bytes);
+    return place(std::exchange(cursor, cursor + bytes));
   }
 
   [[noreturn]] void refuse(std::size_t bytes) const {
@@ -254,11 +259,12 @@ struct Arena::State {
   }
 
   Device device;
-  std::int64_t most, size = 0;  ///< in use; once settled, of its memory
+  std::int64_t most, size = 0;  ///< in use; once settled, of the memory that they need
   std::mutex mutex;
   std::vector<Request> requests;
   int clock = 0;
-  std::byte* memory = nullptr;
+  bool settled = false;
+  std::shared_ptr<const Block> memory;
   std::size_t next = 0;
   std::map<std::size_t, std::size_t> live;  ///< blocks in its memory, from and to
   std::size_t cursor = 0;
@@ -266,43 +272,14 @@ struct Arena::State {
 
 namespace {
 
-/// Blocks of arenas that are in use, each with what keeps its memory.
-class Lent {
- public:
-  void* take(const std::shared_ptr<Arena::State>& arena, std::size_t bytes) {
-    const auto [p, request] = arena->take(bytes);
-    const std::lock_guard lock(mutex_);
-    blocks_[p] = {arena, request};
-    return p;
-  }
-  /// False where the memory is the pool's.
-  bool give(void* p) noexcept {
-    std::pair<std::shared_ptr<Arena::State>, std::size_t> of;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto found = blocks_.find(p);
-      of = std::move(found->second);
-      blocks_.erase(found);
-    }
-    return of.first->give(of.second, p);
-  }
-
- private:
-  std::mutex mutex_;
-  std::unordered_map<void*, std::pair<std::shared_ptr<Arena::State>, std::size_t>> blocks_;
-};
-Lent& lent() {
-  static Lent& all = *new Lent;
-  return all;
-}
-
 thread_local const Arena::Use* in_use = nullptr;
 
 }  // namespace
 
-Arena::Arena(Device device, std::int64_t most) : state_(std::make_shared<State>(device, most)) {}
+Arena::Arena(Device device, std::int64_t most) : state_(std::make_shared<ArenaState>(device, most)) {}
 Arena::~Arena() = default;
 void Arena::settle() { state_->settle(); }
+void Arena::lie_in(std::shared_ptr<const Block> memory) { state_->lie_in(std::move(memory)); }
 std::int64_t Arena::bytes() const {
   const std::lock_guard lock(state_->mutex);
   return state_->size;
@@ -336,25 +313,27 @@ Block::Block(std::size_t bytes, Device device)
     data_ = in_use->arena_->somewhere(bytes_);
     from_ = From::nobody;
   } else {
-    data_ = lent().take(in_use->arena_, bytes_);
+    arena_ = in_use->arena_;
+    std::tie(data_, request_) = arena_->take(bytes_);
     from_ = From::arena;
   }
 }
 
-Block::Block(Block&& o) noexcept
-    : data_(std::exchange(o.data_, nullptr)), bytes_(std::exchange(o.bytes_, 0)), device_(o.device_), from_(o.from_) {}
+Block::Block(Block&& o) noexcept { *this = std::move(o); }
 
 Block& Block::operator=(Block&& o) noexcept {
   std::swap(data_, o.data_);
   std::swap(bytes_, o.bytes_);
   std::swap(device_, o.device_);
   std::swap(from_, o.from_);
+  std::swap(arena_, o.arena_);
+  std::swap(request_, o.request_);
   return *this;
 }
 
 Block::~Block() {
   if (data_ == nullptr || from_ == From::nobody) return;
-  if (from_ == From::pool || !lent().give(data_)) pool(device_).give(data_, bytes_);
+  if (from_ == From::pool || !arena_->give(request_, data_)) pool(device_).give(data_, bytes_);
 }
 
 }  // namespace costate

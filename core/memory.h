@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "core/device.h"
@@ -29,6 +30,8 @@ void require_device(Device d);
 /// "262.1 MiB"
 std::string format_bytes(std::int64_t bytes);
 
+struct ArenaState;  // core/arena.h
+
 /// A raw block, 64-byte aligned on the CPU: what Storage owns. Move-only.
 class Block {
  public:
@@ -51,6 +54,8 @@ class Block {
   std::size_t bytes_ = 0;
   Device device_ = Device::cpu;
   From from_ = From::pool;
+  std::shared_ptr<ArenaState> arena_;  ///< whose request-th block it is
+  std::size_t request_ = 0;
 };
 
 }  // namespace costate

@@ -14,7 +14,7 @@ namespace costate {
 namespace {
 
 /// Beyond it, the work is long enough for the host to keep ahead of it.
-constexpr std::int64_t most_bytes = std::int64_t{256} << 20;
+constexpr std::int64_t most_bytes = std::int64_t{1} << 30;
 constexpr std::size_t most_courses = 8;  // further shapes are called plainly
 
 Device device_of(const Tensors& in) {
@@ -91,7 +91,6 @@ struct Course {
   std::shared_ptr<Sent> sent_there;             // shared by all courses of inputs of this shape: f is the same
   Sent sent_back;
   Tensors in, out, g, pulled;
-  std::int64_t trips = 0, in_arena = 0;  // whose values the arena holds
 
   /// The work, whose blocks are to be the arena's: all of them in the same order when it is rehearsed and when it is recorded.
   template <class F>
@@ -109,6 +108,14 @@ struct Course {
     for (Tensors* all : {&in, &out, &g, &pulled}) all->clear();
     arena.reset();
     return false;
+  }
+
+  /// Out of the memory in which it was recorded, if it was: it is to be recorded anew.
+  void leave() {
+    if (stage != Stage::recorded) return;
+    stage = Stage::rehearsed;
+    for (Tensors* all : {&out, &g, &pulled}) all->clear();
+    arena->lie_in(nullptr);
   }
 
   /// The second call, in the arena; what it returns goes to `result`. False where it is to be made again, plainly.
@@ -175,12 +182,6 @@ struct Course {
     sent_back.note(numbers, back->sent());
     return true;
   }
-
-  void go(std::int64_t trip, const Tensors& now, const std::string& sent) {
-    copy_all(now, in);
-    there->repeat(sent);
-    in_arena = trip;
-  }
 };
 
 }  // namespace
@@ -189,6 +190,8 @@ struct Replay::State {
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<Sent>> sent;       // by kinds of inputs
   std::map<std::string, std::unique_ptr<Course>> courses;  // and by ways
+  std::weak_ptr<const Block> room;                         // in which all that are recorded lie, one upon the other
+  std::int64_t trips = 0, in_room = 0;                     // so far; whose values the room holds
   std::int64_t repeated = 0;
 
   /// Not on the host, nor inside other work, nor where every op is to be seen.
@@ -208,17 +211,48 @@ struct Replay::State {
     return course->stage == Course::Stage::plain ? nullptr : course.get();
   }
 
+  /// The room is given back: before work that takes other memory and may be as large, and where it has become too small.
+  void clear_out() {
+    for (auto& [key, course] : courses) course->leave();
+    in_room = 0;
+  }
+
+  /// Where there is no room yet, or it is too small, it is made for the largest of those that have been rehearsed.
+  bool enter(Course& course) try {
+    std::shared_ptr<const Block> now = room.lock();
+    const auto fits = [&] { return now && now->bytes() >= static_cast<std::size_t>(course.arena->bytes()); };
+    if (!fits()) {
+      now.reset();
+      clear_out();
+      std::int64_t most = 0;
+      for (auto& [key, each] : courses)
+        if (each->stage == Course::Stage::rehearsed) most = std::max(most, each->arena->bytes());
+      room = now = std::make_shared<const Block>(static_cast<std::size_t>(most), device_of(course.in));
+    }
+    course.arena->lie_in(now);
+    return true;
+  } catch (const Error&) {  // for want of memory
+    return course.give_up();
+  }
+
+  void go(Course& course, std::int64_t trip, const Tensors& in, const std::string& sent) {
+    copy_all(in, course.in);
+    course.there->repeat(sent);
+    in_room = trip;
+  }
+
   /// Whether the device makes this call by itself, its results in the course's `out`. If not, they may be in `result` already, or
   /// else the call is to be made, and compared where the course is recorded.
   bool call(Course& course, const Maker& make, const Tensors& in, const std::string& numbers, Tensors& result) {
     using Stage = Course::Stage;
+    if (course.stage == Stage::fresh || course.stage == Stage::seen) clear_out();
     if (course.stage == Stage::fresh) return course.stage = Stage::seen, false;
     if (course.stage == Stage::seen) return static_cast<void>(course.rehearse(make, in, result)), false;
-    if (course.stage == Stage::rehearsed && !course.record(make, numbers)) return false;
+    if (course.stage == Stage::rehearsed && !(enter(course) && course.record(make, numbers))) return false;
     const std::string* known = course.sent_there->find(numbers, course.bytes_there);
     if (known == nullptr && !course.spell_out(make, numbers, false)) return false;
     if (known == nullptr) known = course.sent_there->find(numbers, course.bytes_there);
-    course.go(++course.trips, in, *known);
+    go(course, ++trips, in, *known);
     ++repeated;
     return true;
   }
@@ -230,9 +264,10 @@ struct Replay::State {
     if (course.sent_back_for(numbers) == nullptr && !course.spell_out(make, numbers, true)) return false;
     const auto *there = course.sent_there->find(numbers, course.bytes_there), *back = course.sent_back_for(numbers);
     if (there == nullptr || back == nullptr) return false;
-    if (course.in_arena != trip) course.go(trip, in, *there);
+    if (in_room != trip) go(course, trip, in, *there);
     copy_all(g, course.g);
     course.back->repeat(*back);
+    in_room = 0;  // what is read may have been written over
     ++repeated;
     result = copies(course.pulled);
     return true;
@@ -270,7 +305,7 @@ std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const
     trip = std::make_shared<RoundTrip>(make());
     result = trip->there(in);
   }
-  const std::int64_t number = repeats ? course->trips : 0;
+  const std::int64_t number = repeats ? state_->trips : 0;
   return {result, [=, state = state_, trip = std::move(trip)](const Tensors& g) mutable {
             const std::unique_lock one(state->mutex, std::try_to_lock);
             Course* const now = one && trip == nullptr ? State::recorded(course, in) : nullptr;
@@ -281,7 +316,7 @@ std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const
               trip = std::make_shared<RoundTrip>(make());
               static_cast<void>(trip->there(in));
             }
-            return trip->back(g);
+            return std::exchange(trip, nullptr)->back(g);
           }};
 }
 

@@ -13,7 +13,7 @@ namespace costate {
 class Replay {
  public:
   using Function = std::function<Tensors(const Tensors&)>;
-  /// A function and what follows from it, a vjp say: `back` may be called, any number of times, after `there`, whose values it reads.
+  /// A function and what follows from it, a vjp say: `back` is called once after `there`, whose values it reads and may free.
   struct RoundTrip {
     Function there, back;
   };

@@ -70,7 +70,7 @@ class Replayed final : public Wrapped {
     const auto trip = [f, wanted] {
       const auto taped = std::make_shared<Vjp>();
       return Replay::RoundTrip{[=](const Tensors& at) { return (*taped = vjp(f, at, wanted)).value; },
-                               [=](const Tensors& g) { return taped->pull(g); }};
+                               [=](const Tensors& g) { return taped->pull_once(g); }};
     };
     const auto pull = std::make_shared<Function>();
     const Function there = [&](const Tensors& at) {

@@ -21,7 +21,7 @@ class Recorder {
 
   /// Runs the work. False where the host reads a result, so that it cannot be recorded.
   [[nodiscard]] virtual bool rehearse(const Work& work) = 0;
-  /// Records it; nothing runs. False where the device will not.
+  /// Records it, in the place of what was recorded before; nothing runs. False where the device will not.
   [[nodiscard]] virtual bool record(const Work& work) = 0;
   /// The host's part of it alone: nothing is queued, and all results hold what they held. False, at the first call that differs, where
   /// it is not what is recorded.

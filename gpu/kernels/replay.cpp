@@ -3,6 +3,7 @@
 #include "core/kernels/replay.h"
 
 #include <exception>
+#include <utility>
 #include <vector>
 
 #include "core/kernels/memory.h"
@@ -14,11 +15,7 @@ namespace {
 
 class Graph final : public Recorder, private Watcher {
  public:
-  ~Graph() override {
-    if (runs_ == nullptr) return;
-    static_cast<void>(cudaStreamSynchronize(stream()));  // it may be running
-    static_cast<void>(cudaGraphExecDestroy(runs_));
-  }
+  ~Graph() override { drop(); }
 
   bool rehearse(const Work& work) override {
     watch(Pass::rehearse, work);
@@ -27,6 +24,7 @@ class Graph final : public Recorder, private Watcher {
   }
 
   bool record(const Work& work) override {
+    drop();
     // A stream of its own: what other threads queue meanwhile is not recorded.
     check("replay", cudaStreamCreateWithFlags(&into, cudaStreamNonBlocking));
     bool whole = cudaStreamBeginCapture(into, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
@@ -77,6 +75,15 @@ class Graph final : public Recorder, private Watcher {
     }
   };
   static std::size_t padded(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+  void drop() {
+    launches_.clear();
+    sizes_.clear();
+    filled_ = false;
+    if (runs_ == nullptr) return;
+    static_cast<void>(cudaStreamSynchronize(stream()));  // it may be running
+    static_cast<void>(cudaGraphExecDestroy(std::exchange(runs_, nullptr)));
+  }
 
   static bool forget() { return static_cast<void>(cudaGetLastError()), false; }
 

@@ -1,6 +1,9 @@
 // Memory of its own, and what is repeated where no device repeats anything: each call.
 #include <boost/test/unit_test.hpp>
 
+#include <cstddef>
+#include <memory>
+
 #include "core/arena.h"
 #include "core/kernels/memory.h"
 #include "core/layout.h"
@@ -8,6 +11,11 @@
 
 namespace costate {
 namespace {
+
+/// Gives a settled arena memory of its own.
+void give_memory(Arena& arena) {
+  arena.lie_in(std::make_shared<const Block>(static_cast<std::size_t>(arena.bytes()), Device::cpu));
+}
 
 /// Addresses of some blocks, small and large, part of which end on the way.
 std::vector<void*> addresses(const Arena& arena) {
@@ -36,7 +44,9 @@ BOOST_AUTO_TEST_CASE(an_arena_gives_the_same_addresses_again) {
     static_cast<void>(addresses(arena));
     BOOST_TEST(memory_use().live == before);
     arena.settle();
+    BOOST_TEST(memory_use().live == before);
     const std::int64_t needed = arena.bytes();  // the largest pair, and the first block
+    give_memory(arena);
     BOOST_TEST((needed >= 4'500'100 && needed < 4'501'000), needed);
     BOOST_TEST(memory_use().live - before == needed);
     const auto once = addresses(arena);
@@ -52,6 +62,42 @@ BOOST_AUTO_TEST_CASE(an_arena_gives_the_same_addresses_again) {
   BOOST_TEST(memory_use().live == before);
 }
 
+// Arenas of work that is never done at one time lie in the same memory; one that moves has its blocks in the same order.
+BOOST_AUTO_TEST_CASE(arenas_share_memory_and_move) {
+  const std::int64_t before = memory_use().live;
+  {
+    Arena large(Device::cpu), small(Device::cpu);
+    static_cast<void>(addresses(large));
+    {
+      const Arena::Use inside(small);
+      const Block one(1'000, Device::cpu);
+    }
+    large.settle();
+    small.settle();
+    auto shared = std::make_shared<const Block>(static_cast<std::size_t>(large.bytes()), Device::cpu);
+    large.lie_in(shared);
+    small.lie_in(shared);
+    BOOST_TEST(memory_use().live - before == large.bytes());
+    const auto first = addresses(large);
+    {
+      const Arena::Use inside(small);
+      const Block one(1'000, Device::cpu);
+      BOOST_TEST(one.data() == shared->data());
+      BOOST_CHECK_THROW(small.lie_in(nullptr), Error);  // while a block is in use
+    }
+    BOOST_CHECK_THROW(large.lie_in(std::make_shared<const Block>(1'000, Device::cpu)), Error);
+    const auto next = std::make_shared<const Block>(static_cast<std::size_t>(large.bytes()), Device::cpu);
+    const auto by = static_cast<const std::byte*>(next->data()) - static_cast<const std::byte*>(shared->data());
+    for (Arena* arena : {&large, &small}) arena->lie_in(next);
+    shared.reset();
+    BOOST_TEST(memory_use().live - before == large.bytes());
+    const auto moved = addresses(large);
+    for (std::size_t i = 0; i < first.size(); ++i)
+      BOOST_TEST(static_cast<std::byte*>(moved[i]) - static_cast<std::byte*>(first[i]) == by);
+  }
+  BOOST_TEST(memory_use().live == before);
+}
+
 void check_refused(std::size_t bytes) {
   BOOST_CHECK_EXCEPTION(Block(bytes, Device::cpu), Error, [](const Error& e) {
     return std::string(e.what()).find("for work to be repeated") != std::string::npos;
@@ -62,13 +108,18 @@ BOOST_AUTO_TEST_CASE(an_arena_takes_no_more_than_it_may) {
   const std::int64_t before = memory_use().live;
   {
     Arena arena(Device::cpu, 10'000'000);
-    const Arena::Use inside(arena);
     {
-      const Block fits(9'000'000, Device::cpu);
-      check_refused(2'000'000);
+      const Arena::Use inside(arena);
+      {
+        const Block fits(9'000'000, Device::cpu);
+        check_refused(2'000'000);
+      }
+      arena.settle();
+      BOOST_TEST(arena.bytes() == 9'000'000);
+      check_refused(9'000'000);  // there is no memory yet
     }
-    arena.settle();
-    BOOST_TEST(arena.bytes() == 9'000'000);
+    give_memory(arena);
+    const Arena::Use inside(arena);
     check_refused(4'500'000);  // not what was asked for then
     const Block fits(9'000'000, Device::cpu);
     check_refused(64);  // more than was
@@ -78,10 +129,14 @@ BOOST_AUTO_TEST_CASE(an_arena_takes_no_more_than_it_may) {
 
 BOOST_AUTO_TEST_CASE(an_arena_does_not_write_over_what_lives_longer_than_it_did) {
   Arena arena(Device::cpu);
-  const Arena::Use inside(arena);
-  for (int i = 0; i < 2; ++i) const Block one(1'000, Device::cpu);
+  for (int i = 0; i < 2; ++i) {
+    const Arena::Use inside(arena);
+    const Block one(1'000, Device::cpu);
+  }
   arena.settle();
   BOOST_TEST(arena.bytes() == 1'024);
+  give_memory(arena);
+  const Arena::Use inside(arena);
   const Block stays(1'000, Device::cpu);
   check_refused(1'000);
 }
@@ -118,12 +173,16 @@ BOOST_AUTO_TEST_CASE(blocks_outlive_their_arena) {
     Block kept;
     {
       Arena arena(Device::cpu);
-      const Arena::Use inside(arena);
-      kept = Block(1000, Device::cpu);
+      const auto make = [&] {
+        const Arena::Use inside(arena);
+        kept = Block(1000, Device::cpu);
+      };
+      make();
       if (settled) {
         kept = {};
         arena.settle();
-        kept = Block(1000, Device::cpu);
+        give_memory(arena);
+        make();
       }
     }
     static_cast<char*>(kept.data())[999] = 1;
@@ -136,6 +195,7 @@ BOOST_AUTO_TEST_CASE(blocks_that_nobody_touches_take_nothing) {
   Arena arena(Device::cpu);
   static_cast<void>(addresses(arena));
   arena.settle();
+  give_memory(arena);
   const std::int64_t before = memory_use().live;
   const Block first = [&] {
     const Arena::Use inside(arena);

@@ -165,6 +165,43 @@ BOOST_AUTO_TEST_CASE(recorded_work_lies_in_the_memory_that_it_needs) {
   BOOST_TEST(live() - before < needed * 5 / 4);
 }
 
+// Evaluations and round trips lie upon each other; what was recorded before is recorded anew where more memory is needed.
+BOOST_AUTO_TEST_CASE(recorded_work_shares_its_memory) {
+  struct Expected {
+    Tensors x, y, z;
+  };
+  const auto expected = [](std::uint64_t seed, std::int64_t n) {
+    const Tensors x{noise(seed, {n, 1})}, y = of_many_sizes(x);
+    return Expected{x, y, of_many_sizes(y)};
+  };
+  const Expected small = expected(1, 160);
+  const auto live = [] { return memory_use(Device::cuda).live; };
+  const std::int64_t before = live();
+  reset_peak(Device::cuda);
+  const Expected large = expected(2, 320);
+  const std::int64_t needed = memory_use(Device::cuda).peak - before;
+  Replay replay;
+  const auto trip = [&] { return Replay::RoundTrip{of_many_sizes, of_many_sizes}; };
+  const auto check = [&](const Expected& e) {
+    BOOST_TEST(same(replay(of_many_sizes, e.x, ""), e.y));
+    const auto [there, back] = replay.round_trip(trip, e.x, "");
+    BOOST_TEST(same(there, e.y));
+    BOOST_TEST(same(back(e.y), e.z));
+  };
+  for (int i = 0; i < 4; ++i) check(small);
+  const std::int64_t one = live() - before;
+  reset_peak(Device::cuda);
+  for (int i = 0; i < 4; ++i) check(large);
+  BOOST_TEST(live() - before > one);
+  BOOST_TEST(live() - before < needed * 5 / 4);
+  BOOST_TEST(memory_use(Device::cuda).peak - before < needed * 3 / 2);
+  const std::int64_t repeated = replay.repeated();
+  check(small);
+  check(large);
+  BOOST_TEST(replay.repeated() == repeated + 6);
+  BOOST_TEST(live() - before < needed * 5 / 4);
+}
+
 BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
   int seen = 0;
   for (const auto& c : networks()) {
