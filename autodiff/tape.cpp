@@ -33,12 +33,14 @@ class AliasRule final : public Rule {
   [[nodiscard]] Tensors jvp(const Tensors&, const Tensors&, const Tensors& v) const override { return v; }
 };
 
-void accumulate(std::unordered_map<std::uint64_t, Tensor>& sums, const Tensor& at, const Tensor& g) {
-  auto [it, fresh] = sums.try_emplace(at.id(), g);
+void accumulate(std::unordered_map<std::uint64_t, Tensor>& sums, const Tensor& at, Tensor g) {
+  auto [it, fresh] = sums.try_emplace(at.id(), std::move(g));
   if (!fresh) it->second = add(it->second, g);
 }
 
 }  // namespace
+
+Rule::Again Rule::again(const Tensors&, const Wanted&) const { return {}; }
 
 ActiveLevels::ActiveLevels(std::size_t count) {
   auto& all = levels();
@@ -90,15 +92,26 @@ void Recording::add(const std::shared_ptr<const Rule>& rule, const Tensors& in, 
     return;
   }
   const Wanted reads = rule->reads(wanted);
+  const bool again = rule->evaluates_again();
   Record r{rule, in, out, wanted};
   for (std::size_t i = 0; i < in.size(); ++i) {
-    if (!reads[i]) r.in[i] = r.in[i].ghost();
+    if (!reads[i] || (!again && again_.count(in[i].id()) != 0)) r.in[i] = r.in[i].ghost();
   }
   for (auto& t : r.out) {
     watched_.insert(t.id());
+    if (again) again_[t.id()] = records_.size();
     if (!reads.back()) t = t.ghost();
   }
   records_.push_back(std::move(r));
+}
+
+const Tensor& Recording::evaluated_again(std::uint64_t id, std::map<std::size_t, Rule::Again>& all) const {
+  const std::size_t at = again_.at(id);
+  const Record& r = records_[at];
+  auto [it, first] = all.try_emplace(at);
+  if (first) it->second = r.rule->again(r.in, r.wanted);
+  const auto found = std::find_if(r.out.begin(), r.out.end(), [&](const Tensor& t) { return t.id() == id; });
+  return it->second.out[static_cast<std::size_t>(found - r.out.begin())];
 }
 
 Tensors Recording::backward(const Tensors& outputs, const Tensors& g, const Tensors& inputs, bool consume) {
@@ -108,23 +121,37 @@ Tensors Recording::backward(const Tensors& outputs, const Tensors& g, const Tens
   }
   std::unordered_set<std::uint64_t> keep;
   for (const auto& t : inputs) keep.insert(t.id());
-  for (auto r = records_.rbegin(); r != records_.rend(); ++r) {
-    Tensors arrived(r->out.size());
+  std::map<std::size_t, Rule::Again> again;  // by record
+  for (std::size_t k = records_.size(); k-- > 0;) {
+    Record now = consume ? std::exchange(records_[k], {}) : records_[k];
+    Tensors arrived(now.out.size());
     bool any = false;
-    for (std::size_t i = 0; i < r->out.size(); ++i) {
-      const auto it = sums.find(r->out[i].id());
+    for (std::size_t i = 0; i < now.out.size(); ++i) {
+      const auto it = sums.find(now.out[i].id());
       if (it == sums.end()) continue;
       any = true;
       arrived[i] = it->second;
       if (keep.count(it->first) == 0) sums.erase(it);
     }
-    if (any) {
-      const Tensors back = r->rule->vjp(r->in, r->out, arrived, r->wanted);
-      for (std::size_t i = 0; i < back.size(); ++i) {
-        if (r->wanted[i] && back[i].defined()) accumulate(sums, r->in[i], back[i]);
+    if (!any) continue;
+    Tensors back;
+    if (const auto it = again.find(k); it != again.end()) {
+      const auto pull = std::move(it->second.pull);
+      again.erase(it);
+      back = pull(arrived);
+    } else {
+      const Wanted reads = now.rule->reads(now.wanted);
+      Tensors in = now.in;
+      for (std::size_t i = 0; i < in.size(); ++i) {
+        if (reads[i] && in[i].is_ghost() && again_.count(in[i].id()) != 0) in[i] = evaluated_again(in[i].id(), again);
       }
+      back = now.rule->vjp(in, now.out, arrived, now.wanted);
     }
-    if (consume) *r = Record{};
+    for (Tensors* read : {&arrived, &now.out}) read->clear();  // before sums are made
+    for (Tensor& t : now.in) t = t.ghost();
+    for (std::size_t i = 0; i < back.size(); ++i) {
+      if (now.wanted[i] && back[i].defined()) accumulate(sums, now.in[i], std::move(back[i]));
+    }
   }
   Tensors result;
   for (const auto& t : inputs) {
@@ -141,6 +168,14 @@ bool watched(const Tensors& values) {
     }
   }
   return false;
+}
+
+bool walks_back(const Tensors& values) {
+  const auto walks = [&](const Recording* level) {
+    return level->mode_ == Recording::Mode::reverse &&
+           std::any_of(values.begin(), values.end(), [&](const Tensor& t) { return level->watches(t); });
+  };
+  return std::any_of(levels().begin(), levels().end(), walks);
 }
 
 bool carries_tangent(const Tensors& values) {

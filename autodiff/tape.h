@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -32,6 +34,15 @@ class Rule {
                                     const Wanted& wanted) const = 0;
   /// Tangents of the outputs from those of the inputs (undefined = zero). Written with ops.
   [[nodiscard]] virtual Tensors jvp(const Tensors& in, const Tensors& out, const Tensors& v) const = 0;
+
+  /// What an evaluation on the way back gives, and vjp of it.
+  struct Again {
+    Tensors out;
+    std::function<Tensors(const Tensors& g)> pull;
+  };
+  /// Whether the outputs are not kept for the rules that read them, but evaluated again: once, by the first of them on the way back.
+  [[nodiscard]] virtual bool evaluates_again() const { return false; }
+  [[nodiscard]] virtual Again again(const Tensors& in, const Wanted& wanted) const;
 };
 
 /// An op that was applied, without its data: a tensor's id says which op made it.
@@ -70,7 +81,11 @@ class Recording {
 
  private:
   friend Tensors note(const std::shared_ptr<const Rule>&, const Tensors&, Tensors);
+  friend bool walks_back(const Tensors&);
   void add(const std::shared_ptr<const Rule>& rule, const Tensors& in, const Tensors& out, const Wanted& wanted);
+
+  /// The output of this identity of a rule that evaluates again; evaluations so far are in `all`, by record.
+  const Tensor& evaluated_again(std::uint64_t id, std::map<std::size_t, Rule::Again>& all) const;
 
   struct Record {
     std::shared_ptr<const Rule> rule;
@@ -80,6 +95,7 @@ class Recording {
   Mode mode_;
   bool open_ = true;
   std::vector<Record> records_;
+  std::unordered_map<std::uint64_t, std::size_t> again_;  // outputs that are evaluated again, by which record
   std::vector<Applied> applied_;
   std::int64_t flops_before_;
   std::unordered_set<std::uint64_t> watched_;
@@ -91,6 +107,8 @@ Tensors note(const std::shared_ptr<const Rule>& rule, const Tensors& in, Tensors
 
 /// True if an active recording watches one of these.
 bool watched(const Tensors& values);
+/// True if one that will walk back does.
+bool walks_back(const Tensors& values);
 
 /// While alive, only the first `levels` recordings of this thread are active (0: nothing is recorded).
 class ActiveLevels {

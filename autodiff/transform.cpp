@@ -101,7 +101,12 @@ class CheckpointRule final : public Rule {
     return all;
   }
   [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors&, const Tensors& g, const Wanted& wanted) const override {
-    return costate::vjp(f_, in, wanted).pull_once(g);
+    return again(in, wanted).pull(g);
+  }
+  [[nodiscard]] bool evaluates_again() const override { return true; }
+  [[nodiscard]] Again again(const Tensors& in, const Wanted& wanted) const override {
+    const Vjp at = costate::vjp(f_, in, wanted);
+    return {at.value, [at](const Tensors& g) { return at.pull_reached(g); }};
   }
   [[nodiscard]] Tensors jvp(const Tensors& in, const Tensors&, const Tensors& v) const override {
     return costate::jvp(f_, in, v).second;

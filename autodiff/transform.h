@@ -50,7 +50,8 @@ class Vjp {
 /// Hessian-vector product of a scalar function: forward over reverse.
 [[nodiscard]] Tensors hvp(const std::function<Tensor(const Tensors&)>& f, const Tensors& inputs, const Tensors& v);
 
-/// f(inputs), remembered by its inputs alone: the way back evaluates f again. Inputs must be passed, not captured.
+/// f(inputs), remembered by its inputs alone: the way back evaluates f again, once, also for who reads its results. Inputs must be
+/// passed, not captured.
 [[nodiscard]] Tensors checkpoint(const Function& f, const Tensors& inputs);
 
 /// Cotangents of the inputs from (inputs, outputs, cotangents of the outputs).

@@ -8,6 +8,7 @@
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
+#include "nn/again.h"
 #include "nn/group_norm.h"
 #include "nn/linear.h"
 
@@ -69,17 +70,22 @@ struct AttentionBlock {
 
   /// (n, h, w, c) -> the same; tokens run row by row.
   [[nodiscard]] Tensor operator()(const Tensor& x) const {
-    const Tensor tokens = reshape(group_norm ? (*group_norm)(x) : x, {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
     const double scale = 1 / std::sqrt(static_cast<double>(plan.head_width));
-    const auto [q, k, v] = project(tokens);
-    const Tensor mixed = attention(q, k, v, plan.heads, scale), image = reshape(x, tokens.shape());
+    const Tensors qkv = again_on_the_way_back(*this, x, [](const AttentionBlock& b, const Tensor& t) {
+      return b.project(as_tokens(b.group_norm ? (*b.group_norm)(t) : t));
+    });
+    const Tensor mixed = attention(qkv[0], qkv[1], qkv[2], plan.heads, scale), image = as_tokens(x);
     const Tensor sum = to_out_2 ? (*to_out_2)(to_out(mixed), image) : to_out(mixed, image);
     return costate::scale(reshape(sum, x.shape()), 1 / plan.divisor);
   }
 
  private:
+  [[nodiscard]] static Tensor as_tokens(const Tensor& x) {
+    return reshape(x, {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
+  }
+
   /// q, k, v (n, t, heads * head_width) of tokens (n, t, c).
-  [[nodiscard]] std::array<Tensor, 3> project(const Tensor& tokens) const {
+  [[nodiscard]] Tensors project(const Tensor& tokens) const {
     using Order = AttentionPlan::Order;
     if (plan.order == Order::apart) return {to_qkv[0](tokens), to_qkv[1](tokens), to_qkv[2](tokens)};
     const std::int64_t n = tokens.dim(0), t = tokens.dim(1), inner = plan.heads * plan.head_width;

@@ -81,20 +81,23 @@ struct ResBlock {
 
   /// x (n, h, w, in), the activated time embedding (n, time; undefined: the time is not added) and second
   /// condition (n, code) -> (n, h', w', out)
-  [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& time, const Tensor& code = {}) const {
+  [[nodiscard]] Tensor operator()(Tensor h, const Tensor& time, const Tensor& code = {}) const {
     const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
-    Tensor h = resample(plan.resampling, norm1.then(plan.activation, x), taps);
-    if (conv2) h = middle(h, time, code);
-    const Tensor image = resample(plan.resampling, x, taps), shortcut = conv_shortcut ? (*conv_shortcut)(image) : image;
+    // The shortcut first, so that on the way back its cotangent, as wide as x, is the last that is made.
+    Tensor shortcut = resample(plan.resampling, h, taps);
+    if (conv_shortcut) shortcut = (*conv_shortcut)(shortcut);
+    h = resample(plan.resampling, norm1.then(plan.activation, h), taps);
+    if (conv2) h = middle(std::move(h), time, code);
     return scale((conv2 ? *conv2 : conv1)(h, {}, shortcut), 1 / plan.divisor);
   }
 
  private:
   /// From the first activation to the second.
-  [[nodiscard]] Tensor middle(const Tensor& h, const Tensor& time, const Tensor& code) const {
-    if (!time_emb_proj || !time.defined()) return norm2->then(plan.activation, conv1(h));
-    const Tensor t = (*time_emb_proj)(time);
-    if (!plan.scale_shift) return norm2->then(plan.activation, conv1(h, t));
+  [[nodiscard]] Tensor middle(Tensor h, const Tensor& time, const Tensor& code) const {
+    const Tensor t = time_emb_proj && time.defined() ? (*time_emb_proj)(time) : Tensor();
+    const bool added = !plan.scale_shift || !t.defined();
+    h = conv1(h, added ? t : Tensor());
+    if (added) return norm2->then(plan.activation, h);
     const Shape channels{h.dim(0), 1, 1, plan.out};
     Tensor gain = reshape(slice(t, 1, 0, plan.out), channels) + 1;
     Tensor shift = reshape(slice(t, 1, plan.out, plan.out), channels);
@@ -103,7 +106,8 @@ struct ResBlock {
       gain = gain * more;
       shift = shift * more;
     }
-    return activate(plan.activation, (*norm2)(conv1(h)) * gain + shift);
+    h = (*norm2)(h);
+    return activate(plan.activation, h * gain + shift);
   }
 };
 

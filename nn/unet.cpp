@@ -215,7 +215,7 @@ void UNetCell::operator()(UNetFlow& flow) const {
     flow.h = concat({flow.h, skips.back()}, 3);
     skips.pop_back();
   }
-  if (block) flow.h = (*block)(flow.h, flow.time, flow.code);
+  if (block) flow.h = (*block)(std::move(flow.h), flow.time, flow.code);
   if (attention) flow.h = (*attention)(flow.h);
   flow.h = resample(resampling, flow.h, filter);
   if (conv) flow.h = (*conv)(flow.h);

@@ -64,10 +64,10 @@ Tensor UNet2D::operator()(const Inputs& in) const {
   if (const Tensor hint = embedding.hint(in); hint.defined()) image = concat({image, hint}, 3);
   Tensor h = conv_in(image);
   Tensors skips{h};
-  for (const auto& block : down_blocks) h = block(h, beside, skips, image);
-  if (mid_block) h = (*mid_block)(h, beside);
+  for (const auto& block : down_blocks) h = block(std::move(h), beside, skips, image);
+  if (mid_block) h = (*mid_block)(std::move(h), beside);
   image = Tensor();
-  for (const auto& block : up_blocks) h = block(h, beside, skips, image);
+  for (const auto& block : up_blocks) h = block(std::move(h), beside, skips, image);
   h = conv_out(conv_norm_out ? conv_norm_out->then(plan.activation_out, h) : h);
   if (image.defined()) h = h + image;
   if (!plan.divide_by_time) return h;

@@ -67,12 +67,12 @@ Tensor DownBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Te
   }
   const Tensor& time = raw_time ? in.raw_time : in.time;
   for (std::size_t i = 0; i < resnets.size(); ++i) {
-    h = resnets[i](h, time);
+    h = resnets[i](std::move(h), time);
     if (!attentions.empty()) h = attentions[i](h, in.context);
     skips.push_back(h);
   }
   if (!conv && !resnet) return h;
-  h = conv ? (*conv)(h) : (*resnet)(h, time);
+  h = conv ? (*conv)(h) : (*resnet)(std::move(h), time);
   if (pyramid) {
     image = resample(Resampling::fir_down, image);
     h = (*skip_conv)(image) + h;
@@ -92,7 +92,7 @@ MidBlock::MidBlock(const UNet2DPlan& plan) : raw_time(plan.mid.raw_time) {
 Tensor MidBlock::operator()(Tensor h, const BlockInputs& in) const {
   const Tensor& time = raw_time ? in.raw_time : in.time;
   for (std::size_t i = 0; i < resnets.size(); ++i) {
-    h = resnets[i](h, time);
+    h = resnets[i](std::move(h), time);
     if (i < attentions.size()) h = attentions[i](h, in.context);
   }
   return h;
@@ -144,7 +144,7 @@ Tensor UpBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tens
       h = concat({h, skips.back()}, 3);
       skips.pop_back();
     }
-    h = resnets[i](h, time);
+    h = resnets[i](std::move(h), time);
     if (i >= plain) h = attentions[i - plain](h, in.context);
   }
   if (pyramid && image.defined()) image = resample(Resampling::fir_up, image);
@@ -152,7 +152,7 @@ Tensor UpBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tens
     const Tensor more = (*skip_conv)(skip_norm->then(Activation::silu, h));
     image = image.defined() ? image + more : more;
   }
-  if (resnet) return (*resnet)(h, time);
+  if (resnet) return (*resnet)(std::move(h), time);
   if (!conv) return h;
   const Shape size = joins ? skips.back().shape() : Shape{0, 2 * h.dim(1), 2 * h.dim(2)};
   return (*conv)(resize_nearest(h, size[1], size[2]));

@@ -30,7 +30,7 @@ struct Encoder {
   [[nodiscard]] Tensor operator()(const Tensor& x) const {
     Tensor h = conv_in(x), no_image;
     Tensors skips;
-    for (const auto& block : down_blocks) h = block(h, {}, skips, no_image);
+    for (const auto& block : down_blocks) h = block(std::move(h), {}, skips, no_image);
     return conv_out(conv_norm_out.then(Activation::silu, mid_block(h, {})));
   }
 };
@@ -53,7 +53,7 @@ struct Decoder {
   [[nodiscard]] Tensor operator()(const Tensor& z) const {
     Tensor h = mid_block(conv_in(z), {}), no_image;
     Tensors no_skips;
-    for (const auto& block : up_blocks) h = block(h, {}, no_skips, no_image);
+    for (const auto& block : up_blocks) h = block(std::move(h), {}, no_skips, no_image);
     return conv_out(conv_norm_out.then(Activation::silu, h));
   }
 };

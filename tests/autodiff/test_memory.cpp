@@ -1,11 +1,15 @@
 // What a chain of ops keeps on the tape, in exact bytes, and what pull_once gives back on the way.
 #include <boost/test/unit_test.hpp>
 
+#include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/conv2d.h"
+#include "autodiff/ops/exp.h"
 #include "autodiff/ops/group_norm.h"
+#include "autodiff/ops/scale.h"
 #include "autodiff/ops/sin.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
+#include "tests/support/inputs.h"
 
 using namespace costate;
 
@@ -70,6 +74,50 @@ BOOST_AUTO_TEST_CASE(pull_once_frees_as_it_goes) {
   };
   const auto one = static_cast<std::int64_t>(x.bytes());
   BOOST_TEST(live_after(false) - live_after(true) == 19 * one);  // all arguments of sin but the caller's own x
+}
+
+// Two cotangents of one value are added up when what the second was made from is gone.
+BOOST_AUTO_TEST_CASE(what_is_read_goes_before_cotangents_are_added) {
+  const Tensor x = Tensor::full({1, 64, 64, 64}, 0.5), ones = Tensor::full({64}, 1), zeros = Tensor::zeros({64});
+  const Vjp at = vjp(
+      [&](const Tensors& in) {
+        const Tensor h = scale(in[0], 2), n = scale(group_norm(h, ones, zeros, 2, 1e-5), 3), m = scale(h, 5);
+        return Tensors{n + m};
+      },
+      {x});
+  const Tensor g = Tensor::full(x.shape(), 1);
+  const std::int64_t before = memory_use().live;
+  reset_peak();
+  static_cast<void>(at.pull_once({g}));
+  // h is counted already: cotangents of m, of the norm's result and of its argument. Afterwards h and the second are gone.
+  const double images = static_cast<double>(memory_use().peak - before) / static_cast<double>(x.bytes());
+  BOOST_TEST((images >= 3 && images < 3.5), images);
+}
+
+// Who reads a checkpoint's results on the way back has it evaluated again, once and together with its own way back.
+BOOST_AUTO_TEST_CASE(checkpoints_keep_no_results_for_their_readers) {
+  const Tensor x = Tensor::full({1000}, 0.5, DType::f64);
+  const auto bytes = static_cast<std::int64_t>(x.bytes());
+  int runs = 0;
+  const Function body = [&](const Tensors& in) { return ++runs, Tensors{sin(in[0]), scale(in[0], 3)}; };
+  const auto read = [&](bool checkpointed) {
+    return [&body, checkpointed](const Tensors& in) {
+      const Tensors at{scale(in[0], 1.5)}, y = checkpointed ? checkpoint(body, at) : body(at);
+      return Tensors{sin(y[0]) + exp(y[1]) * y[0]};
+    };
+  };
+  const std::int64_t before = memory_use().live;
+  const Vjp plain = vjp(read(false), {x});
+  const std::int64_t kept = memory_use().live - before;
+  BOOST_TEST(kept == 4 * bytes);  // the value, what the body takes, the sine that it gives, and the exponential
+  runs = 0;
+  const Vjp at = vjp(read(true), {x});
+  BOOST_TEST(memory_use().live - before - kept == 3 * bytes);
+  BOOST_TEST(runs == 1);
+  for (int pulls = 1; pulls <= 2; ++pulls) {
+    BOOST_TEST(same_bits(at.pull({x})[0], plain.pull({x})[0]));
+    BOOST_TEST(runs == 1 + pulls);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

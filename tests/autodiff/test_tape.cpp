@@ -321,6 +321,13 @@ BOOST_AUTO_TEST_CASE(differentiate_again) {
   const Map nested = [&](const Tensor& t) {
     return checkpoint([&](const Tensors& in) { return Tensors{wrapped(in[0]) * in[0]}; }, {t})[0];
   };
+  const Map read = [](const Tensor& t) {  // by what reads its argument, and by another checkpoint
+    const Function square = [](const Tensors& in) { return Tensors{in[0] * in[0]}; };
+    return sin(checkpoint(square, checkpoint(square, {t}))[0]) + exp(checkpoint(square, {t})[0]);
+  };
+  const Map written = [](const Tensor& t) { return sin(t * t * (t * t)) + exp(t * t); };
+  BOOST_TEST(relative_difference(slope_of(slope_of(slope_of(read)))(x), slope_of(slope_of(slope_of(written)))(x)) <=
+             100 * rounding);
   check_values(slope_of(nested)(x), x,
                [](double u) { return std::exp(u) * (std::sin(u) + u * (std::sin(u) + std::cos(u))); });
 }
