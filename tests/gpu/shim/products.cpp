@@ -73,6 +73,24 @@ void make(float* c, unsigned values, const Left& left, const Terms& b, ProductKi
     }
 }
 
+/// c += a b of a warp, a register having `pair` terms of each factor, 1 or 2: m16n8k8 and m16n8k16. term(bits, k): term k of a register.
+template <class Term>
+void multiply_by_warp(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1, unsigned pair,
+                      const Term& term) {
+  struct Factors {
+    std::uint32_t a[4], b[2];
+  };
+  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned m = row + i / 2 * 8, n = column + i % 2;
+    for (unsigned k = 0; k < 8 * pair; ++k) {
+      const unsigned of = k / pair % 4, half = k / (4 * pair);  // lane of four, and its first or second register
+      c[i] += term(all[m % 8 * 4 + of].a[m / 8 + half * 2], k) * term(all[n * 4 + of].b[half], k);
+    }
+  }
+}
+
 }  // namespace
 
 void multiply_later(float* c, unsigned values, const Left& left, const Terms& b, ProductKind kind) {
@@ -80,29 +98,11 @@ void multiply_later(float* c, unsigned values, const Left& left, const Terms& b,
 }
 
 void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  struct Factors {
-    std::uint32_t a[4], b[2];
-  };
-  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned m = row + i / 2 * 8, n = column + i % 2;
-    for (unsigned k = 0; k < 16; ++k)
-      c[i] += of_pair(all[m % 8 * 4 + k % 8 / 2].a[m / 8 + k / 8 * 2], k) * of_pair(all[n * 4 + k % 8 / 2].b[k / 8], k);
-  }
+  multiply_by_warp(c, a, b0, b1, 2, of_pair);
 }
 
 void multiply_add_tf32(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  struct Factors {
-    std::uint32_t a[4], b[2];
-  };
-  const shim::OfWarp all(Factors{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-  const unsigned lane = shim::lane_id(), row = lane / 4, column = lane % 4 * 2;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned m = row + i / 2 * 8, n = column + i % 2;
-    for (unsigned k = 0; k < 8; ++k)
-      c[i] += of_bits(all[m % 8 * 4 + k % 4].a[m / 8 + k / 4 * 2]) * of_bits(all[n * 4 + k % 4].b[k / 4]);
-  }
+  multiply_by_warp(c, a, b0, b1, 1, [](std::uint32_t bits, unsigned) { return of_bits(bits); });
 }
 
 }  // namespace costate::cuda
