@@ -169,6 +169,16 @@ struct Hdf5Reader::State {
   }
   // Object by path, or an invalid handle when it is not there.
   [[nodiscard]] Handle object(std::string_view name) const;
+
+  /// As one of hdf5_attribute.h reads it; nullopt where the object is not there.
+  template <class T>
+  std::optional<T> attribute(std::string_view of, const std::string& name,
+                             std::optional<T> (*read)(hid_t, const std::string&, const std::string&)) const {
+    const Lock lock;
+    const Handle id = object(of);
+    if (!id.valid()) return std::nullopt;
+    return read(id, name, fmt::format("{}: attribute '{}' of '{}'", where(), name, of));
+  }
 };
 
 Handle Hdf5Reader::State::object(std::string_view name) const {
@@ -291,18 +301,11 @@ ElementView Hdf5Reader::view(std::string_view name) const {
 Tensor Hdf5Reader::read(std::string_view name) const { return read_elements(view(name), state_->where(name)); }
 
 std::optional<std::string> Hdf5Reader::text(std::string_view object, const std::string& attribute) const {
-  const Lock lock;
-  const Handle id = state_->object(object);
-  if (!id.valid()) return std::nullopt;
-  return hdf5::read_text(id, attribute, fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return state_->attribute(object, attribute, hdf5::read_text);
 }
 
 std::optional<std::vector<double>> Hdf5Reader::numbers(std::string_view object, const std::string& attribute) const {
-  const Lock lock;
-  const Handle id = state_->object(object);
-  if (!id.valid()) return std::nullopt;
-  return hdf5::read_numbers(id, attribute,
-                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return state_->attribute(object, attribute, hdf5::read_numbers);
 }
 
 std::optional<double> Hdf5Reader::number(std::string_view object, const std::string& attribute) const {
@@ -314,19 +317,11 @@ std::optional<double> Hdf5Reader::number(std::string_view object, const std::str
 }
 
 std::optional<std::int64_t> Hdf5Reader::integer(std::string_view object, const std::string& attribute) const {
-  const Lock lock;
-  const Handle id = state_->object(object);
-  if (!id.valid()) return std::nullopt;
-  return hdf5::read_integer(id, attribute,
-                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return state_->attribute(object, attribute, hdf5::read_integer);
 }
 
 std::optional<std::uint64_t> Hdf5Reader::natural(std::string_view object, const std::string& attribute) const {
-  const Lock lock;
-  const Handle id = state_->object(object);
-  if (!id.valid()) return std::nullopt;
-  return hdf5::read_natural(id, attribute,
-                            fmt::format("{}: attribute '{}' of '{}'", state_->where(), attribute, object));
+  return state_->attribute(object, attribute, hdf5::read_natural);
 }
 
 }  // namespace costate
