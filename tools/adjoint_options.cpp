@@ -61,19 +61,17 @@ std::vector<Adjoint> AdjointOptions::make() const {
 }
 
 Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model) const {
-  if (steps != as_sampler && steps < 1)
-    throw UsageError(fmt::format("--adjoint-steps {}: a grid needs at least one step", steps));
-  if (steps == as_sampler && grid.empty()) return {};
+  const int count =
+      as_usage([&] { return step_count(steps ? "--adjoint-steps" : "--steps", steps.value_or(sampling.steps)); });
+  if (!steps && grid.empty()) return {};
   if (is_grid_file(grid)) {
-    if (steps != as_sampler)
-      throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
-    return read_grid(grid, model, static_cast<int>(sampling.steps));
+    if (steps) throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
+    return read_grid(grid, model, count);
   }
   const std::string name = !grid.empty() ? grid : sampling.grid.empty() ? model.grid : sampling.grid;
   if (is_grid_file(name))
     throw UsageError(
         "--adjoint-steps: the sampler's grid is a file; name one for the adjoint, too, with --adjoint-grid");
-  const auto count = static_cast<int>(steps == as_sampler ? sampling.steps : steps);
   return as_usage([&] { return grid_of(model, count, name); });
 }
 

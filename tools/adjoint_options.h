@@ -1,7 +1,7 @@
 // The options of subcommands that differentiate a sampler, and the adjoints they ask for.
 #pragma once
 
-#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,10 +11,9 @@
 namespace costate {
 
 struct AdjointOptions {
-  std::string names = "checkpointed", grid, states;
-  static constexpr std::int64_t as_sampler = std::numeric_limits<std::int64_t>::min();
-  std::int64_t steps = as_sampler;
-  std::vector<std::string> set;  ///< KEY=VALUE
+  std::string names = "checkpointed", grid = {}, states = {};
+  std::optional<std::int64_t> steps = {};  ///< else as many as the sampler's
+  std::vector<std::string> set = {};       ///< KEY=VALUE
 
   void declare(Arguments& a, bool several);
   /// The adjoints by name; an option goes to those that have it, and one that none has is wrong usage.

@@ -12,8 +12,8 @@ namespace {
 CLI::App& app_of(void* app) { return *static_cast<CLI::App*>(app); }
 
 /// Whole numbers within T. The parser would take the nearest for what is beyond, and -1 for the largest seed.
-template <class T>
-void add_whole(void* app, const std::string& names, T& value, const std::string& help, const std::string& shown) {
+template <class T, class Value>
+void add_whole(void* app, const std::string& names, Value& value, const std::string& help, const std::string& shown) {
   const auto whole = [](const std::string& text) {
     T number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -22,6 +22,16 @@ void add_whole(void* app, const std::string& names, T& value, const std::string&
     return good ? std::string() : "'" + text + "' is not a whole number" + (std::is_signed_v<T> ? "" : " from 0 on");
   };
   app_of(app).add_option(names, value, help)->type_name(shown)->check(whole);
+}
+
+template <class Value>
+void add_number(void* app, const std::string& names, Value& value, const std::string& help, const std::string& shown) {
+  const auto finite = [](const std::string& text) {
+    double number = 0;
+    const bool good = CLI::detail::lexical_cast(text, number) && std::isfinite(number);
+    return good ? std::string() : "'" + text + "' is not a finite number";
+  };
+  app_of(app).add_option(names, value, help)->type_name(shown)->check(finite);
 }
 
 }  // namespace
@@ -35,18 +45,21 @@ void Arguments::option(const std::string& n, std::string& v, const std::string& 
   app_of(app_).add_option(n, v, help)->type_name(shown)->check(said);
 }
 void Arguments::option(const std::string& n, double& v, const std::string& help, const std::string& shown) {
-  const auto finite = [](const std::string& text) {  // NaN says "not given" inside
-    double value = 0;
-    const bool good = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
-    return good ? std::string() : "'" + text + "' is not a finite number";
-  };
-  app_of(app_).add_option(n, v, help)->type_name(shown)->check(finite);
+  add_number(app_, n, v, help, shown);
+}
+void Arguments::option(const std::string& n, std::optional<double>& v, const std::string& help,
+                       const std::string& shown) {
+  add_number(app_, n, v, help, shown);
 }
 void Arguments::option(const std::string& n, std::int64_t& v, const std::string& help, const std::string& shown) {
-  add_whole(app_, n, v, help, shown);
+  add_whole<std::int64_t>(app_, n, v, help, shown);
+}
+void Arguments::option(const std::string& n, std::optional<std::int64_t>& v, const std::string& help,
+                       const std::string& shown) {
+  add_whole<std::int64_t>(app_, n, v, help, shown);
 }
 void Arguments::option(const std::string& n, std::uint64_t& v, const std::string& help, const std::string& shown) {
-  add_whole(app_, n, v, help, shown);
+  add_whole<std::uint64_t>(app_, n, v, help, shown);
 }
 void Arguments::option(const std::string& n, std::vector<std::string>& v, const std::string& help,
                        const std::string& shown) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -15,14 +16,19 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// One subcommand's options. A referenced variable keeps its value where the option is not given; it must outlive parsing.
+/// One subcommand's options. A referenced variable keeps its value where the option is not given, an optional one nothing; it
+/// must outlive parsing.
 class Arguments {
  public:
   explicit Arguments(void* app) : app_(app) {}
   void positional(const std::string& name, std::string& value, const std::string& help, bool required = true);
   void option(const std::string& names, std::string& value, const std::string& help, const std::string& shown = "TEXT");
   void option(const std::string& names, double& value, const std::string& help, const std::string& shown = "X");
+  void option(const std::string& names, std::optional<double>& value, const std::string& help,
+              const std::string& shown = "X");
   void option(const std::string& names, std::int64_t& value, const std::string& help, const std::string& shown = "N");
+  void option(const std::string& names, std::optional<std::int64_t>& value, const std::string& help,
+              const std::string& shown = "N");
   void option(const std::string& names, std::uint64_t& value, const std::string& help, const std::string& shown = "N");
   /// May be repeated.
   void option(const std::string& names, std::vector<std::string>& values, const std::string& help,

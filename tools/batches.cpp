@@ -45,6 +45,11 @@ void count_evaluations(Denoiser& d, std::int64_t& count) {
   };
 }
 
+std::int64_t most_evaluations(const Tensor& of_each) {
+  const auto all = of_each.to_vector();
+  return static_cast<std::int64_t>(*std::max_element(all.begin(), all.end()));
+}
+
 Batches::Batches(const BatchOptions& options, const Common& common, std::int64_t samples, std::int64_t batch)
     : common_(common),
       samples_(samples),

@@ -30,6 +30,9 @@ std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t aske
 Tensor stacked(const Tensors& states);
 /// Counts the evaluations of the denoiser that go through it.
 void count_evaluations(Denoiser& d, std::int64_t& count);
+/// What is told as nfe: the evaluations of the sample that took most, from those of each (n). They differ where a method chooses
+/// its steps for each sample by itself.
+std::int64_t most_evaluations(const Tensor& of_each);
 
 /// Computes the samples first ... first + rows - 1: a tensor for every column, undefined where there is none.
 using Batch = std::function<Tensors(std::int64_t first, std::int64_t rows, const Progress&)>;

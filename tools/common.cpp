@@ -86,9 +86,9 @@ void Common::apply(const std::vector<std::string>& extensions) const {
   choose_kernel.always(place(), ranks().local);
   require_device(place());
   choose_products();
-  if (threads != all_cores && (threads < 1 || threads > most_threads))
-    throw UsageError(fmt::format("--threads {}: give 1 to {}, or leave it out for all cores", threads, most_threads));
-  set_thread_count(threads > 0 ? static_cast<int>(threads) : std::max(1, thread_count() / ranks().sharing));
+  if (threads && (*threads < 1 || *threads > most_threads))
+    throw UsageError(fmt::format("--threads {}: give 1 to {}, or leave it out for all cores", *threads, most_threads));
+  set_thread_count(threads ? static_cast<int>(*threads) : std::max(1, thread_count() / ranks().sharing));
   for (const auto& file : out) {
     const std::string extension = std::filesystem::path(file).extension().string();
     if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;

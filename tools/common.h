@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +17,7 @@ namespace costate {
 struct Common {
   std::string model;
   std::string dtype = "f32", device = "cpu", conv, matmul = "f32";
-  static constexpr std::int64_t all_cores = std::numeric_limits<std::int64_t>::min();  ///< --threads is not given
-  std::int64_t threads = all_cores;
+  std::optional<std::int64_t> threads;  ///< else all cores
   std::uint64_t seed = 0;
   std::vector<std::string> out;
   std::string config, key, scheduler;

@@ -2,14 +2,13 @@
 #include "tools/sampling.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/slice.h"
 #include "core/spec.h"
-#include "solvers/brownian_tree.h"
+#include "tools/model/grid.h"
 #include "tools/model/start.h"
 
 namespace costate {
@@ -22,8 +21,8 @@ Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
 /// --eta, --order and --set as one configuration.
 nlohmann::json stepper_options(const SamplingOptions& o) {
   nlohmann::json all = key_values("--set", o.set);
-  if (!std::isnan(o.eta)) all["eta"] = o.eta;
-  if (o.order != 0) all["order"] = o.order;
+  if (o.eta) all["eta"] = *o.eta;
+  if (o.order) all["order"] = *o.order;
   return all;
 }
 
@@ -37,10 +36,11 @@ nlohmann::json key_values(const std::string& option, const std::vector<std::stri
   return all;
 }
 
-void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps) {
-  count = default_count;
+void SamplingOptions::declare(Arguments& a, std::int64_t count_else, std::int64_t default_steps) {
+  default_count = count_else;
   steps = default_steps;
-  if (!encodes) a.option("-n,--count", count, fmt::format("number of samples [{}]", default_count));
+  if (!encodes)
+    a.option("-n,--count", count, fmt::format("number of samples [as --start has, else {}]", default_count));
   a.option("--sampler", sampler, "see `costate list samplers` [the model's scheduler's, or ddim]", "NAME");
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
   a.option("--grid", grid,
@@ -77,25 +77,22 @@ void SamplingOptions::declare(Arguments& a, std::int64_t default_count, std::int
              "FILE.h5");
 }
 
-constexpr std::int64_t most = 10'000'000;  // steps, and samples
+constexpr std::int64_t most_samples = 10'000'000;
 
 Run::Run(const SamplingOptions& options, const Common& common, const Model& model)
     : options_(options), model_(model), seed_(common.seed) {
-  if (options.steps < 1) throw UsageError(fmt::format("--steps {}: a grid needs at least one step", options.steps));
-  if (options.count < 1) throw UsageError(fmt::format("-n {}: give at least one sample", options.count));
+  count_ = options.count.value_or(options.default_count);
+  if (count_ < 1) throw UsageError(fmt::format("-n {}: give at least one sample", count_));
+  if (count_ > most_samples) throw UsageError(fmt::format("-n {}: at most {}", count_, most_samples));
   if (!(options.guidance_rescale >= 0 && options.guidance_rescale <= 1))
     throw UsageError(fmt::format("--guidance-rescale {}: should be between 0 and 1", options.guidance_rescale));
-  for (const auto& [name, value] : {std::pair{"--steps", options.steps}, std::pair{"-n", options.count}})
-    if (value > most) throw UsageError(fmt::format("{} {}: at most {}", name, value, most));
-  if (options.noise != "fresh" && options.noise != "tree")
-    throw UsageError("--noise " + options.noise + ": there are fresh and tree");
-  count_ = options.count;
   course_ = as_usage([&] {
     return make_course(model, {.sampler = options.sampler,
                                .grid = options.grid,
-                               .steps = static_cast<int>(options.steps),
+                               .steps = step_count("--steps", options.steps),
                                .options = Config(stepper_options(options), "options of the sampler"),
                                .correct = options.correct,
+                               .noise = options.noise,
                                .encodes = options.encodes});
   });
   if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
@@ -126,6 +123,9 @@ void Run::read_start() {
   require(start_x_T_.rank() == want.rank() + 1 && (options_.encodes || start_x_T_.dim(-1) == want[-1]),
           "{}: {} has shape {}; the model wants (n, ...) of {}", options_.start, first, start_x_T_.shape(), want);
   require(start_x_T_.size() > 0, "{}: {} has shape {} and holds nothing", options_.start, first, start_x_T_.shape());
+  if (options_.count.value_or(start_x_T_.dim(0)) != start_x_T_.dim(0))
+    throw UsageError(fmt::format("-n {}: {} holds {} samples of {}; leave -n out, or give as many", *options_.count,
+                                 options_.start, start_x_T_.dim(0), first));
   count_ = start_x_T_.dim(0);
 }
 
@@ -178,8 +178,7 @@ Tensors Run::memory(std::int64_t first, std::int64_t rows) const {
 
 Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   Condition c;
-  const bool guidance_given = !std::isnan(options_.guidance);
-  if (guidance_given) c.guidance = options_.guidance;
+  if (options_.guidance) c.guidance = *options_.guidance;
   c.guidance_rescale = options_.guidance_rescale;
   if (model_.is_exact()) return c;
   const Signature s = model_.network->signature();
@@ -194,8 +193,8 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   }
   const auto null_rows = [&](const Tensor& t) { return t.dim(0) == 1 ? t : rows_of(t, first, rows); };
   if (start_z_null_.defined()) c.z_null = null_rows(start_z_null_);
-  if (start_guidance_.defined() && !guidance_given) c.guidance_steps = start_guidance_.to_vector();
-  const bool said = guidance_given || start_guidance_.defined() || !options_.classes.empty() ||
+  if (start_guidance_.defined() && !options_.guidance) c.guidance_steps = start_guidance_.to_vector();
+  const bool said = options_.guidance || start_guidance_.defined() || !options_.classes.empty() ||
                     start_class_.defined() || start_z_.defined();
   if (options_.unconditional && !said && s.classes > 1 && s.null_class) c.guidance = 0;
   for (const auto& each : s.extra) {
@@ -223,7 +222,7 @@ Tensor Run::labels(std::int64_t classes, std::int64_t first, std::int64_t rows) 
 
 Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const {
   const auto sample = static_cast<std::uint64_t>(first);
-  Noise noise = options_.noise == "tree" ? tree_noise(seed_, sample) : fresh_noise(seed_, sample);
+  Noise noise = course_.noise(seed_, sample);
   if (start_noise_.defined()) {
     require(start_noise_.rank() >= 2 && start_noise_.dim(1) == count_, "{}: noise has shape {}, not (steps, {}, ...)",
             options_.start, start_noise_.shape(), count_);

@@ -1,7 +1,6 @@
 // The options of subcommands that run a sampler, and the sampler they ask for.
 #pragma once
 
-#include <limits>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -18,11 +17,10 @@ namespace costate {
 struct SamplingOptions {
   std::string sampler, grid, classes, start;  ///< empty: the model's own
   std::string noise = "fresh";
-  std::int64_t steps = 0, count = 0;
-  double eta = std::numeric_limits<double>::quiet_NaN();       ///< NaN: not given
-  std::int64_t order = 0;                                      ///< 0: not given
-  std::vector<std::string> set;                                ///< KEY=VALUE
-  double guidance = std::numeric_limits<double>::quiet_NaN();  ///< NaN: not given
+  std::int64_t steps = 0, default_count = 1;
+  std::optional<std::int64_t> count, order;
+  std::optional<double> eta, guidance;
+  std::vector<std::string> set;  ///< KEY=VALUE
   double guidance_rescale = 0;
   std::string classifier;
   double classifier_scale = 1;
@@ -31,7 +29,7 @@ struct SamplingOptions {
   bool encodes = false;        ///< the --start file holds x, to be encoded, in place of x_T
   bool takes_memory = false;   ///< and may hold memory (m,n,...), the State's; others refuse it
 
-  void declare(Arguments& a, std::int64_t default_count, std::int64_t default_steps);
+  void declare(Arguments& a, std::int64_t count_else, std::int64_t default_steps);
 };
 
 /// Everything about a run that does not depend on the batch.

@@ -1,4 +1,5 @@
 // costate encode and --noise tree through the command: codes that sample replays, bits that depend on nothing else.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -115,6 +116,22 @@ BOOST_AUTO_TEST_CASE(a_brownian_path_for_any_number_of_steps) {
   BOOST_TEST(largest_difference(sampled({"--noise", "fresh", "--steps", "100"}), fine) > 0.1);
 }
 
+BOOST_AUTO_TEST_CASE(evaluations_are_those_of_the_sample_that_took_most) {
+  const Scene scene;
+  const auto check = [&](const Words& command, const std::string& file) {
+    const auto r =
+        scene.on_mixture(command + Words{"--sampler", "rk45", "--steps", "2", "--json", "--out", scene.file(file)});
+    BOOST_REQUIRE_MESSAGE(r.code == 0, r.err);
+    const auto each = scene.read(file, "evaluations").to_vector();
+    BOOST_REQUIRE(each.size() == 3U);
+    BOOST_TEST(each[1] > std::max(each[0], each[2]));  // neither the first nor the last
+    BOOST_TEST(nlohmann::json::parse(r.out)["nfe"] == each[1]);
+    BOOST_TEST((Hdf5Reader(scene.file(file)).integer("", "nfe") == static_cast<std::int64_t>(each[1])));
+  };
+  check({"sample", "-n", "3", "--seed", "1"}, "x.h5");
+  check({"encode", "--in", scene.file("x.h5")}, "code.h5");
+}
+
 BOOST_AUTO_TEST_CASE(pictures) {
   const Scene scene;
   write_png(scene.file("in.png"), Tensor::full({28, 28, 1}, 0.25, DType::f64));
@@ -137,6 +154,18 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   refused(scene.on_mixture({"encode", "--in", scene.file("none.h5")}), 1, "none.h5");
   refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", "shark"}), 1, "draws 2 times");
   refused(scene.on_mixture({"sample", "--noise", "brownian"}), 2, "tree");
+  for (const char* command : {"sample", "grad", "guide"})
+    refused(scene.on_mixture({command, "--noise", "tree"}), 2, "ddim draws no noise; take a stochastic sampler");
+  refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", "o-belm", "--noise", "tree"}), 2,
+          "o-belm draws no noise");
+  Hdf5Writer start(scene.file("start.h5"));
+  start.write("x_T", Scene::x_0());
+  start.finish();
+  for (const Words& command : {Words{"sample"}, {"grad"}, {"guide", "--loss", "norm", "--iterations", "1"}}) {
+    const Words from = command + Words{"--start", scene.file("start.h5"), "--steps", "2", "-n"};
+    refused(scene.on_mixture(from + Words{"2"}), 2, "-n 2: " + scene.file("start.h5") + " holds 3 samples of x_T");
+    BOOST_TEST(scene.on_mixture(from + Words{"3"}).code == 0);
+  }
   BOOST_REQUIRE(
       scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", "bdia", "--out", scene.file("c.h5")})
           .code == 0);

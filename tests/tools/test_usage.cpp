@@ -54,6 +54,16 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "-n", "0"}), 2, {"-n 0"});
   expect(run({"sample", "fashion-unet", "-n", "99999999999"}), 2, {"-n 99999999999", "at most"});
   expect(run({"sample", "fashion-unet", "--steps", "99999999999999999999"}), 2, {"--steps", "out of range"});
+  for (const std::string order : {"0", "4"})
+    expect(run({"sample", "fashion-unet", "--sampler", "deis", "--order", order}), 2, {"order = " + order, "1, 2, 3"});
+  expect(run({"sample", "fashion-unet", "--order", "0"}), 2, {"ddim", "order"});
+  constexpr const char* far_too_many = "4294967297";  // 1 in 32 bits
+  expect(run({"sample", "fashion-unet", "--steps", far_too_many}), 2, {"--steps", "at most"});
+  expect(run({"grad", "fashion-unet", "--adjoint", "backsolve", "--adjoint-steps", far_too_many}), 2,
+         {"--adjoint-steps", "at most"});
+  expect(run({"study", "gradient", "fashion-unet", "--adjoint-steps", far_too_many}), 2,
+         {"--adjoint-steps", "at most"});
+  expect(run({"study", "order", "--steps", far_too_many}), 2, {"--steps", "at most"});
   expect(run({"sample", "fashion-unet", "--seed", "-1"}), 2, {"--seed", "from 0 on"});
   for (const std::string threads : {"0", "-1", "1025", "100000"})
     expect(run({"info", "fashion-unet", "--threads", threads}), 2, {"--threads " + threads, "1 to 1024"});

@@ -19,6 +19,7 @@
 #include "tools/model/course.h"
 #include "tools/model/describe.h"
 #include "tools/model/evaluation.h"
+#include "tools/model/grid.h"
 #include "tools/model/start.h"
 
 using costate::cast;
@@ -186,13 +187,12 @@ struct Sampling {
 Sampling sampling_of(const costate::Model& model, const costate_sampling* asked) {
   const costate_sampling defaults = COSTATE_SAMPLING_DEFAULTS;
   const costate_sampling& o = asked == nullptr ? defaults : *asked;
-  require(o.steps >= 1 && o.steps <= 1'000'000, "sample: steps {}; a grid needs at least one step", o.steps);
   NamedTensors given = tensors_of(o.inputs, o.input_count);
   Sampling s;
   const Course course =
       make_course(model, {.sampler = text_or(o.sampler, ""),
                           .grid = text_or(o.grid, ""),
-                          .steps = static_cast<int>(o.steps),
+                          .steps = costate::step_count("sample: steps", o.steps),
                           .options = costate::Config::parse(text_or(o.options, "{}"), "options of the sampler"),
                           .correct = text_or(o.correct, "")});
   s.w = take(given, "w");

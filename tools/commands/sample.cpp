@@ -10,6 +10,7 @@
 #include "solvers/encode.h"
 #include "tools/batches.h"
 #include "tools/model/finer.h"
+#include "tools/model/grid.h"
 #include "tools/model/latent.h"
 #include "tools/ranks.h"
 #include "tools/result.h"
@@ -88,11 +89,6 @@ Samples draw(const Options& o, const Model& model, const Run& run, const Beyond&
   return all.empty() ? Samples() : Samples{all[0], all[1], all[2], all[3], all[4]};
 }
 
-/// Of the last sample: methods that choose their own steps take each sample by itself.
-std::int64_t evaluations(const Samples& s) {
-  return static_cast<std::int64_t>(s.evaluations.rows(s.evaluations.dim(0) - 1, 1).item());
-}
-
 void write_h5(const std::string& file, const Options& o, const Run& run, const Samples& s) {
   Hdf5Writer out = result_file(file, o.common);
   out.write("x", s.trajectory.defined() ? s.trajectory : s.x_0);
@@ -103,7 +99,8 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const S
   const Shape levels{static_cast<std::int64_t>(t.size())};
   out.write("grid_t", Tensor::from(t, levels));
   out.write("grid_sigma_hat", Tensor::from(s_hat, levels));
-  out.attribute("", "nfe", evaluations(s));
+  out.write("evaluations", s.evaluations);
+  out.attribute("", "nfe", most_evaluations(s.evaluations));
   out.attribute("", "sampler", run.stepper().name);
   out.finish();
 }
@@ -111,10 +108,10 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const S
 /// The finer scales that --finer names; nothing where it is not given.
 std::optional<FinerScales> finer_scales(const Options& o, const Model& model) {
   if (o.finer.empty()) return std::nullopt;
-  if (o.finer_steps < 1) throw UsageError(fmt::format("--finer-steps {}: give at least one", o.finer_steps));
+  const int steps = as_usage([&] { return step_count("--finer-steps", o.finer_steps); });
   if (o.trajectory) throw UsageError("--trajectory with --finer: there is a trajectory for every scale; leave one out");
   Stepper stepper = as_usage([&] { return make_stepper(o.finer_sampler, Config()); });
-  return FinerScales(o.finer, model, std::move(stepper), o.finer_steps);
+  return FinerScales(o.finer, model, std::move(stepper), steps);
 }
 
 /// A class-conditional model's classes stand in columns, everything else in a square.
@@ -137,7 +134,7 @@ void print(const Options& o, const Model& model, const Run& run, const Samples& 
                                  {"sampler", run.stepper().name},
                                  {"steps", run.grid().size() - 1},
                                  {"samples", run.count()},
-                                 {"nfe", evaluations(s)},
+                                 {"nfe", most_evaluations(s.evaluations)},
                                  {"finer_scales", o.finer.size()},
                                  {"seed", o.common.seed},
                                  {"dtype", o.common.dtype},
@@ -151,9 +148,9 @@ void print(const Options& o, const Model& model, const Run& run, const Samples& 
     std::cout << j.dump(2) << "\n";
     return;
   }
-  std::cout << fmt::format("{} sample{} of {} by {} in {} steps ({} evaluations each), {:.1f} s\n", run.count(),
+  std::cout << fmt::format("{} sample{} of {} by {} in {} steps ({} evaluations each{}), {:.1f} s\n", run.count(),
                            run.count() == 1 ? "" : "s", model.name, run.stepper().name, run.grid().size() - 1,
-                           evaluations(s), seconds);
+                           most_evaluations(s.evaluations), run.stepper().evaluations == 0 ? " at most" : "", seconds);
   for (const auto& file : o.common.out) std::cout << "wrote " << file << "\n";
   if (o.common.out.empty()) std::cout << "nothing was written; add --out samples.png or --out samples.h5\n";
 }
@@ -193,7 +190,9 @@ Command sample_command() {
               "shoes.h5\n"
               "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5\n"
               "  costate sample low40.pt --finer scale2.pt --finer scale1.pt --finer scale0.pt -n 3 --steps 150 --out "
-              "faces.png",
+              "faces.png\n"
+              "nfe in the .h5 and in JSON is what the sample took that took most evaluations of the network; the "
+              "dataset evaluations (n) has those of each.",
           .declare =
               [](Arguments& a) {
                 const auto o = std::make_shared<Options>();

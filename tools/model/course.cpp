@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "solvers/brownian_tree.h"
 #include "tools/model/grid.h"
 
 namespace costate {
@@ -29,6 +30,15 @@ Course make_course(const Model& model, const CourseOptions& asked) {
   const bool planned = !plan.sampler.empty() && asked.sampler.empty();
   const std::string name = planned ? plan.sampler : asked.sampler.empty() ? "ddim" : asked.sampler;
   course.stepper = make_stepper(name, planned ? plan.options : Config(options, "sampler " + name));
+  if (asked.noise == "tree") {
+    require(course.stepper.eta > 0,
+            "noise tree: {} draws no noise; take a stochastic sampler (`costate list samplers`) or an eta above 0, or "
+            "leave it out",
+            name);
+    course.noise = tree_noise;
+  } else if (asked.noise != "fresh") {
+    fail_unknown("noise", asked.noise, {"fresh", "tree"});
+  }
   if (!asked.grid.empty() || plan.grid.empty()) {
     course.grid = grid_of(model, asked.steps, asked.grid);
     return course;

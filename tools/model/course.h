@@ -14,9 +14,10 @@ struct CourseOptions {
   std::string sampler = {};  ///< empty: the scheduler's, or ddim
   std::string grid = {};     ///< as grid_of takes it; empty: the scheduler's, or the model's own
   int steps = 1;
-  Config options = {};       ///< of the sampler; where none is asked for, they are what diffusers takes in its calls
-  std::string correct = {};  ///< as correction_from takes it; empty: the scheduler's, or none
-  bool encodes = false;      ///< a scheduler that goes from data to noise will do
+  Config options = {};          ///< of the sampler; where none is asked for, they are what diffusers takes in its calls
+  std::string correct = {};     ///< as correction_from takes it; empty: the scheduler's, or none
+  std::string noise = "fresh";  ///< or tree: see brownian_tree.h
+  bool encodes = false;         ///< a scheduler that goes from data to noise will do
 };
 
 /// A Sampler but for what it denoises with.
@@ -24,7 +25,8 @@ struct Course {
   Grid grid;
   Stepper stepper;
   Correction correct = nullptr;
-  bool eps_follows = true;       ///< see Denoiser
+  bool eps_follows = true;  ///< see Denoiser
+  Noise (*noise)(std::uint64_t seed, std::uint64_t first_sample) = fresh_noise;
   Grid targets = {};             ///< see Sampler
   bool repeats = false;          ///< see Sampler
   Grid told = {}, reached = {};  ///< see SchedulerPlan

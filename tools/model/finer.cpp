@@ -63,8 +63,7 @@ Tensor stretched(const Tensor& x, double top) {
   return Tensor::from(v, x.shape(), x.kind().with(DType::f64));
 }
 
-FinerScales::FinerScales(const std::vector<std::string>& files, const Model& coarse, Stepper method,
-                         std::int64_t steps_each)
+FinerScales::FinerScales(const std::vector<std::string>& files, const Model& coarse, Stepper method, int steps_each)
     : stepper(std::move(method)), steps(steps_each) {
   const Shape image = coarse.sample_shape();
   require(image.rank() == 3, "finer scales: {} makes no images but {}", coarse.name, image);
@@ -85,7 +84,7 @@ Tensor FinerScales::refine(Tensor x, std::uint64_t seed, std::int64_t first, con
     const Model& m = models[scale];
     const std::uint64_t own = seed_of_scale(seed, scale);
     const auto from = static_cast<std::uint64_t>(first);
-    const Grid grid = grid_of(m, static_cast<int>(steps));
+    const Grid grid = grid_of(m, steps);
     const Sampler sampler{.denoiser = details_below(m, x),
                           .grid = grid,
                           .stepper = stepper,

@@ -26,10 +26,10 @@ namespace costate {
 struct FinerScales {
   std::vector<Model> models;
   Stepper stepper;
-  std::int64_t steps = 40;
+  int steps = 40;
 
   /// `coarse` is what the images of the first scale come from. Throws where a model does not take its images.
-  FinerScales(const std::vector<std::string>& files, const Model& coarse, Stepper method, std::int64_t steps_each);
+  FinerScales(const std::vector<std::string>& files, const Model& coarse, Stepper method, int steps_each);
 
   /// Images (n, h, w, c), the samples first ... first + n - 1, at twice the size in each direction for every model. They are stretched
   /// to [0, 0.8] before: the networks were trained on pictures, and samples of the coarsest scale have any contrast.

@@ -9,6 +9,13 @@
 
 namespace costate {
 
+int step_count(const std::string& name, std::int64_t steps) {
+  constexpr std::int64_t most = 10'000'000;
+  require(steps >= 1, "{} {}: a grid needs at least one step", name, steps);
+  require(steps <= most, "{} {}: at most {}", name, steps, most);
+  return static_cast<int>(steps);
+}
+
 Grid read_grid(const std::string& file, const Model& model, int steps) {
   const Hdf5Reader reader(file);
   if (reader.contains("ms_eps"))

@@ -8,6 +8,9 @@
 
 namespace costate {
 
+/// Steps of a grid as they were asked for under a name, which messages begin with; throws unless a grid can have so many.
+int step_count(const std::string& name, std::int64_t steps);
+
 /// `asked`: a name of grids(), an .h5 file (read_grid), or empty for the model's own name.
 Grid grid_of(const Model& model, int steps, const std::string& asked = "");
 

@@ -12,6 +12,7 @@
 #include "solvers/norm.h"
 #include "tools/adjoint_options.h"
 #include "tools/losses.h"
+#include "tools/model/grid.h"
 #include "tools/result.h"
 #include "tools/table.h"
 
@@ -79,7 +80,7 @@ class Study {
     adjoints_ = o.adjoint.make();
     for (const auto& [option, list] : {std::pair{"--steps", o.steps}, {"--adjoint-steps", o.adjoint_steps}})
       for (const auto count : list.empty() ? std::vector<std::int64_t>() : integer_list(option, list))
-        if (count < 1) throw UsageError(fmt::format("{} {}: wants numbers of at least 1", option, list));
+        as_usage([&, name = option] { return step_count(name, count); });
     auto grids = word_list(o.grids);
     if (grids.empty()) grids = model_.is_exact() ? std::vector<std::string>{"lambda", "t"} : std::vector{model_.grid};
     for (const auto& grid : grids)
@@ -189,8 +190,7 @@ class Study {
             .gradient = {},
             .own = {},
             .truth = {}};
-    const Grid levels =
-        m == n ? Grid() : make_grid(setting.grid, *model_.schedule, static_cast<int>(m), model_.end, model_.offset);
+    const Grid levels = m == n ? Grid() : AdjointOptions{.steps = m}.levels(with(setting.grid, n), model_);
     try {
       const std::int64_t before = memory_use(model_.device).live;
       reset_peak(model_.device);

@@ -10,6 +10,7 @@
 #include "tools/adjoint_options.h"
 #include "tools/latent_optimisation.h"
 #include "tools/losses.h"
+#include "tools/model/grid.h"
 #include "tools/table.h"
 
 namespace costate {
@@ -170,9 +171,7 @@ class Study {
         .sampler = r.sampler(c, 0, r.count()), .x_T = x_T_, .p = c.p, .loss = [this](const Tensor& x) {
           return mean(twice_farther(x));
         }};
-    if (m != o_.sampling.steps)
-      problem.adjoint_grid = make_grid(o_.sampling.grid.empty() ? model_.grid : o_.sampling.grid, *model_.schedule, m,
-                                       model_.end, model_.offset);
+    if (m != o_.sampling.steps) problem.adjoint_grid = AdjointOptions{.steps = m}.levels(o_.sampling, model_);
     LatentOptimisation work(problem, c, {.x_T = true, .z = true}, adjoint,
                             {.kind = as_usage([&] { return optimiser_from(o_.optimiser); }), .rate = rate});
     Row row{
@@ -253,7 +252,7 @@ void run_study(Options& o) {
   o.common.apply(study_extensions);
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   for (const auto m : integer_list("--adjoint-steps", o.adjoint_steps))
-    if (m < 1) throw UsageError(fmt::format("--adjoint-steps {}: wants numbers of at least 1", o.adjoint_steps));
+    as_usage([&] { return step_count("--adjoint-steps", m); });
   if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
   if (o.seeds < 1) throw UsageError(fmt::format("--seeds {}: give at least one", o.seeds));
   std::unique_ptr<Study> study;

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/spec.h"
 #include "solvers/convergence.h"
+#include "tools/model/grid.h"
 #include "tools/sampling.h"
 #include "tools/table.h"
 
@@ -365,6 +366,7 @@ Findings findings_of(const Study& study, const std::string& model) {
 void run_order(const Options& o) {
   o.common.apply(study_extensions);
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
+  as_usage([&] { return step_count("--steps", o.most_steps); });
   if (o.most_steps < 4 * first_steps)
     throw UsageError(fmt::format("--steps {}: an order needs runs of {}, {} and {} steps at least", o.most_steps,
                                  first_steps, 2 * first_steps, 4 * first_steps));

@@ -39,7 +39,7 @@ std::string origin(const std::string& file) {
 class Study {
  public:
   explicit Study(const Options& o) : o_(o), model_(o.common.load_to_sample()) {
-    const Tensor all = read_reference_data(o.data, model_, o.references + o.sampling.count);
+    const Tensor all = read_reference_data(o.data, model_, o.references + *o.sampling.count);
     const std::int64_t used = std::min(o.references, all.dim(0));
     data_ = all.rows(0, used);
     // Other data of the same set: what a perfect sampler would get.
@@ -78,11 +78,11 @@ class Study {
                                      cell(r.found.covariance, "{:.3f}"),
                                      cell(r.seconds, "{:.3f}")};
       f.summary.rows.push_back(cells);
-      cells.push_back(std::to_string(o_.sampling.count));
+      cells.push_back(std::to_string(*o_.sampling.count));
       cells.push_back(std::to_string(data_.dim(0)));
       f.details.rows.push_back(cells);
     }
-    f.verdict = fmt::format("{} samples of each against {} of {}; (data): other data of the set", o_.sampling.count,
+    f.verdict = fmt::format("{} samples of each against {} of {}; (data): other data of the set", *o_.sampling.count,
                             data_.dim(0), origin(o_.data));
     return f;
   }
@@ -154,7 +154,7 @@ void run_quality(const Options& o) {
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   if (o.data.empty())
     throw UsageError("--data: give data to compare with: an IDX file, an .h5 file or a folder of .png");
-  if (o.batch < 1 || o.references < 2 || o.sampling.count < 2 || o.directions < 1)
+  if (o.batch < 1 || o.references < 2 || *o.sampling.count < 2 || o.directions < 1)
     throw UsageError("study quality: wants --batch and --directions of 1, -n and --references of 2 at least");
   Study study(o);
   study.compute();
