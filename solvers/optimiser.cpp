@@ -3,19 +3,18 @@
 
 #include <cmath>
 
+#include "autodiff/ops/adam.h"
 #include "autodiff/ops/add.h"
-#include "autodiff/ops/mul.h"
-#include "autodiff/ops/reciprocal.h"
-#include "autodiff/ops/scale.h"
-#include "autodiff/ops/sqrt.h"
+#include "autodiff/ops/cast.h"
 #include "core/config.h"
 
 namespace costate {
 namespace {
 
-/// b m + (1 - b) g, with m zero where it is undefined.
-Tensor average(double b, const Tensor& m, const Tensor& g) {
-  return m.defined() ? lincomb(b, m, 1 - b, g) : scale(g, 1 - b);
+/// A moment of values x, where there was none zeros.
+Tensor moment(const Tensor& so_far, const Tensor& x) {
+  const DType dtype = moment_dtype(x.dtype());
+  return so_far.defined() ? cast(so_far, dtype) : Tensor::zeros(x.shape(), x.kind().with(dtype));
 }
 
 }  // namespace
@@ -25,23 +24,26 @@ Tensors Optimiser::step(const Tensors& values, const Tensors& gradients, State& 
   ++state.steps;
   state.first.resize(values.size());
   state.second.resize(values.size());
-  Tensors next = values;
   const auto n = static_cast<double>(state.steps);
+  const AdamFactors by{.beta_1 = beta_1,
+                       .beta_2 = beta_2,
+                       .rate = rate / (1 - std::pow(beta_1, n)),
+                       .unbias = 1 / (1 - std::pow(beta_2, n)),
+                       .tiny = tiny};
+  Tensors next = values;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const Tensor& g = gradients[i];
+    const Tensor &x = values[i], &g = gradients[i];
     if (!g.defined()) continue;
-    Tensor& m = state.first[i];
-    if (kind == Kind::sgd) {
-      m = momentum != 0 && m.defined() ? lincomb(momentum, m, 1, g) : g;
-      next[i] = lincomb(1, values[i], -rate, m);
-      continue;
+    require_same("optimiser (gradient and values)", g, x);
+    Tensor &m = state.first[i], &v = state.second[i];
+    if (kind == Kind::adam) {
+      Tensors after = adam(by, x, g, moment(m, x), moment(v, x));
+      next[i] = after[0], m = after[1], v = after[2];
+    } else {
+      const DType wide = moment_dtype(x.dtype());
+      m = momentum != 0 && m.defined() ? lincomb(momentum, moment(m, x), 1, cast(g, wide)) : cast(g, wide);
+      next[i] = cast(lincomb(1, cast(x, wide), -rate, m), x.dtype());
     }
-    // Kingma and Ba 2015, algorithm 1; square roots of exact zeros are never divided by, since `tiny` is added.
-    m = average(beta_1, m, g);
-    state.second[i] = average(beta_2, state.second[i], square(g));
-    const Tensor size = sqrt(scale(state.second[i], 1 / (1 - std::pow(beta_2, n))));
-    const Tensor direction = mul(m, reciprocal(add_scalar(size, tiny)));
-    next[i] = lincomb(1, values[i], -rate / (1 - std::pow(beta_1, n)), direction);
   }
   return next;
 }
@@ -50,6 +52,18 @@ Optimiser::Kind optimiser_from(const std::string& name) {
   if (name == "sgd") return Optimiser::Kind::sgd;
   if (name == "adam") return Optimiser::Kind::adam;
   fail_unknown("optimiser", name, {"sgd", "adam"});
+}
+
+Tensors average(const Tensors& averages, const Tensors& values, double decay) {
+  require(averages.empty() || averages.size() == values.size(), "average: {} averages of {} values", averages.size(),
+          values.size());
+  Tensors next;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Tensor x = cast(values[i], moment_dtype(values[i].dtype()));
+    if (!averages.empty()) require_same("average", averages[i], x);
+    next.push_back(averages.empty() ? x : lincomb(decay, averages[i], 1 - decay, x));
+  }
+  return next;
 }
 
 }  // namespace costate

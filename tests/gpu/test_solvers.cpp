@@ -2,6 +2,7 @@
 #include "autodiff/ops/sum.h"
 #include "core/random.h"
 #include "solvers/brownian_tree.h"
+#include "solvers/optimiser.h"
 #include "tests/solvers/problems.h"
 #include "tests/support/inputs.h"
 
@@ -88,6 +89,28 @@ BOOST_AUTO_TEST_CASE(every_adjoint_on_the_device) {
                      adjoint.name << " of " << sampler << ", parameter " << i);
     }
     BOOST_TEST(taken > 0, adjoint.name << " took no sampler");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(optimisers_on_the_device) {
+  for (const auto kind : {Optimiser::Kind::adam, Optimiser::Kind::sgd}) {
+    const Optimiser how{.kind = kind, .momentum = 0.5};
+    const auto after_three_steps = [&](Device device) {
+      Optimiser::State state;
+      Tensors x{start(device), Tensor::zeros({0, 2}, {DType::f64, device})};
+      Tensors averages = average({}, x, 0.9);
+      for (int step = 0; step < 3; ++step) {
+        x = how.step(x, {x[0] * x[0], x[1]}, state);
+        averages = average(averages, x, 0.9);
+      }
+      BOOST_TEST((x[0].device() == device && state.first[0].device() == device && averages[0].device() == device));
+      return Tensors{x[0].to(Device::cpu), averages[0].to(Device::cpu)};
+    };
+    const Tensors here = after_three_steps(Device::cpu), there = after_three_steps(Device::cuda);
+    for (std::size_t i = 0; i < here.size(); ++i) BOOST_TEST(relative_difference(there[i], here[i]) <= 1e-14);
+    Optimiser::State state;
+    check_throws([&] { return how.step({start(Device::cuda)}, {start(Device::cpu)}, state); },
+                 {"optimiser", "cuda", "cpu"});
   }
 }
 

@@ -80,6 +80,25 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
     const Hdf5Reader a(rest), b(whole);
     for (const char* name : {"x_T", "x_0", "losses"}) BOOST_TEST(same_bits(a.read(name), b.read(name)), name);
   }
+  // Values of bf16, whose moments are f32.
+  const auto weights = [](const std::string& count, std::vector<std::string> more) {
+    more.insert(more.end(),
+                {"--iterations", count, "--loss", "norm", "--wrt", "theta", "--dtype", "bf16", "--rate", "0.01"});
+    return losses(more);
+  };
+  const std::string coarse_half = (folder / "coarse-half.h5").string();
+  weights("1", {"--out", coarse_half});
+  weights("1", {"--resume", coarse_half, "--out", rest});
+  weights("2", {"--out", whole});
+  const Hdf5Reader a(rest), b(whole);
+  int seen = 0;
+  for (const auto& name : b.datasets()) {
+    BOOST_TEST(same_bits(a.read(name), b.read(name)), name);
+    ++seen;
+  }
+  BOOST_TEST(seen > 100);
+  BOOST_TEST((b.read("value/conv_in.weight").dtype() == costate::DType::bf16));
+  BOOST_TEST((b.read("second/conv_in.weight").dtype() == costate::DType::f32));
   const auto o = run({"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--loss", "norm", "--wrt",
                       "z", "--resume", half});
   BOOST_TEST((o.code == 1 && o.err.find("--wrt") != std::string::npos), o.err);
