@@ -85,12 +85,11 @@ Filter filter_from(const Tensor& kernel) {
   require(kernel.rank() == 4 && kernel.dim(2) == kernel.dim(3) && kernel.dim(2) >= 2 &&
               kernel.size() == kernel.dim(2) * kernel.dim(3),
           "resample: a stored filter should be (1, 1, k, k), is {}", kernel.shape());
-  const auto values = kernel.to_vector();
-  const auto taps = static_cast<std::size_t>(kernel.dim(2));
-  Filter filter(taps);  // the sum of a row of the outer product: the other direction sums to 1
-  for (std::size_t i = 0; i < taps; ++i)
-    filter[i] = std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(i * taps),
-                                values.begin() + static_cast<std::ptrdiff_t>((i + 1) * taps), 0.0);
+  const auto values = numbers_of(kernel);  // read once: an evaluation that waits for a device is not repeated by it
+  const std::int64_t taps = kernel.dim(2);
+  Filter filter;  // the sum of a row of the outer product: the other direction sums to 1
+  for (std::int64_t i = 0; i < taps; ++i)
+    filter.push_back(std::accumulate(values->begin() + i * taps, values->begin() + (i + 1) * taps, 0.0));
   return filter;
 }
 

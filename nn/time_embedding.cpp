@@ -52,12 +52,14 @@ Tensor sinusoids(const std::vector<double>& t, std::int64_t width, bool cos_firs
   const auto rows = static_cast<std::int64_t>(t.size()), half = width / 2;
   require(static_cast<double>(half) != freq_shift, "time embedding: width {} with freq_shift {} has no frequencies",
           width, freq_shift);
-  std::vector<double> values(static_cast<std::size_t>(rows * width), 0.0);
+  std::vector<double> frequencies, values(static_cast<std::size_t>(rows * width), 0.0);
+  for (std::int64_t k = 0; k < half; ++k)
+    frequencies.push_back(
+        std::exp(-std::log(theta) * static_cast<double>(k) / (static_cast<double>(half) - freq_shift)));
   for (std::int64_t i = 0; i < rows; ++i) {
     double* const row = values.data() + i * width;
     for (std::int64_t k = 0; k < half; ++k) {
-      const double exponent = -std::log(theta) * static_cast<double>(k) / (static_cast<double>(half) - freq_shift);
-      const double angle = t[static_cast<std::size_t>(i)] * std::exp(exponent);
+      const double angle = t[static_cast<std::size_t>(i)] * frequencies[static_cast<std::size_t>(k)];
       row[cos_first ? half + k : k] = std::sin(angle);
       row[cos_first ? k : half + k] = std::cos(angle);
     }

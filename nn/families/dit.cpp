@@ -5,6 +5,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/rows.h"
+#include "autodiff/ops/sum.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
 #include "nn/feed_forward.h"
@@ -75,17 +76,18 @@ struct DiT {
 
   [[nodiscard]] std::int64_t width() const { return patches.weight.dim(3); }
 
-  /// The fixed table (1, h w, width): the first half of a row from the column, the second from the row, in units of the trained
-  /// grid.
-  [[nodiscard]] Tensor positions(std::int64_t h, std::int64_t w, Kind kind) const {
-    const auto base = static_cast<double>(sample_size / patch);
-    std::vector<double> columns, rows;
-    for (std::int64_t i = 0; i < h * w; ++i) {
-      columns.push_back(static_cast<double>(i % w) / (static_cast<double>(w) / base));
-      rows.push_back(static_cast<double>(i / w) / (static_cast<double>(h) / base));
-    }
-    const auto waves = [&](const std::vector<double>& at) { return sinusoids(at, width() / 2, false, 0, kind); };
-    return reshape(concat({waves(columns), waves(rows)}, 1), {1, h * w, width()});
+  /// The fixed table (1, side side, width): the first half of a row from the column, the second from the row, in units of the
+  /// trained grid. Both are the same few numbers.
+  [[nodiscard]] Tensor positions(std::int64_t side, Kind kind) const {
+    const auto scale = static_cast<double>(side) / static_cast<double>(sample_size / patch);
+    std::vector<double> at;
+    for (std::int64_t i = 0; i < side; ++i) at.push_back(static_cast<double>(i) / scale);
+    const std::int64_t half = width() / 2;
+    const Tensor waves = sinusoids(at, half, false, 0, kind);
+    const Shape all{side, side, half};
+    const Tensor columns = broadcast_to(reshape(waves, {1, side, half}), all),
+                 rows = broadcast_to(reshape(waves, {side, 1, half}), all);
+    return reshape(concat({columns, rows}, 2), {1, side * side, width()});
   }
 
   /// x (n, s, s, channels), t a row, labels -> (n, s, s, out channels)
@@ -101,7 +103,7 @@ struct DiT {
               classes - 1);
     const std::int64_t n = x.dim(0), side = x.dim(1) / patch;
     const Tensor time = sinusoids(per_row("times", in.t, n), time_features, true, 1, x.kind());
-    Tensor h = reshape(patches(x), {n, side * side, width()}) + positions(side, side, x.kind());
+    Tensor h = reshape(patches(x), {n, side * side, width()}) + positions(side, x.kind());
     for (const auto& block : blocks) h = block(h, time, in.classes);
     const Tensors m = split_rows(proj_out_1(silu(blocks.front().condition(time, in.classes))), 2);
     h = proj_out_2(modulate(LayerNorm::plain(h, adaptive_eps), m[0], m[1]));

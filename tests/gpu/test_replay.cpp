@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "core/random.h"
 #include "core/replay.h"
+#include "nn/resampling.h"
 #include "tests/gpu/repeated.h"
 #include "tests/gpu/second_run.h"
 #include "tests/nn/parity.h"
@@ -200,6 +201,18 @@ BOOST_AUTO_TEST_CASE(recorded_work_shares_its_memory) {
   check(large);
   BOOST_TEST(replay.repeated() == repeated + 6);
   BOOST_TEST(live() - before < needed * 5 / 4);
+}
+
+// As EDM's networks have them in their files: on the device, and wanted on the host.
+BOOST_AUTO_TEST_CASE(stored_filters_are_read_once) {
+  const Tensor row = Tensor::from({0.125, 0.375, 0.375, 0.125}, {4, 1}, there),
+               stored = (row * row.reshaped({1, 4})).reshaped({1, 1, 4, 4}), x = noise(4, {1, 4, 4, 2});
+  const auto halved = [&](const Tensors& in) {
+    return Tensors{resample(Resampling::fir_down, in[0], filter_from(stored))};
+  };
+  Replay replay;
+  for (int i = 0; i < 4; ++i) BOOST_TEST(same(replay(halved, {x}, ""), halved({x})));
+  BOOST_TEST(replay.repeated() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(networks_and_their_gradients) {
