@@ -58,18 +58,16 @@ std::vector<std::size_t> LatentOptimisation::chosen() const {
   return places;
 }
 
-Gradient LatentOptimisation::step() {
-  Gradient g = adjoint_.gradient(problem_);
+void LatentOptimisation::descend(const Gradient& g) {
+  const auto places = chosen();
   Tensors values, slopes;
-  for (const std::size_t place : chosen()) {
+  for (const std::size_t place : places) {
     values.push_back(value(place));
     slopes.push_back(place == 0 ? g.x_T : g.p[place - 1]);
   }
   const Tensors next = optimiser_.step(values, slopes, state_);
-  const auto places = chosen();
   for (std::size_t i = 0; i < places.size(); ++i) value(places[i]) = next[i];
   losses_.push_back(g.loss);
-  return g;
 }
 
 std::pair<Tensor, double> LatentOptimisation::look() const {

@@ -26,8 +26,10 @@ class LatentOptimisation {
   LatentOptimisation(GradientProblem problem, const Conditioned& c, const Free& free, Adjoint adjoint,
                      Optimiser optimiser);
 
-  /// One gradient and one step of the optimiser. Returns the gradient: its x_0 and loss are those before the step.
-  Gradient step();
+  /// x_0, the loss and its gradient at the present values.
+  [[nodiscard]] Gradient gradient() const { return adjoint_.gradient(problem_); }
+  /// A step of the optimiser down that.
+  void descend(const Gradient& g);
   /// What the run has come to.
   [[nodiscard]] Tensor x_T() const { return problem_.x_T; }
   [[nodiscard]] const Tensors& p() const { return problem_.p; }

@@ -10,6 +10,7 @@
 #include "io/png.h"
 #include "tests/support/inputs.h"
 #include "tests/tools/command.h"
+#include "tests/tools/interrupted.h"
 
 using costate::Hdf5Reader;
 using costate::same_bits;
@@ -106,6 +107,30 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   BOOST_REQUIRE(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", samples}).code == 0);
   const auto other = run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--resume", samples});
   BOOST_TEST((other.code == 1 && other.err.find("not written by guide") != std::string::npos), other.err);
+}
+
+// What is kept along the way is what a run of so many iterations ends with.
+BOOST_AUTO_TEST_CASE(a_killed_run_leaves_a_shorter_one) {
+  const Folder folder;
+  const std::string killed = (folder / "killed.h5").string(), shorter = (folder / "shorter.h5").string();
+  const auto command = [](const std::string& iterations, const std::string& out) {
+    return std::vector<std::string>{
+        "guide", "fashion-unet", "-n",           "2",        "--class", "3",     "--steps", "2", "--loss", "norm",
+        "--wrt", "x_T,z",        "--iterations", iterations, "--quiet", "--out", out};
+  };
+  auto words = command("5000", killed);
+  words.insert(words.begin(), costate::command_path().string());
+  words.insert(words.end(), {"--pictures", "1000"});  // kept every five iterations
+  costate::test::kill_once_kept(words, killed);
+  const Hdf5Reader a(killed);
+  const auto iterations = a.read("losses").size();
+  BOOST_TEST((iterations > 0 && iterations % 5 == 0 && iterations < 5000));
+  const auto o = run(command(std::to_string(iterations), shorter));
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const Hdf5Reader b(shorter);
+  BOOST_TEST(b.datasets().size() == a.datasets().size());
+  for (const auto& name : b.datasets()) BOOST_TEST(same_bits(a.read(name), b.read(name)), name);
+  BOOST_TEST(a.number("", "loss").value() == b.number("", "loss").value());
 }
 
 // More samples than go through the network at a time: in groups, under one loss.

@@ -72,17 +72,21 @@ class Guide {
     const Progress progress = o_.common.progress("guide, loss of step");
     const std::int64_t every = std::max<std::int64_t>(1, o_.iterations / std::max<std::int64_t>(1, o_.shown - 1));
     for (std::int64_t i = 0; i < o_.iterations; ++i) {
-      if (i > 0 && i % every == 0 && !o_.common.outputs(".h5").empty()) keep();
-      const Gradient g = work_->step();
+      const Gradient g = work_->gradient();
       require(std::isfinite(g.loss), "guide: the loss is not finite after {} steps; lower --rate", i);
-      if (i % every == 0) path_.push_back(g.x_0);
       if (warning_.empty()) warning_ = g.warning;
-      if (!o_.common.quiet && !o_.common.json && (i % every == 0))
-        fmt::print("{:5}  loss {:.6g}\n", work_->losses().size() - 1, g.loss);
+      if (i % every == 0) {
+        path_.push_back(g.x_0);
+        if (i > 0) keep(g.x_0, g.loss);
+        if (!o_.common.quiet && !o_.common.json) fmt::print("{:5}  loss {:.6g}\n", work_->losses().size(), g.loss);
+      }
+      work_->descend(g);
       report(progress, i + 1, o_.iterations);
     }
-    keep();
-    path_.push_back(last_);
+    const auto [x_0, loss] = work_->look();
+    keep(x_0, loss);
+    path_.push_back(x_0);
+    loss_ = loss;
   }
 
   void write() const {
@@ -103,16 +107,15 @@ class Guide {
   }
 
  private:
-  /// What --resume goes on from: written along the way as well, for a run that is stopped.
-  void keep() {
-    std::tie(last_, loss_) = work_->look();
+  /// What --resume goes on from, with x_0 and the loss of the present values: written along the way as well, for a run that is stopped.
+  void keep(const Tensor& x_0, double loss) const {
     for (const auto& file : o_.common.outputs(".h5")) {
       Hdf5Writer out = result_file(file, o_.common);
-      out.write("x_0", last_);
-      if (space_) out.write("pixels", space_->decode(last_));
+      out.write("x_0", x_0);
+      if (space_) out.write("pixels", space_->decode(x_0));
       out.write("x_T", work_->x_T());
       work_->save([&](const std::string& name, const Tensor& value) { out.write(name, value); });
-      out.attribute("", "loss", loss_);
+      out.attribute("", "loss", loss);
       out.attribute("", "wrt", o_.wrt);
       out.finish();
     }
@@ -141,7 +144,6 @@ class Guide {
   Run run_;
   std::unique_ptr<LatentOptimisation> work_;
   Tensors path_;
-  Tensor last_;
   double loss_ = 0;
   std::string warning_;
 };

@@ -178,7 +178,11 @@ class Study {
         .equation = equation, .adjoint = adjoint.name, .failed = {}, .adjoint_steps = m, .rate = rate, .losses = {}};
     const auto start = std::chrono::steady_clock::now();
     try {
-      for (std::int64_t i = 0; i < o_.iterations; ++i) row.evaluations += work.step().nfe;
+      for (std::int64_t i = 0; i < o_.iterations; ++i) {
+        const Gradient g = work.gradient();
+        row.evaluations += g.nfe;
+        work.descend(g);
+      }
       const auto [x, loss] = work.look();
       row.losses = work.losses();
       row.losses.push_back(loss);
