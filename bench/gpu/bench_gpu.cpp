@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/kernels/adam.h"
 #include "core/kernels/attention.h"
 #include "core/kernels/binary.h"
 #include "core/kernels/conv2d.h"
@@ -267,8 +268,10 @@ void pointwise(const Image& i, DType dtype) {
   const Tensor x = numbers(s, dtype, 1), g = numbers(s, dtype, 2), r = numbers(row, dtype, 3),
                gamma = numbers({i.channels}, dtype, 3), beta = numbers({i.channels}, dtype, 4),
                tokens = x.reshaped(rows);
+  const DType wide = moment_dtype(dtype);
+  const Tensor first = numbers(s, wide, 5), second = Tensor::full(s, 1, {wide, Device::cuda});
   Tensor y = room(s, dtype), normal = room(rows, dtype), both = room(s.with(3, 2 * i.channels), dtype),
-         sum = room(row, dtype);
+         sum = room(row, dtype), next_first = room(s, wide), next_second = room(s, wide);
   const std::int64_t pixels = i.batch * i.size * i.size;
   CopyBox half{.rank = 2};
   half.extent = {pixels, i.channels}, half.from_step = {i.channels, 1}, half.to_step = {2 * i.channels, 1};
@@ -281,7 +284,10 @@ void pointwise(const Image& i, DType dtype) {
             with_bandwidth("silu", 2 * bytes, [&] { cuda::silu(x, y); }) +
             with_bandwidth("copy", 2 * bytes, [&] { cuda::copy(half, x, both); }) +
             with_bandwidth("turn", 2 * bytes, [&] { cuda::copy(turned, x, y); }) +
-            with_bandwidth("sum", bytes, [&] { cuda::sum_to(x, sum); }) + with_bandwidth("layer norm", 2 * bytes, [&] {
+            with_bandwidth("sum", bytes, [&] { cuda::sum_to(x, sum); }) +
+            with_bandwidth("adam", 3 * bytes + 4 * first.bytes(),
+                           [&] { cuda::adam({}, x, g, first, second, y, next_first, next_second); }) +
+            with_bandwidth("layer norm", 2 * bytes, [&] {
               cuda::group_norm({1, 1e-5, false}, tokens, gamma, beta, normal);
             }));
 }
