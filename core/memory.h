@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,20 @@ void reset_peak(Device d = Device::cpu);  ///< peak := live
 /// Returns cached free blocks to the system.
 void release_cached(Device d = Device::cpu);
 
+/// Somebody who keeps memory only to be faster the next time. When a device has none left for a request, all of them are asked to give
+/// it back, from whatever thread that request is made on, and it is tried once more.
+class Keeper {
+ public:
+  Keeper(Device device, std::function<void()> give_back);  ///< which may end blocks and makes none
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  ~Keeper();  ///< waits until it has given back, if it is being asked
+
+ private:
+  Device device_;
+  std::function<void()> give_back_;
+};
+
 /// Whether this program has the device's kernels.
 [[nodiscard]] bool is_built(Device d);
 /// Throws Error, naming its build or machine, when the device cannot be used.
@@ -30,7 +45,7 @@ void require_device(Device d);
 /// "262.1 MiB"
 std::string format_bytes(std::int64_t bytes);
 
-struct ArenaState;  // core/arena.h
+class ArenaState;
 
 /// A raw block, 64-byte aligned on the CPU: what Storage owns. Move-only.
 class Block {

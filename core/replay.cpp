@@ -2,8 +2,9 @@
 #include "core/replay.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
-#include <mutex>
+#include <optional>
 
 #include "core/arena.h"
 #include "core/kernels/copy.h"
@@ -186,13 +187,30 @@ struct Course {
 
 }  // namespace
 
+/// One caller at a time; the next is told so and does not wait, be it the same thread.
+class Turn {
+ public:
+  explicit Turn(std::atomic_flag& taken) : taken_(taken), mine_(!taken.test_and_set()) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (mine_) taken_.clear();
+  }
+  explicit operator bool() const { return mine_; }
+
+ private:
+  std::atomic_flag& taken_;
+  bool mine_;
+};
+
 struct Replay::State {
-  std::mutex mutex;
+  std::atomic_flag busy;
   std::map<std::string, std::shared_ptr<Sent>> sent;       // by kinds of inputs
   std::map<std::string, std::unique_ptr<Course>> courses;  // and by ways
   std::weak_ptr<const Block> room;                         // in which all that are recorded lie, one upon the other
   std::int64_t trips = 0, in_room = 0;                     // so far; whose values the room holds
   std::int64_t repeated = 0;
+  std::optional<Keeper> keeper;  // of the room: the last member, and so the first that goes
 
   /// Not on the host, nor inside other work, nor where every op is to be seen.
   static bool may_repeat(const Tensors& in) {
@@ -211,7 +229,8 @@ struct Replay::State {
     return course->stage == Course::Stage::plain ? nullptr : course.get();
   }
 
-  /// The room is given back: before work that takes other memory and may be as large, and where it has become too small.
+  /// The room is given back: before work that takes other memory and may be as large, where it has become too small, and where the
+  /// device has no memory left for somebody else.
   void clear_out() {
     for (auto& [key, course] : courses) course->leave();
     in_room = 0;
@@ -228,6 +247,10 @@ struct Replay::State {
       for (auto& [key, each] : courses)
         if (each->stage == Course::Stage::rehearsed) most = std::max(most, each->arena->bytes());
       room = now = std::make_shared<const Block>(static_cast<std::size_t>(most), device_of(course.in));
+      if (!keeper)
+        keeper.emplace(now->device(), [this] {
+          if (const Turn mine(busy); mine) clear_out();
+        });
     }
     course.arena->lie_in(now);
     return true;
@@ -285,7 +308,7 @@ Replay::~Replay() = default;
 std::int64_t Replay::repeated() const { return state_->repeated; }
 
 Tensors Replay::operator()(const Function& f, const Tensors& in, const std::string& numbers) {
-  const std::unique_lock one(state_->mutex, std::try_to_lock);
+  const Turn one(state_->busy);
   Course* const course = one ? state_->course_of(in, "") : nullptr;
   const Maker make = [&] { return RoundTrip{f, {}}; };
   Tensors result;
@@ -295,7 +318,7 @@ Tensors Replay::operator()(const Function& f, const Tensors& in, const std::stri
 
 std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const Tensors& in,
                                                         const std::string& numbers, const std::string& way) {
-  const std::unique_lock one(state_->mutex, std::try_to_lock);
+  const Turn one(state_->busy);
   Course* const course = one ? state_->course_of(in, way) : nullptr;
   Tensors result;
   const bool repeats = course != nullptr && state_->call(*course, make, in, numbers, result);
@@ -307,7 +330,7 @@ std::pair<Tensors, Replay::Function> Replay::round_trip(const Maker& make, const
   }
   const std::int64_t number = repeats ? state_->trips : 0;
   return {result, [=, state = state_, trip = std::move(trip)](const Tensors& g) mutable {
-            const std::unique_lock one(state->mutex, std::try_to_lock);
+            const Turn one(state->busy);
             Course* const now = one && trip == nullptr ? State::recorded(course, in) : nullptr;
             Tensors pulled;
             if (now != nullptr && number > 0 && state->come_back(*now, number, make, in, numbers, g, pulled))

@@ -2,6 +2,7 @@
 #include "solvers/optimiser.h"
 
 #include <cmath>
+#include <utility>
 
 #include "autodiff/ops/adam.h"
 #include "autodiff/ops/add.h"
@@ -21,10 +22,10 @@ Tensor moment(const Tensor& so_far, const Tensor& x) {
 
 Tensors Optimiser::step(const Tensors& values, const Tensors& gradients, State& state) const {
   require(values.size() == gradients.size(), "optimiser: {} gradients for {} values", gradients.size(), values.size());
-  ++state.steps;
-  state.first.resize(values.size());
-  state.second.resize(values.size());
-  const auto n = static_cast<double>(state.steps);
+  State now = state;  // which stays as it was if this throws
+  now.first.resize(values.size());
+  now.second.resize(values.size());
+  const auto n = static_cast<double>(++now.steps);
   const AdamFactors by{.beta_1 = beta_1,
                        .beta_2 = beta_2,
                        .rate = rate / (1 - std::pow(beta_1, n)),
@@ -35,7 +36,7 @@ Tensors Optimiser::step(const Tensors& values, const Tensors& gradients, State& 
     const Tensor &x = values[i], &g = gradients[i];
     if (!g.defined()) continue;
     require_same("optimiser (gradient and values)", g, x);
-    Tensor &m = state.first[i], &v = state.second[i];
+    Tensor &m = now.first[i], &v = now.second[i];
     if (kind == Kind::adam) {
       Tensors after = adam(by, x, g, moment(m, x), moment(v, x));
       next[i] = after[0], m = after[1], v = after[2];
@@ -45,6 +46,7 @@ Tensors Optimiser::step(const Tensors& values, const Tensors& gradients, State& 
       next[i] = cast(lincomb(1, cast(x, wide), -rate, m), x.dtype());
     }
   }
+  state = std::move(now);
   return next;
 }
 

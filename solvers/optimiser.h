@@ -17,8 +17,8 @@ struct Optimiser {
   /// What a step remembers: saved and restored, it goes on as if nothing had happened.
   struct State {
     std::int64_t steps = 0;
-    Tensors first,
-        second;  ///< moments, in the order of the values; empty before the first step; f32 where those are bf16
+    /// Moments in the order of the values, f32 where those are bf16. Empty before the first step.
+    Tensors first, second;
   };
   /// The values, in their dtype, after a step down the gradients; an undefined gradient leaves its value alone.
   [[nodiscard]] Tensors step(const Tensors& values, const Tensors& gradients, State& state) const;

@@ -85,6 +85,24 @@ BOOST_AUTO_TEST_CASE(too_much_is_refused_and_leaves_the_counters_alone) {
   BOOST_TEST(memory_use(Device::cuda).live == 0);
 }
 
+BOOST_AUTO_TEST_CASE(who_keeps_memory_is_asked_before_a_request_is_refused) {
+  const auto too_much = [] { return Block(std::size_t{1} << 60, Device::cpu); };
+  const std::int64_t before = live();
+  Block kept(1 << 20, Device::cpu);
+  int asked = 0;
+  {
+    const Keeper keeper(Device::cpu, [&] { ++asked, kept = Block(); });
+    const Keeper other(Device::cuda, [&] { asked += 100; });
+    const Block enough(1 << 20, Device::cpu);
+    BOOST_TEST(asked == 0);
+    check_throws(too_much, {"cannot allocate"});
+    BOOST_TEST(asked == 1);
+  }
+  BOOST_TEST(live() == before);
+  check_throws(too_much, {"cannot allocate"});
+  BOOST_TEST(asked == 1);
+}
+
 BOOST_AUTO_TEST_CASE(sizes_are_readable) {
   BOOST_TEST(format_bytes(0) == "0 B");
   BOOST_TEST(format_bytes(1023) == "1023 B");

@@ -119,6 +119,8 @@ BOOST_AUTO_TEST_CASE(gradients_that_do_not_fit_are_refused) {
           return how.step({x}, {Tensor::zeros({2, 3}, DType::f64)}, state);
         },
         {"optimiser", "f32", "f64"});
+    check_throws([&] { return how.step({x, x}, {x, Tensor::zeros({3})}, state); }, {"optimiser", "(3)"});
+    BOOST_TEST((state.steps == 0 && state.first.empty() && state.second.empty()));
   }
 }
 
