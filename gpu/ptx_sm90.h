@@ -33,8 +33,9 @@ __device__ inline void start_arrival(Arrival* arrival, unsigned threads) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(arrival)), "r"(threads) : "memory");
 }
 
-/// Between start_arrival and the first copy: copies see what the thread has written.
-__device__ inline void arrivals_started() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+/// The copy engine has a way to shared memory of its own. Copies that start behind this come after what the thread has done there, and others of
+/// whom it has heard: have started an arrival, have read what is now to be written over. (Products are over when they are waited for.)
+__device__ inline void copies_follow() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 /// A thread comes; what it has read before may be written over by those that wait for the round.
 __device__ inline void arrive(Arrival* arrival) {

@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
         start_arrival(room.values_come + slot, 1);
         start_arrival(room.done + slot, static_cast<unsigned>(groups * (group_threads / 32)));
       }
-      arrivals_started();
+      copies_follow();
       feed.bring_queries(groups, share.first, z.queries);
       for (int slot = 0; slot < S::stages; ++slot) {
         feed.bring_keys(slot, slot);

@@ -229,7 +229,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
         start_arrival(room.columns_come + slot, 1);
         start_arrival(room.done + slot, static_cast<unsigned>(groups * (group_threads / 32)));
       }
-      arrivals_started();
+      copies_follow();
       feed.bring_rows(groups, share.first, Pass::rows(z));
       for (int slot = 0; slot < S::stages && slot < tiles; ++slot) feed.bring_columns(slot, slot);
     }
@@ -278,6 +278,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
       if (thread == 0 && tile > 0 && tile - 1 + S::stages < tiles) {
         const int before = (tile - 1) % S::stages;
         wait_for_round(room.done + before, (tile - 1) / S::stages % 2 == 1);
+        if (of_keys<Pass>) copies_follow();  // what is kept was read by threads
         feed.bring_columns(tile - 1 + S::stages, before);
       }
       __syncwarp();

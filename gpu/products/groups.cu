@@ -62,16 +62,20 @@ struct Stages {
   __device__ void start() const {
     for (int slot = 0; slot < count; ++slot)
       start_arrival(come + slot, 2), start_arrival(free + slot, Tile::threads / 32);
-    arrivals_started();
+    copies_follow();
   }
 };
 
-/// What a warp beside the groups does, by one of its threads: keeps the stages full of one factor's tiles.
-template <class Feed, class Stages>
+/// What a warp beside the groups does, by one of its threads: keeps the stages full of one factor's tiles, which only products read, or
+/// `threads` do.
+template <bool threads, class Feed, class Stages>
 __device__ void keep_full(Feed feed, const Stages& stages, unsigned char* tiles, int steps) {
   bool odd = true;
   for (int step = 0, slot = 0; step < steps; ++step) {
-    if (step >= stages.count) wait_for_round(stages.free + slot, odd);  // the first round of them waits for nobody
+    if (step >= stages.count) {  // the first round of them waits for nobody
+      wait_for_round(stages.free + slot, odd);
+      if (threads) copies_follow();
+    }
     expect_bytes(stages.come + slot, Feed::bytes);
     feed.bring(tiles + slot * Feed::bytes, stages.come + slot);
     if (++slot == stages.count) slot = 0, odd = !odd;
@@ -139,9 +143,10 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     if (threadIdx.x == 0) tiles.start();
     __syncthreads();
     if (threadIdx.x >= Tile::threads) {
-      if (threadIdx.x == Tile::threads) keep_full(typename S::A(a, problem, m0, p.m, first), tiles, tiles.a, steps);
+      if (threadIdx.x == Tile::threads)
+        keep_full<in_registers<M, a_along_k>>(typename S::A(a, problem, m0, p.m, first), tiles, tiles.a, steps);
       if (threadIdx.x == Tile::threads + 32)
-        keep_full(typename S::B(b, problem, n0, p.n, first), tiles, tiles.b, steps);
+        keep_full<false>(typename S::B(b, problem, n0, p.n, first), tiles, tiles.b, steps);
       return;
     }
     const unsigned group = Tile::threads == 128 ? 0 : __shfl_sync(~0U, threadIdx.x / 128, 0);  // known to be a warp's

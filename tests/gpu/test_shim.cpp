@@ -13,7 +13,7 @@
 #include "core/tensor.h"
 #include "gpu/ptx.h"
 #include "gpu/ptx_groups.h"
-#include "tests/gpu/shim/races.h"
+#include "tests/gpu/shim/seen.h"
 
 namespace {
 
@@ -89,14 +89,6 @@ BOOST_AUTO_TEST_CASE(blocks_of_a_cluster_see_what_others_have) {
   BOOST_TEST((got == std::vector<unsigned>{1, 2, 3, 0, 5, 6, 7, 4}));
   pass_on(false);
   BOOST_TEST((got != std::vector<unsigned>{1, 2, 3, 0, 5, 6, 7, 4}));
-}
-
-/// Else the compiler does not say what kernels touch (CMakeLists.txt), and these are skipped.
-bool accesses_are_seen(boost::unit_test::test_unit_id) {
-  const shim::RaceWatch watch;
-  int some = 0;
-  shim::run(dim3(1), dim3(1), [&] { *const_cast<volatile int*>(&some) = 1; });
-  return watch.seen() > 0;
 }
 
 /// How many pairs of places in the code race in a kernel of 64 threads with a word each in shared memory, and one more for all.
@@ -187,21 +179,28 @@ BOOST_AUTO_TEST_CASE(copies_race_until_they_are_waited_for, *boost::unit_test::p
   BOOST_TEST(copy(false, true) > 0);
 }
 
-/// Thread 0 has bytes brought twice to one place, which thread 32 reads, and gives back between.
+/// Thread 0 has bytes brought twice to one place, which thread 32 reads, and gives back between. The engine has to be told, by fences, of the
+/// arrivals and of what was read.
 BOOST_AUTO_TEST_CASE(rounds_of_arrivals_order_what_they_are_for, *boost::unit_test::precondition(accesses_are_seen)) {
   using namespace costate::cuda;
   const costate::Tensor source = costate::Tensor::full({4}, 1, {costate::DType::f32, costate::Device::cuda});
   const auto* const from = source.device_data<float>();
-  const auto bring = [&](bool waits, bool reads_first) {
+  const auto bring = [&](bool waits, bool reads_first, bool tells_of_arrivals = true, bool tells_of_reads = true) {
     return races([=](int* words, unsigned mine) {
       auto* const come = reinterpret_cast<Arrival*>(words + 8);
       Arrival* const free = come + 1;
       const auto read = [&] { static_cast<void>(*const_cast<volatile int*>(words)); };
-      if (mine == 0) start_arrival(come, 1), start_arrival(free, 1);
+      if (mine == 0) {
+        start_arrival(come, 1), start_arrival(free, 1);
+        if (tells_of_arrivals) copies_follow();
+      }
       __syncthreads();
       for (int i = 0; i < 2; ++i) {
         if (mine == 0) {
-          if (i == 1) wait_for_round(free, false);
+          if (i == 1) {
+            wait_for_round(free, false);
+            if (tells_of_reads) copies_follow();
+          }
           expect_bytes(come, 16);
           copy_bytes(words, from, 16, come);
           wait_for_round(come, i == 1);
@@ -218,6 +217,29 @@ BOOST_AUTO_TEST_CASE(rounds_of_arrivals_order_what_they_are_for, *boost::unit_te
   BOOST_TEST(bring(true, true) == 0);
   BOOST_TEST(bring(true, false) > 0);
   BOOST_TEST(bring(false, true) > 0);
+  BOOST_TEST(bring(true, true, false, true) > 0);
+  BOOST_TEST(bring(true, true, true, false) > 0);
+}
+
+BOOST_AUTO_TEST_CASE(copies_by_the_engine_race_for_device_memory, *boost::unit_test::precondition(accesses_are_seen)) {
+  using namespace costate::cuda;
+  const costate::Tensor source = costate::Tensor::full({8}, 1, {costate::DType::f32, costate::Device::cuda});
+  auto* const from = const_cast<float*>(source.device_data<float>());
+  const auto beside_a_write = [&](unsigned to) {
+    return races(
+        [=](int* words, unsigned mine) {
+          if (mine != 0) return;
+          if (blockIdx.x == 1) return void(from[to] = 1);
+          auto* const come = reinterpret_cast<Arrival*>(words + 8);
+          start_arrival(come, 1), copies_follow();
+          expect_bytes(come, 16);
+          copy_bytes(words, from, 16, come);
+          wait_for_round(come, false);
+        },
+        2);
+  };
+  BOOST_TEST(beside_a_write(4) == 0);
+  BOOST_TEST(beside_a_write(3) > 0);
 }
 
 BOOST_AUTO_TEST_CASE(writes_beside_a_block_are_seen) {

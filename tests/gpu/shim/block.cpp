@@ -2,10 +2,14 @@
 #include <boost/context/fiber.hpp>
 #include <boost/context/pooled_fixedsize_stack.hpp>
 
-#include <cuda_runtime.h>
+#include <cuda.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <exception>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -19,7 +23,7 @@ namespace {
 
 namespace context = boost::context;
 
-constexpr unsigned warp_size = 32;
+constexpr unsigned warp_size = 32, group_size = 128;
 shim::Order order = shim::Order::forward;
 int device_capability = 9;
 
@@ -33,6 +37,12 @@ struct Copy {
   int group;
 };
 
+struct Product {
+  int group;
+  std::function<void()> make;
+  std::vector<shim::Registers> of;
+};
+
 struct Thread {
   context::fiber fiber;
   context::fiber back;  ///< to the scheduler
@@ -43,10 +53,11 @@ struct Thread {
   unsigned number = 0;  ///< in its block
   std::vector<Copy> copies;
   int group = 0;  ///< that copies belong to now
-  std::vector<std::pair<int, std::function<void()>>> products;
+  std::vector<Product> products;
   int product_group = 0;
   bool may_multiply = false;
-  shim::Times news;  ///< for the cluster, of when it arrived
+  std::size_t products_started = 0;  ///< which ones, in which order
+  shim::Times news;                  ///< for the cluster, of when it arrived
 };
 
 struct Warp {
@@ -54,10 +65,13 @@ struct Warp {
 };
 
 thread_local std::vector<void*>* shared_memory = nullptr;  // of each block of the cluster
+thread_local std::size_t shared_bytes = 0;
+thread_local const void* kernel_here = nullptr;
 thread_local Thread* running = nullptr;
 thread_local std::vector<Warp>* warps = nullptr;
 
 void give_way(Waits waits) {
+  if (std::uncaught_exceptions() > 0) return;  // a rule is broken, and threads end where they are
   running->waits = waits;
   running->back = std::move(running->back).resume();
 }
@@ -78,9 +92,16 @@ class Cluster {
       t.block = k / block_;
       t.block_index = dim3(first.x + t.block, first.y, first.z);
       t.index = dim3(i % shape.x, i / shape.x % shape.y, i / shape.x / shape.y);
-      t.fiber = context::fiber(std::allocator_arg, stacks, [&t, &body](context::fiber&& back) {
+      t.fiber = context::fiber(std::allocator_arg, stacks, [this, &t, &body](context::fiber&& back) {
         t.back = std::move(back);
-        body();
+        try {
+          body();
+          if (!t.products.empty()) shim::broken("a thread ends while its products are under way");
+        } catch (const context::detail::forced_unwind&) {
+          throw;
+        } catch (...) {
+          failed_ = std::current_exception();
+        }
         t.done = true;
         return std::move(t.back);
       });
@@ -89,9 +110,15 @@ class Cluster {
 
   void run() {
     warps = &warps_;
+    shim::arrivals_begin();
     shim::races::cluster_begins(first_block_);
     while (step()) {
     }
+    for (std::size_t i = 0; i < threads_.size(); ++i)
+      if (const std::size_t first = i - i % block_ % group_size;
+          threads_[i].products_started != threads_[first].products_started)
+        running = &threads_[i], shim::broken("the four warps of a group do not start the same products");
+    shim::arrivals_end();
   }
 
  private:
@@ -128,6 +155,7 @@ class Cluster {
       threadIdx = t.index;
       blockIdx = t.block_index;
       t.fiber = std::move(t.fiber).resume();
+      if (failed_) std::rethrow_exception(failed_);
     }
     return open(first, last, Waits::for_warp) || open(first, last, Waits::to_meet_warp) || moved;
   }
@@ -160,6 +188,7 @@ class Cluster {
   std::size_t first_block_;
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
+  std::exception_ptr failed_;  ///< of a thread
 };
 
 /// Of the running thread.
@@ -203,24 +232,36 @@ void warp_together() { give_way(Waits::for_warp); }
 
 void take_turns() { give_way(Waits::for_others); }
 
+void broken(const std::string& rule) {
+  Dl_info program{};
+  const bool known = kernel_here != nullptr && dladdr(kernel_here, &program) != 0;
+  const auto at = known ? static_cast<const char*>(kernel_here) - static_cast<const char*>(program.dli_fbase) : 0;
+  const dim3 b = running->block_index;
+  throw std::logic_error(fmt::format("shim: {}: the kernel at {:#x}, thread {} of block ({}, {}, {})", rule, at,
+                                     running->number, b.x, b.y, b.z));
+}
+
 void* dynamic_shared() { return (*shared_memory)[running->block]; }
+bool lies_in_shared(const void* p, std::size_t bytes) {
+  const auto* const first = static_cast<const char*>(dynamic_shared());
+  return p >= first && static_cast<const char*>(p) + bytes <= first + shared_bytes;
+}
 
 void tell_cluster() { races::tell(running->news); }
 void wait_for_cluster() { give_way(Waits::for_cluster); }
 
 const void* in_block(const void* shared, unsigned number) {
-  if (number >= shared_memory->size()) throw std::logic_error("shim: the cluster has no such block");
+  if (number >= shared_memory->size()) broken("the cluster has no such block");
   return static_cast<char*>((*shared_memory)[number]) +
          (static_cast<const char*>(shared) - static_cast<char*>(dynamic_shared()));
 }
 
 void copy_later(void* to, const void* from, std::size_t bytes) {
   for (const void* p : {static_cast<const void*>(to), from})
-    if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)
-      throw std::logic_error("shim: a word is copied from or to where none begins");
+    if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0) broken("a word is copied from or to where none begins");
   running->copies.push_back({to, from, bytes, running->group});
-  races::copy_begins(to, bytes);
-  if (from != nullptr) races::reads(number_in_cluster(), from, bytes);
+  races::copy_begins(to, bytes, races::By::thread);
+  if (from != nullptr) races::reads(number_in_cluster(), from, bytes, races::By::thread);
 }
 
 void end_copy_group() { ++running->group; }
@@ -239,20 +280,27 @@ void wait_for_copies(int groups_left) {
   std::erase_if(copies, due);
 }
 
-void products_may_start() { running->may_multiply = true; }
+void products_may_start() {
+  running->may_multiply = true;
+  races::products_may_start();
+}
 
-void product_later(std::function<void()> product) {
-  if (!running->may_multiply) throw std::logic_error("shim: a product may not start here");
-  running->products.emplace_back(running->product_group, std::move(product));
+void product_later(std::function<void()> product, std::initializer_list<Registers> of, std::size_t same) {
+  if (!running->may_multiply) broken("a product starts behind a wait without products_may_start");
+  if (running->number / group_size * group_size + group_size > blockDim.x * blockDim.y * blockDim.z)
+    broken("a product starts in less than four warps");
+  races::product_begins(of);
+  running->products_started = running->products_started * 31 + same;
+  running->products.push_back({running->product_group, std::move(product), of});
 }
 
 void products_end_group() { ++running->product_group; }
 
 void products_wait(int groups_left) {
   auto& products = running->products;
-  const auto due = [&](const auto& p) { return p.first < running->product_group - groups_left; };
-  for (const auto& p : products)
-    if (due(p)) p.second();
+  const auto due = [&](const Product& p) { return p.group < running->product_group - groups_left; };
+  for (const Product& p : products)
+    if (due(p)) p.make(), races::product_ends(p.of.size());
   std::erase_if(products, due);
   running->may_multiply = false;
 }
@@ -260,27 +308,57 @@ void products_wait(int groups_left) {
 void set_capability(int major) { device_capability = major; }
 int capability() { return device_capability; }
 
-void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared, unsigned cluster) {
+namespace {
+
+thread_local std::map<const void*, int> asked_for;
+
+/// What lasts as long as a kernel runs, whether it ends or throws.
+struct Running {
+  std::vector<void*> memory;
+  Running(dim3 blocks, dim3 threads, std::size_t shared, unsigned cluster, const void* kernel) : memory(cluster) {
+    gridDim = blocks;
+    blockDim = threads;
+    for (void*& block : memory) cudaMallocAsync(&block, shared, nullptr), now_shared(block);
+    shared_memory = &memory;
+    shared_bytes = shared;
+    kernel_here = kernel;
+    races::kernel_begins(std::size_t{threads.x} * threads.y * threads.z, cluster);
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    races::kernel_ends();
+    for (void* block : memory) cudaFreeAsync(block, nullptr);
+  }
+};
+
+}  // namespace
+
+cudaError_t ask_for_shared(const void* kernel, int bytes) {
+  if (bytes > most_shared) return cudaErrorInvalidValue;
+  return asked_for[kernel] = bytes, cudaSuccess;
+}
+
+bool may_have_shared(const void* kernel, std::size_t bytes) {
+  const auto asked = asked_for.find(kernel);
+  return bytes <= static_cast<std::size_t>(asked == asked_for.end() ? 48 << 10 : asked->second);
+}
+
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared, unsigned cluster,
+         const void* kernel) {
   if (threads.x * threads.y * threads.z > 1024) throw std::logic_error("shim: more than 1024 threads in a block");
   if (blocks.y > 65535 || blocks.z > 65535) throw std::logic_error("shim: more than 65535 blocks along y or z");
   if (cluster > 8 || blocks.x % cluster != 0) throw std::logic_error("shim: blocks that clusters do not divide");
-  gridDim = blocks;
-  blockDim = threads;
-  std::vector<void*> memory(cluster);
-  for (void*& block : memory) cudaMallocAsync(&block, shared, nullptr), now_shared(block);
-  shared_memory = &memory;
+  const Running now(blocks, threads, shared, cluster, kernel);
   context::pooled_fixedsize_stack stacks(std::size_t{64} << 10);
-  races::kernel_begins(std::size_t{threads.x} * threads.y * threads.z, cluster);
   for (unsigned z = 0; z < blocks.z; ++z) {
     for (unsigned y = 0; y < blocks.y; ++y) {
       for (unsigned x = 0; x < blocks.x; x += cluster) {
-        for (void* block : memory) std::memset(block, 0xFF, shared);
+        for (void* block : now.memory) std::memset(block, 0xFF, shared);
         Cluster(cluster, dim3(x, y, z), threads, thread, stacks).run();
       }
     }
   }
-  races::kernel_ends();
-  for (void* block : memory) cudaFreeAsync(block, nullptr);
 }
 
 }  // namespace shim

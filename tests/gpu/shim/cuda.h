@@ -12,7 +12,7 @@ enum CUtensorMapSwizzle { CU_TENSOR_MAP_SWIZZLE_128B };
 enum CUtensorMapL2promotion { CU_TENSOR_MAP_L2_PROMOTION_L2_256B };
 enum CUtensorMapFloatOOBfill { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE };
 
-struct CUtensorMap {
+struct alignas(64) CUtensorMap {
   const char* data;
   std::int64_t size[4], stride[3];  ///< strides in bytes
   bool tf32;                        ///< or bf16
@@ -45,7 +45,10 @@ void arrive(void* arrival, unsigned bytes);
 void box_later(void* to, const CUtensorMap& map, const int (&at)[4], const int (&off)[2], void* arrival);
 /// Bytes as they lie in memory, likewise.
 void bytes_later(void* to, const void* from, unsigned count, void* arrival);
-/// Throws std::logic_error where what has been announced and what was copied differ, or a wait would never end.
+/// Each thread waits for a round once at most.
 void wait_for_round(void* arrival, bool odd);
+/// A block has none at first, and nothing may be on its way when it ends.
+void arrivals_begin();
+void arrivals_end();
 
 }  // namespace shim

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
+#include <string>
 
 #define COSTATE_SHIM  // for tests that ask more of the shim than a device can do
 
@@ -41,8 +43,10 @@ void set_order(Order order);
 int guard_violations();
 
 /// Runs `thread` once for every thread of the grid. Throws std::logic_error where threads wait at barriers that others never
-/// reach. `cluster` neighbouring blocks run at a time.
-void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared = 0, unsigned cluster = 1);
+/// reach, or break a rule of the device's. `cluster` neighbouring blocks run at a time; `kernel` is named in what is thrown.
+void run(dim3 blocks, dim3 threads, const std::function<void()>& thread, std::size_t shared = 0, unsigned cluster = 1,
+         const void* kernel = nullptr);
+[[noreturn]] void broken(const std::string& rule);
 
 /// `value`, 16 bytes at most, as lane `lane` of this thread's warp has it; every thread of the warp must call.
 void exchange(void* value, std::size_t bytes, unsigned lane);
@@ -61,7 +65,7 @@ class OfWarp {
   explicit OfWarp(const T& mine) : slots_(show(&mine, sizeof(T))) {}
   OfWarp(const OfWarp&) = delete;
   OfWarp& operator=(const OfWarp&) = delete;
-  ~OfWarp() { all_have_seen(); }
+  ~OfWarp() noexcept(false) { all_have_seen(); }  // where a broken rule has a thread end
   const T& operator[](std::size_t lane) const { return *reinterpret_cast<const T*>(slots_[lane].data()); }
 
  private:
@@ -73,6 +77,7 @@ void take_turns();
 
 /// The block's dynamic shared memory: NaN at first, fenced.
 void* dynamic_shared();
+bool lies_in_shared(const void* p, std::size_t bytes);
 
 /// Those who wait for the cluster then know what this thread has done so far.
 void tell_cluster();
@@ -85,9 +90,14 @@ void copy_later(void* to, const void* from, std::size_t bytes);
 void end_copy_group();
 void wait_for_copies(int groups_left);
 
+/// Numbers of a thread that a product has while it is under way.
+struct Registers {
+  const void* first;
+  std::size_t bytes;
+};
 /// Products of a warp group, made when the thread waits for their group. Before the first, and behind each wait, products_may_start is
-/// due: a product throws std::logic_error without it.
-void product_later(std::function<void()> product);
+/// due. All threads of the group start the `same` ones.
+void product_later(std::function<void()> product, std::initializer_list<Registers> of, std::size_t same);
 void products_may_start();
 void products_end_group();
 void products_wait(int groups_left);
@@ -122,6 +132,7 @@ inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 // The runtime calls that gpu/ makes.
 enum cudaError_t {
   cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInsufficientDriver = 35,
   cudaErrorLaunchFailure = 719,
@@ -177,11 +188,19 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 0, cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
+namespace shim {
+/// Dynamic shared memory that a kernel may have on a device of 9.0: 48 KiB unless it has asked for more, up to 227.
+constexpr int most_shared = 227 << 10;
+cudaError_t ask_for_shared(const void* kernel, int bytes);
+bool may_have_shared(const void* kernel, std::size_t bytes);
+}  // namespace shim
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr what, int) {
   const bool major = what == cudaDevAttrComputeCapabilityMajor, bytes = what == cudaDevAttrMaxSharedMemoryPerBlockOptin;
-  return *value = major ? shim::capability() : bytes ? 227 << 10 : 2, cudaSuccess;
+  return *value = major ? shim::capability() : bytes ? shim::most_shared : 2, cudaSuccess;
 }
-inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
+inline cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int bytes) {
+  return shim::ask_for_shared(kernel, bytes);
+}
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) { return cudaSuccess; }
 
@@ -218,9 +237,11 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(P..
   unsigned cluster = 1;
   for (unsigned i = 0; i < how->numAttrs; ++i)
     if (how->attrs[i].id == cudaLaunchAttributeClusterDimension) cluster = how->attrs[i].val.clusterDim.x;
-  shim::queue(how->stream, [how = *how, cluster, kernel, ... given = P(args)] {
+  const auto* const name = reinterpret_cast<const void*>(kernel);
+  if (!shim::may_have_shared(name, how->dynamicSmemBytes)) return cudaErrorInvalidValue;
+  shim::queue(how->stream, [how = *how, cluster, kernel, name, ... given = P(args)] {
     shim::run(
-        how.gridDim, how.blockDim, [&] { kernel(given...); }, how.dynamicSmemBytes, cluster);
+        how.gridDim, how.blockDim, [&] { kernel(given...); }, how.dynamicSmemBytes, cluster, name);
   });
   return cudaSuccess;
 }

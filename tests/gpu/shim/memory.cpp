@@ -68,6 +68,14 @@ void shim::now_shared(const void* block) {
   reinterpret_cast<Header*>(static_cast<unsigned char*>(const_cast<void*>(block)) - fence)->shared = true;
 }
 
+bool shim::lies_in_device_memory(const void* p, std::size_t bytes) {
+  const std::scoped_lock lock(live_now);
+  const auto at = reinterpret_cast<std::uintptr_t>(p);
+  const auto block = live.upper_bound(at);
+  return block != live.end() && at >= reinterpret_cast<std::uintptr_t>(block->second) + fence &&
+         at + bytes <= block->first && !block->second->shared;
+}
+
 shim::Memory shim::memory_at(const void* p) {
   const std::scoped_lock lock(live_now);
   const auto at = reinterpret_cast<std::uintptr_t>(p);

@@ -25,6 +25,16 @@ float of_bits(std::uint32_t bits) {
 
 constexpr unsigned most_terms = 16;
 
+/// What the chip asks of a factor in shared memory: its pattern of 1024 bytes begins at a multiple of them, from where it steps by 32 bytes of
+/// terms along lines, or by whole lines.
+void check(const Terms& t, bool across, unsigned rows) {
+  const auto at = reinterpret_cast<std::uintptr_t>(t.at);
+  if (across ? at % 1024 != 0 : at % 1024 >= 128 || at % 32 != 0) shim::broken("a factor is not where a tile begins");
+  if (across && (t.rows_64 % 16 != 0 || t.rows_64 >= 1U << 18)) shim::broken("a factor's rows are no words apart");
+  const std::size_t bytes = across ? (rows - 1) / 64 * t.rows_64 + 16 * 128 : (rows - 1) * 128 + 32;
+  if (!shim::lies_in_shared(t.at, bytes)) shim::broken("a factor is not in shared memory");
+}
+
 /// All terms of a row in shared memory: words are found by their addresses, as the chip does. Who waits for a product waits for all of its
 /// warp's, so the first thread stands for them; a row that several lanes read need be told of once.
 template <class Bits>
@@ -37,7 +47,7 @@ void read_row(float* terms, const Terms& from, bool across, unsigned row, bool t
   };
   const std::size_t warp_leader = shim::number_in_cluster() - shim::lane_id(), told = across ? sizeof(Bits) : 16;
   for (unsigned k = 0; k < 32 / sizeof(Bits); ++k) {
-    if (tells && k * sizeof(Bits) % told == 0) shim::races::reads(warp_leader, there(k), told);
+    if (tells && k * sizeof(Bits) % told == 0) shim::races::reads(warp_leader, there(k), told, shim::races::By::engine);
     Bits bits;
     std::memcpy(&bits, there(k), sizeof bits);
     if constexpr (sizeof(Bits) == 2)
@@ -94,7 +104,13 @@ void multiply_by_warp(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t 
 }  // namespace
 
 void multiply_later(float* c, unsigned values, const Left& left, const Terms& b, ProductKind kind) {
-  shim::product_later([=] { make(c, values, left, b, kind); });
+  const bool held = left.registers[0] != nullptr;
+  if (!held) check(left.shared, left.across, 64);
+  check(b, kind.b_across, 2 * values);
+  const std::uint32_t* const mine = left.registers[shim::lane_id() % 4];
+  shim::product_later(
+      [=] { make(c, values, left, b, kind); }, {{c, values * sizeof(float)}, {mine, held ? 4 * sizeof *mine : 0}},
+      reinterpret_cast<std::uintptr_t>(b.at) * 256 + reinterpret_cast<std::uintptr_t>(left.shared.at) + values);
 }
 
 void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {

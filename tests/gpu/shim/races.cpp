@@ -9,9 +9,11 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <stdexcept>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
+
+#include "tests/gpu/shim/registers.h"
 
 namespace shim {
 namespace {
@@ -25,7 +27,9 @@ Place place_of(const void* code) { return reinterpret_cast<std::uintptr_t>(code)
 struct Access {
   std::uint32_t time = 0;  ///< of its thread; 0: there was none
   std::uint16_t thread = 0;
+  races::By by = races::By::thread;
   Place place = 0;
+  [[nodiscard]] std::pair<std::uint16_t, races::By> who() const { return {thread, by}; }
 };
 
 struct Cell {
@@ -76,33 +80,50 @@ class Watch {
     ++cluster_;
     first_block_ = first_block;
     clocks = Clocks(block_ * blocks_ + 1);
+    registers_.clear();
   }
 
   /// The copies' own clock.
   [[nodiscard]] std::size_t engine() const { return block_ * blocks_; }
 
-  void touch(const void* at, std::size_t bytes, bool writes, Place place) {
+  void touch(const void* at, std::size_t bytes, bool writes, races::By by, Place place) {
     ++seen;
-    each(at, bytes, [&](Cell& c) { writes ? write(c, place) : read(c, place); });
+    const Access now{clocks.now(thread), who(), by, place};
+    each(at, bytes, [&](Cell& c) { writes ? write(c, now) : read(c, now); });
   }
 
-  void copy_begins(const void* to, std::size_t bytes) {
-    touch(to, bytes, true, 0);
+  void copy_begins(const void* to, std::size_t bytes, races::By by) {
+    touch(to, bytes, true, by, 0);
     each(to, bytes, [&](Cell& c) { c.copying = true; });
   }
   void copy_ends(const void* to, std::size_t bytes, std::size_t by) {
     each(to, bytes, [&](Cell& c) {
       c.copying = false;
-      c.write = {clocks.now(by), static_cast<std::uint16_t>(by), 0};
+      c.write = {clocks.now(by), static_cast<std::uint16_t>(by), c.write.by, 0};
       c.reads.clear();
     });
   }
+
+  /// Of the thread's own, which matter from its first product on.
+  void touch_own(std::uintptr_t at, std::size_t bytes, Place place) {
+    const auto own = registers_.find(thread);
+    if (own != registers_.end() && own->second.touch(at, bytes))
+      report("touches registers of a product under way", {clocks.now(thread), who(), races::By::thread, place}, {});
+  }
+  void products_may_start() { registers_[thread].fence(); }
+  void product_begins(std::initializer_list<Registers> of) {
+    if (!registers_[thread].take(of))
+      report("starts a product with registers touched since products_may_start", {clocks.now(thread), who()}, {});
+  }
+  void product_ends(std::size_t registers) { registers_[thread].give_back(registers); }
 
   Clocks clocks;
   std::size_t thread = 0, seen = 0;
   std::set<std::string> found;
 
  private:
+  [[nodiscard]] std::uint16_t who() const { return static_cast<std::uint16_t>(thread); }
+
   /// f of each cell, but for memory that is the thread's own, or the host's.
   template <class F>
   void each(const void* memory, std::size_t bytes, const F& f) {
@@ -115,40 +136,44 @@ class Watch {
     }
   }
 
-  void read(Cell& c, Place place) {
-    const Access now{clocks.now(thread), static_cast<std::uint16_t>(thread), place};
+  void read(Cell& c, const Access& now) {
     if (c.copying) report("reads what is being copied", now, c.write);
     if (c.written_elsewhere) report("reads what another cluster writes", now, c.write);
-    if (!before(c.write)) report("reads what was written", now, c.write);
-    if (!c.reads.empty() && c.reads.back().thread == thread) return void(c.reads.back() = now);
+    follows(now, c.write, "reads what was written");
+    if (!c.reads.empty() && c.reads.back().who() == now.who()) return void(c.reads.back() = now);
     if (c.reads.size() == c.reads.capacity()) keep_last(c.reads);
     c.reads.push_back(now);
   }
 
-  /// Of each thread's, so that their number is bounded.
+  /// Of each thread's and its engine's, so that their number is bounded.
   static void keep_last(std::vector<Access>& reads) {
     const auto later = [](const Access& a, const Access& b) {
-      return a.thread < b.thread || (a.thread == b.thread && a.time > b.time);
+      return a.who() < b.who() || (a.who() == b.who() && a.time > b.time);
     };
-    const auto same = [](const Access& a, const Access& b) { return a.thread == b.thread; };
+    const auto same = [](const Access& a, const Access& b) { return a.who() == b.who(); };
     std::sort(reads.begin(), reads.end(), later);
     reads.erase(std::unique(reads.begin(), reads.end(), same), reads.end());
     reads.reserve(std::max<std::size_t>(8, 2 * reads.size()));
   }
 
-  void write(Cell& c, Place place) {
-    const Access now{clocks.now(thread), static_cast<std::uint16_t>(thread), place};
+  void write(Cell& c, const Access& now) {
     if (c.copying) report("writes what is being copied", now, c.write);
     if (c.written_elsewhere) report("writes what another cluster writes", now, c.write);
     if (c.read_elsewhere) report("writes what another cluster reads", now, c.write);
-    if (!before(c.write)) report("writes what was written", now, c.write);
-    for (const Access& r : c.reads)
-      if (!before(r)) report("writes what was read", now, r);
+    follows(now, c.write, "writes what was written");
+    for (const Access& r : c.reads) follows(now, r, "writes what was read");
     c.write = now;
     c.reads.clear();
   }
 
-  [[nodiscard]] bool before(const Access& a) const { return a.time == 0 || clocks.before(a.thread, a.time, thread); }
+  /// Threads may follow the engine without a fence: they wait for it.
+  void follows(const Access& now, const Access& earlier, const char* what) {
+    if (earlier.time == 0) return;
+    if (!clocks.before(earlier.thread, earlier.time, now.thread)) return report(what, now, earlier);
+    if (now.by == races::By::engine && earlier.by == races::By::thread &&
+        !clocks.fenced(earlier.thread, earlier.time, now.thread))
+      report("has the engine touch, with no fence between, what was touched", now, earlier);
+  }
 
   /// Where the cell was last used by another cluster or kernel, all that matters of this is kept.
   Cell& brought_up(const Page& page, Cell& c) const {
@@ -186,7 +211,7 @@ class Watch {
     return p;
   }
 
-  void report(const char* what, const Access& now, const Access& other) {
+  void report(std::string_view what, const Access& now, const Access& other) {
     const auto who = [&](const Access& a) {
       if (a.thread == engine()) return std::string("a copy");
       return fmt::format("thread {} of block {}", a.thread % block_, first_block_ + a.thread / block_);
@@ -207,6 +232,7 @@ class Watch {
   std::array<std::pair<std::uintptr_t, Page*>, 1024> recent_{};
   std::vector<std::unique_ptr<Page>> spare_;
   std::set<std::pair<Place, Place>> places_;
+  std::unordered_map<std::size_t, RegistersOfThread> registers_;  // of a thread of the cluster
 };
 
 std::optional<Watch> watch;  // there is one test at a time
@@ -240,19 +266,35 @@ void tell(Times& news) {
 void hear(const Times& news) {
   if (watched) watch->clocks.hear(watch->thread, news);
 }
-void copy_begins(const void* to, std::size_t bytes) {
-  if (watched) watch->copy_begins(to, bytes);
+void fence() {
+  if (watched) watch->clocks.fence(watch->thread);
+}
+void copy_begins(const void* to, std::size_t bytes, By by) {
+  if (watched) watch->copy_begins(to, bytes, by);
 }
 void copy_ends(const void* to, std::size_t bytes, Times* news) {
   if (!watched) return;
   watch->copy_ends(to, bytes, news != nullptr ? watch->engine() : watch->thread);
   if (news != nullptr) watch->clocks.tell(watch->engine(), *news);
 }
-void reads(std::size_t thread, const void* from, std::size_t bytes) {
+void reads(std::size_t thread, const void* from, std::size_t bytes, By by) {
   if (!watched) return;
   const std::size_t runs = std::exchange(watch->thread, thread);
-  watch->touch(from, bytes, false, place_of(__builtin_return_address(0)));
+  watch->touch(from, bytes, false, by, place_of(__builtin_return_address(0)));
   watch->thread = runs;
+}
+void writes(const void* to, std::size_t bytes) {
+  if (watched) watch->touch(to, bytes, true, By::thread, place_of(__builtin_return_address(0)));
+}
+
+void products_may_start() {
+  if (watched) watch->products_may_start();
+}
+void product_begins(std::initializer_list<Registers> of) {
+  if (watched) watch->product_begins(of);
+}
+void product_ends(std::size_t registers) {
+  if (watched) watch->product_ends(registers);
 }
 
 }  // namespace races
@@ -265,8 +307,8 @@ __attribute__((noinline)) void look(const void* p, std::size_t bytes, bool write
   constexpr std::uintptr_t stack = 64 << 10;
   const auto at = reinterpret_cast<std::uintptr_t>(p),
              here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  if (at + stack - here < 2 * stack) return;  // the thread's own
-  shim::watch->touch(p, bytes, writes, shim::place_of(place));
+  if (at + stack - here < 2 * stack) return shim::watch->touch_own(at, bytes, shim::place_of(place));
+  shim::watch->touch(p, bytes, writes, shim::races::By::thread, shim::place_of(place));
 }
 
 inline void touch(const void* p, std::size_t bytes, bool writes, void* place) {
