@@ -155,6 +155,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     if (leads) turns.pass();
     products_wait<0>();
     products_let_go(out);
+    let_go_of<S>(weights);
 #pragma unroll
     for (int half = 0; half < 2; ++half) factor[half] = 1 / softmax.sum_of(half);
     store_rows<S>(y + share.queries, share.first, z.queries, z, out, factor);

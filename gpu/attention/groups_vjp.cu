@@ -290,6 +290,7 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     if (leads) turns.pass();
     products_wait<0>();
     products_let_go(by_slope);
+    let_go_of<S>(slopes);
     pass.finish(to, share, by_weight, by_slope);
   }
 }

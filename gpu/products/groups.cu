@@ -163,6 +163,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
       multiply.start(sum, tiles.a + slot * S::A::bytes + group * (64 * 128), tiles.b + slot * S::B::bytes);
       if (folds && --to_fold == 0 && step + 1 < steps) {
         products_wait<0>();
+        products_let_go(sum);
 #pragma unroll
         for (int i = 0; i < (folds ? Tile::values : 0); ++i) {
           total[i] += sum[i];
@@ -178,6 +179,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
       if (++slot == tiles.count) slot = 0, odd = !odd;
     }
     products_wait<0>();
+    products_let_go(sum);
 #pragma unroll
     for (int i = 0; i < (folds ? Tile::values : 0); ++i) sum[i] = total[i] + sum[i];
     if constexpr (Tile::turned)
