@@ -39,9 +39,8 @@ Tensor scalar_loss(const Loss& loss, const Tensor& x_0) {
 }
 
 /// Samples first ... first + count - 1 of a problem: all groups go there, then all come back.
-GradientProblem group_of(const GradientProblem& problem, std::int64_t first, std::int64_t count) {
-  const std::int64_t rows = problem.x_T.rank() > 0 ? problem.x_T.dim(0) : 1, each = problem.groups.rows;
-  if (each == 0 || count == rows) return problem;
+GradientProblem group_of(const GradientProblem& problem, std::int64_t first, std::int64_t count, std::int64_t each) {
+  const std::int64_t rows = problem.x_T.dim(0);
   require(problem.groups.axes.size() == problem.p.size(), "gradient: {} axes of groups for {} parameters",
           problem.groups.axes.size(), problem.p.size());
   GradientProblem group = problem;
@@ -101,13 +100,14 @@ Adjoint make_adjoint(const std::string& name, const Config& options) {
 
 Gradient Adjoint::gradient(const GradientProblem& problem) const {
   require(problem.loss != nullptr, "gradient: no loss was given");
-  const std::int64_t rows = problem.groups.rows > 0 ? problem.x_T.dim(0) : 1,
-                     each = std::max<std::int64_t>(problem.groups.rows, 1);
+  const bool alone = batching == Batching::one_by_one && problem.groups.sampler != nullptr;
+  const std::int64_t asked = alone ? 1 : problem.groups.rows, rows = asked > 0 ? problem.x_T.dim(0) : 1,
+                     each = std::max<std::int64_t>(asked, 1);
   std::vector<GradientProblem> groups;
   std::vector<Forward> runs;
   double running = 0;
   const Tensor x_0 = by_groups(rows, each, {0}, [&](std::int64_t first, std::int64_t count) {
-    groups.push_back(checked(group_of(problem, first, count)));
+    groups.push_back(checked(count == rows ? problem : group_of(problem, first, count, each)));
     runs.push_back(forward(groups.back()));
     if (runs.back().running.defined()) running += runs.back().running.item();
     return Tensors{runs.back().x_0};
@@ -128,8 +128,10 @@ Gradient Adjoint::gradient(const GradientProblem& problem) const {
   });
   g.x_T = all.front();
   g.p.assign(all.begin() + 1, all.end());
-  g.nfe = groups.front().effort->nfe;
-  g.vjps = groups.front().effort->vjps;
+  for (const GradientProblem& group : groups) {
+    g.nfe = std::max(g.nfe, group.effort->nfe);
+    g.vjps = std::max(g.vjps, group.effort->vjps);
+  }
   return g;
 }
 

@@ -24,8 +24,8 @@ struct Effort {
   std::int64_t vjps = 0;  ///< vector-Jacobian products
 };
 
-/// How samples go there and back a few at a time, so that no more than one group's tape is alive. For samplers whose bits do not
-/// depend on the batch.
+/// How samples go there and back a few at a time, so that no more than one group's tape is alive, or each for itself where a sampler
+/// chooses its steps by what it is given. Not for samplers that couple all samples.
 struct Groups {
   std::int64_t rows = 0;                                                       ///< at a time; 0: all
   std::function<Sampler(std::int64_t first, std::int64_t rows)> sampler = {};  ///< of these samples alone
@@ -43,7 +43,9 @@ struct GradientProblem {
   RunningCost running = {};
   /// Levels on which a continuous adjoint is solved, noise first, between the ends of the sampler's grid; empty: that grid.
   Grid adjoint_grid = {};
-  Groups groups = {};                   ///< under one loss of all x_0; running costs of the groups are added up
+  /// Under one loss of all x_0; running costs of the groups are added up. An adjoint that chooses its steps takes one sample at a time
+  /// where `sampler` is given.
+  Groups groups = {};
   std::shared_ptr<Effort> effort = {};  ///< filled in by Adjoint: what its sampler and its VJPs add to
 };
 
@@ -52,7 +54,7 @@ struct Gradient {
   double loss = 0;                 ///< running cost included
   Tensor x_T = {};                 ///< undefined if not asked for
   Tensors p = {};                  ///< undefined where not asked for
-  std::int64_t nfe = 0, vjps = 0;  ///< of each group
+  std::int64_t nfe = 0, vjps = 0;  ///< of a group; the most where they differ
   std::string warning = {};        ///< that the grid makes this adjoint unstable, with the remedy; empty if it does not
 };
 
@@ -75,6 +77,7 @@ struct Adjoint {
   std::string name = {};
   bool exact =
       false;  ///< the gradient of the sampler itself, so that forward mode and second derivatives agree with it
+  Batching batching = Batching::any;  ///< one_by_one: chooses its steps by all that it is given
   std::function<Forward(const GradientProblem& problem)> forward = {};
 
   [[nodiscard]] Gradient gradient(const GradientProblem& problem) const;

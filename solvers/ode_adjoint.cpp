@@ -155,12 +155,13 @@ Adjoint ode_adjoint(const std::string& name, StateSource source, const std::stri
   require(options.tolerance.relative > 0 && options.tolerance.absolute > 0,
           "adjoint {}: rtol = {} and atol = {} should be positive", name, options.tolerance.relative,
           options.tolerance.absolute);
-  return {.forward = [options](const GradientProblem& problem) {
-    const auto back = std::make_shared<OdeBack>(options, problem);
-    Forward run = back->run();
-    run.pull = [back](const Tensor& a_0) { return back->pull(a_0); };
-    return run;
-  }};
+  return {.batching = chosen ? Batching::one_by_one : Batching::any,
+          .forward = [options](const GradientProblem& problem) {
+            const auto back = std::make_shared<OdeBack>(options, problem);
+            Forward run = back->run();
+            run.pull = [back](const Tensor& a_0) { return back->pull(a_0); };
+            return run;
+          }};
 }
 
 }  // namespace costate

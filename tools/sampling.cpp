@@ -95,7 +95,9 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
                                .noise = options.noise,
                                .encodes = options.encodes});
   });
-  if (!options.classifier.empty()) classifier_.emplace(options.classifier, options.classifier_scale, model);
+  if (!options.classifier.empty())
+    classifier_.emplace(load_model(options.classifier, {.dtype = model.dtype, .device = model.device}),
+                        options.classifier_scale, model);
   if (options.start.empty()) return;
   read_start();
 }
@@ -234,9 +236,9 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
 }
 
 Groups Run::groups(const Condition& condition, const Conditioned& all, bool weights) const {
-  if (all.rows_at_once == nullptr || weights || course_.stepper.batching != Batching::any || count_ == 1) return {};
+  if (course_.stepper.batching == Batching::all_at_once) return {};
   const Tensor x = Tensor::zeros(sample_shape().with_front(count_), {all.denoiser.dtype, model_.device});
-  return {.rows = all.rows_at_once(x, course_.grid.front()),
+  return {.rows = course_.rows_of_gradient(all, x, weights),
           .sampler =
               [this, condition](std::int64_t first, std::int64_t rows) {
                 return sampler(make_conditioned(model_, costate::rows_of(condition, first, rows), rows, course_.grid),

@@ -51,8 +51,7 @@ class Run {
   [[nodiscard]] Tensors memory(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Condition condition(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Sampler sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const;
-  /// Samples that a gradient goes there and back with at a time: as many as the network likes, but all of them for one in the
-  /// weights, and where the sampler looks at all. `all` was made of `condition`.
+  /// How a gradient goes there and back: see Course::rows_of_gradient. `all` was made of `condition`.
   [[nodiscard]] Groups groups(const Condition& condition, const Conditioned& all, bool weights) const;
   /// A dataset of the --start file, if there is one of this name.
   [[nodiscard]] Tensor from_start(const std::string& name) const;

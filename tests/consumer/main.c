@@ -74,6 +74,11 @@ static void check_sampling(costate_model* model) {
   want(x != NULL && x->rank == 4 && x->shape[1] == 28, "the shape of a sample");
   want(memcmp(x->data, costate_result_find(b, "x")->data, 784 * sizeof(double)) == 0, "the same bits again");
   costate_result_free(b);
+  how.guidance_rescale = 0.5;
+  want(costate_sample(model, &how, &b) == COSTATE_OK, "sample with rescaled guidance");
+  want(memcmp(x->data, costate_result_find(b, "x")->data, 784 * sizeof(double)) != 0, "another sample");
+  costate_result_free(b);
+  how.guidance_rescale = 0;
   want(costate_grad(model, &how, NULL, "x_T,theta", &b) == COSTATE_OK, "grad");
   want(fabs(2 * costate_result_find(b, "loss")->data[0] - inner(x, x->data)) < 1e-9 * inner(x, x->data), "the loss");
   g = costate_result_find(b, "g_theta/conv_in.weight");

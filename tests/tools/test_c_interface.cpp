@@ -134,6 +134,80 @@ BOOST_AUTO_TEST_CASE(arguments_of_a_schedulers_calls_and_gradients_through_it) {
   costate_close(m);
 }
 
+BOOST_AUTO_TEST_CASE(samples_that_choose_their_steps_do_so_one_by_one) {
+  const Folder folder;
+  const std::string model = (folder / "problem.json").string();
+  costate::test::spill(model, problem);
+  Both both(folder, model, "", false);
+  auto how = settings(2);
+  how.sampler = "rk45";
+  same(both.sample(how), both.command("sample", "x", {"--steps", "2", "--sampler", "rk45"}), "rk45");
+  same(both.gradient(how), both.command("grad", "g_x_T", {"--steps", "2", "--sampler", "rk45"}), "grad by rk45");
+}
+
+BOOST_AUTO_TEST_CASE(noise_by_a_tree_and_from_a_record) {
+  const Folder folder;
+  const std::string model = (folder / "problem.json").string(), start = (folder / "start.h5").string();
+  costate::test::spill(model, problem);
+  Both both(folder, model, "", false);
+  auto how = settings(3);
+  how.sampler = "ddpm";
+  const auto fresh = both.sample(how);
+  how.noise = "tree";
+  const auto tree = both.sample(how);
+  same(tree, both.command("sample", "x", {"--steps", "3", "--sampler", "ddpm", "--noise", "tree"}), "tree");
+  BOOST_TEST((tree != fresh), "a tree changes nothing");
+  const double x_T[] = {0.3, -1.2, 0.8, 0.1}, z[] = {1, -1, 0.5, 2, -0.3, 0.7, 0.2, -2, 0.4, 0.9, -0.6, 1.1};
+  const costate_array arrays[] = {{"x_T", x_T, 2, {2, 2}}, {"noise", z, 3, {3, 2, 2}}};
+  costate::Hdf5Writer file(start);
+  file.write("x_T", costate::Tensor::from({x_T, x_T + 4}, {2, 2}));
+  file.write("noise", costate::Tensor::from({z, z + 12}, {3, 2, 2}));
+  file.finish();
+  how.inputs = arrays, how.input_count = 2;
+  costate_result* result = nullptr;
+  costate_model* m = nullptr;
+  BOOST_REQUIRE(costate_open(model.c_str(), nullptr, &m) == COSTATE_OK);
+  BOOST_TEST(costate_sample(m, &how, &result) == COSTATE_FAILED, "a tree beside a record");
+  how.noise = nullptr;
+  same(both.sample(how), both.command("sample", "x", {"--steps", "3", "--sampler", "ddpm", "--start", start}),
+       "record");
+  how.sampler = "ddim", how.noise = "tree", how.input_count = 1;
+  BOOST_TEST(costate_sample(m, &how, &result) == COSTATE_FAILED);
+  BOOST_TEST(std::string(costate_error()).find("draws no noise") != std::string::npos, costate_error());
+  costate_close(m);
+}
+
+BOOST_AUTO_TEST_CASE(guidance_by_weights_its_rescaling_and_a_classifier) {
+  const Folder folder;
+  Both both(folder, "fashion-unet", "", false);
+  const double labels[] = {7, 9}, weights[] = {3, 1.5};
+  const costate_array arrays[] = {{"class", labels, 1, {2}}, {"guidance", weights, 1, {2}}};
+  auto how = settings(2);
+  how.inputs = arrays, how.input_count = 1, how.guidance = 3;
+  const auto plain = both.sample(how);
+  how.guidance_rescale = 0.7;
+  const auto rescaled = both.sample(how);
+  same(rescaled,
+       both.command("sample", "x", {"--steps", "2", "--class", "7,9", "--guidance", "3", "--guidance-rescale", "0.7"}),
+       "rescale");
+  BOOST_TEST((plain != rescaled), "rescaling changes nothing");
+  const std::string start = (folder / "start.h5").string();
+  costate::Hdf5Writer file(start);
+  file.write("class", costate::Tensor::from({7, 9}, {2}, costate::DType::i32));
+  file.write("guidance", costate::Tensor::from({3, 1.5}, {2}));
+  file.finish();
+  how.guidance_rescale = 0, how.input_count = 2;
+  same(both.sample(how), both.command("sample", "x", {"--steps", "2", "--start", start}), "a weight a step");
+  how.input_count = 1, how.guidance = 1, how.classifier_scale = 2;
+  costate_model* classifier = nullptr;
+  BOOST_REQUIRE_MESSAGE(costate_open("fashion-classifier", nullptr, &classifier) == COSTATE_OK, costate_error());
+  how.classifier = classifier;
+  const Words by{"--steps", "2", "--class", "7,9", "--classifier", "fashion-classifier", "--classifier-scale", "2"};
+  same(both.sample(how), both.command("sample", "x", by), "classifier");
+  same(both.gradient(how), both.command("grad", "g_x_T", by), "gradient under a classifier");
+  costate_close(classifier);
+}
+
 // DDPM with clipped x_0, as its scheduler_config.json says.
 BOOST_AUTO_TEST_CASE(a_folder_with_a_scheduler_samples_as_in_the_command) {
   const Folder folder;

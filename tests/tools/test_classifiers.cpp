@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(ranges_are_converted_channel_by_channel) {
 BOOST_AUTO_TEST_CASE(a_noisy_image_is_shown_at_the_classifiers_own_level) {
   if (!available()) return;
   const Guided g;
-  const Classifier classifier(noisy, 2.5, g.model);
+  const Classifier classifier(load_model(noisy, {.dtype = DType::f64}), 2.5, g.model);
   const Level at = g.model.schedule->level(300);
   const Schedule& own = *classifier.model.schedule;
   const double t = own.t_of_lambda(std::log(at.alpha / at.sigma)), ratio = own.alpha(t) / at.alpha;
@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_noisy_image_is_shown_at_the_classifiers_own_level) {
 BOOST_AUTO_TEST_CASE(a_classifier_without_a_time_judges_the_clean_image) {
   if (!available()) return;
   const Guided g;
-  const Classifier classifier(clean, 1, g.model);
+  const Classifier classifier(load_model(clean, {.dtype = DType::f64}), 1, g.model);
   const Level at = g.model.schedule->level(200);
   const auto judged = [&](const Tensor& x) {
     Inputs in;
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(networks_of_scaled_input_are_guided_alike) {
     return (plain.x0(y, l, p) - y * (0.25 / (m * m))) * (m / (0.5 * l.s()));
   };
   for (const auto& file : {noisy, clean}) {
-    const Classifier classifier(file, 2.5, g.model);
+    const Classifier classifier(load_model(file, {.dtype = DType::f64}), 2.5, g.model);
     const auto guided = [&](Denoiser d) {
       d.net = classifier.guide(d, Tensor::from({7}, {1}, DType::i32));
       return d.x0(g.x / at.alpha, at, g.net.p);
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_state_over_alpha_is_guided_alike) {
     const Level at = g.model.schedule->level(t), exploding{at.t, 1, at.s()};
     Denoiser of = g.net.denoiser;
     of.net = [&](const Tensor& x, const Level&, const Tensors& p) { return g.net.denoiser.net(x * at.alpha, at, p); };
-    const Classifier classifier(noisy, 2.5, g.model);
+    const Classifier classifier(load_model(noisy, {.dtype = DType::f64}), 2.5, g.model);
     const Net guided = classifier.guide(of, Tensor::from({7}, {1}, DType::i32));
     BOOST_TEST(largest_difference(guided(g.x / at.alpha, exploding, g.net.p), g.by(classifier, g.x, at)) <= 1e-12);
   }
@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_classifier_of_scaled_input_is_told_so) {
   if (!available()) return;
   const Guided g;
   const Level at = g.model.schedule->level(300);
-  Classifier classifier(noisy, 2.5, g.model);
+  Classifier classifier(load_model(noisy, {.dtype = DType::f64}), 2.5, g.model);
   const Tensor want = g.by(classifier, g.x, at);
   // The classifier's levels as those of x / alpha, which it is given scaled back: at variance-preserving levels, the same.
   class Exploding final : public Schedule {

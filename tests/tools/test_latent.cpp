@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "tests/nn/small_networks.h"
 #include "tests/tools/command.h"
+#include "tools/c/costate.h"
 #include "tools/model/latent.h"
 
 using namespace costate;
@@ -89,6 +90,47 @@ BOOST_AUTO_TEST_CASE(samples_are_decoded_and_differentiated_through_the_autoenco
   const double slope_x = (loss(h, 0) - loss(-h, 0)) / (2 * h), slope_z = (loss(0, h) - loss(0, -h)) / (2 * h);
   BOOST_TEST(std::abs(inner(g.read("g_x_T"), v).item() / slope_x - 1) <= 1e-6);
   BOOST_TEST(std::abs(inner(g.read("g_z_null"), u).item() / slope_z - 1) <= 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(the_c_interface_decodes_as_the_command) {
+  if (!available()) return;
+  const Folder folder;
+  make_pipeline(folder, "unet", networks / "diffusers-cond-sd1/unet");
+  const std::string pipeline = (folder / "").string(), out = (folder / "out.h5").string();
+  const std::vector<std::string> names{"x_T", "z", "w"};
+  const Tensor values[] = {noise(1, {2, 8, 8, 4}), noise(2, {2, 3, 24}), noise(4, {2, 16, 16, 3})};
+  write(folder / "start.h5", {{"x_T", values[0]}, {"z", values[1]}, {"w", values[2]}});
+  std::vector<costate_array> arrays;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    arrays.push_back({names[i].c_str(), values[i].data<double>(), values[i].rank(), {}});
+    std::copy(values[i].shape().begin(), values[i].shape().end(), arrays.back().shape);
+  }
+  costate_model* model = nullptr;
+  BOOST_REQUIRE_MESSAGE(costate_open(pipeline.c_str(), nullptr, &model) == COSTATE_OK, costate_error());
+  costate_sampling how = COSTATE_SAMPLING_DEFAULTS;
+  how.steps = 2, how.inputs = arrays.data();
+  for (const std::string command : {"sample", "grad"}) {
+    costate_result* result = nullptr;
+    how.input_count = command == "sample" ? 2 : 3;
+    const auto status = command == "sample" ? costate_sample(model, &how, &result)
+                                            : costate_grad(model, &how, nullptr, "x_T,z", &result);
+    BOOST_REQUIRE_MESSAGE(status == COSTATE_OK, costate_error());
+    std::vector<std::string> words{command,   pipeline, "--start", (folder / "start.h5").string(),
+                                   "--steps", "2",      "--out",   out};
+    if (command == "grad") words.insert(words.end(), {"--wrt", "x_T,z"});
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    const Hdf5Reader file(out);
+    for (const char* name : {"x", "latents", "x_0", "pixels", "loss", "g_x_T", "g_z"}) {
+      const costate_array* found = costate_result_find(result, name);
+      BOOST_TEST((found != nullptr) == file.contains(name), command << ", " << name);
+      if (found == nullptr || !file.contains(name)) continue;
+      const auto want = file.read(name).to_vector();
+      BOOST_TEST((std::vector<double>(found->data, found->data + want.size()) == want), command << ", " << name);
+    }
+    costate_result_free(result);
+  }
+  costate_close(model);
 }
 
 BOOST_AUTO_TEST_CASE(pictures_are_encoded_through_the_autoencoder_and_come_back) {

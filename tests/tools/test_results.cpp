@@ -97,6 +97,28 @@ BOOST_AUTO_TEST_CASE(gradients_have_the_same_bits_for_any_count) {
   }
 }
 
+// Steps are chosen for each sample by itself, there and back.
+BOOST_AUTO_TEST_CASE(chosen_steps_are_the_same_for_any_count) {
+  const Folder folder;
+  const std::string problem = (folder / "problem.json").string();
+  costate::test::spill(problem,
+                       R"({"family": "gaussian_mixture", "weights": [0.4, 0.6], "means": [[1.5, -1], [-2, 0.5]],
+    "covariances": [[[0.2, 0], [0, 0.3]], [[0.1, 0.05], [0.05, 0.4]]]})");
+  for (const auto& [sampler, adjoint] :
+       {std::pair{"rk45", "checkpointed"}, {"tsit5", "direct"}, {"ddim", "backsolve"}, {"heun", "interpolated"}}) {
+    const auto gradient = [&, s = sampler, a = adjoint](const char* count) {
+      return result(folder,
+                    {"grad", problem, "-n", count, "--seed", "1", "--steps", "3", "--sampler", s, "--adjoint", a});
+    };
+    const Hdf5Reader many = gradient("3"), one = gradient("1");
+    for (const char* name : {"x_0", "g_x_T"})
+      BOOST_TEST(same_bits(many.read(name).rows(0, 1), one.read(name)), sampler << ", " << adjoint << ", " << name);
+    const auto sampled =
+        result(folder, {"sample", problem, "-n", "3", "--seed", "1", "--steps", "3", "--sampler", sampler});
+    BOOST_TEST(same_bits(many.read("x_0"), sampled.read("x")), sampler << ", " << adjoint);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {
   const Folder folder;
   const std::vector<std::string> base{"grad",       "fashion-unet", "--class", "7",   "--steps", "4",

@@ -1,8 +1,6 @@
 // The C interface: arrays to tensors and back, and every exception to a status and a text.
 #include "tools/c/costate.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -11,52 +9,22 @@
 #include <vector>
 
 #include "autodiff/ops/cast.h"
-#include "autodiff/ops/scale.h"
-#include "autodiff/ops/sum.h"
 #include "core/parallel.h"
-#include "solvers/adjoint.h"
-#include "tools/model/conditioned.h"
-#include "tools/model/course.h"
+#include "tools/c/sampling.h"
 #include "tools/model/describe.h"
 #include "tools/model/evaluation.h"
-#include "tools/model/grid.h"
-#include "tools/model/start.h"
 
 using costate::cast;
-using costate::Condition;
-using costate::Conditioned;
-using costate::Course;
 using costate::DType;
+using costate::model_of;
 using costate::NamedTensors;
 using costate::require;
-using costate::Shape;
+using costate::take;
 using costate::Tensor;
 using costate::Tensors;
-
-struct costate_model {
-  costate::Model model;
-  std::string info;
-};
-
-struct costate_result {
-  std::vector<std::string> names;  // before the arrays, which point into them
-  Tensors values;                  // f64
-  std::vector<costate_array> arrays;
-
-  void add(const std::string& name, const Tensor& value) {
-    if (!value.defined()) return;
-    names.push_back(name);
-    values.push_back(cast(value, DType::f64));
-  }
-  void seal() {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const Shape& s = values[i].shape();
-      costate_array a{names[i].c_str(), values[i].data<double>(), s.rank(), {}};
-      std::copy(s.begin(), s.end(), a.shape);
-      arrays.push_back(a);
-    }
-  }
-};
+using costate::tensors_of;
+using costate::text_or;
+using costate::words_of;
 
 namespace {
 
@@ -104,68 +72,12 @@ costate_status with_result(costate_result** out, Work&& work) noexcept {
   });
 }
 
-std::string text_or(const char* text, const char* otherwise) { return text == nullptr ? otherwise : text; }
-
-std::vector<std::string> words(const char* list) {
-  std::vector<std::string> all;
-  std::string word;
-  for (const char c : text_or(list, "") + ",") {
-    if (c != ',') {
-      word += c;
-      continue;
-    }
-    if (!word.empty()) all.push_back(word);
-    word.clear();
-  }
-  return all;
-}
-
-Tensor tensor_of(const costate_array& a) {
-  const std::string name = text_or(a.name, "");
-  require(!name.empty(), "costate: an array has no name");
-  require(a.rank >= 0 && a.rank <= COSTATE_MAX_RANK, "costate: array {} has rank {}; there are 0 to {}", name, a.rank,
-          COSTATE_MAX_RANK);
-  std::int64_t count = 1;
-  for (int i = 0; i < a.rank; ++i) {
-    require(a.shape[i] >= 0 && a.shape[i] <= (std::int64_t{1} << 56) / std::max<std::int64_t>(count, 1),
-            "costate: array {} has the extent {}", name, a.shape[i]);
-    count *= a.shape[i];
-  }
-  require(a.data != nullptr || count == 0, "costate: array {} has no data", name);
-  Tensor t = Tensor::empty(Shape(std::vector<std::int64_t>(a.shape, a.shape + a.rank)), DType::f64);
-  std::copy_n(a.data, count, t.mutable_data<double>());
-  return name == "class" ? cast(t, DType::i32) : t;
-}
-
-NamedTensors tensors_of(const costate_array* arrays, std::size_t count) {
-  require(arrays != nullptr || count == 0, "costate: {} inputs at NULL", count);
-  NamedTensors all;
-  for (std::size_t i = 0; i < count; ++i) {
-    const Tensor t = tensor_of(arrays[i]);
-    require(all.emplace(arrays[i].name, t).second, "costate: the input {} is given twice", arrays[i].name);
-  }
-  return all;
-}
-
-Tensor take(NamedTensors& from, const std::string& name) {
-  const auto at = from.find(name);
-  if (at == from.end()) return {};
-  const Tensor t = at->second;
-  from.erase(at);
-  return t;
-}
-
-const costate::Model& model_of(const costate_model* m) {
-  require(m != nullptr, "costate: the model is NULL");
-  return m->model;
-}
-
 void evaluate(const costate_model* m, const char* part, NamedTensors inputs, const Tensor& g, const char* wrt,
               costate_result& result) {
   costate::Model model = model_of(m);
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
   if (part != nullptr) model.network = model.network->part(part);
-  const costate::Evaluation at(make_inputs(inputs, model, "inputs"), model, words(wrt));
+  const costate::Evaluation at(make_inputs(inputs, model, "inputs"), model, words_of(wrt));
   const auto outcome = at.run(*model.network, g.defined() ? cast(g, model.dtype) : g);
   costate::require_finite(outcome.y, "eval, y");
   result.add("y", outcome.y);
@@ -173,75 +85,6 @@ void evaluate(const costate_model* m, const char* part, NamedTensors inputs, con
   const auto inputs_end = outcome.g.begin() + static_cast<std::ptrdiff_t>(at.names.size());
   for (std::size_t i = 0; i < at.names.size(); ++i) result.add("g_" + at.names[i], outcome.g[i]);
   for (const auto& [key, value] : theta_by_key(model, Tensors(inputs_end, outcome.g.end())))
-    result.add("g_theta/" + key, value);
-}
-
-/// A sampler with what it starts from.
-struct Sampling {
-  Condition condition;
-  Conditioned conditioned;
-  costate::Sampler sampler;
-  Tensor x_T, w;
-};
-
-Sampling sampling_of(const costate::Model& model, const costate_sampling* asked) {
-  const costate_sampling defaults = COSTATE_SAMPLING_DEFAULTS;
-  const costate_sampling& o = asked == nullptr ? defaults : *asked;
-  NamedTensors given = tensors_of(o.inputs, o.input_count);
-  Sampling s;
-  const Course course =
-      make_course(model, {.sampler = text_or(o.sampler, ""),
-                          .grid = text_or(o.grid, ""),
-                          .steps = costate::step_count("sample: steps", o.steps),
-                          .options = costate::Config::parse(text_or(o.options, "{}"), "options of the sampler"),
-                          .correct = text_or(o.correct, "")});
-  s.w = take(given, "w");
-  s.x_T = take(given, "x_T");
-  require(s.x_T.defined() || o.count >= 1, "sample: count {}; give at least one sample", o.count);
-  if (!s.x_T.defined()) s.x_T = draw_start(model, course.grid, o.seed, 0, o.count);
-  check_start(model, s.x_T, "x_T");
-  s.condition.classes = take(given, "class");
-  s.condition.z = take(given, "z");
-  s.condition.z_null = take(given, "z_null");
-  s.condition.guidance = o.guidance;
-  std::vector<std::string> known = {"x_T", "class", "z", "z_null", "w"};
-  if (!model.is_exact())
-    for (const auto& each : model.network->signature().extra) {
-      for (const std::string& name : {each.name, each.name + "_null"}) known.push_back(name);
-      if (const Tensor t = take(given, each.name); t.defined()) s.condition.extra[each.name] = t;
-      if (const Tensor t = take(given, each.name + "_null"); t.defined()) s.condition.extra_null[each.name] = t;
-    }
-  if (!given.empty()) costate::fail_unknown("input of sampling", given.begin()->first, known);
-  s.conditioned = make_conditioned(model, s.condition, s.x_T.dim(0), course.grid);
-  s.sampler = course.sampler(model, s.conditioned, costate::fresh_noise(o.seed, 0));
-  return s;
-}
-
-void differentiate(const costate::Model& model, const Sampling& s, const std::string& adjoint,
-                   const std::vector<std::string>& wrt, costate_result& result) {
-  for (const auto& word : wrt)
-    if (word != "x_T" && word != "z" && word != "theta")
-      costate::fail_unknown("gradient in", word, {"x_T", "z", "theta"});
-  const auto asked = [&](const char* name) {
-    return wrt.empty() || std::find(wrt.begin(), wrt.end(), name) != wrt.end();
-  };
-  const costate::Loss loss = [w = s.w](const Tensor& x_0) {
-    return w.defined() ? inner(x_0, w) : costate::scale(inner(x_0, x_0), 0.5);
-  };
-  const costate::Gradient g = costate::make_adjoint(adjoint).gradient(
-      {.sampler = s.sampler,
-       .x_T = s.x_T,
-       .p = s.conditioned.p,
-       .wrt_x_T = asked("x_T"),
-       .wrt_p = s.conditioned.wanted(asked("z") || asked("theta"), asked("theta")),
-       .loss = loss});
-  result.add("x_0", g.x_0);
-  result.add("loss", Tensor::from({g.loss}, {}));
-  result.add("g_x_T", g.x_T);
-  for (std::size_t i = 0; asked("z") && i < s.conditioned.first_theta; ++i)
-    result.add("g_" + s.conditioned.names[i], g.p[i]);
-  if (!asked("theta")) return;
-  for (const auto& [key, value] : theta_by_key(model, total_theta_gradient(model, s.condition, s.conditioned, g.p)))
     result.add("g_theta/" + key, value);
 }
 
@@ -275,7 +118,7 @@ costate_status costate_open(const char* model, const costate_open_options* optio
     const auto* type = std::find_if(types.begin(), types.end(), [&](DType t) { return dtype == name_of(t); });
     require(type != types.end(), "dtype {}: there are f32, f64 and bf16", dtype);
     load.dtype = *type;
-    *out = new costate_model{costate::load_model(model, load), {}};
+    *out = new costate_model{costate::load_model(model, load)};
   });
 }
 
@@ -306,20 +149,13 @@ costate_status costate_vjp(costate_model* model, const char* part, const costate
 }
 
 costate_status costate_sample(costate_model* model, const costate_sampling* sampling, costate_result** out) {
-  return with_result(out, [&](costate_result& result) {
-    const Sampling s = sampling_of(denoising_part(model_of(model)), sampling);
-    require(!s.w.defined(), "costate_sample: w is for costate_grad");
-    result.add("x", sample(s.sampler, s.x_T, s.conditioned.p));
-    result.add("x_T", s.x_T);
-  });
+  return with_result(out, [&](costate_result& result) { costate::AskedSampling(model, sampling).sample(result); });
 }
 
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out) {
   return with_result(out, [&](costate_result& result) {
-    const costate::Model part = denoising_part(model_of(model));
-    const Sampling s = sampling_of(part, sampling);
-    differentiate(part, s, text_or(adjoint, "checkpointed"), words(wrt), result);
+    costate::AskedSampling(model, sampling).differentiate(text_or(adjoint, "checkpointed"), words_of(wrt), result);
   });
 }
 

@@ -9,6 +9,9 @@
 // Numbers cross as double, whatever the network computes in. Layouts: images (n, h, w, c), tokens (n, t, c), vectors (n, d),
 // row-major; gradients of weights in the checkpoint's own layout, under the checkpoint's own key. Names of arrays are those
 // of the files of the `costate` command.
+//
+// Structs grow at their end from version to version: compile with the header of the library that is linked, and start from the
+// _DEFAULTS, in which what is new changes nothing.
 #ifndef COSTATE_H
 #define COSTATE_H
 
@@ -80,27 +83,35 @@ costate_status costate_vjp(costate_model* model, const char* part, const costate
 // How samples are made. Start from COSTATE_SAMPLING_DEFAULTS. Where sampler, grid and correct are NULL, a model that comes with a
 // diffusers scheduler_config.json is sampled as that says; the same settings give the same samples as `costate sample`.
 typedef struct costate_sampling {
-  int64_t count;                // samples; as many as rows of x_T where that is given
-  int64_t steps;                // of the grid
-  const char* sampler;          // "ddim", "dpmpp-2m" ...: see `costate list samplers`; NULL: the scheduler's, or ddim
-  const char* options;          // of the sampler, as JSON text: "{\"eta\": 0.5}"; without one, of the scheduler; NULL: none
-  const char* grid;             // "trailing", "karras" ..., or an .h5 file; NULL: the scheduler's, or the model's own
-  const char* correct;          // what every x_0 goes through: "clip:range=1" ..., "none"; NULL: the scheduler's, or none
-  double guidance;              // w of eps_null + w (eps_class - eps_null); 1: conditional only
-  uint64_t seed;                // of x_T and of the noise on the way; sample i has the same bits whatever `count` is
-  const costate_array* inputs;  // any of x_T (n, ...), class (n), z, z_null and the network's further inputs
+  int64_t count;        // samples; as many as rows of x_T where that is given
+  int64_t steps;        // of the grid
+  const char* sampler;  // "ddim", "dpmpp-2m" ...: see `costate list samplers`; NULL: the scheduler's, or ddim
+  const char* options;  // of the sampler, as JSON text: "{\"eta\": 0.5}"; without one, of the scheduler; NULL: none
+  const char* grid;     // "trailing", "karras" ..., or an .h5 file; NULL: the scheduler's, or the model's own
+  const char* correct;  // what every x_0 goes through: "clip:range=1" ..., "none"; NULL: the scheduler's, or none
+  double guidance;      // w of eps_null + w (eps_class - eps_null); 1: conditional only
+  uint64_t seed;        // of x_T and of the noise on the way; sample i has the same bits whatever `count` is
+  // Any of x_T (n, ...), class (n), z (n, ...) or one a step (steps, n, ...), z_null, the network's further inputs, guidance
+  // (steps) in place of one weight, and noise (k, n, ...) in place of the seed's, in the order in which samplers draw it.
+  const costate_array* inputs;
   size_t input_count;
+  double guidance_rescale;  // share of what is guided that gets the conditional prediction's deviation back, 0 ... 1
+  const char* noise;        // of samplers that draw some: NULL or "fresh", or "tree", a Brownian path for any steps
+  const costate_model*
+      classifier;           // guides towards class (n) by its gradient; NULL: none. Open it in the model's dtype
+  double classifier_scale;  // how strongly
 } costate_sampling;
 #define COSTATE_SAMPLING_DEFAULTS \
-  { 1, 20, NULL, NULL, NULL, NULL, 1.0, 0, NULL, 0 }
+  { 1, 20, NULL, NULL, NULL, NULL, 1.0, 0, NULL, 0, 0.0, NULL, NULL, 1.0 }
 
-// Result: x (n, ...), in the range of the data ([-1, 1] for pictures, as a rule; of a latent pipeline the latents, which
-// `costate sample` would decode), and x_T.
+// Result: x (n, ...), in the range of the data ([-1, 1] for pictures, as a rule), and x_T; of a latent pipeline, x is decoded
+// from latents (n, ...).
 costate_status costate_sample(costate_model* model, const costate_sampling* sampling, costate_result** out);
 
-// The gradient of L = <w, x_0> through the sampler: `w` as an input of the sampling, shaped like x; without it L is half the
-// squared norm of x_0. `adjoint`: NULL for "checkpointed", which is the sampler's exact gradient, or a name of `costate list
-// adjoints`. `wrt`: NULL for all, or a list of x_T, z, theta. Result: x_0, loss (), g_x_T, g_z and further inputs,
+// The gradient of L = <w, x_0> through the sampler: `w` as an input of the sampling, shaped like x_0; without it L is half the
+// squared norm of x_0. Of a latent pipeline x_0 is latents, and L is of the pixels that they are decoded to, unless w is
+// shaped like latents. `adjoint`: NULL for "checkpointed", which is the sampler's exact gradient, or a name of `costate list
+// adjoints`. `wrt`: NULL for all, or a list of x_T, z, theta. Result: x_0, pixels of latents, loss (), g_x_T, g_z and further inputs,
 // g_theta/KEY (total: what flows through the label table is counted).
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out);

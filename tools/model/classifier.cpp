@@ -49,16 +49,16 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind) {
   return Tensor::from(values, {labels.dim(0), classes}, kind);
 }
 
-Classifier::Classifier(const std::string& file, double strength, const Model& guided)
-    : model(load_model(file, {.dtype = guided.dtype, .device = guided.device})), scale(strength), range(guided.range) {
-  require(!model.is_exact(), "{}: an exact problem is no classifier", file);
+Classifier::Classifier(Model judge, double strength, const Model& guided)
+    : model(std::move(judge)), scale(strength), range(guided.range) {
+  require(!model.is_exact(), "{}: an exact problem is no classifier", model.name);
   const Signature s = model.network->signature();
   const Shape x = guided.sample_shape();
-  require(s.input.rank() == x.rank() && s.input[-1] == x[-1], "{}: takes {}, where {} has samples {}", file, s.input,
-          guided.name, x);
+  require(s.input.rank() == x.rank() && s.input[-1] == x[-1], "{}: takes {}, where {} has samples {}", model.name,
+          s.input, guided.name, x);
   same = model.range == range && model.schedule->config().dump() == guided.schedule->config().dump();
   require(!s.takes_time || range.gain(model.range) > 0,
-          "{}: its channels are scaled apart, where {} has the same noise in all of them", file, guided.name);
+          "{}: its channels are scaled apart, where {} has the same noise in all of them", model.name, guided.name);
 }
 
 Tensor Classifier::log_p(const Tensor& x, const Level& own, const Tensor& chosen) const {

@@ -20,8 +20,8 @@ struct Classifier {
   ValueRange range;  ///< of what is guided
   bool same = true;  ///< what is guided has the classifier's schedule, range and clock
 
-  /// From a checkpoint; throws unless it takes the images of `guided` and returns a row of logits a sample.
-  Classifier(const std::string& file, double strength, const Model& guided);
+  /// Throws unless `judge` takes the images of `guided`. What it returns should be a row of logits a sample.
+  Classifier(Model judge, double strength, const Model& guided);
 
   [[nodiscard]] std::int64_t classes() const { return model.network->signature().out_channels; }
   /// `net` with eps guided towards the labels (n), in terms of its own prediction. Differentiable.

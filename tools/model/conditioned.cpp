@@ -264,6 +264,8 @@ Conditioned make_conditioned(const Model& model, const Condition& c, std::int64_
   const bool guided = is_guided(c);
   require(!guided || c.classes.defined() || c.z.defined(),
           "guidance: {} takes no condition, so there is nothing to guide by", model.name);
+  require(c.guidance_rescale >= 0 && c.guidance_rescale <= 1, "guidance rescale: {} should be between 0 and 1",
+          c.guidance_rescale);
   require(guided || c.guidance_rescale == 0,
           "guidance rescale: there is no guidance to rescale; give a weight other than 1");
   const Told told = told_of(*model.network, c, model);

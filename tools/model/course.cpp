@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "autodiff/ops/cast.h"
 #include "solvers/brownian_tree.h"
 #include "tools/model/grid.h"
 
@@ -63,6 +64,12 @@ Sampler Course::sampler(const Model& model, const Conditioned& c, Noise noise) c
   s.denoiser.correct = correct;
   s.denoiser.eps_follows = eps_follows;
   return s;
+}
+
+std::int64_t Course::rows_of_gradient(const Conditioned& all, const Tensor& x_T, bool weights) const {
+  if (stepper.batching != Batching::any) return stepper.batching == Batching::one_by_one ? 1 : 0;
+  if (weights || all.rows_at_once == nullptr || x_T.dim(0) == 1) return 0;
+  return all.rows_at_once(cast(x_T, all.denoiser.dtype), grid.front());
 }
 
 Model denoising_part(Model model) {

@@ -32,6 +32,9 @@ struct Course {
   Grid told = {}, reached = {};  ///< see SchedulerPlan
 
   [[nodiscard]] Sampler sampler(const Model& model, const Conditioned& c, Noise noise) const;
+  /// Samples that a gradient goes there and back with at a time (0: all of x_T): one where each has steps of its own, all where they
+  /// are coupled, else as many as the network likes, but all of them for one in the weights.
+  [[nodiscard]] std::int64_t rows_of_gradient(const Conditioned& all, const Tensor& x_T, bool weights) const;
 };
 
 /// Throws for names, options and grids that are none.

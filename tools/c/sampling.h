@@ -1,0 +1,46 @@
+// What a costate_sampling asks for, as samplers and adjoints take it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tools/c/arrays.h"
+#include "tools/model/classifier.h"
+#include "tools/model/course.h"
+#include "tools/model/latent.h"
+
+struct costate_model {
+  costate::Model model;
+  std::string info = {};
+};
+
+namespace costate {
+
+const Model& model_of(const costate_model* m);
+
+class AskedSampling {
+ public:
+  AskedSampling(const costate_model* m, const costate_sampling* asked);
+
+  /// x_0, and of a latent pipeline what it is decoded to.
+  void sample(costate_result& result) const;
+  /// `wrt`: empty for all.
+  void differentiate(const std::string& adjoint, const std::vector<std::string>& wrt, costate_result& result) const;
+
+ private:
+  void read_inputs(NamedTensors given, const costate_sampling& asked);
+  [[nodiscard]] Conditioned conditioned(std::int64_t first, std::int64_t rows) const;
+  [[nodiscard]] Sampler sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const;
+  [[nodiscard]] Loss loss() const;
+
+  Model model_;
+  std::optional<LatentSpace> space_;
+  Course course_;
+  std::uint64_t seed_ = 0;
+  std::optional<Classifier> classifier_;
+  Condition condition_;
+  Tensor x_T_, noise_, labels_;  ///< labels: of the classifier
+  Tensor w_;                     ///< of the loss
+};
+
+}  // namespace costate
