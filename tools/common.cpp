@@ -15,6 +15,7 @@
 #include "core/kernels/memory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "io/atomic_file.h"
 #include "tools/model/course.h"
 #include "tools/ranks.h"
 
@@ -95,6 +96,9 @@ void Common::apply(const std::vector<std::string>& extensions) const {
     throw UsageError(fmt::format("--out {}: this subcommand writes {}", file,
                                  extensions.empty() ? "no files" : fmt::format("{}", fmt::join(extensions, ", "))));
   }
+  // What cannot be written is said before the work, not after it.
+  if (ranks().rank == 0)
+    for (const auto& file : out) static_cast<void>(AtomicFile(file));
 }
 
 Model Common::load(bool weights) const {

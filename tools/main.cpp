@@ -36,6 +36,19 @@ void check_subcommand(const std::vector<costate::Command>& commands, char** word
   costate::as_usage([&] { costate::fail_unknown("subcommand", *word, names); });
 }
 
+/// Throws for words that were not expected: for an option, with the nearest that exist.
+[[noreturn]] void check_options(const CLI::App& app, const CLI::ExtrasError& e) {
+  const CLI::App* sub = &app;
+  while (!sub->get_subcommands().empty()) sub = sub->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::Option* option : sub->get_options())
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  for (const auto& word : app.remaining(true))
+    if (word.starts_with("--"))
+      costate::as_usage([&] { costate::fail_unknown("option", word.substr(0, word.find('=')), names); });
+  throw costate::UsageError(e.what());
+}
+
 /// The action, refused to several processes where it does not share its work among them.
 std::function<void()> for_ranks(const costate::Command& command, std::function<void()> action) {
   if (command.among_ranks || costate::ranks().count == 1) return action;
@@ -76,6 +89,8 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
     return app.exit(e);  // --help and --version
+  } catch (const CLI::ExtrasError& e) {
+    check_options(app, e);
   } catch (const CLI::ParseError& e) {
     throw costate::UsageError(e.what());
   }

@@ -182,7 +182,10 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   Condition c;
   if (options_.guidance) c.guidance = *options_.guidance;
   c.guidance_rescale = options_.guidance_rescale;
-  if (model_.is_exact()) return c;
+  if (model_.is_exact()) {
+    if (!options_.classes.empty() && !classifier_) c.classes = labels(0, first, rows);  // which is refused
+    return c;
+  }
   const Signature s = model_.network->signature();
   if (start_z_.defined() && start_z_.rank() == s.z.rank() + 2) {  // (steps, n, ...): scheduled
     require(start_z_.dim(0) == static_cast<std::int64_t>(course_.grid.size()) - 1 && start_z_.dim(1) == count_,

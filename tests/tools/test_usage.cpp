@@ -38,7 +38,10 @@ BOOST_AUTO_TEST_CASE(every_subcommand_has_help_with_examples) {
 BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sampel", "fashion-unet"}), 2, {"sampel", "did you mean sample"});
   expect(run({"sample"}), 2, {"MODEL"});
-  expect(run({"sample", "fashion-unet", "--setps", "3"}), 2, {"--setps"});
+  expect(run({"sample", "fashion-unet", "--setps", "3"}), 2, {"--setps", "did you mean --steps"});
+  expect(run({"study", "gradient", "x.json", "--adjiont=direct"}), 2, {"'--adjiont'", "did you mean --adjoint"});
+  expect(run({"--verison"}), 2, {"did you mean --version"});
+  expect(run({"sample", "fashion-unet", "boot"}), 2, {"boot"});
   expect(run({"sample", "fashion-unet", "--sampler", "dpmpp2m"}), 2, {"dpmpp2m", "dpmpp-2m"});
   expect(run({"sample", "fashion-unet", "--grid", "trailling"}), 2, {"trailling", "trailing"});
   expect(run({"grad", "fashion-unet", "--adjoint", "checkpoint"}), 2, {"checkpoint", "checkpointed"});
@@ -82,6 +85,10 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
 }
 
 BOOST_AUTO_TEST_CASE(work_that_cannot_be_done_exits_with_1_and_says_why) {
+  const Folder folder;
+  const std::string samples = (folder / "samples.h5").string();
+  BOOST_REQUIRE(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", samples}).code == 0);
+  expect(run({"info", samples}), 1, {"samples.h5: no family recognises", "such as"});
   expect(run({"info", "fashion-unit"}), 1, {"fashion-unit", "did you mean fashion-unet"});
   expect(run({"sample", "fashion-unet", "--device", "cuda"}), 1, {"cuda", "without CUDA"});
   expect(run({"sample", "fashion-unet", "--class", "3,11", "-n", "2", "--steps", "1"}), 1, {"class 11", "0 to 10"});
@@ -92,8 +99,10 @@ BOOST_AUTO_TEST_CASE(work_that_cannot_be_done_exits_with_1_and_says_why) {
 
 BOOST_AUTO_TEST_CASE(outputs_appear_whole_or_not_at_all) {
   const Folder folder;
-  const std::string missing = (folder / "no-such-folder/x.png").string();
-  expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", missing}), 1, {"no-such-folder"});
+  const std::string missing = (folder / "no-such-folder/x.png").string(), first = (folder / "first.h5").string();
+  expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", first, "--out", missing}), 1,
+         {"no-such-folder"});
+  BOOST_TEST(folder.files().empty());  // it is said before the work
   const std::string file = (folder / "x.h5").string();
   costate::test::spill(file, "precious");
   for (const std::size_t limit : {4096UL, 6000UL}) {  // 784 doubles need more
@@ -132,6 +141,8 @@ BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   BOOST_TEST(facts["schedule"]["type"] == "vp_linear");
   BOOST_TEST(facts["schedule"]["beta_max"] == 20);
   BOOST_TEST(!facts.contains("file"));
+  for (const char* command : {"sample", "grad"})
+    expect(run({command, file, "--class", "1"}), 1, {"an exact problem takes no class"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -110,6 +110,7 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   const bool own = checkpoint.is_own();
   // costate's own file says all of it, whatever lies beside.
   if (own ? options.config.empty() : m.config.keys().empty()) m.config = own_config(checkpoint, own);
+  if (m.config.keys().empty()) m.config = Config(json::object(), name);  // whose messages name what was asked for
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
   const Fitting fitting = fit_network(m.config, checkpoint, options.key.empty() && !own);
