@@ -24,8 +24,10 @@ std::string reason(int error) { return std::strerror(error); }
 // The file that will be replaced: behind a symbolic link its target, so that the link itself survives.
 fs::path resolve(const fs::path& path) {
   std::error_code code;
-  const fs::path target = fs::is_symlink(path, code) ? fs::weakly_canonical(path, code) : path;
-  return code ? path : target;
+  fs::path target = path;
+  for (int hops = 0; hops < 40 && fs::is_symlink(target, code); ++hops)  // as many as the kernel follows
+    target = target.parent_path() / fs::read_symlink(target, code);      // what is absolute replaces the folder
+  return target;
 }
 
 // 0666 under the umask, or what the file that is replaced has.

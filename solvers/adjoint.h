@@ -91,7 +91,7 @@ struct AdjointType {
   std::string order;       ///< in words, against what it is consistent with
   std::string memory;      ///< in words: "every tape", "N states and one tape" ...
   std::string reference;
-  std::vector<std::string> options;  ///< keys that `make` reads; anything else is refused
+  std::vector<std::string> options = {};  ///< keys that `make` reads; anything else is refused
   std::function<Adjoint(const Config& options)> make;
 };
 

@@ -80,11 +80,11 @@ struct Stepper {
 
 /// What a file of solvers/steppers defines.
 struct StepperType {
-  std::string name;                  ///< as in `--sampler`
-  std::string summary;               ///< what it is, in a line
-  std::string reference;             ///< paper and equation
-  std::vector<std::string> options;  ///< keys that `make` reads; anything else is refused
-  std::vector<int> orders = {};      ///< those of an option `order`, if any: NAME-2 stands for NAME and order 2
+  std::string name;                       ///< as in `--sampler`
+  std::string summary;                    ///< what it is, in a line
+  std::string reference;                  ///< paper and equation
+  std::vector<std::string> options = {};  ///< keys that `make` reads; anything else is refused
+  std::vector<int> orders = {};           ///< those of an option `order`, if any: NAME-2 stands for NAME and order 2
   std::function<Stepper(const Config& options)> make;
 };
 

@@ -41,7 +41,11 @@ void SamplingOptions::declare(Arguments& a, std::int64_t count_else, std::int64_
   steps = default_steps;
   if (!encodes)
     a.option("-n,--count", count, fmt::format("number of samples [as --start has, else {}]", default_count));
-  a.option("--sampler", sampler, "see `costate list samplers` [the model's scheduler's, or ddim]", "NAME");
+  a.option(
+      "--sampler", sampler,
+      "see `costate list samplers`; where one chooses its steps, each sample has its own, and nfe is the most that one "
+      "took [the model's scheduler's, or ddim]",
+      "NAME");
   a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
   a.option("--grid", grid,
            "see `costate list grids`, or an .h5 file: levels, or ms_eps to choose them by [the model's own]",
@@ -95,9 +99,11 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
                                .noise = options.noise,
                                .encodes = options.encodes});
   });
+  if (options.classifier_scale && options.classifier.empty())
+    throw UsageError("--classifier-scale: there is no classifier; name one with --classifier");
   if (!options.classifier.empty())
     classifier_.emplace(load_model(options.classifier, {.dtype = model.dtype, .device = model.device}),
-                        options.classifier_scale, model);
+                        options.classifier_scale.value_or(1), model);
   if (options.start.empty()) return;
   read_start();
 }

@@ -23,7 +23,7 @@ struct SamplingOptions {
   std::vector<std::string> set;  ///< KEY=VALUE
   double guidance_rescale = 0;
   std::string classifier;
-  double classifier_scale = 1;
+  std::optional<double> classifier_scale;
   std::string correct;         ///< NAME:KEY=VALUE, see correct.h; empty: as the model's scheduler says
   bool unconditional = false;  ///< where no condition is given, and the network has a row for "no class", it gets that
   bool encodes = false;        ///< the --start file holds x, to be encoded, in place of x_T

@@ -39,6 +39,10 @@ BOOST_AUTO_TEST_CASE(a_link_keeps_pointing_and_the_mode_is_kept) {
   BOOST_CHECK(fs::is_symlink(dir / "link"));
   BOOST_CHECK_EQUAL(read_text(dir / "real"), "two");
   BOOST_CHECK(fs::status(dir / "real").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  fs::create_symlink("not-yet", dir / "dangling");
+  write_file(dir / "dangling", "three");
+  BOOST_CHECK(fs::is_symlink(dir / "dangling"));
+  BOOST_CHECK_EQUAL(read_text(dir / "not-yet"), "three");
 }
 
 BOOST_AUTO_TEST_CASE(unusable_places_are_errors) {

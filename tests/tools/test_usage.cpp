@@ -70,6 +70,9 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "--seed", "-1"}), 2, {"--seed", "from 0 on"});
   for (const std::string threads : {"0", "-1", "1025", "100000"})
     expect(run({"info", "fashion-unet", "--threads", threads}), 2, {"--threads " + threads, "1 to 1024"});
+  expect(run({"sample", "fashion-unet", "--columns", "0"}), 2, {"--columns 0"});
+  expect(run({"sample", "fashion-unet", "--classifier-scale", "2"}), 2, {"--classifier-scale", "--classifier"});
+  expect(run({"sample", "fashion-unet", "--finer-steps", "2"}), 2, {"--finer-steps", "--finer"});
   expect(run({"sample", "fashion-unet", "--class", ""}), 2, {"--class", "empty"});
   expect(run({"sample", "fashion-unet", "--trajectory", "--out", "x.png"}), 2, {"--trajectory", ".h5"});
   expect(run({"sample", "fashion-unet", "--guidance", "nan"}), 2, {"'nan' is not a finite number"});
@@ -143,6 +146,11 @@ BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   BOOST_TEST(!facts.contains("file"));
   for (const char* command : {"sample", "grad"})
     expect(run({command, file, "--class", "1"}), 1, {"an exact problem takes no class"});
+  BOOST_TEST(facts["grid"] == "lambda");
+  costate::test::spill(file,
+                       R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "schedule": {"type": "flow"}})");
+  BOOST_TEST(json::parse(run({"info", file, "--json"}).out)["grid"] == "t");
+  expect(run({"sample", file, "--steps", "3"}), 0, {});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -42,7 +42,8 @@ void AskedSampling::read_inputs(NamedTensors given, const costate_sampling& aske
   std::vector<std::string> known = {"x_T", "class", "z", "z_null", "guidance", "noise", "w"};
   const Signature s = model_.is_exact() ? Signature() : model_.network->signature();
   const Tensor classes = take(given, "class");
-  require(classes.defined() || !classifier_, "sample: a classifier guides towards class (n); give it among the inputs");
+  require(!classifier_ || (classes.defined() && classes.rank() == 1 && classes.dim(0) == x_T_.dim(0)),
+          "sample: a classifier guides towards class ({}); give it among the inputs", x_T_.dim(0));
   if (classifier_) labels_ = classes;
   const bool takes_labels = !model_.is_exact() && (s.classes > 0 || s.any_label);
   if (takes_labels || !classifier_) condition_.classes = classes;

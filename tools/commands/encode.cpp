@@ -271,9 +271,7 @@ Command encode_command() {
           "--class 9 --sampler o-belm --steps 50 --out code.h5\n"
           "  costate sample fashion-unet --start code.h5 --sampler o-belm --steps 50 --out again.png\n"
           "  costate encode fashion-unet --in boots.h5 --class 9 --sampler ddpm --steps 50 --out code.h5 --out "
-          "both.png\n"
-          "nfe in the .h5 and in JSON is what the sample took that took most evaluations of the network to encode; the "
-          "dataset evaluations (n) has those of each.",
+          "both.png",
       .declare =
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();

@@ -23,9 +23,9 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   BatchOptions batches;
-  std::int64_t columns = 0, finer_steps = 40;
+  std::optional<std::int64_t> columns, finer_steps;
   std::vector<std::string> finer;
-  std::string finer_sampler = "ddim";
+  std::string finer_sampler;
   bool trajectory = false;
 };
 
@@ -107,10 +107,15 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const S
 
 /// The finer scales that --finer names; nothing where it is not given.
 std::optional<FinerScales> finer_scales(const Options& o, const Model& model) {
-  if (o.finer.empty()) return std::nullopt;
-  const int steps = as_usage([&] { return step_count("--finer-steps", o.finer_steps); });
+  if (o.finer.empty()) {
+    if (o.finer_steps || !o.finer_sampler.empty())
+      throw UsageError("--finer-steps and --finer-sampler: there is nothing finer; name a denoiser with --finer");
+    return std::nullopt;
+  }
+  const int steps = as_usage([&] { return step_count("--finer-steps", o.finer_steps.value_or(40)); });
   if (o.trajectory) throw UsageError("--trajectory with --finer: there is a trajectory for every scale; leave one out");
-  Stepper stepper = as_usage([&] { return make_stepper(o.finer_sampler, Config()); });
+  Stepper stepper =
+      as_usage([&] { return make_stepper(o.finer_sampler.empty() ? "ddim" : o.finer_sampler, Config()); });
   return FinerScales(o.finer, model, std::move(stepper), steps);
 }
 
@@ -120,7 +125,7 @@ std::int64_t columns_of(const Options& o, const Model& model, std::int64_t count
   const auto listed = o.sampling.classes.empty() ? std::max<std::int64_t>(of.classes - (of.null_class ? 1 : 0), 0)
                                                  : static_cast<std::int64_t>(word_list(o.sampling.classes).size());
   const auto square = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
-  return std::clamp<std::int64_t>(o.columns > 0 ? o.columns : listed > 1 ? listed : square, 1, count);
+  return std::clamp<std::int64_t>(o.columns ? *o.columns : listed > 1 ? listed : square, 1, count);
 }
 
 void write_pictures(const Options& o, const Model& model, const ValueRange& range, const Tensor& x_0) {
@@ -160,7 +165,7 @@ void run_sample(const Options& o) {
   o.batches.check(o.common);
   if (o.trajectory && o.common.outputs(".h5").empty())
     throw UsageError("--trajectory: the states are written to an .h5; add --out FILE.h5");
-  if (o.columns < 0) throw UsageError(fmt::format("--columns {}: give a positive number", o.columns));
+  if (o.columns && *o.columns < 1) throw UsageError(fmt::format("--columns {}: give a positive number", *o.columns));
   const Model model = o.common.load_to_sample();
   const Run run(o.sampling, o.common, model);
   const Beyond beyond{latent_space(model), finer_scales(o, model)};
@@ -190,9 +195,7 @@ Command sample_command() {
               "shoes.h5\n"
               "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5\n"
               "  costate sample low40.pt --finer scale2.pt --finer scale1.pt --finer scale0.pt -n 3 --steps 150 --out "
-              "faces.png\n"
-              "nfe in the .h5 and in JSON is what the sample took that took most evaluations of the network; the "
-              "dataset evaluations (n) has those of each.",
+              "faces.png",
           .declare =
               [](Arguments& a) {
                 const auto o = std::make_shared<Options>();
