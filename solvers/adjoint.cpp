@@ -135,6 +135,15 @@ Gradient Adjoint::gradient(const GradientProblem& problem) const {
   return g;
 }
 
+Tensor sample(const GradientProblem& problem) {
+  const std::int64_t rows = problem.groups.rows > 0 ? problem.x_T.dim(0) : 1,
+                     each = std::max<std::int64_t>(problem.groups.rows, 1);
+  return by_groups(rows, each, {0}, [&](std::int64_t first, std::int64_t count) {
+    const GradientProblem group = count == rows ? problem : group_of(problem, first, count, each);
+    return Tensors{sample(group.sampler, group.x_T, group.p)};
+  })[0];
+}
+
 Tensor sample(const Sampler& sampler, const Tensor& x_T, const Tensors& p, const Adjoint& adjoint,
               const Progress& progress) {
   Tensors inputs{x_T};

@@ -83,6 +83,9 @@ struct Adjoint {
   [[nodiscard]] Gradient gradient(const GradientProblem& problem) const;
 };
 
+/// x_0 without a gradient, in the problem's groups: that of Adjoint::gradient.
+Tensor sample(const GradientProblem& problem);
+
 /// What a file of solvers/adjoints defines.
 struct AdjointType {
   std::string name;  ///< as in `--adjoint`

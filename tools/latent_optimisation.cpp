@@ -71,7 +71,7 @@ void LatentOptimisation::descend(const Gradient& g) {
 }
 
 std::pair<Tensor, double> LatentOptimisation::look() const {
-  const Tensor x_0 = sample(problem_.sampler, problem_.x_T, problem_.p);
+  const Tensor x_0 = sample(problem_);
   return {x_0, problem_.loss(x_0).item()};
 }
 

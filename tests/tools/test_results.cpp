@@ -117,6 +117,16 @@ BOOST_AUTO_TEST_CASE(chosen_steps_are_the_same_for_any_count) {
         result(folder, {"sample", problem, "-n", "3", "--seed", "1", "--steps", "3", "--sampler", sampler});
     BOOST_TEST(same_bits(many.read("x_0"), sampled.read("x")), sampler << ", " << adjoint);
   }
+  const auto by_rk45 = [&](std::vector<std::string> words) {
+    words.insert(words.begin() + 1, {problem, "--steps", "3", "--sampler", "rk45"});
+    return result(folder, words);
+  };
+  const Hdf5Reader guided = by_rk45({"guide", "-n", "3", "--loss", "norm", "--iterations", "2"});
+  const std::string from = (folder / "from.h5").string();
+  Hdf5Writer start(from);
+  start.write("x_T", guided.read("x_T"));
+  start.finish();
+  BOOST_TEST(same_bits(by_rk45({"sample", "--start", from}).read("x"), guided.read("x_0")));
 }
 
 BOOST_AUTO_TEST_CASE(both_exact_gradients_equal_a_central_difference) {

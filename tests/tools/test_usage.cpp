@@ -147,8 +147,9 @@ BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   for (const char* command : {"sample", "grad"})
     expect(run({command, file, "--class", "1"}), 1, {"an exact problem takes no class"});
   BOOST_TEST(facts["grid"] == "lambda");
-  costate::test::spill(file,
-                       R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "schedule": {"type": "flow"}})");
+  costate::test::spill(
+      file,
+      R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "schedule": {"type": "flow"}, "prediction": "flow"})");
   BOOST_TEST(json::parse(run({"info", file, "--json"}).out)["grid"] == "t");
   expect(run({"sample", file, "--steps", "3"}), 0, {});
 }
