@@ -9,8 +9,6 @@
 namespace costate {
 namespace {
 
-constexpr double absent = -1;  // an option that was not given
-
 struct Choice {
   Singlestep method;
   std::string inner;
@@ -98,14 +96,19 @@ int singlestep_steps(int order, int budget) {
   return order == 3 ? budget / 3 + 1 : order == 2 ? (budget + 1) / 2 : budget;
 }
 
-std::vector<std::string> singlestep_options() { return {"r1", "r2", "inner", "weights", "budget", "eta"}; }
+std::vector<std::string> singlestep_options(int order) {
+  std::vector<std::string> all = {"r1", "inner", "weights", "budget", "eta"};
+  if (order == 3) all.emplace_back("r2");
+  return all;
+}
 
 Stepper make_singlestep(Form form, int order, const Config& options) {
-  const double r1 = options.number("r1", absent), r2 = options.number("r2", absent);
+  require(order == 3 || !options.has("r2"), "sampler: r2 is for methods of order 3, and this one is of order {}",
+          order);
   Choice choice{.method = {.form = form,
                            .order = order,
-                           .r1 = r1 == absent ? 1.0 / order : r1,
-                           .r2 = r2 == absent ? 2.0 / 3 : r2,
+                           .r1 = options.number("r1", 1.0 / order),
+                           .r2 = options.number("r2", 2.0 / 3),
                            .exact = options.choice("weights", "published", {"published", "exact"}) == "exact"},
                 .inner = options.choice("inner", "lambda", {"lambda", "t", "quadratic"}),
                 .budget = static_cast<int>(options.integer("budget", 0)),
@@ -114,7 +117,11 @@ Stepper make_singlestep(Form form, int order, const Config& options) {
   require(order == 1 || (m.r1 > 0 && m.r1 < 1), "sampler: r1 = {} should be between 0 and 1", m.r1);
   require(order < 3 || (m.r2 > m.r1 && m.r2 <= 1), "sampler: r2 = {} should be between r1 = {} and 1", m.r2, m.r1);
   require(choice.budget >= 0, "sampler: budget = {} evaluations", choice.budget);
-  return {.order = choice.eta > 0 ? 1 : order,
+  // the slope through m_2 alone is of order 3 at r2 = 2/3 only, where its error in u^2 vanishes
+  const bool is_third = m.exact || m.r2 == 2.0 / 3;
+  return {.order = choice.eta > 0 ? 1
+                   : is_third     ? order
+                                  : std::min(order, 2),
           .evaluations = order,
           .eta = choice.eta,
           .advance = [choice](const Step& step, const State& state) { return advance(choice, step, state); }};

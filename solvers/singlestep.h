@@ -24,7 +24,7 @@ Tensor singlestep(const Singlestep& method, const Step& step, const Tensor& y, c
 ///   budget    evaluations in all: the last steps are of lower order so that they suffice. Wants the grid's steps to be
 ///             singlestep_steps(order, budget).
 ///   eta       share of fresh noise (k-diffusion's dpm_fast); 0
-std::vector<std::string> singlestep_options();
+std::vector<std::string> singlestep_options(int order);
 Stepper make_singlestep(Form form, int order, const Config& options);
 int singlestep_steps(int order, int budget);
 

@@ -37,6 +37,7 @@ struct Sa {
   }
   [[nodiscard]] Tensor with_noise(const Step& step, const Tensor& y, const Tensor& z) const {
     const double from = step.from().s(), to = step.to().s(), t = tau_at(step.from());
+    if (t == 0 || from == to) return y;
     const double up = form == Form::noise ? t * std::sqrt((from - to) * (from + to))
                                           : to * std::sqrt(-std::expm1(2 * t * t * std::log(to / from)));
     return up == 0 ? y : lincomb(1, y, up, z);
@@ -65,7 +66,7 @@ struct Sa {
     std::size_t order = std::min(predictor, values.size());
     if (lower_order_final) order = std::min(order, left(step));
     if (step.to().s() == 0) order = 1;
-    const Tensor z = step.normal(y);  // also where it goes unused: draws are one a step
+    const Tensor z = tau == 0 ? y : step.normal(y);  // also where it goes unused: draws are one a step
     const bool idle = step.to().s() == step.from().s();
     const Weights w = idle ? Weights{1, {0}} : weights(step, nodes_in_lambda(step, order));
     Tensors memory{y, z};

@@ -1,6 +1,8 @@
 // Schedules against published and computed values, their inverses and their derived coefficients.
 #include <fmt/core.h>
 
+#include <map>
+
 #include "solvers/forward.h"
 #include "tests/solvers/problems.h"
 
@@ -204,6 +206,67 @@ BOOST_AUTO_TEST_CASE(variance_is_preserved_and_a_configuration_reads_back) {
   }
   const auto ddpm = schedule_of(R"({"type": "ddpm", "betas": [0.1, 0.2, 0.3]})");
   BOOST_TEST(schedule_from(ddpm->config())->alpha(2) == ddpm->alpha(2));
+}
+
+BOOST_AUTO_TEST_CASE(every_key_of_every_type_moves_the_levels) {
+  struct Try {
+    std::string value, with;  ///< and what it needs beside it
+  };
+  const std::map<std::string, std::vector<Try>> values = {
+      {"beta_schedule",
+       {{R"("scaled_linear")", ""},
+        {R"("squaredcos_cap_v2")", ""},
+        {R"("sigmoid")", ""},
+        {R"("quad")", ""},
+        {R"("exp")", ""},
+        {R"("laplace")", ""}}},
+      {"beta_start", {{"2e-4", ""}}},
+      {"beta_end", {{"0.01", ""}}},
+      {"num_train_timesteps", {{"150", ""}}},
+      {"betas", {{"[0.1, 0.2, 0.3]", ""}}},
+      {"rescale_betas_zero_snr", {{"true", R"(, "terminal_alpha_bar": 1e-9)"}}},
+      {"terminal_alpha_bar", {{R"(1e-10, "rescale_betas_zero_snr": true)", ""}}},
+      {"sigma_min", {{"0.05", ""}}},
+      {"sigma_max", {{"20", ""}}},
+      {"beta_min", {{"0.2", ""}}},
+      {"beta_max", {{"9", ""}}},
+      {"t_min", {{"0.01", ""}}},
+      {"t_max", {{"0.9", ""}}},
+      {"offset", {{"0.01", ""}}},
+      {"M", {{"500", ""}}},
+      {"j_0", {{"4", ""}}},
+      {"C_1", {{"0.01", R"(, "j_0": 0)"}}},
+      {"C_2", {{"0.01", ""}}}};
+  const auto levels = [](const std::string& json) {
+    const auto schedule = schedule_of(json);
+    std::vector<double> all;
+    for (const double part : {0.0, 0.2, 0.7, 1.0}) {
+      const double t = schedule->t_min + part * (schedule->t_max - schedule->t_min), lambda = schedule->lambda(t);
+      all.insert(all.end(), {t, schedule->log_alpha(t), schedule->sigma(t)});
+      if (std::isfinite(lambda) && part > 0)
+        BOOST_TEST(schedule->t_of_lambda(lambda) == t, boost::test_tools::tolerance(1e-9));
+    }
+    return all;
+  };
+  for (const auto& type : costate::schedules()) {
+    for (const auto& key : type.keys) {
+      BOOST_TEST_REQUIRE(values.count(key) == 1, type.name << " has a key " << key << " that is tried nowhere");
+      for (const auto& [value, beside] : values.at(key)) {
+        const std::string without = fmt::format(R"({{"type": "{}"{}}})", type.name, beside),
+                          with = fmt::format(R"({{"type": "{}"{}, "{}": {}}})", type.name, beside, key, value);
+        BOOST_TEST((levels(with) != levels(without)), with << " is " << without);
+      }
+    }
+  }
+  // diffusers' own, in f64
+  const auto discrete = [](const char* name) {
+    return schedule_of(fmt::format(R"({{"type": "ddpm", "beta_schedule": "{}"}})", name));
+  };
+  check_digits(discrete("exp")->alpha(500), 0.0494892403352381, 12);
+  check_digits(discrete("laplace")->alpha(0), 0.98936658666016, 12);
+  check_digits(discrete("laplace")->alpha(500), 0.8410013499149916, 12);
+  const auto rescaled = schedule_of(R"({"type": "ddpm", "rescale_betas_zero_snr": true, "terminal_alpha_bar": 1e-10})");
+  check_digits(rescaled->alpha(999), 1e-5, 12);
 }
 
 BOOST_AUTO_TEST_CASE(wrong_configurations) {
