@@ -74,7 +74,7 @@ Tensor apply_mix(const Mix& m, const char* what, const Level& at, const Tensor& 
           "denoiser: at t = {} (alpha = {}, sigma = {}) this network's prediction does not determine {}; let the grid "
           "begin or end at another level, or take a method that does not evaluate there",
           at.t, at.alpha, at.sigma, what);
-  if (m.out == 0) return m.y == 1 ? y : scale(y, m.y);
+  if (m.out == 0 && m.y == 1) return y;
   if (m.y != 0) return lincomb(m.y, y, m.out, out);
   return m.out == 1 ? out : scale(out, m.out);
 }

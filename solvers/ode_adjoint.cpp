@@ -54,7 +54,6 @@ class OdeBack {
         Cotangent a = split(state);
         add_running(problem_, i - 1, y, a);
         state = joined(y, a);
-        report_back(problem_, steps - i + 1, steps);
       }
     }
     Pulled back = pulled_from(problem_, split(state));
@@ -93,6 +92,7 @@ class OdeBack {
       next = method_->error.empty()
                  ? rk_step(*method_, field, t.s(), s.s(), state)
                  : rk_adaptive(*method_, field, t.s(), s.s(), state, options_.tolerance, carries_y() ? 2 : 1);
+      pass(s.s());
     } catch (const Error& e) {
       fail("{}: step {} of {} back (t = {:.6g} to {:.6g}): {}", options_.name, steps - to, steps, t.t, s.t, e.what());
     }
@@ -101,8 +101,16 @@ class OdeBack {
     return next;
   }
 
+  /// Tells that the way back has come to s, also in the midst of an interval that is many steps of the sampler.
+  void pass(double s) {
+    const int steps = static_cast<int>(grid_.size()) - 1;
+    while (passed_ < steps && grid_[static_cast<std::size_t>(steps - passed_ - 1)].s() <= s)
+      report_back(problem_, ++passed_, steps);
+  }
+
   /// {eps, -(d eps/dy)^T a, -(d eps/dp)^T a}, the first where the state carries y.
   Tensors slope(int index, double s, const Tensors& z) {
+    pass(s);
     const Level at = level_at(problem_.sampler, s);
     Tensor eps;
     const Tensor y = carries_y() ? z[0] : dense_->at(s);
@@ -134,6 +142,7 @@ class OdeBack {
   GradientProblem problem_;
   Grid grid_;
   const Tableau* method_ = nullptr;
+  int passed_ = 0;  // levels, on the way back
   Tensor last_;
   std::shared_ptr<DenseStates> dense_;
   StatesBack stored_;

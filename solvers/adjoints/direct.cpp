@@ -45,6 +45,7 @@ Forward through_the_loop(const GradientProblem& problem) {
     if (running.defined()) g.push_back(Tensor::full(running.shape(), 1, running.kind()));
     Tensors back = taped->pull_once(g);
     if (back[0].defined() && first_non_finite(back[0]) >= 0) locate_overflow(problem, a_0);
+    report_back(problem, problem.sampler.steps(), problem.sampler.steps());
     return Pulled{.x_T = back[0], .p = Tensors(back.begin() + 1, back.end())};
   };
   return run;

@@ -243,6 +243,28 @@ BOOST_AUTO_TEST_CASE(an_inverse_that_has_lost_its_digits_is_an_error) {
                {"edict", "x_T", "t = ", "norm", "checkpointed", "o-belm"});
 }
 
+BOOST_AUTO_TEST_CASE(progress_of_every_method_goes_to_its_end) {
+  const auto problem = mixture();
+  for (const auto& type : adjoints()) {
+    for (const char* states : {"", R"({"states": "resolved"})"}) {
+      const std::string options = states;
+      if (!options.empty() && std::count(type.options.begin(), type.options.end(), "states") == 0) continue;
+      const Sampler sampler = on_mixture(problem, {type.name == "reversible" ? "o-belm" : "ddim", "{}"}, 6);
+      GradientProblem watched = problem_of(sampler, problem, type.name != "endpoint-fisher");
+      std::vector<std::int64_t> seen{0};
+      std::int64_t all = 0;
+      watched.progress = [&](std::int64_t done, std::int64_t number) { seen.push_back(done), all = number; };
+      static_cast<void>(
+          make_adjoint(type.name, Config::parse(options.empty() ? "{}" : options, "test")).gradient(watched));
+      BOOST_TEST_CONTEXT(type.name << " " << options) {
+        BOOST_TEST(std::is_sorted(seen.begin(), seen.end()));
+        BOOST_TEST(seen.size() > 6);
+        BOOST_TEST(seen.back() == all);
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(divergence_is_an_error_for_every_method) {
   // Its derivative overflows on the way back; the run forward is harmless.
   const auto problem = mixture();
