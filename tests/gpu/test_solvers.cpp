@@ -56,11 +56,17 @@ BOOST_AUTO_TEST_CASE(noise_has_the_same_bits) {
     };
     BOOST_TEST(same_bits(of(Device::cuda), of(Device::cpu)));
   }
-  const auto tree = [](Device device) {
-    return tree_noise(3, 0)({.step = 0, .from = 2, .to = 1}, Tensor::zeros({4, 3}, {DType::f64, device}));
-  };
-  BOOST_TEST((tree(Device::cuda).device() == Device::cuda));
-  BOOST_TEST(same_bits(tree(Device::cuda).to(Device::cpu), tree(Device::cpu)));
+  // over a part of a cell, several of them, and areas
+  for (const auto& [from, to] : {std::pair{2.0, 1.0}, {1.3, 1.2999}, {30.0, 0.02}})
+    for (const bool area : {false, true})
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        const auto tree = [&](Device device) {
+          return tree_noise(3, 5)({.step = 0, .area = area, .from = from, .to = to},
+                                  Tensor::zeros({4, 67}, {dtype, device}));
+        };
+        BOOST_TEST((tree(Device::cuda).device() == Device::cuda));
+        BOOST_TEST(same_bits(tree(Device::cuda).to(Device::cpu), tree(Device::cpu)), from << " to " << to);
+      }
 }
 
 BOOST_AUTO_TEST_CASE(every_sampler_on_the_device) {
