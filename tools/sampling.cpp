@@ -244,16 +244,18 @@ Sampler Run::sampler(const Conditioned& c, std::int64_t first, std::int64_t rows
   return sampler;
 }
 
-Groups Run::groups(const Condition& condition, const Conditioned& all, bool weights) const {
-  if (course_.stepper.batching == Batching::all_at_once) return {};
-  const Tensor x = Tensor::zeros(sample_shape().with_front(count_), {all.denoiser.dtype, model_.device});
-  return {.rows = course_.rows_of_gradient(all, x, weights),
-          .sampler =
-              [this, condition](std::int64_t first, std::int64_t rows) {
-                return sampler(make_conditioned(model_, costate::rows_of(condition, first, rows), rows, course_.grid),
-                               first, rows);
-              },
-          .axes = all.axes};
+GradientProblem Run::problem(const Condition& condition, const Conditioned& all, bool weights) const {
+  GradientProblem problem{.sampler = sampler(all, 0, count_), .x_T = x_T(0, count_), .p = all.p};
+  if (course_.stepper.batching == Batching::all_at_once) return problem;
+  problem.groups = {.rows = course_.rows_of_gradient(all, problem.x_T, weights),
+                    .sampler =
+                        [this, condition](std::int64_t first, std::int64_t rows) {
+                          return sampler(
+                              make_conditioned(model_, costate::rows_of(condition, first, rows), rows, course_.grid),
+                              first, rows);
+                        },
+                    .axes = all.axes};
+  return problem;
 }
 
 }  // namespace costate

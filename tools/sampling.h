@@ -51,8 +51,9 @@ class Run {
   [[nodiscard]] Tensors memory(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Condition condition(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Sampler sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const;
-  /// How a gradient goes there and back: see Course::rows_of_gradient. `all` was made of `condition`.
-  [[nodiscard]] Groups groups(const Condition& condition, const Conditioned& all, bool weights) const;
+  /// All samples there and back, in groups where Course::rows_of_gradient says so; the caller says what of. `all` was made of
+  /// `condition`; a Run lives as long as its problems.
+  [[nodiscard]] GradientProblem problem(const Condition& condition, const Conditioned& all, bool weights) const;
   /// A dataset of the --start file, if there is one of this name.
   [[nodiscard]] Tensor from_start(const std::string& name) const;
 

@@ -100,6 +100,15 @@ BOOST_AUTO_TEST_CASE(quality_improves_with_the_steps) {
   BOOST_TEST(row(4, "sliced_wasserstein") < 0.1);  // both are drawn: of the order of 0.5 / sqrt(300)
   BOOST_TEST(row(0, "sliced_wasserstein") < 0.1);
   BOOST_TEST(run({"study", "quality", (folder / "normal.json").string()}).err.find("--data") != std::string::npos);
+  // Where steps are chosen, each sample has its own, as in `sample`.
+  spill(folder / "mixture.json",
+        R"({"family": "gaussian_mixture", "weights": [0.4, 0.6], "means": [[1.5, -1], [-2, 0.5]],
+    "covariances": [[[0.2, 0], [0, 0.3]], [[0.1, 0.05], [0.05, 0.4]]]})");
+  const std::string mixture = (folder / "mixture.json").string();
+  const json chosen = study({"quality", mixture, "--data", (folder / "data.h5").string(), "--sampler", "rk45",
+                             "--steps", "2", "-n", "6", "--references", "9"});
+  const Outcome sampled = run({"sample", mixture, "--sampler", "rk45", "--steps", "2", "-n", "6", "--json"});
+  BOOST_TEST(chosen["rows"].back()["evaluations"] == json::parse(sampled.out)["nfe"]);
 }
 
 BOOST_AUTO_TEST_CASE(the_ideal_denoiser_has_no_error) {

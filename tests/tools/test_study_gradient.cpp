@@ -73,6 +73,23 @@ BOOST_AUTO_TEST_CASE(gradients_on_an_exact_problem) {
     BOOST_TEST(picture.find(part) != std::string::npos, part);
 }
 
+/// Where steps are chosen, each sample has its own: the table counts what `sample` does, and no batch of all.
+BOOST_AUTO_TEST_CASE(chosen_steps_are_each_samples_own) {
+  const Folder folder;
+  const std::string problem = (folder / "mixture.json").string();
+  spill(problem, mixture);
+  const auto with = [&](std::vector<std::string> words) {
+    for (const char* word :
+         {"-n", "3", "--steps", "3", "--seed", "1", "--sampler", "rk45", "--grid", "lambda", "--json"})
+      words.emplace_back(word);
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    return json::parse(o.out);
+  };
+  const json studied = with({"study", "gradient", problem, "--adjoint", "direct"}), sampled = with({"sample", problem});
+  BOOST_TEST(row(studied, "lambda", 3, "direct")["nfe"] == sampled["nfe"]);
+}
+
 /// With Heun's samples, whose order is 2 on every schedule.
 BOOST_AUTO_TEST_CASE(schedules_side_by_side) {
   const Folder folder;

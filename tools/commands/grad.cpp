@@ -146,13 +146,11 @@ class Job {
 
  private:
   [[nodiscard]] GradientProblem problem() const {
-    return {.sampler = run_.sampler(conditioned_, 0, run_.count()),
-            .x_T = run_.x_T(0, run_.count()),
-            .p = conditioned_.p,
-            .wrt_x_T = asked_.x_T,
-            .wrt_p = conditioned_.wanted(asked_.z || asked_.theta, asked_.theta),
-            .loss = loss_,
-            .groups = run_.groups(condition_, conditioned_, asked_.theta)};
+    GradientProblem all = run_.problem(condition_, conditioned_, asked_.theta);
+    all.wrt_x_T = asked_.x_T;
+    all.wrt_p = conditioned_.wanted(asked_.z || asked_.theta, asked_.theta);
+    all.loss = loss_;
+    return all;
   }
 
   /// One step there and back: the first adjoint of a table is not charged for the layouts of weights that all use.

@@ -57,14 +57,10 @@ class Guide {
         .kind = as_usage([&] { return optimiser_from(o.optimiser); }), .rate = o.rate, .momentum = o.momentum};
     if (optimiser.kind == Optimiser::Kind::adam && o.momentum > 0)
       throw UsageError(fmt::format("--momentum {}: is of --optimiser sgd; adam has moments of its own", o.momentum));
-    work_ = std::make_unique<LatentOptimisation>(
-        GradientProblem{.sampler = run_.sampler(c, 0, run_.count()),
-                        .x_T = run_.x_T(0, run_.count()),
-                        .p = c.p,
-                        .loss = make_loss(o.loss, model_, run_.sample_shape(), o.common, o.classifier),
-                        .adjoint_grid = o.adjoint.levels(o.sampling, model_),
-                        .groups = run_.groups(condition, c, free_.theta)},
-        c, free_, adjoints[0], optimiser);
+    GradientProblem problem = run_.problem(condition, c, free_.theta);
+    problem.loss = make_loss(o.loss, model_, run_.sample_shape(), o.common, o.classifier);
+    problem.adjoint_grid = o.adjoint.levels(o.sampling, model_);
+    work_ = std::make_unique<LatentOptimisation>(problem, c, free_, adjoints[0], optimiser);
     if (!o.resume.empty()) restore();
   }
 

@@ -156,15 +156,14 @@ class Study {
   Gradient gradient(const Model& model, const std::string& grid, std::int64_t n, const Adjoint& adjoint,
                     const Grid& levels, const Stepper* stepper = nullptr) {
     const Run run(with(grid, n), o_.common, model);
-    conditioned_ = make_conditioned(model, run.condition(0, run.count()), run.count(), run.grid());
-    GradientProblem problem{.sampler = run.sampler(conditioned_, 0, run.count()),
-                            .x_T = run.x_T(0, run.count()),
-                            .p = conditioned_.p,
-                            .wrt_p = conditioned_.wanted(true, adjoint.name != "endpoint-fisher"),
-                            .loss = loss_,
-                            .adjoint_grid = levels};
-    if (adjoint.name == "endpoint-fisher") problem.wrt_p = {};
-    if (stepper != nullptr) problem.sampler.stepper = *stepper;
+    const Condition condition = run.condition(0, run.count());
+    conditioned_ = make_conditioned(model, condition, run.count(), run.grid());
+    const bool weights = adjoint.name != "endpoint-fisher";
+    GradientProblem problem = run.problem(condition, conditioned_, weights);
+    if (weights) problem.wrt_p = conditioned_.wanted(true, true);
+    problem.loss = loss_;
+    problem.adjoint_grid = levels;
+    if (stepper != nullptr) problem.sampler.stepper = *stepper, problem.groups = {};
     return adjoint.gradient(problem);
   }
 

@@ -87,10 +87,9 @@ class Study {
     const Conditioned ca = conditioned(a), cb = conditioned(b);
     if (ca.first_theta == 0)
       throw UsageError(fmt::format("{}: has no condition z; give a model with classes", model_.name));
-    const auto n = a.count();
-    const Tensor x_a = a.x_T(0, n), x_b = b.x_T(0, n);
-    targets_ = {sample(a.sampler(ca, 0, n), x_a, ca.p), sample(b.sampler(cb, 0, n), x_b, cb.p)};
-    x_T_ = halfway(x_a, x_b);
+    const GradientProblem to_a = problem_of(a, ca), to_b = problem_of(b, cb);
+    targets_ = {sample(to_a), sample(to_b)};
+    x_T_ = halfway(to_a.x_T, to_b.x_T);
     z_ = 0.5 * (ca.p[0] + cb.p[0]);
   }
 
@@ -156,6 +155,9 @@ class Study {
   [[nodiscard]] Conditioned conditioned(const Run& r) const {
     return make_conditioned(model_, r.condition(0, r.count()), r.count(), r.grid());
   }
+  [[nodiscard]] static GradientProblem problem_of(const Run& r, const Conditioned& c) {
+    return r.problem(r.condition(0, r.count()), c, false);
+  }
 
   /// d_A + d_B + |d_A - d_B| of every pair: twice the distance to the one that the morph is farther from.
   [[nodiscard]] Tensor twice_farther(const Tensor& x) const {
@@ -166,11 +168,10 @@ class Study {
   Row optimise(const std::string& equation, const Adjoint& adjoint, int m, double rate) {
     const Run r = run(equation, 0);
     Conditioned c = conditioned(r);
+    GradientProblem problem = problem_of(r, c);
     c.p[0] = z_;
-    GradientProblem problem{
-        .sampler = r.sampler(c, 0, r.count()), .x_T = x_T_, .p = c.p, .loss = [this](const Tensor& x) {
-          return mean(twice_farther(x));
-        }};
+    problem.x_T = x_T_;
+    problem.loss = [this](const Tensor& x) { return mean(twice_farther(x)); };
     if (m != o_.sampling.steps) problem.adjoint_grid = AdjointOptions{.steps = m}.levels(o_.sampling, model_);
     LatentOptimisation work(problem, c, {.x_T = true, .z = true}, adjoint,
                             {.kind = as_usage([&] { return optimiser_from(o_.optimiser); }), .rate = rate});

@@ -7,6 +7,7 @@
 
 #include "autodiff/ops/concat.h"
 #include "io/hdf5.h"
+#include "tools/batches.h"
 #include "tools/distances.h"
 #include "tools/reference_data.h"
 #include "tools/sampling.h"
@@ -25,7 +26,7 @@ struct Options {
 struct Row {
   std::string sampler;
   std::int64_t steps = 0;
-  double evaluations = 0, seconds = 0;  // seconds of one sample
+  double evaluations = 0, seconds = 0;  // of the sample that takes most; of one sample
   Distances found = {};
 };
 
@@ -99,14 +100,15 @@ class Study {
     Row row{name, steps};
     Tensors parts;
     const auto start = std::chrono::steady_clock::now();
-    for (std::int64_t first = 0; first < run.count(); first += o_.batch) {
-      const std::int64_t rows = std::min(o_.batch, run.count() - first);
+    const std::int64_t batch = batch_of(run.stepper().batching, run.count(), o_.batch);
+    for (std::int64_t first = 0; first < run.count(); first += batch) {
+      const std::int64_t rows = std::min(batch, run.count() - first);
       const Conditioned c = make_conditioned(model_, run.condition(first, rows), rows, run.grid());
       Sampler sampler = run.sampler(c, first, rows);
-      row.evaluations = 0;
-      sampler.denoiser.net = [&count = row.evaluations, net = sampler.denoiser.net](
-                                 const Tensor& x, const Level& at, const Tensors& p) { return ++count, net(x, at, p); };
+      std::int64_t evaluations = 0;
+      count_evaluations(sampler.denoiser, evaluations);
       parts.push_back(sample(sampler, run.x_T(first, rows), c.p));
+      row.evaluations = std::max(row.evaluations, static_cast<double>(evaluations));
     }
     row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
                   static_cast<double>(run.count());
