@@ -1,5 +1,6 @@
 // The command line: help, exit codes, nearest names, and refusals in one sentence.
 #include <boost/test/unit_test.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/tools/command.h"
@@ -128,6 +129,16 @@ BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
   BOOST_TEST(timing["vjp_ms"]["median"].get<double>() > 0);
   BOOST_TEST(timing["peak_bytes"]["vjp"].get<std::int64_t>() > timing["peak_bytes"]["forward"].get<std::int64_t>());
   BOOST_TEST(json::parse(run({"list", "--json"}).out).contains("samplers"));
+  std::map<std::string, std::string> noise;
+  for (const auto& s : json::parse(run({"list", "samplers", "--json"}).out)) noise[s["sampler"]] = s["stochastic"];
+  for (const auto& [sampler, said] : {std::pair{"edm", "with S_churn"},
+                                      {"ge", "with mu"},
+                                      {"rex", "with sde"},
+                                      {"ddim", "with eta"},
+                                      {"dpm-stages-2", "with eta"},
+                                      {"consistency", "yes"},
+                                      {"heun", "no"}})
+    BOOST_TEST(noise[sampler] == said, sampler << ": " << noise[sampler]);
   const json karras = json::parse(run({"list", "grids", "karras", "--json"}).out);
   BOOST_TEST((karras.size() == 1U && karras[0]["options"] == "rho, final"));
   const json grad = json::parse(
@@ -147,10 +158,11 @@ BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   for (const char* command : {"sample", "grad"})
     expect(run({command, file, "--class", "1"}), 1, {"an exact problem takes no class"});
   BOOST_TEST(facts["grid"] == "lambda");
-  costate::test::spill(
-      file,
-      R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "schedule": {"type": "flow"}, "prediction": "flow"})");
-  BOOST_TEST(json::parse(run({"info", file, "--json"}).out)["grid"] == "t");
+  BOOST_TEST(facts["prediction"] == "epsilon");
+  costate::test::spill(file,
+                       R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "schedule": {"type": "flow"}})");
+  const json pure = json::parse(run({"info", file, "--json"}).out);
+  BOOST_TEST((pure["grid"] == "t" && pure["prediction"] == "flow"));  // with which it can start at alpha = 0
   expect(run({"sample", file, "--steps", "3"}), 0, {});
 }
 

@@ -20,19 +20,28 @@ struct Table {
   std::size_t shown = 0;
 };
 
+/// Whether a sampler draws noise: by itself, or with an option. A share or a strength of noise is 1 or 0.5 for once, and an equation
+/// with noise has a method of Euler's.
+std::string stochastic(const std::string& name) {
+  if (make_stepper(name).eta > 0) return "yes";
+  for (const auto& key : stepper_type(name).options)
+    for (const nlohmann::json& value : {nlohmann::json(1), nlohmann::json(0.5), nlohmann::json("euler")}) {
+      try {
+        if (make_stepper(name, Config({{key, value}}, name)).eta > 0) return "with " + key;
+      } catch (const Error&) {  // no value of this option
+      }
+    }
+  return "no";
+}
+
 Table samplers() {
   Table t{{{"sampler", "order", "evaluations a step", "stochastic", "reference", "summary", "options"}}, 5};
   for (const auto& name : sampler_names()) {
     const Stepper s = make_stepper(name);
     const StepperType& type = stepper_type(name);
-    const auto takes = [&](const char* key) {
-      return std::find(type.options.begin(), type.options.end(), key) != type.options.end();
-    };
     t.rows.push_back({name, std::to_string(s.order), s.evaluations > 0 ? std::to_string(s.evaluations) : "adaptive",
-                      s.eta > 0      ? "yes"
-                      : takes("eta") ? "with eta"
-                                     : "no",
-                      type.reference, type.summary, fmt::format("{}", fmt::join(type.options, ", "))});
+                      stochastic(name), type.reference, type.summary,
+                      fmt::format("{}", fmt::join(type.options, ", "))});
   }
   return t;
 }
@@ -56,7 +65,8 @@ Table family_table() {
 }
 Table grid_table() {
   Table t{{{"grid", "summary", "options"}}, 2};
-  for (const auto& g : grid_types()) t.rows.push_back({g.name, g.summary, fmt::format("{}", fmt::join(g.options, ", "))});
+  for (const auto& g : grid_types())
+    t.rows.push_back({g.name, g.summary, fmt::format("{}", fmt::join(g.options, ", "))});
   return t;
 }
 Table model_table() {

@@ -44,9 +44,9 @@ Config own_config(const Checkpoint& file, bool own) {
 
 void settle_sampling(Model& m) {
   m.schedule = schedule_from(m.config.object("schedule"));
-  m.prediction = prediction_from(m.config.text("prediction", "epsilon"));
+  const bool pure = m.schedule->level(m.schedule->t_max).alpha == 0;  // lambda is infinite there, and eps is x
+  m.prediction = prediction_from(m.config.text("prediction", pure ? "flow" : "epsilon"));
   const Config s = m.config.object("sampling");
-  const bool pure = m.schedule->level(m.schedule->t_max).alpha == 0;  // lambda is infinite there
   m.grid = s.text("grid", m.schedule->steps() > 0 ? "trailing" : pure ? "t" : "lambda");
   m.end = s.choice("final", "zero", {"zero", "first"}) == "zero" ? FinalLevel::zero : FinalLevel::first;
   m.offset = static_cast<int>(s.integer("offset", 0));
