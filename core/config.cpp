@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/json_complaint.h"
 #include "core/shape.h"
 
 namespace costate {
@@ -47,7 +48,7 @@ Config Config::parse(const std::string& text, const std::string& where) {
   try {
     return {json::parse(with_quoted_infinities(text)), where};
   } catch (const json::exception& e) {
-    fail("{}: not valid JSON: {}", where, e.what());
+    fail("{}: not valid JSON: {}", where, json_complaint(e));
   }
 }
 

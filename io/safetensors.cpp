@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/json_complaint.h"
 #include "io/atomic_file.h"
 #include "io/element.h"
 #include "io/mapped_file.h"
@@ -186,7 +187,7 @@ std::string header_for(const Views& sorted, const std::map<std::string, std::str
   try {
     text = header.dump();
   } catch (const Json::exception& e) {
-    fail("safetensors '{}': a name or the metadata is not UTF-8: {}", path.string(), e.what());
+    fail("safetensors '{}': a name or the metadata is not UTF-8: {}", path.string(), json_complaint(e));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   require(text.size() <= max_header, "safetensors '{}': the header would be longer than the format allows",

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/json_complaint.h"
 
 namespace costate {
 namespace {
@@ -33,7 +34,7 @@ class Strict final : public nlohmann::json_sax<Json> {
     return true;
   }
   bool parse_error(std::size_t, const std::string&, const Json::exception& e) override {
-    fail("{}: the header is not valid JSON: {}", where_, e.what());
+    fail("{}: the header is not valid JSON: {}", where_, json_complaint(e));
   }
 
  private:

@@ -100,12 +100,17 @@ void Batches::keep(const std::vector<Column>& columns) const {
 /// Takes what an interrupted run has kept: how many samples that are.
 std::int64_t Batches::resume(const std::vector<Column>& columns) {
   if (kept_.empty() || ranks().rank > 0 || !std::filesystem::exists(kept_)) return 0;
-  const Hdf5Reader file(kept_);
-  const auto command = file.text("", "command");
+  std::optional<std::string> command;
+  Tensors& part = parts_.emplace_back();
+  try {
+    const Hdf5Reader file(kept_);
+    command = file.text("", "command");
+    for (const Column& c : columns) part.push_back(file.contains(c.name) ? file.read(c.name) : Tensor());
+  } catch (const Error& e) {
+    fail("{}\n--resume cannot go on from it: remove {}", e.what(), kept_);
+  }
   require(command == command_line(), "{}: was kept by another command: {}\nrun that one, or remove the file", kept_,
           command.value_or("(it says none)"));
-  Tensors& part = parts_.emplace_back();
-  for (const Column& c : columns) part.push_back(file.contains(c.name) ? file.read(c.name) : Tensor());
   const std::int64_t done = part[0].defined() ? part[0].dim(columns[0].axis) : -1;
   require(done > 0 && done <= samples_, "{}: holds no finished samples of this run; remove it", kept_);
   return done;

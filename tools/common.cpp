@@ -102,13 +102,17 @@ void Common::apply(const std::vector<std::string>& extensions) const {
 }
 
 Model Common::load(bool weights) const {
-  return load_model(model, {.dtype = type(),
-                            .device = place(),
-                            .config = config,
-                            .scheduler = scheduler,
-                            .compat = compat,
-                            .key = key,
-                            .weights = weights});
+  Model loaded = load_model(model, {.dtype = type(),
+                                    .device = place(),
+                                    .config = config,
+                                    .scheduler = scheduler,
+                                    .compat = compat,
+                                    .key = key,
+                                    .weights = weights});
+  if (compat && loaded.scheduler().keys().empty())
+    throw UsageError("--compat: " + loaded.name +
+                     " brings no scheduler whose library could be followed; name one with --scheduler");
+  return loaded;
 }
 
 Model Common::load_to_sample() const { return denoising_part(load()); }

@@ -35,11 +35,12 @@ Pictures pictures_of(const Model& model, const Shape& sample, const std::optiona
 /// The classifier (or its part) on pictures x (n, h, w, c), in its own range and dtype; f64 comes out.
 std::function<Tensor(const Tensor& x)> classifier_of(const std::string& name, const Pictures& have,
                                                      const Common& common, const std::string& part) {
-  const Model c = load_model(name, {.dtype = common.type(), .device = have.device});
+  const Model c =
+      load_model(name.empty() ? "fashion-classifier" : name, {.dtype = common.type(), .device = have.device});
   require(!c.is_exact() && !c.network->signature().takes_time,
-          "classifier {}: should be a network of images without a time, such as fashion-classifier", name);
+          "classifier {}: should be a network of images without a time, such as fashion-classifier", c.name);
   const Shape want = c.network->signature().input;
-  require(want == have.shape, "classifier {}: takes images {}, and {} makes {}", name, want, have.maker, have.shape);
+  require(want == have.shape, "classifier {}: takes images {}, and {} makes {}", c.name, want, have.maker, have.shape);
   const auto network = part.empty() ? c.network : c.network->part(part);
   return [network, dtype = c.dtype, from = have.range, to = c.range](const Tensor& x) {
     Inputs in;
@@ -93,6 +94,11 @@ Loss feature_loss(const std::string& file, const Pictures& of, const Common& com
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
   const Tensor chosen = one_hot(labels, logits.dim(1), logits.kind());
   return mean(log_sum_exp(logits) - sum_to(logits * chosen, {logits.dim(0), 1}));
+}
+
+void check_loss_classifier(const std::string& loss, const std::string& classifier) {
+  if (classifier.empty() || loss.starts_with("class:") || loss.starts_with("features:")) return;
+  throw UsageError("--loss-classifier " + classifier + ": is for --loss class:K and features:FILE; leave it out");
 }
 
 Distance feature_distance(const Model& model, const Common& common, const std::string& classifier) {

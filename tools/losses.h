@@ -21,6 +21,9 @@ inline constexpr const char* loss_names =
     "class:K "
     "(-ln p of the classifier), features:FILE (1 - cosine of the classifier's features, likewise)";
 
+/// Throws UsageError for a classifier that is named where the loss has no use for one.
+void check_loss_classifier(const std::string& loss, const std::string& classifier);
+
 /// 1 - cosine between the classifier's features of samples (n, ...) and of targets, (n, ...) or (1, ...): a column (n, 1), as
 /// losses of identity are built.
 std::function<Tensor(const Tensor& x, const Tensor& targets)> feature_distance(const Model& model, const Common& common,
@@ -33,7 +36,7 @@ Loss weighed(const Tensor& w, const std::string& file);
 Loss of_pixels(const Loss& loss, const LatentSpace& space);
 
 /// A loss of x_0 (n, ...) of a model, rows of shape `sample`; of a latent pipeline, of the pixels (dot: of whichever w has the channels of).
-/// `classifier` is a MODEL for class and features. Unknown names and files that do not fit the model throw.
+/// `classifier` is a MODEL for class and features; empty: the bundled one. Unknown names and files that do not fit the model throw.
 Loss make_loss(const std::string& name, const Model& model, const Shape& sample, const Common& common,
                const std::string& classifier);
 

@@ -82,7 +82,9 @@ BOOST_AUTO_TEST_CASE(configurations_that_are_not_supported_are_named_with_their_
   expect_refusal(run({"info", changed(folder, [](auto&, auto& c) { c["family"] = "unet3d"; })}), {"unet3d", "unet2d"});
   const std::string model = changed(folder, [](auto&, auto&) {});
   spill(folder / "config.json", "{\"family\": ");
-  expect_refusal(run({"info", model}), {"config.json", "not valid JSON"});
+  expect_refusal(run({"info", model}), {"config.json: not valid JSON: parse error at line 1, column 12"});
+  spill(folder / "torn.safetensors", std::string("\x0b\0\0\0\0\0\0\0{\"family\": ", 19));
+  expect_refusal(run({"info", (folder / "torn.safetensors").string()}), {"not valid JSON: parse error at line 1"});
 }
 
 BOOST_AUTO_TEST_CASE(a_nan_is_found_where_it_first_is) {

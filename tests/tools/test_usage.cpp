@@ -85,6 +85,12 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"eval", "fashion-unet", "--repeat", "1", "--wrt", "x"}), 2, {"--wrt x", "--vjp"});
   expect(run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--momentum", "0.9"}), 2,
          {"--momentum 0.9", "sgd"});
+  expect(run({"sample", "fashion-unet", "--compat"}), 2, {"--compat", "--scheduler"});
+  for (const char* command : {"grad", "guide"})
+    expect(run({command, "fashion-unet", "--loss", "norm", "--loss-classifier", "fashion-classifier"}), 2,
+           {"--loss-classifier fashion-classifier", "class:K"});
+  expect(run({"eval", "fashion-unet", "--repeat", "0", "--in", "in.h5"}), 2, {"--repeat 0", "at least one"});
+  expect(run({"eval", "fashion-unet", "--batch", "4", "--in", "in.h5"}), 2, {"--batch 4", "in.h5"});
   expect(run({"check", "conv3d"}), 2, {"conv3d", "conv2d"});
 }
 

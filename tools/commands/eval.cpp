@@ -22,7 +22,7 @@ namespace {
 struct Options {
   Common common;
   std::string in, wrt, part;
-  std::int64_t repeat = 0, batch = 1;
+  std::optional<std::int64_t> repeat, batch;
   bool vjp = false, raw = false, profile = false;
 };
 
@@ -40,10 +40,11 @@ Problem make_problem(const Options& o, const Model& model) {
   Inputs in;
   Tensor g;
   if (o.in.empty()) {
-    in = noise_inputs(model, o.common.seed, o.batch);
+    const std::int64_t rows = o.batch.value_or(1);
+    in = noise_inputs(model, o.common.seed, rows);
     if (o.vjp) {
       const Tensor y = (*model.network)(in);
-      g = normal_noise(o.common.seed, 0, o.batch, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()),
+      g = normal_noise(o.common.seed, 0, rows, 1 << 20, Shape(y.shape().begin() + 1, y.shape().end()),
                        {DType::f64, model.device});
     }
   } else {
@@ -102,7 +103,7 @@ void time_all(const Options& o, std::vector<Timing>& timings) {
     for (int i = 0; i < 3; ++i) t.work();
   // What a device keeps to repeat the work counts; what the host has made of the weights once does not.
   const std::int64_t before = device == Device::cpu ? memory_use(device).live : at_first;
-  for (std::int64_t i = 0; i < o.repeat; ++i)
+  for (std::int64_t i = 0; i < *o.repeat; ++i)
     for (Timing& t : timings) {
       reset_peak(device);
       const auto start = std::chrono::steady_clock::now();
@@ -130,11 +131,11 @@ template <class Work>
 void print_profile(const Options& o, const char* what, const Work& work) {
   const Profile profile;
   const auto start = std::chrono::steady_clock::now();
-  for (std::int64_t i = 0; i < o.repeat; ++i) work();
+  for (std::int64_t i = 0; i < *o.repeat; ++i) work();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::cout << "\n"
             << what << " on " << o.common.device << "\n"
-            << profile_table(profile, o.repeat, took.count(), o.common.place());
+            << profile_table(profile, *o.repeat, took.count(), o.common.place());
 }
 
 void run_timing(const Options& o, const Problem& p, const Network& network) {
@@ -179,24 +180,27 @@ void run_eval(const Options& o) {
   if (!o.common.outputs(".safetensors").empty() && !o.vjp)
     throw UsageError("--out FILE.safetensors holds the gradients in the weights: add --vjp");
   if (!o.wrt.empty() && !o.vjp) throw UsageError("--wrt " + o.wrt + ": names gradients, which --vjp asks for: add it");
-  if (o.in.empty() && o.repeat < 1) throw UsageError("eval: give --in FILE.h5, or --repeat N to time it on noise");
-  if (o.profile && (o.repeat < 1 || o.common.json))
+  if (o.in.empty() && !o.repeat) throw UsageError("eval: give --in FILE.h5, or --repeat N to time it on noise");
+  if (o.profile && (!o.repeat || o.common.json))
     throw UsageError("--profile prints a table of timed runs: give --repeat N, and no --json");
-  if (o.repeat < 0 || o.batch < 1) throw UsageError("eval: --repeat and --batch want positive numbers");
+  for (const auto& [option, count] : {std::pair{"--repeat", o.repeat}, {"--batch", o.batch}})
+    if (count && *count < 1) throw UsageError(fmt::format("{} {}: give at least one", option, *count));
+  if (o.batch && !o.in.empty())
+    throw UsageError(fmt::format("--batch {}: {} says how many rows there are; leave one of them out", *o.batch, o.in));
   Model model = o.common.load();
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
   if (o.raw && !o.part.empty()) throw UsageError("eval: --raw is a part of its own; leave --part out");
   if (o.raw) model.network = model.network->part("raw");
   if (!o.part.empty()) model.network = model.network->part(o.part);
   Problem p = make_problem(o, model);
-  if (o.repeat > 0) run_timing(o, p, *model.network);
-  if (o.common.out.empty() && o.repeat > 0) return;
+  if (o.repeat) run_timing(o, p, *model.network);
+  if (o.common.out.empty() && o.repeat) return;
   const Evaluation::Outcome r = p.run(*model.network, o.vjp);
   require_finite(r.y, "eval, y");
   if (o.vjp && r.g[0].defined()) require_finite(r.g[0], "eval, g_x");
   drop_weights(model, p);
   write_result(o, p, model, r);
-  if (o.repeat > 0) return;
+  if (o.repeat) return;
   Norms norms;
   norms.add(r.y);
   nlohmann::ordered_json j{{"model", model.name},

@@ -26,7 +26,7 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   AdjointOptions adjoint;
-  std::string wrt = "x_T,z,theta", loss, classifier = "fashion-classifier";
+  std::string wrt = "x_T,z,theta", loss, classifier;
 };
 
 struct Asked {
@@ -252,6 +252,7 @@ void run_grad(const Options& o) {
   o.common.apply({".h5", ".safetensors", ".png", ".json"});
   if (!o.common.outputs(".safetensors").empty() && !parse_wrt(o.wrt).theta)
     throw UsageError("--out FILE.safetensors holds the gradients in the weights: add theta to --wrt");
+  check_loss_classifier(o.loss, o.classifier);
   Job job(o);
   job.compute();
   job.write();

@@ -19,7 +19,7 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   AdjointOptions adjoint;
-  std::string wrt = "x_T", loss, classifier = "fashion-classifier", optimiser = "adam", resume;
+  std::string wrt = "x_T", loss, classifier, optimiser = "adam", resume;
   std::int64_t iterations = 30, shown = 6;
   double rate = 0.05, momentum = 0;
 };
@@ -146,6 +146,7 @@ class Guide {
 
 void run_guide(const Options& o) {
   o.common.apply({".h5", ".png", ".json"});
+  check_loss_classifier(o.loss, o.classifier);
   Guide guide(o);
   guide.compute();
   guide.write();

@@ -76,7 +76,7 @@ class Study {
                                              .config = o.common.config,
                                              .scheduler = o.common.scheduler,
                                              .key = o.common.key})),
-        loss_(make_loss(o.loss, model_, model_.sample_shape(), o.common, "fashion-classifier")) {
+        loss_(make_loss(o.loss, model_, model_.sample_shape(), o.common, "")) {
     adjoints_ = o.adjoint.make();
     for (const auto& [option, list] : {std::pair{"--steps", o.steps}, {"--adjoint-steps", o.adjoint_steps}})
       for (const auto count : list.empty() ? std::vector<std::int64_t>() : integer_list(option, list))

@@ -20,7 +20,7 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   std::string adjoints = "checkpointed,adjointdeis-1,adjointdeis-2m", preset = "steps", adjoint_steps, rates;
-  std::string equations = "ODE,SDE", optimiser = "adam", classifier = "fashion-classifier";
+  std::string equations = "ODE,SDE", optimiser = "adam", classifier;
   std::int64_t iterations = 10, seeds = 1;
 };
 
