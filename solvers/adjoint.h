@@ -75,8 +75,8 @@ struct Forward {
 /// A method with its options settled.
 struct Adjoint {
   std::string name = {};
-  bool exact =
-      false;  ///< the gradient of the sampler itself, so that forward mode and second derivatives agree with it
+  /// The gradient of the sampler itself, so that forward mode and second derivatives agree with it.
+  bool exact = false;
   Batching batching = Batching::any;  ///< one_by_one: chooses its steps by all that it is given
   std::function<Forward(const GradientProblem& problem)> forward = {};
 

@@ -97,9 +97,9 @@ typedef struct costate_sampling {
   size_t input_count;
   double guidance_rescale;  // share of what is guided that gets the conditional prediction's deviation back, 0 ... 1
   const char* noise;        // of samplers that draw some: NULL or "fresh", or "tree", a Brownian path for any steps
-  const costate_model*
-      classifier;           // guides towards class (n) by its gradient; NULL: none. Open it in the model's dtype
-  double classifier_scale;  // how strongly
+  // Guides towards class (n) by its gradient, this strongly; NULL: none. Open it in the model's dtype.
+  const costate_model* classifier;
+  double classifier_scale;
 } costate_sampling;
 #define COSTATE_SAMPLING_DEFAULTS \
   { 1, 20, NULL, NULL, NULL, NULL, 1.0, 0, NULL, 0, 0.0, NULL, NULL, 1.0 }
