@@ -5,6 +5,7 @@
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/transform.h"
+#include "solvers/adjoint_equation.h"
 #include "tests/solvers/gradients.h"
 
 namespace costate {
@@ -50,6 +51,28 @@ void check_orders(const std::vector<double>& found, const std::vector<double>& s
 }
 
 BOOST_AUTO_TEST_SUITE(adjoint_methods)
+
+// A cubic Hermite piece is any cubic that has its values and slopes, a parabola where slopes are of three neighbours.
+BOOST_AUTO_TEST_CASE(dense_states_are_cubics_between_levels) {
+  const std::vector<double> s = {5, 3.5, 3, 1.2, 0.4};
+  Grid grid;
+  for (const double at : s) grid.push_back({.t = at, .alpha = 1, .sigma = at});
+  const auto cubic = [](double k, double at) { return k * at * at * at - at * at + 2 * at - 3; };
+  const auto states = [&](double k) {
+    std::vector<Tensor> all;
+    for (const double at : s) all.push_back(row_of({cubic(k, at)}));
+    return all;
+  };
+  std::vector<Tensor> slopes;
+  for (const double at : s) slopes.push_back(row_of({3 * 0.7 * at * at - 2 * at + 2}));
+  const DenseStates with_slopes(grid, states(0.7), slopes), without(grid, states(0));
+  for (const double at : {5.0, 4.9, 3.6, 3.5, 3.2, 3.0, 2.0, 1.3, 1.2, 1.0, 0.5, 0.4}) {
+    BOOST_TEST(std::abs(with_slopes.at(at).item() - cubic(0.7, at)) < 1e-12, "at " << at);
+    BOOST_TEST(std::abs(without.at(at).item() - cubic(0, at)) < 1e-12, "at " << at);
+  }
+  const DenseStates two({grid[0], grid[1]}, {row_of({1}), row_of({4})});  // a chord
+  BOOST_TEST(std::abs(two.at(4.5).item() - 2) < 1e-14);
+}
 
 BOOST_AUTO_TEST_CASE(regression_values_of_2m) {
   const auto problem = mixture();
