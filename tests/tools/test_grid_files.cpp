@@ -49,4 +49,35 @@ BOOST_AUTO_TEST_CASE(the_optimal_subsequence_of_mean_squares) {
   BOOST_TEST((few.code == 2 && few.err.find("2 values") != std::string::npos), few.code << " " << few.err);
 }
 
+// A continuous adjoint's own levels: named, counted, or of a file; on the sampler's own it is what it is without.
+BOOST_AUTO_TEST_CASE(an_adjoint_has_its_own_levels) {
+  const Folder folder;
+  test::spill(folder / "normal.json", R"({"family": "gaussian", "mean": [0.3], "covariance": [[0.25]]})");
+  const auto gradient = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all{"grad",      (folder / "normal.json").string(),
+                                 "-n",        "1",
+                                 "--steps",   "12",
+                                 "--grid",    "lambda",
+                                 "--adjoint", "adjointdeis-1",
+                                 "--out",     (folder / "g.h5").string()};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome o = run(all);
+    BOOST_TEST_REQUIRE(o.code == 0, o.err);
+    return Hdf5Reader((folder / "g.h5").string()).read("g_x_T").item();
+  };
+  const double own = gradient({}), fine = gradient({"--adjoint-steps", "96"});
+  BOOST_TEST(gradient({"--adjoint-grid", "lambda"}) == own);
+  BOOST_TEST(gradient({"--adjoint-grid", "lambda", "--adjoint-steps", "96"}) == fine);
+  BOOST_TEST(fine != own);
+  BOOST_TEST(gradient({"--adjoint-grid", "s"}) != own);
+  Hdf5Writer file((folder / "levels.h5").string());
+  std::vector<double> levels;  // t, alpha, sigma of each
+  const auto vp = schedule_from(Config::parse(R"({"type": "vp_linear"})", "test"));
+  for (const double t : {1.0, 0.6, 0.3, 0.1, 0.02, 0.001}) levels.insert(levels.end(), {t, vp->alpha(t), vp->sigma(t)});
+  file.write("grid", Tensor::from(levels, {6, 3}));
+  file.finish();
+  const double given = gradient({"--adjoint-grid", (folder / "levels.h5").string()});
+  BOOST_TEST((given != own && std::isfinite(given)));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

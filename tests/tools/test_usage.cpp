@@ -153,6 +153,13 @@ BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
   BOOST_TEST(grad["adjoints"][0]["relative_error"]["x_T"] == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_profile_has_a_line_for_each_kind_of_work) {
+  const auto o = run({"eval", "fashion-unet", "--repeat", "1", "--vjp", "--profile"});
+  BOOST_TEST_REQUIRE(o.code == 0, o.err);
+  for (const char* line : {"forward on cpu", "vjp on cpu", "conv2d F(4,3)", "attention_vjp", "GFLOP/s", "between ops"})
+    BOOST_TEST(o.out.find(line) != std::string::npos, line << " is not in " << o.out);
+}
+
 BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   const Folder folder;
   const std::string file = (folder / "normal.json").string();
