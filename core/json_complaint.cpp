@@ -1,3 +1,4 @@
+// The text behind the tag.
 #include "core/json_complaint.h"
 
 namespace costate {
