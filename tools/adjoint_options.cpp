@@ -26,14 +26,18 @@ bool knows(const AdjointType& type, const std::string& key) {
 
 void AdjointOptions::declare(Arguments& a, bool several) {
   a.option("--adjoint", names,
-           several ? "see `costate list adjoints`; several, a,b,c, are compared in a table, the first is written "
+           several ? "how gradients are found, see `costate list adjoints`; several, a,b,c, are compared in a table, "
+                     "the first is written "
                      "[checkpointed]"
-                   : "see `costate list adjoints` [checkpointed]",
+                   : "how gradients are found, see `costate list adjoints` [checkpointed]",
            "NAME");
-  a.option("--adjoint-steps", steps, "steps of a continuous adjoint [as the sampler's]", "M");
+  a.option("--adjoint-steps", steps,
+           "steps of a continuous adjoint, which need not be the sampler's [as the sampler's]", "M");
   a.option("--adjoint-grid", grid, "levels of a continuous adjoint: a grid by name, or an .h5 file [as the sampler's]",
            "NAME|FILE");
-  a.option("--states", states, "cached: the sampler's own states; resolved: solved again from x_0 [cached]", "NAME");
+  a.option("--states", states,
+           "of continuous adjoints: cached, the sampler's own states, or resolved, solved again from x_0 [cached]",
+           "NAME");
   a.option("--adjoint-set", set, "further options of the adjoint, see `costate list adjoints NAME`; may be repeated",
            "KEY=VALUE");
 }

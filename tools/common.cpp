@@ -21,28 +21,35 @@
 
 namespace costate {
 
-void Common::declare(Arguments& a, bool takes_model) {
+void Common::declare(Arguments& a, const std::vector<std::string>& extensions, bool takes_model) {
+  writes = extensions;
   if (takes_model) {
-    a.positional("MODEL", model, "bundled name, diffusers folder, checkpoint, costate .h5, or exact problem .json");
+    a.positional("MODEL", model,
+                 "bundled name (fashion-unet), diffusers folder, checkpoint, costate .h5, or exact problem .json");
     a.option("--config", config, "configuration of a checkpoint that brings none", "FILE");
     a.option("--scheduler", scheduler, "diffusers scheduler_config.json: its schedule, prediction, grid and sampler",
              "FILE");
-    a.flag("--compat", compat, "follow the scheduler's library where it departs from the right formula");
-    a.option("--key", key, "which dictionary of a nested checkpoint holds the weights", "NAME");
+    a.flag("--compat", compat,
+           "with a diffusers scheduler: do as that library does where it departs from the published formula");
+    a.option("--key", key, "which dictionary of a nested checkpoint holds the weights, such as ema", "NAME");
     a.option("--dtype", dtype, "what the network computes in: f32, f64 or bf16 [f32]", "TYPE");
   }
   a.option("--device", device, "cpu or cuda [cpu]", "NAME");
-  a.option(
-      "--conv", conv,
-      "cpu: auto (Winograd where it pays in f32) or direct [auto]; cuda: own (the same), direct, cudnn (attention, "
-      "too; where its bits are the same each time, but it promises none across batches) or auto, the faster of own "
-      "and cudnn as first measured here [own]",
-      "HOW");
+  a.option("--conv", conv,
+           "how convolutions are computed: on cpu auto (Winograd where it pays in f32) or direct [auto]; on cuda own "
+           "(as auto on cpu), direct, cudnn (attention, too; its bits are the same each time, but it promises none "
+           "across batches), or auto, the faster of own and cudnn as first measured here [own]",
+           "HOW");
   a.option("--matmul", matmul,
-           "factors in f32 of products and convolutions: f32, or on cuda tf32 (tensor cores, 1e-3) [f32]", "TYPE");
-  a.option("--threads", threads, "threads [all cores this process may use]");
+           "what products and convolutions in f32 round their factors to: f32 (not at all), or on cuda tf32 (tensor "
+           "cores, 1e-3) [f32]",
+           "TYPE");
+  a.option("--threads", threads, "threads of the CPU [all cores this process may use]");
   a.option("--seed", seed, "seed of all noise [0]");
-  a.option("--out", out, "output; the extension says what: .h5 .png .svg .csv .json; may be repeated");
+  if (!writes.empty())
+    a.option("--out", out,
+             fmt::format("a file to write{}: {}", writes.size() > 1 ? ", its extension says what; may be repeated" : "",
+                         fmt::join(writes, ", ")));
   a.flag("--json", json, "one JSON document on stdout and nothing else");
   a.flag("--quiet", quiet, "no progress line");
 }
@@ -82,7 +89,7 @@ void Common::choose_products() const {
 
 constexpr std::int64_t most_threads = 1024;
 
-void Common::apply(const std::vector<std::string>& extensions) const {
+void Common::apply() const {
   static_cast<void>(type());
   choose_kernel.always(place(), ranks().local);
   require_device(place());
@@ -92,9 +99,8 @@ void Common::apply(const std::vector<std::string>& extensions) const {
   set_thread_count(threads ? static_cast<int>(*threads) : std::max(1, thread_count() / ranks().sharing));
   for (const auto& file : out) {
     const std::string extension = std::filesystem::path(file).extension().string();
-    if (std::find(extensions.begin(), extensions.end(), extension) != extensions.end()) continue;
-    throw UsageError(fmt::format("--out {}: this subcommand writes {}", file,
-                                 extensions.empty() ? "no files" : fmt::format("{}", fmt::join(extensions, ", "))));
+    if (std::find(writes.begin(), writes.end(), extension) != writes.end()) continue;
+    throw UsageError(fmt::format("--out {}: this subcommand writes {}", file, fmt::join(writes, ", ")));
   }
   // What cannot be written is said before the work, not after it.
   if (ranks().rank == 0)

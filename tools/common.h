@@ -19,13 +19,14 @@ struct Common {
   std::string dtype = "f32", device = "cpu", conv, matmul = "f32";
   std::optional<std::int64_t> threads;  ///< else all cores
   std::uint64_t seed = 0;
-  std::vector<std::string> out;
+  std::vector<std::string> out, writes;  ///< files, and the extensions that they may have
   std::string config, key, scheduler;
   bool compat = false, json = false, quiet = false;
 
-  void declare(Arguments& a, bool takes_model = true);
-  /// Checks dtype and device, sets the thread count and the convolutions' algorithm, and checks that every --out ends in one of `extensions`.
-  void apply(const std::vector<std::string>& extensions) const;
+  /// `extensions` are what --out may end in; without any there is no --out.
+  void declare(Arguments& a, const std::vector<std::string>& extensions, bool takes_model = true);
+  /// Checks dtype, device and --out, sets the thread count and the convolutions' algorithm.
+  void apply() const;
   [[nodiscard]] DType type() const;
   [[nodiscard]] Device place() const;
   [[nodiscard]] Model load(bool weights = true) const;  ///< without weights: see LoadOptions

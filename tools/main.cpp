@@ -8,6 +8,7 @@
 
 #include "core/config.h"
 #include "core/error.h"
+#include "core/kernels/about.h"
 #include "core/memory.h"
 #include "tools/arguments.h"
 #include "tools/common.h"
@@ -17,8 +18,14 @@ namespace {
 
 constexpr int done = 0, failed = 1, wrong_usage = 2;
 
+/// "costate 0.9.0 (AVX2, built without CUDA)", or "... built with CUDA 12.4; here: driver for CUDA 12.6, cuDNN 9.13.1)".
 std::string version_text() {
-  return "costate " + costate::version() + " (" + costate::instruction_set() + ", built " + (costate::is_built(costate::Device::cuda) ? "with" : "without") + " CUDA)";
+  using costate::Device;
+  std::string host, device;
+  costate::about_kernel.always(Device::cpu, host);
+  if (costate::is_built(Device::cuda)) costate::about_kernel.always(Device::cuda, device);
+  return fmt::format("costate {} ({}, built {})", costate::version(), host,
+                     device.empty() ? "without CUDA" : "with " + device);
 }
 
 using Actions = std::vector<std::pair<CLI::App*, std::function<void()>>>;

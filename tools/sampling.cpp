@@ -41,43 +41,48 @@ void SamplingOptions::declare(Arguments& a, std::int64_t count_else, std::int64_
   steps = default_steps;
   if (!encodes)
     a.option("-n,--count", count, fmt::format("number of samples [as --start has, else {}]", default_count));
-  a.option(
-      "--sampler", sampler,
-      "see `costate list samplers`; where one chooses its steps, each sample has its own, and nfe is the most that one "
-      "took [the model's scheduler's, or ddim]",
-      "NAME");
-  a.option("--steps", steps, fmt::format("steps of the grid [{}]", default_steps));
-  a.option("--grid", grid,
-           "see `costate list grids`, or an .h5 file: levels, or ms_eps to choose them by [the model's own]",
-           "NAME|FILE");
-  a.option("--eta", eta, "share of stochasticity, for samplers that have one [0]", "E");
-  a.option("--noise", noise,
-           "of samplers that draw some: fresh, or tree, one Brownian path a sample, the same for any --steps [fresh]",
+  a.option("--sampler", sampler,
+           "see `costate list samplers` [the model's scheduler's, or ddim]; one that chooses its steps does so for "
+           "each sample by itself, and nfe is of the sample that took most",
            "NAME");
-  a.option("--order", order, "order, for samplers that come in several", "K");
+  a.option("--steps", steps, fmt::format("steps between noise and data [{}]", default_steps));
+  a.option("--grid", grid,
+           "which levels of noise the steps lead to: see `costate list grids`, or an .h5 file of levels, or of ms_eps "
+           "to choose them by [the model's own]",
+           "NAME|FILE");
+  a.option("--eta", eta,
+           "share of fresh noise, for samplers that have this option; 0 draws none [the sampler's: 0 of ddim]", "E");
+  a.option(
+      "--noise", noise,
+      "of samplers that draw some: fresh, or tree: from one Brownian path a sample, the same for any --steps [fresh]",
+      "NAME");
+  a.option("--order", order, "for samplers that come in several orders: deis with 2 is deis-2", "K");
   a.option("--set", set, "further options of the sampler, see `costate list samplers NAME`; may be repeated",
            "KEY=VALUE");
-  a.option("--class", classes,
-           unconditional
-               ? "labels a,b,c: sample i takes the (i mod length)-th [none if the network has a row for that, which "
-                 "--guidance 0 asks for too; else all classes in turn]"
-               : "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]",
-           "LIST");
-  a.option("--guidance", guidance, "w of eps_null + w (eps_class - eps_null); 1 is conditional only [1]", "W");
-  a.option("--guidance-rescale", guidance_rescale,
-           "share of what is guided that is scaled back to the deviation of the conditional prediction, 0 ... 1 [0]",
-           "PHI");
   a.option(
-      "--correct", correct,
-      "what every x_0 goes through: clip:range=1, threshold:ratio=0.995:most=1e300, none [the scheduler's, or none]",
-      "NAME");
-  a.option("--classifier", classifier, "guides towards --class by the gradient of this classifier", "FILE");
+      "--class", classes,
+      unconditional
+          ? "labels a,b,c: sample i takes the (i mod length)-th [none if the network has a row for that, which "
+            "--guidance 0 asks for too: samples are free to become whatever lowers the loss; else all classes in turn]"
+          : "labels a,b,c: sample i takes the (i mod length)-th [all classes in turn]",
+      "LIST");
+  a.option("--guidance", guidance,
+           "w of eps_null + w (eps_class - eps_null), classifier-free guidance; 1 is conditional only [1]", "W");
+  a.option("--guidance-rescale", guidance_rescale,
+           "how far what is guided is scaled back to the standard deviation of the conditional prediction, 0 ... 1 [0]",
+           "PHI");
+  a.option("--correct", correct,
+           "what every predicted x_0 goes through: clip:range=1, threshold:ratio=0.995:most=1e300, none [the "
+           "scheduler's, or none]",
+           "NAME");
+  a.option("--classifier", classifier, "guides towards --class by the gradient of this classifier", "MODEL");
   a.option("--classifier-scale", classifier_scale, "strength of the classifier [1]", "S");
   const std::string more = "class, z (n,...) or scheduled (steps,n,...), z_null, guidance (k), further inputs";
   if (encodes)
     a.option("--in", start, "what to encode: a picture, or x (n,...) and if there " + more, "FILE.png|FILE.h5");
   else
-    a.option("--start", start, "x_T (n,...), else drawn for -n samples, and if there noise (k,n,...), " + more,
+    a.option("--start", start,
+             "where to start: x_T (n,...), else drawn for -n samples, and if there noise (k,n,...), " + more,
              "FILE.h5");
 }
 

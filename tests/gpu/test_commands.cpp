@@ -113,6 +113,24 @@ BOOST_AUTO_TEST_CASE(ways_of_computing_are_chosen_by_name) {
   before.empty() ? unsetenv("COSTATE_CUDNN") : setenv("COSTATE_CUDNN", before.c_str(), 1);
 }
 
+BOOST_AUTO_TEST_CASE(the_version_says_what_there_is) {
+  const auto with = [](const char* cudnn) {
+    const char* const set = std::getenv("COSTATE_CUDNN");
+    const std::string before = set == nullptr ? "" : set;
+    if (cudnn != nullptr) setenv("COSTATE_CUDNN", cudnn, 1);
+    const auto o = test::run({"--version"}, 0, program());
+    before.empty() ? unsetenv("COSTATE_CUDNN") : setenv("COSTATE_CUDNN", before.c_str(), 1);
+    BOOST_TEST(o.code == 0, o.err);
+    return o.out;
+  };
+  const std::string none = with("/nowhere/libcudnn.so.9");
+  BOOST_TEST(none.find(", built with CUDA 1") != std::string::npos, none);
+  BOOST_TEST(none.find("cuDNN none)") != std::string::npos, none);
+  BOOST_TEST(none.find(takes_turns ? "driver none," : "driver for CUDA 1") != std::string::npos, none);
+  if (takes_turns && std::getenv("COSTATE_CUDNN") != nullptr)
+    BOOST_TEST(with(nullptr).find("cuDNN 9.99.99)") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(reports_say_where) {
   const auto o = test::run({"eval", network(), "--device", "cuda", "--repeat", "1", "--json"}, 0, program());
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);

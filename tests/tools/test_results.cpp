@@ -214,6 +214,22 @@ BOOST_AUTO_TEST_CASE(conversion_is_exact_both_ways) {
   BOOST_TEST(same_bits(x, result(folder, {"sample", "fashion-unet", "-n", "1", "--steps", "2"}).read("x")));
 }
 
+BOOST_AUTO_TEST_CASE(a_trained_classifier_says_where_it_is_from) {
+  const Folder folder;
+  const auto idx = [&](const std::string& name, const std::vector<int>& shape, std::size_t bytes) {
+    std::string file{'\0', '\0', '\x08', static_cast<char>(shape.size())};
+    for (const int n : shape) file += std::string{'\0', '\0', '\0', static_cast<char>(n)};
+    for (std::size_t i = 0; i < bytes; ++i) file += static_cast<char>(i % 3);
+    costate::test::spill(folder / name, file);
+    return (folder / name).string();
+  };
+  const Hdf5Reader file =
+      result(folder, {"train-classifier", "--images", idx("images", {6, 8, 8}, 384), "--labels", idx("labels", {6}, 6),
+                      "--epochs", "1", "--batch", "2", "--held-out", "2", "--seed", "3"});
+  BOOST_TEST((file.text("", "model") == "image_classifier" && file.integer("", "seed") == 3));
+  BOOST_TEST(file.text("", "command")->find("train-classifier") != std::string::npos);
+}
+
 // Rows go there and back a few at a time: a large batch gives the bits of a small one, and needs no more memory than a part of it.
 BOOST_AUTO_TEST_CASE(evaluations_have_the_same_bits_for_any_batch) {
   const Folder folder;

@@ -125,6 +125,16 @@ BOOST_AUTO_TEST_CASE(the_ideal_denoiser_has_no_error) {
   const Outcome bad =
       run({"study", "error-model", (folder / "points.json").string(), "--data", (folder / "bad.h5").string()});
   BOOST_TEST((bad.code == 1 && bad.err.find("infinity at element 1") != std::string::npos), bad.err);
+  // A path that chooses its steps is the same beside others: of two, the first is the nearer or the farther one.
+  const auto chosen = [&](const char* count) {
+    return study({"error-model", (folder / "points.json").string(), "--data", (folder / "data.h5").string(), "--steps",
+                  "4", "--sampler", "dpm-adaptive-2", "-n", count})["rows"];
+  };
+  const json one = chosen("1"), two = chosen("2");
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto alone = one[i]["distance_50"];
+    BOOST_TEST((alone == two[i]["distance_10"] || alone == two[i]["distance_90"]), "level " << i << ": " << alone);
+  }
   BOOST_TEST(j["rows"][0]["radius"].get<double>() == std::sqrt(2) * 10, boost::test_tools::tolerance(1e-5));
 }
 

@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/tools/command.h"
 
@@ -18,19 +19,53 @@ void expect(const Outcome& o, int code, const std::vector<std::string>& in_messa
     BOOST_TEST(o.err.find(text) != std::string::npos, "'" << text << "' is not in: " << o.err);
 }
 
+/// The names below "Subcommands:", and of each in its turn those below its own.
+std::vector<std::vector<std::string>> subcommands(const std::vector<std::string>& of = {}) {
+  auto words = of;
+  words.emplace_back("--help");
+  std::istringstream help(run(words).out);
+  std::vector<std::vector<std::string>> all;
+  std::string line;
+  while (std::getline(help, line) && line != "Subcommands:") continue;
+  while (std::getline(help, line) && line.starts_with("  ")) {
+    words = of;
+    words.push_back(line.substr(2, line.find(' ', 2) - 2));
+    all.push_back(words);
+    const auto parts = subcommands(words);
+    all.insert(all.end(), parts.begin(), parts.end());
+  }
+  return all;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(usage)
 
-BOOST_AUTO_TEST_CASE(every_subcommand_has_help_with_examples) {
-  const Outcome top = run({"--help"});
-  BOOST_TEST(top.code == 0);
-  for (const std::string name : {"info", "eval", "sample", "grad", "convert", "list", "check"}) {
-    BOOST_TEST(top.out.find(name) != std::string::npos);
-    const Outcome help = run({name, "--help"});
+BOOST_AUTO_TEST_CASE(every_help_ends_with_two_or_three_examples) {
+  const auto all = subcommands();
+  BOOST_TEST(all.size() >= 16U);
+  for (auto words : all) {
+    std::string name;
+    for (const auto& word : words) name += (name.empty() ? "" : " ") + word;
+    words.emplace_back("--help");
+    const Outcome help = run(words);
     BOOST_TEST(help.code == 0);
-    BOOST_TEST(help.out.find("Examples:\n  costate " + name) != std::string::npos);
+    const auto at = help.out.find("\nExamples:\n");
+    BOOST_REQUIRE_MESSAGE(at != std::string::npos, name);
+    std::istringstream lines(help.out.substr(at + 11));
+    std::string line;
+    int examples = 0;
+    bool own = false;
+    for (; std::getline(lines, line); ++examples) {
+      BOOST_TEST(line.starts_with("  costate "), name << ": " << line);
+      BOOST_TEST(line.find_first_of("()<>[]") == std::string::npos, name << ": no shell takes " << line);
+      own = own || line.starts_with("  costate " + name);
+    }
+    BOOST_TEST((own && examples >= 2 && examples <= 3), name << " has " << examples);
   }
+  // --out says what this subcommand writes, and one that writes nothing has none.
+  BOOST_TEST(run({"encode", "--help"}).out.find("may be repeated: .h5, .png, .json") != std::string::npos);
+  expect(run({"list", "--out", "x.csv"}), 2, {"--out"});
   const Outcome version = run({"--version"});
   BOOST_TEST(version.code == 0);
   BOOST_TEST(version.out.find("built without CUDA") != std::string::npos);

@@ -35,7 +35,7 @@ bool good(const DerivativeReport& r, double bound) {
 }
 
 void run_check(const std::string& only, const Common& o) {
-  o.apply({});
+  o.apply();
   std::vector<std::string> names;
   std::vector<Row> rows;
   bool all_good = true;
@@ -93,8 +93,8 @@ Command check_command() {
           [](Arguments& a) {
             const auto only = std::make_shared<std::string>();
             const auto o = std::make_shared<Common>();
-            a.positional("OP", *only, "one op [all]", false);
-            o->declare(a, false);
+            a.positional("OP", *only, "one op by name, such as conv2d [all]", false);
+            o->declare(a, {}, false);
             return [only, o] { run_check(*only, *o); };
           }};
 }

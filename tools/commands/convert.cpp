@@ -9,7 +9,7 @@ namespace costate {
 namespace {
 
 void run_convert(const Common& o) {
-  o.apply({".h5", ".safetensors"});
+  o.apply();
   if (o.out.empty()) throw UsageError("convert: give --out FILE.h5 or --out FILE.safetensors");
   const Model model = o.load(false);  // tensors go from file to file
   for (const auto& file : o.out) save_model(model, file);
@@ -31,11 +31,10 @@ void run_convert(const Common& o) {
 Command convert_command() {
   return {"convert", "write a model as one file: costate's HDF5, or safetensors",
           "  costate convert fashion-unet --out fashion.safetensors\n"
-          "  costate convert path/to/pipeline-folder --out model.h5\n"
-          "  costate convert checkpoint.pt --config config.json --out model.h5",
+          "  costate convert fashion.safetensors --out fashion.h5",
           [](Arguments& a) {
             const auto o = std::make_shared<Common>();
-            o->declare(a);
+            o->declare(a, {".h5", ".safetensors"});
             return [o] { run_convert(*o); };
           }};
 }

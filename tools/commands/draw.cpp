@@ -59,7 +59,7 @@ std::string picture(const Model& model, const std::string& part) {
 }
 
 void run_draw(const Options& o) {
-  o.common.apply({".svg", ".dot"});
+  o.common.apply();
   if (o.common.out.empty())
     throw UsageError("draw: give --out FILE.svg for the network, or --out FILE.dot for its tape");
   if (o.tape && !o.common.outputs(".svg").empty())
@@ -85,11 +85,10 @@ void run_draw(const Options& o) {
 Command draw_command() {
   return {"draw", "a network as a picture: levels, blocks, shapes, costs; or its tape as a graph",
           "  costate draw fashion-unet --out network.svg\n"
-          "  costate draw fashion-unet --tape --out tape.dot\n"
-          "  costate draw path/to/autoencoder --part decode --out decoder.svg",
+          "  costate draw fashion-unet --tape --out tape.dot",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a);
+            o->common.declare(a, {".svg", ".dot"});
             a.flag("--tape", o->tape, "the ops of one evaluation, as Graphviz text (.dot)");
             a.option("--part", o->part, "which function of an autoencoder: encode, sample, decode", "NAME");
             return [o] { run_draw(*o); };

@@ -234,7 +234,7 @@ void print(const Options& o, const Run& run, const Encoded& e, const RoundTrip& 
 }
 
 void run_encode(const Options& o) {
-  o.common.apply({".h5", ".png", ".json"});
+  o.common.apply();
   if (o.sampling.start.empty()) throw UsageError("encode: give --in FILE.png or FILE.h5");
   o.batches.check(o.common);
   if (o.states != "posterior" && o.states != "independent")
@@ -276,7 +276,7 @@ Command encode_command() {
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
             o->sampling.encodes = true;
-            o->common.declare(a);
+            o->common.declare(a, {".h5", ".png", ".json"});
             o->sampling.declare(a, 1, 50);
             a.option("--states", o->states,
                      "of samplers that draw noise, how the states between are made: posterior (CycleDiffusion) or "

@@ -176,7 +176,7 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
 }
 
 void run_eval(const Options& o) {
-  o.common.apply({".h5", ".safetensors"});
+  o.common.apply();
   if (!o.common.outputs(".safetensors").empty() && !o.vjp)
     throw UsageError("--out FILE.safetensors holds the gradients in the weights: add --vjp");
   if (!o.wrt.empty() && !o.vjp) throw UsageError("--wrt " + o.wrt + ": names gradients, which --vjp asks for: add it");
@@ -223,18 +223,21 @@ Command eval_command() {
   return {"eval", "evaluate the network once: output, vector-Jacobian product, time",
           "  costate eval fashion-unet --repeat 20 --vjp\n"
           "  costate eval fashion-unet --repeat 20 --vjp --wrt x --batch 16 --json\n"
-          "  costate eval MODEL --in in.h5 --out out.h5 --vjp --wrt x,theta --dtype f64",
+          "  costate eval fashion-unet --repeat 5 --profile",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a);
-            a.option("--in", o->in, "x, and as the network takes them t, class, z ...; g for --vjp", "FILE.h5");
-            a.flag("--vjp", o->vjp, "also the gradients of <g, y>");
+            o->common.declare(a, {".h5", ".safetensors"});
+            a.option(
+                "--in", o->in,
+                "x (n,...), and as the network takes them t, class, z ...; for --vjp g, of the shape of the output y",
+                "FILE.h5");
+            a.flag("--vjp", o->vjp, "also the vector-Jacobian product: gradients of <g, y>");
             a.option("--wrt", o->wrt, "gradients in x, theta and further inputs by name [all there are]", "LIST");
-            a.flag("--raw", o->raw, "the bare network inside a preconditioner, told its own time");
+            a.flag("--raw", o->raw, "of a model with EDM preconditioning: the bare network inside, told its own time");
             a.option("--part", o->part, "which function of an autoencoder: encode, sample, decode", "NAME");
             a.flag("--profile", o->profile, "with --repeat: time and rate by kind of work");
             a.option("--repeat", o->repeat, "time N evaluations after 3 warm-ups");
-            a.option("--batch", o->batch, "rows when timing without --in [1]");
+            a.option("--batch", o->batch, "samples at once when timing without --in [1]");
             return [o] { run_eval(*o); };
           }};
 }

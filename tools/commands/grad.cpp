@@ -249,7 +249,7 @@ class Job {
 };
 
 void run_grad(const Options& o) {
-  o.common.apply({".h5", ".safetensors", ".png", ".json"});
+  o.common.apply();
   if (!o.common.outputs(".safetensors").empty() && !parse_wrt(o.wrt).theta)
     throw UsageError("--out FILE.safetensors holds the gradients in the weights: add theta to --wrt");
   check_loss_classifier(o.loss, o.classifier);
@@ -268,22 +268,22 @@ void run_grad(const Options& o) {
 }  // namespace
 
 Command grad_command() {
-  return {"grad", "differentiate a loss of the sampled x_0 in x_T, z and theta",
+  return {"grad", "gradients of a loss of the samples in the noise x_T, the condition z and the weights theta",
           "  costate grad fashion-unet -n 4 --class 0,7,8,9 --guidance 1.5 --steps 20 --out gradient.png\n"
           "  costate grad fashion-unet -n 1 --class 9 --adjoint checkpointed,direct,adjointdeis-1\n"
-          "  costate grad fashion-unet -n 1 --class 9 --adjoint adjointdeis-2m --adjoint-steps 50 --states resolved\n"
           "  costate grad fashion-unet -n 1 --class 3 --wrt x_T,z --loss mean --out gradient.h5 --json",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a);
+            o->common.declare(a, {".h5", ".safetensors", ".png", ".json"});
             o->sampling.declare(a, 1, 20);
             o->adjoint.declare(a, true);
-            a.option("--wrt", o->wrt,
-                     "gradients in x_T, z, theta [all]; g_theta is total: it counts the label table that z comes from",
-                     "LIST");
+            a.option(
+                "--wrt", o->wrt,
+                "gradients in x_T, z, theta [all]; that in theta is total: it counts the label table that z comes from",
+                "LIST");
             a.option("--loss", o->loss, std::string(loss_names) + " [<w, x_0> with w from --start, else norm]", "NAME");
-            a.option("--loss-classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
-                     "MODEL");
+            a.option("--loss-classifier", o->classifier,
+                     "the MODEL that --loss class and features ask [fashion-classifier]", "MODEL");
             return [o] { run_grad(*o); };
           }};
 }

@@ -145,7 +145,7 @@ class Guide {
 };
 
 void run_guide(const Options& o) {
-  o.common.apply({".h5", ".png", ".json"});
+  o.common.apply();
   check_loss_classifier(o.loss, o.classifier);
   Guide guide(o);
   guide.compute();
@@ -155,34 +155,31 @@ void run_guide(const Options& o) {
 }  // namespace
 
 Command guide_command() {
-  return {
-      "guide", "optimise x_T, z or theta under a loss of the samples",
-      "  costate sample fashion-unet -n 1 --class 9 --seed 5 --steps 10 --out boot.h5\n"
-      "  costate guide fashion-unet -n 4 --class 9 --seed 1 --steps 10 --loss image:boot.h5 --out path.png\n"
-      "  costate guide fashion-unet -n 4 --seed 2 --loss class:7 --rate 0.03 --iterations 15 --out shoes.h5 --out "
-      "shoes.png\n"
-      "  costate guide fashion-unet -n 4 --seed 2 --loss class:7 --rate 0.03 --resume shoes.h5 --out more.h5\n"
-      "A loss finds what the network can make: without --class it is not told what to make (unless z is optimised), "
-      "and is free to go there.\n"
-      "From another --class or at a high rate it ends in pictures that please the classifier alone: look at them.",
-      [](Arguments& a) {
-        const auto o = std::make_shared<Options>();
-        o->common.declare(a);
-        o->sampling.unconditional = true;
-        o->sampling.declare(a, 1, 10);
-        o->adjoint.declare(a, false);
-        a.option("--loss", o->loss, loss_names, "NAME");
-        a.option("--loss-classifier", o->classifier, "the MODEL of losses class and features [fashion-classifier]",
-                 "MODEL");
-        a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
-        a.option("--iterations", o->iterations, "steps of the optimiser [30]");
-        a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
-        a.option("--rate", o->rate, "learning rate [0.05]");
-        a.option("--momentum", o->momentum, "of sgd [0]");
-        a.option("--resume", o->resume, "goes on from an .h5 that an earlier run wrote", "FILE.h5");
-        a.option("--pictures", o->shown, "rows of the picture of the path [6]");
-        return [o] { run_guide(*o); };
-      }};
+  return {"guide", "optimise the noise x_T, the condition z or the weights theta for a low loss of the samples",
+          "  costate sample fashion-unet -n 1 --class 9 --seed 5 --steps 10 --out boot.h5\n"
+          "  costate guide fashion-unet -n 4 --class 9 --seed 1 --steps 10 --loss image:boot.h5 --out path.png\n"
+          "  costate guide fashion-unet -n 4 --seed 2 --loss class:7 --rate 0.03 --out shoes.h5 --out shoes.png",
+          [](Arguments& a) {
+            const auto o = std::make_shared<Options>();
+            o->common.declare(a, {".h5", ".png", ".json"});
+            o->sampling.unconditional = true;
+            o->sampling.declare(a, 1, 10);
+            o->adjoint.declare(a, false);
+            a.option("--loss", o->loss, loss_names, "NAME");
+            a.option("--loss-classifier", o->classifier,
+                     "the MODEL that --loss class and features ask [fashion-classifier]", "MODEL");
+            a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
+            a.option("--iterations", o->iterations, "steps of the optimiser [30]");
+            a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
+            a.option(
+                "--rate", o->rate,
+                "learning rate; a high one ends in pictures that please a classifier alone, so look at them [0.05]");
+            a.option("--momentum", o->momentum, "of --optimiser sgd [0]");
+            a.option("--resume", o->resume,
+                     "goes on from the .h5 that an earlier run wrote, one that was stopped as well", "FILE.h5");
+            a.option("--pictures", o->shown, "rows of the .png, which shows the samples on their way [6]");
+            return [o] { run_guide(*o); };
+          }};
 }
 
 }  // namespace costate

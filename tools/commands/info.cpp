@@ -50,7 +50,7 @@ nlohmann::ordered_json abridged(nlohmann::ordered_json value) {
 }
 
 void run_info(const Options& o) {
-  o.common.apply({".json"});
+  o.common.apply();
   auto j = describe(o.common.load(false));
   if (o.memory) j["memory"] = memory_of(o.common);
   for (const auto& file : o.common.outputs(".json")) write_file(file, j.dump(2) + "\n");
@@ -68,11 +68,10 @@ Command info_command() {
   return {"info", "what a model is: family, parameters, shapes, prediction, schedule; reads no weights",
           "  costate info fashion-unet\n"
           "  costate info fashion-unet --memory\n"
-          "  costate info path/to/pipeline-folder --json\n"
-          "  costate info checkpoint.pt --config config.json",
+          "  costate info fashion-unet --json",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a);
+            o->common.declare(a, {".json"});
             a.flag("--memory", o->memory, "also load and evaluate it: bytes of the file, the weights, packed copies");
             return [o] { run_info(*o); };
           }};

@@ -132,7 +132,7 @@ Table only(const Table& t, const std::string& name) {
 }
 
 void run_list(const Options& o) {
-  o.common.apply({});
+  o.common.apply();
   std::vector<std::string> names;
   for (const auto& [name, make] : topics()) names.push_back(name);
   if (!o.topic.empty() && topics().count(o.topic) == 0) as_usage([&] { fail_unknown("list", o.topic, names); });
@@ -155,13 +155,12 @@ Command list_command() {
   return {"list", "what there is: samplers, adjoints, schedules, grids, families, models",
           "  costate list samplers\n"
           "  costate list samplers dpmpp-2m\n"
-          "  costate list adjoints --json\n"
-          "  costate list",
+          "  costate list adjoints --json",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
             a.positional("TOPIC", o->topic, "samplers, adjoints, schedules, grids, families or models [all]", false);
             a.positional("NAME", o->name, "one of them, and all that is said of it", false);
-            o->common.declare(a, false);
+            o->common.declare(a, {}, false);
             return [o] { run_list(*o); };
           }};
 }

@@ -161,7 +161,7 @@ void print(const Options& o, const Model& model, const Run& run, const Samples& 
 }
 
 void run_sample(const Options& o) {
-  o.common.apply({".h5", ".png", ".json"});
+  o.common.apply();
   o.batches.check(o.common);
   if (o.trajectory && o.common.outputs(".h5").empty())
     throw UsageError("--trajectory: the states are written to an .h5; add --out FILE.h5");
@@ -193,19 +193,18 @@ Command sample_command() {
               "  costate sample fashion-unet -n 40 --guidance 1.5 --out garments.png\n"
               "  costate sample fashion-unet -n 4 --class 7,9 --sampler dpmpp-2m --steps 12 --out shoes.png --out "
               "shoes.h5\n"
-              "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5\n"
-              "  costate sample low40.pt --finer scale2.pt --finer scale1.pt --finer scale0.pt -n 3 --steps 150 --out "
-              "faces.png",
+              "  costate sample fashion-unet -n 1 --class 8 --sampler heun --steps 10 --trajectory --out path.h5",
           .declare =
               [](Arguments& a) {
                 const auto o = std::make_shared<Options>();
                 o->sampling.takes_memory = true;
-                o->common.declare(a);
+                o->common.declare(a, {".h5", ".png", ".json"});
                 o->sampling.declare(a, 16, 25);
                 o->batches.declare(a);
                 a.option("--columns", o->columns, "columns of the picture [one a class, or a square]");
-                a.option("--finer", o->finer,
-                         "a denoiser of details that doubles the samples' size; may be repeated, coarse to fine");
+                a.option(
+                    "--finer", o->finer,
+                    "a MODEL that denoises details and so doubles the samples' size; may be repeated, coarse to fine");
                 a.option("--finer-steps", o->finer_steps, "steps of each of them [40]");
                 a.option("--finer-sampler", o->finer_sampler, "and their sampler [ddim]", "NAME");
                 a.flag("--trajectory", o->trajectory,

@@ -117,11 +117,12 @@ void write_model(const std::string& file, const Network& network, const Config& 
   out.attribute("", "version", version());
   out.attribute("", "command", command_line());
   out.attribute("", "seed", common.seed);
+  out.attribute("", "model", config.text("family", ""));
   out.finish();
 }
 
 void run_training(const Options& o) {
-  o.common.apply({".h5"});
+  o.common.apply();
   if (o.common.out.size() != 1) throw UsageError("--out: give one .h5 file for the classifier");
   const Device device = o.common.place();
   const Data data = read_data(o);
@@ -175,7 +176,7 @@ Command train_classifier_command() {
           "  costate guide fashion-unet --class 3 --loss class:7 --loss-classifier classifier.h5",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a, false);
+            o->common.declare(a, {".h5"}, false);
             a.option("--images", o->images, "images (n, h, w), IDX, gzipped or plain", "FILE");
             a.option("--labels", o->labels, "labels (n), IDX, gzipped or plain", "FILE");
             a.option("--epochs", o->epochs, "passes over the images [12]");

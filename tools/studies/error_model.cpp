@@ -6,7 +6,9 @@
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/cast.h"
+#include "autodiff/ops/concat.h"
 #include "solvers/point_set.h"
+#include "tools/batches.h"
 #include "tools/reference_data.h"
 #include "tools/sampling.h"
 #include "tools/table.h"
@@ -52,16 +54,25 @@ class Study {
   }
 
   void compute() {
-    const std::int64_t n = run_.count();
-    const Conditioned c = make_conditioned(model_, run_.condition(0, n), n, run_.grid());
-    const Sampler sampler = run_.sampler(c, 0, n);
-    walk(sampler, run_.x_T(0, n), c.p, o_.common.progress("paths"), [&](int index, const State& state) {
-      const Level& at = sampler.grid[static_cast<std::size_t>(index)];
-      if (index == sampler.steps() || at.alpha == 0) return;  // the model speaks of levels that are evaluated
-      Row row = look(at, state.y, sampler.denoiser.eps(state.y, at, c.p));
-      row.beta = 1 - sampler.grid[static_cast<std::size_t>(index) + 1].s() / at.s();
+    const Grid& grid = run_.grid();
+    const std::int64_t n = run_.count(), batch = batch_of(run_.stepper().batching, n, n);
+    std::vector<Tensors> states(grid.size()), eps(grid.size());  // of every level, batch by batch
+    for (std::int64_t first = 0; first < n; first += batch) {
+      const Conditioned c = make_conditioned(model_, run_.condition(first, batch), batch, grid);
+      const Sampler sampler = run_.sampler(c, first, batch);
+      walk(sampler, run_.x_T(first, batch), c.p, o_.common.progress("paths"), [&](int index, const State& state) {
+        const auto i = static_cast<std::size_t>(index);
+        if (index == sampler.steps() || grid[i].alpha == 0) return;  // the model speaks of levels that are evaluated
+        states[i].push_back(state.y);
+        eps[i].push_back(sampler.denoiser.eps(state.y, grid[i], c.p));
+      });
+    }
+    for (std::size_t i = 0; i < grid.size(); ++i) {
+      if (states[i].empty()) continue;
+      Row row = look(grid[i], concat(states[i], 0), concat(eps[i], 0));
+      row.beta = 1 - grid[i + 1].s() / grid[i].s();
       rows_.push_back(row);
-    });
+    }
   }
 
   [[nodiscard]] Findings findings() const {
@@ -154,7 +165,7 @@ class Study {
 };
 
 void run_error_model(const Options& o) {
-  o.common.apply(study_extensions);
+  o.common.apply();
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   if (o.data.empty()) throw UsageError("--data: give the data: an IDX file, an .h5 file or a folder of .png");
   Study study(o);
@@ -165,19 +176,19 @@ void run_error_model(const Options& o) {
 }  // namespace
 
 Command error_model_study() {
-  return {"error-model", "the relative error of a denoiser as a gradient of the distance to the data, along DDIM paths",
+  return {"error-model", "how far a denoiser points from where the data are, along the paths of a sampler",
           "  costate study error-model fashion-unet --data t10k-images-idx3-ubyte.gz --steps 20 --out error.svg\n"
           "  costate study error-model fashion-unet --data t10k-images-idx3-ubyte.gz --references 5000 --out error.csv",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
             o->sampling.count = 8, o->sampling.steps = 20;
-            o->common.declare(a);
+            o->common.declare(a, study_extensions);
             a.option("--data", o->data, "the data set: IDX images, .h5 with x (n,...), or a folder of .png", "FILE");
             a.option("--references", o->references, "how many data are used [1000]");
             a.option("--sampler", o->sampling.sampler, "whose path is followed [ddim]", "NAME");
             a.option("--steps", o->sampling.steps, "steps of the grid [20]");
             a.option("--grid", o->sampling.grid, "see `costate list grids` [the model's own]", "NAME");
-            a.option("-n,--count", o->sampling.count, "paths [8]");
+            a.option("-n,--count", o->sampling.count, "samples whose paths are followed [8]");
             a.option("--class", o->sampling.classes, "labels a,b,c [all in turn]", "LIST");
             a.option("--guidance", o->sampling.guidance, "w of eps_null + w (eps_class - eps_null) [1]", "W");
             return [o] { run_error_model(*o); };

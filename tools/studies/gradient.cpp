@@ -308,7 +308,7 @@ class Study {
 };
 
 void run_study(const Options& o) {
-  o.common.apply(study_extensions);
+  o.common.apply();
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   Study study(o);
   study.compute();
@@ -319,7 +319,7 @@ void run_study(const Options& o) {
 
 Command gradient_study() {
   return {
-      "gradient", "every adjoint against the sampler's own gradient and the continuous truth",
+      "gradient", "methods of gradients (adjoints) side by side: error, time, memory",
       "  costate study gradient fashion-unet --steps 5,10 --adjoint checkpointed,adjointdeis-1,adjointdeis-2m\n"
       "  costate study gradient fashion-unet --steps 10 --adjoint adjointdeis-1 --adjoint-steps 5,10,20 --out m.csv",
       [](Arguments& a) {
@@ -327,18 +327,22 @@ Command gradient_study() {
         o->adjoint.names =
             "direct,checkpointed,symplectic,adjointdeis-1,adjointdeis-2m,costate-vp-1,adjointdpm,interpolated,"
             "backsolve";
-        o->common.declare(a);
+        o->common.declare(a, study_extensions);
         a.option("--sampler", o->sampling.sampler, "see `costate list samplers` [ddim]", "NAME");
         a.option("--steps", o->steps, "numbers N of steps of the sampler [5,10,20,40,80]", "LIST");
         a.option("--adjoint-steps", o->adjoint_steps, "numbers M of steps of continuous adjoints [N]", "LIST");
         a.option("--adjoint", o->adjoint.names, "see `costate list adjoints` [all that fit ddim]", "LIST");
-        a.option("--states", o->adjoint.states, "cached or resolved [cached]", "NAME");
+        a.option(
+            "--states", o->adjoint.states,
+            "of continuous adjoints: cached, the sampler's own states, or resolved, solved again from x_0 [cached]",
+            "NAME");
         a.option("--schedule", o->schedules,
                  "of exact problems, see `costate list schedules`; with options ve:sigma_max=10 [the problem's]",
                  "LIST");
         a.option("--grid", o->grids, "see `costate list grids` [lambda,t for exact problems, else the model's]",
                  "LIST");
-        a.option("--eta", o->sampling.eta, "share of stochasticity, for samplers that have one [0]", "E");
+        a.option("--eta", o->sampling.eta,
+                 "share of fresh noise, for samplers that have this option [the sampler's: 0 of ddim]", "E");
         a.option("-n,--count", o->sampling.count, "number of samples [1]");
         a.option("--class", o->sampling.classes, "labels a,b,c [all in turn]", "LIST");
         a.option("--guidance", o->sampling.guidance, "w of eps_null + w (eps_class - eps_null) [1]", "W");

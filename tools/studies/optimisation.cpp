@@ -254,7 +254,7 @@ class Study {
 
 void run_study(Options& o) {
   fill_in(o);
-  o.common.apply(study_extensions);
+  o.common.apply();
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   for (const auto m : integer_list("--adjoint-steps", o.adjoint_steps))
     as_usage([&] { return step_count("--adjoint-steps", m); });
@@ -276,13 +276,13 @@ void run_study(Options& o) {
 
 Command optimisation_study() {
   return {
-      "optimisation", "morphs by latent optimisation: gradient methods, their steps M and learning rates side by side",
-      "  costate study optimisation fashion-unet --out morphs.svg --out morphs.csv     (M = 20, 15, 10, 5; minutes)\n"
+      "optimisation", "morphs between samples by optimisation: adjoints, their steps M and learning rates side by side",
+      "  costate study optimisation fashion-unet --out morphs.svg --out morphs.csv\n"
       "  costate study optimisation fashion-unet --preset rates\n"
       "  costate study optimisation fashion-unet -n 1 --steps 5 --adjoint-steps 5 --iterations 3 --equation ODE",
       [](Arguments& a) {
         const auto o = std::make_shared<Options>();
-        o->common.declare(a);
+        o->common.declare(a, study_extensions);
         o->sampling.count = 2;
         o->sampling.steps = 20;
         o->sampling.classes = "0,3,7,9";

@@ -364,7 +364,7 @@ Findings findings_of(const Study& study, const std::string& model) {
 }
 
 void run_order(const Options& o) {
-  o.common.apply(study_extensions);
+  o.common.apply();
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   as_usage([&] { return step_count("--steps", o.most_steps); });
   if (o.most_steps < 4 * first_steps)
@@ -378,18 +378,19 @@ void run_order(const Options& o) {
 }  // namespace
 
 Command order_study() {
-  return {"order", "observed order of every sampler, schedule and prediction on an exact problem",
+  return {"order",
+          "how fast every sampler converges on an exact problem: its order, measured on every schedule and prediction",
           "  costate study order --schedule vp_linear --prediction epsilon --out order.svg --out order.csv\n"
-          "  costate study order --sampler heun,deis-2:starter=rk4,ddim:eta=1\n"
-          "  costate study order problem.json --sampler ddim,heun --steps 2560",
+          "  costate study order --sampler heun,deis-2:starter=rk4,ddim:eta=1",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a, false);
+            o->common.declare(a, study_extensions, false);
             a.positional("MODEL", o->common.model, "exact problem .json [a mixture of three Gaussians in the plane]",
                          false);
             a.option("--sampler", o->samplers, "samplers, NAME or NAME:KEY=VALUE:KEY=VALUE [all]", "LIST");
-            a.option("--schedule", o->schedules, "schedule types [all]", "LIST");
-            a.option("--prediction", o->predictions, "predictions [all]", "LIST");
+            a.option("--schedule", o->schedules, "types, see `costate list schedules` [all]", "LIST");
+            a.option("--prediction", o->predictions, "what the network predicts: epsilon, sample, flow ... [all]",
+                     "LIST");
             a.option("--steps", o->most_steps, "most steps; runs have 40, 80, 160 ... [1280]");
             return [o] { run_order(*o); };
           }};

@@ -152,7 +152,7 @@ class Study {
 };
 
 void run_quality(const Options& o) {
-  o.common.apply(study_extensions);
+  o.common.apply();
   for (const auto& file : o.common.outputs(".svg")) require_plotting(file);
   if (o.data.empty())
     throw UsageError("--data: give data to compare with: an IDX file, an .h5 file or a folder of .png");
@@ -167,12 +167,12 @@ void run_quality(const Options& o) {
 
 Command quality_study() {
   return {
-      "quality", "samplers x steps: distance of samples from data, and time",
+      "quality", "samplers and numbers of steps side by side: distance of samples from data, and time",
       "  costate study quality fashion-unet --data t10k-images-idx3-ubyte.gz --out quality.svg --out quality.csv\n"
       "  costate study quality fashion-unet --data t10k-images-idx3-ubyte.gz --sampler ddim,heun --steps 4,8 -n 200",
       [](Arguments& a) {
         const auto o = std::make_shared<Options>();
-        o->common.declare(a);
+        o->common.declare(a, study_extensions);
         o->sampling.count = 64;
         a.option("--data", o->data, "data to compare with: IDX images, .h5 with x (n,...), or a folder of .png",
                  "FILE");
