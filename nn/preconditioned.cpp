@@ -1,6 +1,8 @@
 // Running a preconditioned U-Net.
 #include "nn/preconditioned.h"
 
+#include <nlohmann/json.hpp>
+
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/slice.h"
 
@@ -26,6 +28,11 @@ Tensor Preconditioned::operator()(Inputs in) const {
 Signature Preconditioned::signature() const {
   Signature s = model.signature();
   if (part != "raw") s.out_channels = model.unet.plan.in_channels;
+  const auto [least, most] = precondition.range(u.defined() && !u.is_ghost() ? *numbers_of(u) : std::vector<double>());
+  s.defaults = nlohmann::json{{"prediction", "sample"},
+                              {"schedule", {{"type", "edm"}, {"sigma_min", least}, {"sigma_max", most}}},
+                              {"sampling", {{"grid", "karras"}}}}
+                   .dump();
   return s;
 }
 

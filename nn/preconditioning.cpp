@@ -45,6 +45,11 @@ Preconditioning::Preconditioning(const Config& c)
   }
 }
 
+std::pair<double, double> Preconditioning::range(const std::vector<double>& levels) const {
+  if (kind != Kind::iddpm || levels.size() < 2) return {sigma_min, sigma_max};
+  return {std::max(sigma_min, *(levels.end() - 2)), std::min(sigma_max, levels.front())};
+}
+
 Preconditioning::Coefficients Preconditioning::operator()(double sigma, const std::vector<double>& levels) const {
   require(sigma > 0 || (sigma == 0 && kind != Kind::edm && kind != Kind::ve),
           "preconditioning: the time of this network is sigma, which is {}; wants it above 0", sigma);

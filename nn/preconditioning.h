@@ -28,6 +28,10 @@ struct Preconditioning {
   explicit Preconditioning(const Config& config);
   Preconditioning() = default;
 
+  /// Least and largest sigma that samplers take. iddpm's are those of its levels u but the last, which is 0: below, it would be told
+  /// a step that it was never trained on.
+  [[nodiscard]] std::pair<double, double> range(const std::vector<double>& levels) const;
+
   /// `levels` are iddpm's noise levels u (M + 1), falling; unused by the others.
   [[nodiscard]] Coefficients operator()(double sigma, const std::vector<double>& levels) const;
 };

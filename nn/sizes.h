@@ -6,6 +6,7 @@
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,16 @@ constexpr std::size_t most_levels = 16;
   if (all.empty() || all.size() > most_levels || !fits)
     config.unsupported(key, fmt::format("wants 1 to {} levels of positive numbers", most_levels));
   return all;
+}
+
+/// Height and width under `key`, from one number for both or a list of the two; `otherwise` where the key is absent.
+[[nodiscard]] inline std::pair<std::int64_t, std::int64_t> sides_from(const Config& config, const std::string& key,
+                                                                      std::pair<std::int64_t, std::int64_t> otherwise) {
+  const auto given = config.integers(key);
+  if (given.empty()) return otherwise;
+  if (given.size() > 2 || !is_size(given.front()) || !is_size(given.back()))
+    config.unsupported(key, "wants one size, or height and width");
+  return {given.front(), given.back()};
 }
 
 /// One entry a level, from one for all or a list of as many.

@@ -62,12 +62,7 @@ std::vector<LevelPlan> read_blocks(const Config& config, const std::string& path
 void read_common(const Config& config, UNet2DPlan& plan, std::int64_t usual_channels) {
   plan.in_channels = size_from(config, "in_channels", usual_channels);
   plan.out_channels = size_from(config, "out_channels", usual_channels);
-  if (const auto size = config.integers("sample_size"); !size.empty()) {
-    if (size.size() > 2 || !is_size(size[0]) || !is_size(size.back()))
-      config.unsupported("sample_size", "wants one size, or height and width");
-    plan.height = size[0];
-    plan.width = size.back();
-  }
+  std::tie(plan.height, plan.width) = sides_from(config, "sample_size", {plan.height, plan.width});
   plan.centre = config.flag("center_input_sample", false);
   plan.downsample_padding = config.integer("downsample_padding", 1);
   if (plan.downsample_padding != 0 && plan.downsample_padding != 1)

@@ -76,7 +76,8 @@ std::vector<double> log_alphas_from(const Config& c) {
   Values log_alpha;
   double sum = 0;
   for (std::size_t i = 0; i < beta.size(); ++i) {
-    require(beta[i] > 0 && beta[i] < 1, "{}: beta[{}] = {} is not between 0 and 1 (at 1 alpha would be 0)", c.where(),
+    const bool last = i + 1 == beta.size();  // which may leave nothing of the signal
+    require(beta[i] > 0 && (last ? beta[i] <= 1 : beta[i] < 1), "{}: beta[{}] = {} is not between 0 and 1", c.where(),
             i, beta[i]);
     log_alpha.push_back(sum += std::log1p(-beta[i]) / 2);
   }

@@ -136,7 +136,7 @@ CifarResNet make(const Config& config, const KeyShapes& keys) {
       m.layers.back().push_back(block_of(keys, fmt::format("{}.{}.", layer, k), k == 0 ? stride : 1));
   }
   m.linear = linear_of(keys, "linear");
-  if (const auto size = config.integers("sample_size"); !size.empty()) m.height = size.front(), m.width = size.back();
+  std::tie(m.height, m.width) = sides_from(config, "sample_size", {m.height, m.width});
   return m;
 }
 

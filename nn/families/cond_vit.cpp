@@ -60,14 +60,11 @@ struct CondVit {
 
 /// (h, w) of the configuration, or of a square with as many patches.
 Shape size_of(const Config& config, std::int64_t patch, std::int64_t patches) {
-  auto size = config.integers("image_size");
-  if (size.empty()) {
-    const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(patches))));
-    size = {side * patch, side * patch};
-  }
-  if (size.size() > 2 || (size.front() / patch) * (size.back() / patch) != patches)
+  const std::int64_t side = std::lround(std::sqrt(static_cast<double>(patches)));
+  const auto [h, w] = sides_from(config, "image_size", {side * patch, side * patch});
+  if (h % patch != 0 || w % patch != 0 || (h / patch) * (w / patch) != patches)
     config.unsupported("image_size", fmt::format("pos_embed has {} patches of {}", patches, patch));
-  return {size.front(), size.back()};
+  return {h, w};
 }
 
 CondVit make(const Config& config, const KeyShapes& keys) {

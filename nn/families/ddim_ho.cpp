@@ -56,23 +56,22 @@ UNetPlan plan_of(const Config& model, std::int64_t size) {
   return p;
 }
 
-/// The betas by their names there; those that `ddpm` has no name for are written out.
+/// The betas by their names there; "jsd", which `ddpm` has no name for, is written out.
 nlohmann::json schedule_of(const Config& d) {
   const std::string kind = d.choice("beta_schedule", "linear", {"linear", "quad", "const", "jsd", "sigmoid"});
   const double start = d.number("beta_start", 1e-4), end = d.number("beta_end", 0.02);
   const std::int64_t steps = size_from(d, "num_diffusion_timesteps", 1000, 2);
-  nlohmann::json s{{"type", "ddpm"}, {"num_train_timesteps", steps}, {"beta_start", start}, {"beta_end", end}};
-  s["beta_schedule"] = kind == "quad" ? "scaled_linear" : "linear";
-  if (kind == "linear" || kind == "quad") return s;
-  std::vector<double> betas;
-  for (std::int64_t i = 0; i < steps; ++i) {
-    const double from_last = static_cast<double>(steps - i),
-                 share = static_cast<double>(i) / static_cast<double>(steps - 1);
-    betas.push_back(kind == "const" ? end
-                    : kind == "jsd" ? 1 / from_last
-                                    : start + (end - start) / (1 + std::exp(6 - 12 * share)));
+  nlohmann::json s{{"type", "ddpm"}, {"num_train_timesteps", steps}};
+  if (kind == "jsd") {
+    std::vector<double> betas;
+    for (std::int64_t i = 0; i < steps; ++i) betas.push_back(1 / static_cast<double>(steps - i));
+    s["betas"] = betas;
+    return s;
   }
-  return {{"type", "ddpm"}, {"num_train_timesteps", steps}, {"betas", betas}};
+  s["beta_schedule"] = kind == "const" ? "linear" : kind;
+  s["beta_start"] = kind == "const" ? end : start;
+  s["beta_end"] = end;
+  return s;
 }
 
 UNetModel make(const Config& config) {

@@ -93,7 +93,7 @@ DilatedUNet make(const Config& config, const KeyShapes& keys) {
   require(!m.residual || m.conv9.weight.dim(3) == m.conv1.weight.dim(2),
           "{}: residual wants as many channels out ({}) as in ({})", config.where(), m.conv9.weight.dim(3),
           m.conv1.weight.dim(2));
-  if (const auto size = config.integers("sample_size"); !size.empty()) m.height = size.front(), m.width = size.back();
+  std::tie(m.height, m.width) = sides_from(config, "sample_size", {m.height, m.width});
   return m;
 }
 

@@ -4,7 +4,6 @@
 // t is sigma and y the denoised image; the part `raw` is the bare network, told c_noise. Without labels a conditional
 // network sees a label of zeros. Further input: augment_labels (n, augment_dim).
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "nn/family.h"
@@ -172,12 +171,8 @@ Preconditioned make(const Config& config, const KeyShapes& keys) {
     m.u = parameter({m.precondition.steps + 1});
   }
   m.prefix = has_prefix(keys) ? "model" : "";
-  const nlohmann::json defaults = {
-      {"prediction", "sample"},
-      {"schedule", {{"type", "edm"}, {"sigma_min", m.precondition.sigma_min}, {"sigma_max", m.precondition.sigma_max}}},
-      {"sampling", {{"grid", "karras"}}}};
   m.model = make_unet_model(embedding_of(config, song, config.integer("model_channels", song ? 128 : 192)),
-                            std::move(plan), size, defaults.dump());
+                            std::move(plan), size, "");
   return m;
 }
 

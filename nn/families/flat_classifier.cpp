@@ -61,15 +61,14 @@ Shape input_of(const Config& config, const FlatClassifier& m) {
   for (const auto& layer : m.conv) lost_h += layer.weight.dim(0) - 1, lost_w += layer.weight.dim(1) - 1;
   const std::int64_t channels = m.conv.back().weight.dim(3), pixels = m.fc1.weight.dim(0) / channels;
   const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(pixels))));
-  auto size = config.integers("sample_size");
-  if (size.empty()) size = {side + lost_h, side + lost_w};
-  const std::int64_t h = size.front() - lost_h, w = size.back() - lost_w;
+  const auto [height, width] = sides_from(config, "sample_size", {side + lost_h, side + lost_w});
+  const std::int64_t h = height - lost_h, w = width - lost_w;
   if (h < 1 || w < 1 || h * w * channels != m.fc1.weight.dim(0))
     fail(
         "flat_classifier: images {} x {} leave {} x {} pixels of {} channels, but fc1 takes {} numbers; say "
         "`sample_size`",
-        size.front(), size.back(), h, w, channels, m.fc1.weight.dim(0));
-  return {size.front(), size.back(), m.conv.front().weight.dim(2)};
+        height, width, h, w, channels, m.fc1.weight.dim(0));
+  return {height, width, m.conv.front().weight.dim(2)};
 }
 
 FlatClassifier make(const Config& config, const KeyShapes& keys) {

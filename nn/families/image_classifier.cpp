@@ -46,11 +46,9 @@ struct ImageClassifier {
 
 ImageClassifier make(const Config& config) {
   refuse_unknown(config, "channels classes input");
-  const auto widths = config.integers("channels"), input = config.integers("input");
-  const auto classes = config.integer("classes", 0);
-  require(!widths.empty() && classes > 1, "{}: image_classifier wants `channels` (a list) and `classes`",
-          config.where());
-  require(input.size() == 3, "{}: image_classifier wants `input` [h, w, c]", config.where());
+  const auto widths = sizes_from(config, "channels"), input = sizes_from(config, "input");
+  const auto classes = size_from(config, "classes", 0, 2);
+  if (input.size() != 3) config.unsupported("input", "wants [h, w, c]");
   ImageClassifier m;
   m.input = {input[0], input[1], input[2]};
   for (std::size_t i = 0; i < widths.size(); ++i) {

@@ -17,7 +17,7 @@ namespace costate {
 namespace {
 
 struct Lucidrains {
-  ScheduleTables schedule;  ///< GaussianDiffusion's buffers, which its configuration says as well
+  ScheduleTables schedule;  ///< GaussianDiffusion's buffers; its betas win over the configuration's
   std::string prefix;       ///< of the keys below
   Conv2d init_conv;
   TimeProjection time;
@@ -86,7 +86,10 @@ struct Lucidrains {
     if (self_condition) s.z = s.input;
     s.needs_condition = false;
     s.summary = fmt::format("U-Net, {} levels, {} channels in the first", downs.size(), init_conv.weight.dim(3));
-    s.defaults = defaults;
+    nlohmann::json said = nlohmann::json::parse(defaults);
+    if (const auto betas = schedule.values("betas"); !betas.empty())
+      said["schedule"] = {{"type", "ddpm"}, {"betas", betas}};
+    s.defaults = said.dump();
     return s;
   }
 };
@@ -183,7 +186,7 @@ Lucidrains make(const Config& c, const KeyShapes& keys) {
   m.final_res_block = LucidResBlock(2 * first, first, time, seen.groups());
   m.final_conv =
       Linear(first, size_from(c, "out_dim", channels * (c.flag("learned_variance", false) ? 2 : 1)), Layout::either);
-  if (const auto size = c.integers("image_size"); !size.empty()) m.height = size.front(), m.width = size.back();
+  std::tie(m.height, m.width) = sides_from(c, "image_size", {m.height, m.width});
   m.defaults = defaults_of(c);
   return m;
 }

@@ -82,10 +82,7 @@ MultiscaleDenoiser make(const Config& config, const KeyShapes& keys) {
     const Tensor each = parameter({1, m.conv_layers[i].weight.dim(3), 1, 1});
     m.norms.push_back({each, each});
   }
-  if (const auto size = config.integers("sample_size"); !size.empty()) {
-    m.height = size.front();
-    m.width = size.back();
-  }
+  std::tie(m.height, m.width) = sides_from(config, "sample_size", {m.height, m.width});
   return m;
 }
 

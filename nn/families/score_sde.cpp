@@ -127,24 +127,24 @@ UNetPlan plan_of(const Said& said) {
   return p;
 }
 
-/// The SDE it was trained with. VP networks are told 999 t; VE networks return the score and are told sigma, or the number of a level
-/// of a geometric sequence, 0 the noisiest.
+/// The SDE it was trained with. VP networks are told 999 t, those of discrete steps the number of one; VE networks return the score
+/// and are told sigma, or the number of a level of a geometric sequence, 0 the noisiest.
 std::string defaults_of(const Said& said) {
   using nlohmann::json;
   const std::string sde = said.training.choice("sde", said.fourier ? "vesde" : "vpsde", {"vesde", "vpsde", "subvpsde"});
   const bool ve = sde == "vesde", numbered = !said.training.flag("continuous", true);
+  const auto last = static_cast<double>(size_from(said.model, "num_scales", 1000) - 1);
   json schedule, sampling = {{"range", {said.data.flag("centered", false) ? -1 : 0, 1}}};
   if (ve) {
     schedule = {{"type", numbered ? "ve" : "edm"},
                 {"sigma_min", said.model.number("sigma_min", 0.01)},
                 {"sigma_max", said.model.number("sigma_max", 50)}};
-    const auto last = static_cast<double>(size_from(said.model, "num_scales", 1000) - 1);
     if (numbered) sampling.update({{"time_scale", -last}, {"time_offset", last}});
   } else {
     schedule = {{"type", sde == "vpsde" ? "vp_linear" : "sub_vp"},
                 {"beta_min", said.model.number("beta_min", 0.1)},
                 {"beta_max", said.model.number("beta_max", 20)}};
-    sampling["time_scale"] = 999;
+    sampling["time_scale"] = numbered && sde == "vpsde" ? last : 999;  // sub-VP networks are never numbered
   }
   return json{{"prediction", ve ? "score" : "epsilon"}, {"schedule", schedule}, {"sampling", sampling}}.dump();
 }

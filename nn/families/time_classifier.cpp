@@ -87,7 +87,7 @@ TimeClassifier make(const Config& config, const KeyShapes& keys) {
   require(!m.stages.empty(), "time_classifier: there are no convolutions conv1, conv2 ...");
   m.head_0 = linear_of(keys, "head.0");
   m.head_3 = linear_of(keys, "head.3");
-  if (const auto size = config.integers("sample_size"); !size.empty()) m.height = size.front(), m.width = size.back();
+  std::tie(m.height, m.width) = sides_from(config, "sample_size", {m.height, m.width});
   return m;
 }
 

@@ -205,4 +205,17 @@ BOOST_DATA_TEST_CASE(depths_are_bounded, boost::unit_test::data::make(names()), 
   }
 }
 
+BOOST_AUTO_TEST_CASE(sizes_are_two_positive_numbers_or_one) {
+  for (const std::string name : {"flat-oblong", "resnet-a", "time-classifier-groups", "dilated-residual"})
+    for (const json& size : {json(0), json({8, -8}), json({8, 8, 3}), json(1 << 30)}) {
+      json config = references()[name]["config"];
+      config["sample_size"] = size;
+      const std::string message = refusal(name, config);
+      BOOST_TEST(message.find("sample_size") != std::string::npos, name << ": " << message);
+    }
+  json config = references()["vit-oblong"]["config"];
+  config["image_size"] = {9, 13};  // patches of 4 would leave pixels over
+  BOOST_TEST(refusal("vit-oblong", config).find("image_size") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
