@@ -107,6 +107,26 @@ BOOST_AUTO_TEST_CASE(averages_without_names_take_those_of_the_weights) {
     BOOST_CHECK(has(c.note(), "2 of 3 from the averages 'ema.shadow_params'"));
   }
   for (const auto& c : open_both(body, "model")) BOOST_CHECK_EQUAL(c.read("module.a").item(), 0);
+
+  // A batch norm's statistics, which are no weights, have the shape of the weights that follow.
+  const auto with = [](const std::vector<std::string>& keys) {
+    std::vector<std::pair<std::string, std::string>> model;
+    for (const auto& key : keys) model.emplace_back(key, at(0));
+    return dict({{"model", dict(model)}, {"ema", dict({{"shadow_params", "](" + at(2) + at(3) + "e"}})}});
+  };
+  for (const auto& c : open_both(with({"n.weight", "n.running_mean", "n.running_var", "m.weight"}))) {
+    BOOST_CHECK_EQUAL(c.read("n.weight").item(), 2);
+    BOOST_CHECK_EQUAL(c.read("n.running_mean").item(), 0);
+    BOOST_CHECK_EQUAL(c.read("m.weight").item(), 3);
+  }
+  for (const auto& c : open_both(with({"a", "b", "c"}))) {  // which of the three has none?
+    for (const char* key : {"a", "b", "c"}) BOOST_CHECK_EQUAL(c.read(key).item(), 0);
+    BOOST_CHECK(has(c.note(), "more than one way"));
+  }
+  for (const auto& c : open_both(with({"a"}))) {
+    BOOST_CHECK_EQUAL(c.read("a").item(), 0);
+    BOOST_CHECK(has(c.note(), "do not fit these keys (from number 1 on)"));
+  }
 }
 
 // Groups are dictionaries where modules would not be called so: Keras's model_weights beside its optimiser's, an EMA.

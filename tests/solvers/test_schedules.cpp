@@ -159,6 +159,10 @@ BOOST_AUTO_TEST_CASE(ddpm_between_its_steps) {
   BOOST_TEST(betas->steps() == 3);
   BOOST_TEST(betas->alpha(2) * betas->alpha(2) == 0.9 * 0.8 * 0.7, boost::test_tools::tolerance(1e-14));
   BOOST_TEST(betas->f(1.5) == std::log(0.7) / 2, boost::test_tools::tolerance(1e-14));
+  const auto pure = schedule_of(R"({"type": "ddpm", "betas": [0.1, 0.2, 1]})");  // the last may leave nothing
+  BOOST_TEST(pure->alpha(1) * pure->alpha(1) == 0.9 * 0.8, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(pure->alpha(2) == 0);
+  BOOST_TEST(pure->sigma(2) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(ddpm_rescaled_to_zero_terminal_snr) {
@@ -276,7 +280,8 @@ BOOST_AUTO_TEST_CASE(wrong_configurations) {
   check_throws([] { schedule_of(R"({"type": "vp_linear", "beta_min": -1})"); }, {"beta_min", "-1"});
   check_throws([] { schedule_of(R"({"type": "vp_linear", "t_min": 1, "t_max": 0.5})"); }, {"t_min < t_max"});
   check_throws([] { schedule_of(R"({"type": "vp_cosine", "t_max": 1})"); }, {"t_max = 1", "0.9946"});
-  check_throws([] { schedule_of(R"({"type": "ddpm", "betas": [0.1, 1.0]})"); }, {"beta[1] = 1", "alpha would be 0"});
+  check_throws([] { schedule_of(R"({"type": "ddpm", "betas": [1.0, 0.1]})"); }, {"beta[0] = 1"});
+  check_throws([] { schedule_of(R"({"type": "ddpm", "betas": [0.1, 1.5]})"); }, {"beta[1] = 1.5"});
   check_throws([] { schedule_of(R"({"type": "ddpm", "beta_schedule": "quadratic"})"); },
                {"quadratic", "scaled_linear"});
 }
