@@ -107,6 +107,20 @@ BOOST_AUTO_TEST_CASE(schedules_side_by_side) {
   }
 }
 
+// From pure noise lambda is infinite, and eps would not say what x_0 is: another grid and prediction, and no truth.
+BOOST_AUTO_TEST_CASE(a_schedule_may_begin_at_pure_noise) {
+  const Folder folder;
+  spill(folder / "mixture.json", mixture);
+  const auto o = run({"study", "gradient", (folder / "mixture.json").string(), "--steps", "5", "--adjoint",
+                      "direct,checkpointed", "--schedule", "flow,ve", "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json found = json::parse(o.out);
+  BOOST_TEST(found["rows"].size() == 6U);
+  BOOST_TEST(row(found, "flow t", 5, "checkpointed")["own_x_T"] == 0.0);
+  BOOST_TEST(!row(found, "flow t", 5, "checkpointed")["truth_x_T"].is_number());
+  BOOST_TEST(row(found, "ve lambda", 5, "checkpointed")["truth_x_T"].get<double>() > 0);
+}
+
 BOOST_AUTO_TEST_CASE(the_page_says_how_to_read_it) {
   const Folder folder;
   spill(folder / "mixture.json", mixture);

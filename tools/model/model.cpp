@@ -90,6 +90,14 @@ Model load_exact(const ModelFiles& files, const LoadOptions& options, Model m) {
 
 }  // namespace
 
+Model with_schedule(Model problem, const Config& schedule) {
+  json c = json::parse(problem.config.dump());
+  c["schedule"] = json::parse(schedule.dump());
+  problem.config = Config(c, problem.config.where());
+  settle_sampling(problem);
+  return problem;
+}
+
 Shape Model::sample_shape() const { return is_exact() ? Shape{exact.dimension} : network->signature().input; }
 
 Model load_model(const std::string& name, const LoadOptions& options) {

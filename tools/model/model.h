@@ -71,6 +71,9 @@ struct Model {
 /// Throws Error, naming file, key and remedy, for anything that is wrong with the files.
 Model load_model(const std::string& name, const LoadOptions& options = {});
 
+/// The same exact problem on another schedule, with the prediction and the grid that this one wants where the problem names none.
+Model with_schedule(Model problem, const Config& schedule);
+
 /// Names that load_model finds without a path: fashion-unet ...
 std::vector<std::string> bundled_models();
 

@@ -66,6 +66,9 @@ SchedulePtr schedule_named(const std::string& text) {
   return schedule_from(Config(config, "--schedule " + text));
 }
 
+/// Everywhere on the schedule; not where it begins at pure noise.
+bool lambda_is_finite(const Schedule& schedule) { return schedule.level(schedule.t_max).alpha > 0; }
+
 class Study {
  public:
   explicit Study(const Options& o)
@@ -81,15 +84,18 @@ class Study {
     for (const auto& [option, list] : {std::pair{"--steps", o.steps}, {"--adjoint-steps", o.adjoint_steps}})
       for (const auto count : list.empty() ? std::vector<std::int64_t>() : integer_list(option, list))
         as_usage([&, name = option] { return step_count(name, count); });
-    auto grids = word_list(o.grids);
-    if (grids.empty()) grids = model_.is_exact() ? std::vector<std::string>{"lambda", "t"} : std::vector{model_.grid};
-    for (const auto& grid : grids)
-      if (o.schedules.empty()) settings_.push_back({grid, grid, model_.schedule});
+    const auto grids_of = [&](const SchedulePtr& schedule) {
+      if (!o.grids.empty()) return word_list(o.grids);
+      if (!model_.is_exact()) return std::vector{model_.grid};
+      return lambda_is_finite(*schedule) ? std::vector<std::string>{"lambda", "t"} : std::vector<std::string>{"t"};
+    };
+    if (o.schedules.empty())
+      for (const auto& grid : grids_of(model_.schedule)) settings_.push_back({grid, grid, model_.schedule});
     for (const auto& name : word_list(o.schedules)) {
       if (!model_.is_exact())
         throw UsageError("--schedule: " + model_.name + " is a network, and trained for its own; leave it out");
       const auto schedule = as_usage([&] { return schedule_named(name); });
-      for (const auto& grid : grids) settings_.push_back({name + " " + grid, grid, schedule});
+      for (const auto& grid : grids_of(schedule)) settings_.push_back({name + " " + grid, grid, schedule});
     }
   }
 
@@ -98,7 +104,8 @@ class Study {
     const Progress progress = o_.common.progress("gradients");
     const auto all = static_cast<std::int64_t>(settings_.size() * counts.size() * adjoints_.size());
     for (const auto& setting : settings_) {
-      model_.schedule = precise_.schedule = setting.schedule;
+      if (!o_.schedules.empty())
+        for (Model* model : {&model_, &precise_}) *model = with_schedule(*model, setting.schedule->config());
       for (const auto n : counts) {
         const Reference reference = reference_of(setting, n);
         for (const Adjoint& adjoint : adjoints_) {
@@ -171,7 +178,7 @@ class Study {
     const auto& [label, grid, schedule] = setting;
     Reference r{gradient(precise_, grid, n, make_adjoint("checkpointed"), {}), {}};
     const bool ode = Run(with(grid, n), o_.common, model_).stepper().eta == 0;
-    if (model_.is_exact() && ode && truth_.count(label) == 0) {
+    if (model_.is_exact() && ode && lambda_is_finite(*schedule) && truth_.count(label) == 0) {
       const Stepper rk = fixed_runge_kutta(find_tableau("rk45"));
       truth_[label] = gradient(precise_, "lambda", truth_steps, make_adjoint("checkpointed"), {}, &rk);
     }
