@@ -72,6 +72,18 @@ def diffusers_unet(name):
     return build
 
 
+def diffusers_dit(cfg):
+    import diffusers
+    net = diffusers.DiTTransformer2DModel(**cfg)
+    return net, {'': lambda i: net(i['x'], i['t'], class_labels=i['class']).sample}
+
+
+def diffusers_kl(cfg):
+    import diffusers
+    net = diffusers.AutoencoderKL(**cfg)
+    return net, {'_encode': lambda i: net.encode(i['x']).latent_dist.parameters, '_decode': lambda i: net.decode(i['x']).sample}
+
+
 def specs(M):
     HO = lambda **k: dict(model=dict(dict(type='simple', in_channels=3, out_ch=3, ch=32, ch_mult=[2, 1], num_res_blocks=1, dropout=.1,
                                           attn_resolutions=[4], resamp_with_conv=True), **k), data=dict(image_size=8),
@@ -89,6 +101,8 @@ def specs(M):
     X = 'CrossAttn'
     LATENT = dict(in_channels=3, out_channels=3, block_out_channels=[8, 16], layers_per_block=1, norm_num_groups=4, attention_head_dim=2, cross_attention_dim=12)
     BLOCKS = dict(down_block_types=[X + 'DownBlock2D', 'DownBlock2D'], up_block_types=['UpBlock2D', X + 'UpBlock2D'])
+    DIT = dict(num_attention_heads=2, attention_head_dim=4, in_channels=3, num_layers=2, sample_size=8, patch_size=2, num_embeds_ada_norm=5)
+    KL = dict(in_channels=3, out_channels=3, block_out_channels=[8, 16], latent_channels=3, norm_num_groups=4)
     S = lambda family, config, t=step, x=image, **k: dict(family=family, config=config, t=t, x=x, **k)
     return {
         'ho-pool': S('ddim-ho', HO(resamp_with_conv=False, ch_mult=[1, 2, 2], num_res_blocks=2, attn_resolutions=[8, 2])),
@@ -134,6 +148,15 @@ def specs(M):
                        z=(5, 9), image_embeds=(12,), text_embeds=(12,)),
         'kandinsky-hint': S('unet2d_condition', dict(LATENT, **BLOCKS, in_channels=7, encoder_hid_dim=9, encoder_hid_dim_type='image_proj', addition_embed_type='image_hint'),
                             image_embeds=(9,), hint=(64, 64, 3)),
+        'dit-geglu': S('dit', dict(DIT, activation_fn='geglu', out_channels=6), classes=[3, 1]),
+        'dit-swiglu': S('dit', dict(DIT, activation_fn='swiglu', norm_elementwise_affine=True, norm_eps=1e-2), classes=[5, 0]),
+        'dit-quick-gelu': S('dit', dict(DIT, activation_fn='geglu-approximate', attention_bias=False, patch_size=4), classes=[3, 1]),
+        'dit-silu': S('dit', dict(DIT, activation_fn='linear-silu', sample_size=4), classes=[3, 1]),
+        'dit-gelu': S('dit', dict(DIT, activation_fn='gelu', patch_size=1, num_layers=1), classes=[3, 1]),
+        'kl-attention': S('autoencoder_kl', dict(KL, down_block_types=['AttnDownEncoderBlock2D', 'DownEncoderBlock2D'], up_block_types=['UpDecoderBlock2D', 'AttnUpDecoderBlock2D'],
+                                                 layers_per_block=2, act_fn='mish', use_quant_conv=False), run='_encode'),
+        'kl-bare': S('autoencoder_kl', dict(KL, down_block_types=['DownEncoderBlock2D', 'AttnDownEncoderBlock2D'], up_block_types=['AttnUpDecoderBlock2D', 'UpDecoderBlock2D'],
+                                            act_fn='gelu', use_post_quant_conv=False, mid_block_add_attention=False), run='_decode'),
         'small-condmlp': S('smalldiffusion-condmlp', dict(dim=2, hidden_dims=[16, 32], cond_dim=4, num_classes=3), sigma, (2,), classes=[3, 1]),
         'small-mlp-scaled': S('smalldiffusion-mlp', dict(dim=3, hidden_dims=[16, 16], Scaled=True), sigma, (3,)),
         'small-unet': S('smalldiffusion-unet', dict(in_dim=8, in_ch=3, out_ch=3, ch=32, ch_mult=[1, 2], embed_ch_mult=2, num_res_blocks=1, attn_resolutions=[8], cond_embed=dict(hidden_size=64, num_classes=4), Scaled=True), sigma, classes=[4, 0]),
@@ -153,7 +176,7 @@ def reference(M, spec):
         w = torch.from_numpy(waves(2 * int(np.prod(shape)), phase)).reshape(2, *shape)
         return (w.permute(0, 3, 1, 2).contiguous() if w.ndim == 4 else w).requires_grad_()
     inputs = {'x': noise('x', spec['x'], 1)}
-    if spec.get('run') != '_encode':
+    if spec.get('run') not in ('_encode', '_decode'):
         inputs['t'] = torch.tensor(spec['t'], dtype=torch.float64)
     for name, phase in (('z', 2), ('augment_labels', 3), ('timestep_cond', 5), *ADDED.items()):
         if name in spec:
@@ -187,7 +210,8 @@ def main(shared, checkouts, out):
     sys.path.insert(0, shared + '/fixtures')
     import make_authors as M
     M.FAMILIES.update({'edm': ('edm', 'preconditioners', edm), 'unet2d': ('', '', diffusers_unet('UNet2DModel')),
-                       'unet2d_condition': ('', '', diffusers_unet('UNet2DConditionModel'))})
+                       'unet2d_condition': ('', '', diffusers_unet('UNet2DConditionModel')),
+                       'dit': ('', '', diffusers_dit), 'autoencoder_kl': ('', '', diffusers_kl)})
     result = {}
     for name, spec in specs(M).items():
         repository = M.FAMILIES[spec['family']][0]
