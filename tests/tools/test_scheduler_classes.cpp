@@ -1,4 +1,4 @@
-// diffusers' classes of which shared/fixtures/samplers has no trajectories, against tests/data/solvers/diffusers-schedulers.json,
+// diffusers' classes and options of which shared/fixtures/samplers has no trajectories, against tests/data/solvers/diffusers-schedulers.json,
 // which the library made in f64: states, and noise in the order in which it was drawn.
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
@@ -54,6 +54,8 @@ double deviation(const Folder& folder, const json& problem, const json& c) {
       "--steps",     c["steps"].dump(),    up ? "--in" : "--start", path("start.h5"),       "--out",
       path("out.h5")};
   if (!up) words.emplace_back("--trajectory");
+  if (c.contains("set"))
+    for (const auto& [key, value] : c["set"].items()) words.insert(words.end(), {"--set", key + "=" + value.dump()});
   const auto o = costate::test::run(words);
   BOOST_REQUIRE_MESSAGE(o.code == 0, name << ": " << o.err);
   const Tensor found = Hdf5Reader(path("out.h5")).read(way.output);
@@ -70,7 +72,7 @@ BOOST_AUTO_TEST_CASE(as_diffusers) {
     const double off = deviation(folder, all["problem"], c);
     BOOST_TEST(off < 1e-12, c["config"].dump() << " is off by " << off);
   }
-  BOOST_TEST(all["cases"].size() == 29);
+  BOOST_TEST(all["cases"].size() == 45);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
