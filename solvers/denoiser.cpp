@@ -107,6 +107,8 @@ double Denoiser::input_scale(const Level& at) const {
   return edm ? 1 / std::hypot(at.s(), sigma_data) : at.scale();
 }
 
+double Denoiser::eps_per_output(const Level& at) const { return mixes(*this, at).eps.out; }
+
 Tensor Denoiser::eps(const Tensor& y, const Level& at, const Tensors& p) const {
   if (correct && eps_follows) return eps_of(x0(y, at, p), y, at);
   return apply_mix(mixes(*this, at).eps, "eps", at, y, evaluate(*this, y, at, p));

@@ -45,6 +45,8 @@ struct Denoiser {
   };
   /// What the network's x is to the canonical state y.
   [[nodiscard]] double input_scale(const Level& at) const;
+  /// How much eps moves with the network's output, at fixed x.
+  [[nodiscard]] double eps_per_output(const Level& at) const;
   /// eps and x_0 for the canonical state y = x / alpha (x / sigma at pure noise), in the dtype of y. Differentiable in y
   /// and p. At sigma = 0 all predictions but those of x_0 and noise say what eps is, at alpha = 0 those of x_0, v and flow what
   /// x_0 is; the others throw there.

@@ -104,18 +104,27 @@ BOOST_AUTO_TEST_CASE(a_classifier_without_a_time_judges_the_clean_image) {
   BOOST_TEST(std::abs(slope - difference) <= 1e-4 * std::abs(difference), slope << " against " << difference);
 }
 
-BOOST_AUTO_TEST_CASE(networks_of_scaled_input_are_guided_alike) {
+BOOST_AUTO_TEST_CASE(whatever_a_network_predicts_it_is_guided_alike) {
   if (!available()) return;
   const Guided g;
   const Level at = g.model.schedule->level(300);
   const Denoiser& plain = g.net.denoiser;
-  Denoiser edm = plain;  // the same x_0 as edm's F of y / m
-  edm.prediction = Prediction::edm;
-  edm.sigma_data = 0.5;
-  edm.net = [&](const Tensor& x, const Level& l, const Tensors& p) {
-    const double m = std::hypot(l.s(), 0.5);
-    const Tensor y = x * m;
-    return (plain.x0(y, l, p) - y * (0.25 / (m * m))) * (m / (0.5 * l.s()));
+  const auto saying = [&](const std::string& what) {  // the same eps and x_0, said so
+    Denoiser d = plain;
+    d.prediction = prediction_from(what);
+    d.net = [&plain, what, like = d](const Tensor& x, const Level& l, const Tensors& p) {
+      const Tensor y = x * (1 / like.input_scale(l));
+      const auto [x_0, eps] = plain.both(y, l, p);
+      const double m = std::hypot(l.s(), like.sigma_data);
+      if (what == "sample") return x_0;
+      if (what == "v_prediction") return eps * l.alpha - x_0 * l.sigma;  // alpha^2 + sigma^2 = 1 here
+      if (what == "noise") return eps * l.sigma;
+      if (what == "score") return eps * (-1 / l.sigma);
+      if (what == "flow") return eps - x_0;
+      const double sign = what == "edm" ? 1 : -1;
+      return (x_0 - y * std::pow(like.sigma_data / m, 2)) * (sign * m / (like.sigma_data * l.s()));
+    };
+    return d;
   };
   for (const auto& file : {noisy, clean}) {
     const Classifier classifier(load_model(file, {.dtype = DType::f64}), 2.5, g.model);
@@ -124,7 +133,8 @@ BOOST_AUTO_TEST_CASE(networks_of_scaled_input_are_guided_alike) {
       return d.x0(g.x / at.alpha, at, g.net.p);
     };
     const Tensor want = guided(plain);
-    BOOST_TEST(largest_difference(guided(edm), want) <= 1e-10, file);
+    for (const char* what : {"sample", "v_prediction", "noise", "score", "flow", "edm", "edm_v"})
+      BOOST_TEST(largest_difference(guided(saying(what)), want) <= 1e-10, file << ", " << what);
     BOOST_TEST(largest_difference(want, plain.x0(g.x / at.alpha, at, g.net.p)) > 1e-6, file);
   }
 }

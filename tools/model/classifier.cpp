@@ -11,33 +11,6 @@
 #include "solvers/halves.h"
 
 namespace costate {
-namespace {
-
-/// d out / d eps at fixed x = alpha x_0 + sigma eps: how much a prediction moves with eps.
-double slope(const Denoiser& d, const Level& at) {
-  const double s = at.s(), norm = std::hypot(at.alpha, at.sigma);
-  switch (d.prediction) {
-    case Prediction::epsilon:
-      return 1;
-    case Prediction::sample:
-      return -s;
-    case Prediction::v:
-      return norm / at.alpha;
-    case Prediction::noise:
-      return at.sigma;
-    case Prediction::score:
-      return -1 / at.sigma;
-    case Prediction::flow:
-      return 1 + s;
-    case Prediction::edm:
-      return -std::hypot(s, d.sigma_data) / d.sigma_data;
-    case Prediction::edm_v:
-      return std::hypot(s, d.sigma_data) / d.sigma_data;
-  }
-  fail("classifier guidance: unknown prediction {}", static_cast<int>(d.prediction));
-}
-
-}  // namespace
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind) {
   std::vector<double> values(static_cast<std::size_t>(labels.dim(0) * classes), 0.0);
@@ -99,7 +72,7 @@ Net Classifier::guide(const Denoiser& denoiser, const Tensor& labels) const {
     const Tensor gradient = value_and_grad(f, {x * (1 / denoiser.input_scale(at))}).second[0];
     const double step = self.scale * at.sigma / at.scale();  // of eps: sigma grad_x = sigma / scale grad_y
     auto [prediction, variance] = halves(out, x);
-    return joined({lincomb(1, prediction, -slope(denoiser, at) * step, gradient), variance});
+    return joined({lincomb(1, prediction, -step / denoiser.eps_per_output(at), gradient), variance});
   };
 }
 
