@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "solvers/convergence.h"
+#include "solvers/runge_kutta.h"
 #include "tests/solvers/sampled_variance.h"
 
 namespace costate {
@@ -190,6 +191,39 @@ BOOST_AUTO_TEST_CASE(each_does_something_and_keeps_the_order) {
     }
   }
   for (const auto& [name, setting] : settings()) BOOST_TEST(used[name] > 0, name << " is an option of no sampler");
+}
+
+// Symplectic adjoints go by the table that a stepper says it is.
+BOOST_AUTO_TEST_CASE(a_table_is_the_step_that_it_stands_for) {
+  const auto problem = mixture();
+  const auto schedule = vp_linear();
+  int seen = 0;
+  for (const auto& [name, options] : {std::pair{"ddim", "{}"},
+                                      {"ddim", R"({"eta": 0.5})"},
+                                      {"euler", "{}"},
+                                      {"euler", R"({"clock": "t"})"},
+                                      {"heun", "{}"},
+                                      {"heun", R"({"alpha": 0.5})"},
+                                      {"heun", R"({"clock": "t"})"},
+                                      {"heun", R"({"clock": "flow"})"},
+                                      {"rk4", "{}"},
+                                      {"rk4", R"({"rule": "3/8"})"},
+                                      {"rk4", R"({"middle": "t"})"}}) {
+    const Sampler sampler = sampler_of(problem, name, {schedule->level(0.6), schedule->level(0.4)}, options);
+    const Tableau* const table = sampler.stepper.tableau;
+    if (table == nullptr) continue;
+    const double from = sampler.grid[0].s(), to = sampler.grid[1].s();
+    const OdeField field = [&](double s, const Tensors& y) {
+      const Level at = s == from ? sampler.grid[0]
+                       : s == to ? sampler.grid[1]
+                                 : schedule->level(schedule->t_of_lambda(-std::log(s)));
+      return Tensors{sampler.denoiser.eps(y[0], at, problem.p)};
+    };
+    const Tensor y = row_of({0.7, -1.2}), stepped = sampler.step(0, {y, {}}, problem.p).y;
+    check_near(stepped, rk_step(*table, field, from, to, {y})[0].to_vector(), 1e-12);
+    ++seen;
+  }
+  BOOST_TEST(seen >= 4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
