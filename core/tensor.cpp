@@ -122,6 +122,10 @@ double Tensor::item() const {
 
 Tensor Tensor::reshaped(const Shape& shape) const {
   require(shape.size() == size(), "reshape: {} to {} changes the number of elements", shape_, shape);
+  return with_shape(shape);
+}
+
+Tensor Tensor::with_shape(const Shape& shape) const {
   Tensor t = *this;
   t.shape_ = shape;
   t.id_ = 0;
@@ -136,6 +140,19 @@ Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
   t.offset_ += dim(0) == 0 ? 0 : first * (size() / dim(0));
   t.id_ = 0;
   return t;
+}
+
+Tensor Tensor::spanning(const Tensors& parts, const Shape& shape) {
+  std::int64_t count = 0;
+  for (const Tensor& t : parts) {
+    const Tensor& first = parts[0];
+    if (t.storage_ == nullptr || t.storage_ != first.storage_ || t.dtype_ != first.dtype_ ||
+        t.offset_ != first.offset_ + count)
+      return {};
+    count += t.size();
+  }
+  require(count == shape.size(), "spanning: {} elements do not fill shape {}", count, shape);
+  return parts.empty() ? Tensor() : parts[0].with_shape(shape);
 }
 
 Tensor Tensor::with_id(std::uint64_t id) const {

@@ -24,6 +24,9 @@ struct Kind {
   bool operator==(const Kind&) const = default;
 };
 
+class Tensor;
+using Tensors = std::vector<Tensor>;
+
 class Tensor {
  public:
   Tensor() = default;  ///< no tensor: defined() is false
@@ -82,6 +85,8 @@ class Tensor {
   [[nodiscard]] Tensor reshaped(const Shape& shape) const;
   /// Rows [first, first + count) of the first axis, same storage.
   [[nodiscard]] Tensor rows(std::int64_t first, std::int64_t count) const;
+  /// Parts that lie behind one another in one storage, as one tensor of that many elements; undefined where they do not.
+  static Tensor spanning(const Tensors& parts, const Shape& shape);
 
   [[nodiscard]] const Storage& storage() const;
   [[nodiscard]] std::int64_t offset() const { return offset_; }  ///< first element, counted from the storage's start
@@ -94,6 +99,7 @@ class Tensor {
   [[nodiscard]] bool is_ghost() const { return ghost_; }
 
  private:
+  [[nodiscard]] Tensor with_shape(const Shape& shape) const;
   [[nodiscard]] const void* raw(DType want) const;
   [[nodiscard]] void* mutable_raw(DType want);
   [[nodiscard]] const void* on_host(const void* p) const;
@@ -106,8 +112,6 @@ class Tensor {
   Device device_ = Device::cpu;
   bool ghost_ = false;
 };
-
-using Tensors = std::vector<Tensor>;
 
 /// The elements of a constant that is read as numbers again and again: kept with its storage.
 std::shared_ptr<const std::vector<double>> numbers_of(const Tensor& constant);

@@ -20,7 +20,10 @@ struct Op {
               "{}: {} and {} differ outside axis {}", name, parts[0].shape(), p.shape(), axis);
       total += p.dim(axis);
     }
-    Tensor y = Tensor::empty(parts[0].shape().with(axis, total), parts[0].kind());
+    const Shape shape = parts[0].shape().with(axis, total);
+    if (is_outermost(shape))
+      if (Tensor view = Tensor::spanning(parts, shape); view.defined()) return view;
+    Tensor y = Tensor::empty(shape, parts[0].kind());
     const auto to = row_major_steps(y.shape());
     std::int64_t at = 0;
     for (const auto& p : parts) {
@@ -31,6 +34,12 @@ struct Op {
       at += p.dim(axis);
     }
     return y;
+  }
+  /// Whether parts follow one another as wholes.
+  [[nodiscard]] bool is_outermost(const Shape& shape) const {
+    for (int i = 0; i < axis; ++i)
+      if (shape[i] != 1) return false;
+    return true;
   }
   [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int which) const {
     std::int64_t first = 0;

@@ -58,6 +58,19 @@ BOOST_AUTO_TEST_CASE(views_share_storage) {
   BOOST_TEST((Tensor::zeros({0, 2}).rows(0, 0).shape() == Shape{0, 2}));
 }
 
+BOOST_AUTO_TEST_CASE(neighbours_in_one_storage_are_one_view) {
+  const Tensor t = Tensor::from({0, 1, 2, 3, 4, 5, 6, 7}, {8});
+  const Tensor y = Tensor::spanning({t.rows(1, 2).with_id(3), t.rows(3, 0), t.rows(3, 4)}, {2, 3});
+  BOOST_TEST((y.to_vector() == std::vector<double>{1, 2, 3, 4, 5, 6}));
+  BOOST_TEST((y.shape() == Shape{2, 3} && y.offset() == 1 && y.id() == 0));
+  BOOST_TEST(!Tensor::spanning({t.rows(1, 2), t.rows(4, 2)}, {4}).defined());
+  BOOST_TEST(!Tensor::spanning({t.rows(4, 2), t.rows(2, 2)}, {4}).defined());
+  BOOST_TEST(!Tensor::spanning({Tensor::zeros({2}), Tensor::zeros({2})}, {4}).defined());
+  const Tensor ghost = Tensor::zeros({0}).ghost();
+  BOOST_TEST(!Tensor::spanning({ghost, ghost}, {0}).defined());  // no storage is not one storage
+  check_throws([&] { return Tensor::spanning({t.rows(1, 2), t.rows(3, 2)}, {5}); }, {"4 elements", "(5)"});
+}
+
 BOOST_AUTO_TEST_CASE(identities_do_not_survive_views) {
   const Tensor t = Tensor::zeros({2, 2}).with_id(7);
   BOOST_TEST(t.id() == 7);
