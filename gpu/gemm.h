@@ -115,21 +115,31 @@ __global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 
   write<Tile, A::along_k, B::along_k>(c, partial, p, problem, m0, n0, sum);
 }
 
-/// c = the pieces of `partial` (piece, problem, m, n), added in order, `width` neighbours a thread.
+/// Elements of c from (m, n) on: their words of each piece, added in order, with bias and addend.
+template <int width, class Sum, class T, class Word>
+__device__ void write_pieces(const Output<T>& c, const Product& p, int problem, int m, int n, std::int64_t pieces,
+                             const Word& word) {
+  Sum sum[width] = {};
+#pragma unroll 8  // so many loads are under way
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    const Pack<Sum, width> more = word(piece);
+    for (int e = 0; e < width; ++e) sum[e] += more.v[e];
+  }
+  add_more(c, problem, m, n, p.n - n, p.packed, sum);
+  store<width>(c.at(problem, m, n), sum, p.n - n, p.packed);
+}
+
+/// c = the pieces of `partial` (piece, problem, m, n), `width` neighbours a thread.
 template <int width, class T, class Sum>
 __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::int64_t pieces, std::int64_t problems) {
   kernel_begins();
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x * width, all = problems * p.m * p.n;
   for (std::int64_t i = (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * width; i < all; i += stride) {
-    Sum sum[width] = {};
-    for (std::int64_t piece = 0; piece < pieces; ++piece) {
-      const auto more = *reinterpret_cast<const Pack<Sum, width>*>(partial + piece * all + i);
-      for (int e = 0; e < width; ++e) sum[e] += more.v[e];
-    }
     const std::int64_t row = i / p.n;
     const int problem = static_cast<int>(row / p.m), m = static_cast<int>(row % p.m), n = static_cast<int>(i % p.n);
-    add_more(c, problem, m, n, width, true, sum);
-    store<width>(c.at(problem, m, n), sum, width, true);
+    write_pieces<width, Sum>(c, p, problem, m, n, pieces, [&](std::int64_t piece) {
+      return *reinterpret_cast<const Pack<Sum, width>*>(partial + piece * all + i);
+    });
   }
 }
 

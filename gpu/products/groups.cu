@@ -1,8 +1,9 @@
 // Products by warp groups: two warps of a block have boxes of a factor each brought to shared memory, some steps ahead, and each group
 // multiplies 64 rows of the tile.
 #include <algorithm>
+#include <limits>
 
-#include "gpu/gemm.h"
+#include "gpu/cluster_sum.h"
 #include "gpu/group_ways.h"
 #include "gpu/ptx_groups.h"
 #include "gpu/rows_across.h"
@@ -127,18 +128,20 @@ struct Multiply<Tf32, false, b_along_k> {
   std::uint32_t left_[4][4] = {};
 };
 
+/// A cluster has a tile (x) of a problem (z), each of its blocks a piece; or a block goes through all of them (`folds`), or has one (y) of
+/// more than a cluster has blocks, to `partial`.
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
 __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
-                 Product p, int stages) {
+                 Product p, Cluster cluster, int stages) {
   kernel_begins();
   if constexpr (warp_groups_here) {
     using S = Stages<M, Tile, a_along_k, b_along_k>;
     const S tiles(stages);
     const int across = (p.n + Tile::n - 1) / Tile::n, problem = static_cast<int>(blockIdx.z);
-    const int m0 = static_cast<int>(blockIdx.x) / across * Tile::m,
-              n0 = static_cast<int>(blockIdx.x) % across * Tile::n;
-    const int first = static_cast<int>(blockIdx.y) * p.piece,
+    const int block = static_cast<int>(blockIdx.x), tile = cluster.by_blocks.quotient(block),
+              rank = block - tile * cluster.blocks, m0 = tile / across * Tile::m, n0 = tile % across * Tile::n;
+    const int first = (rank + static_cast<int>(blockIdx.y)) * p.piece,
               steps = (p.folded || p.k - first < p.piece ? p.k : first + p.piece) - first;
     if (threadIdx.x == 0) tiles.start();
     __syncthreads();
@@ -182,43 +185,64 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     products_let_go(sum);
 #pragma unroll
     for (int i = 0; i < (folds ? Tile::values : 0); ++i) sum[i] = total[i] + sum[i];
-    if constexpr (Tile::turned)
-      write<Tile, a_along_k, b_along_k>(c, partial, p.turned(), problem, n0, m0, sum);
-    else
-      write<Tile, a_along_k, b_along_k>(c, partial, p, problem, m0, n0, sum);
+    const Product of_c = Tile::turned ? p.turned() : p;
+    const int row = Tile::turned ? n0 : m0, column = Tile::turned ? m0 : n0;
+    if (folds || cluster.blocks == 1) {
+      write<Tile, a_along_k, b_along_k>(c, partial, of_c, problem, row, column, sum);
+    } else {
+      __syncthreads();  // The products of all warps are over, and all copies have come that were for them: stages are free.
+      static_assert(ClusterSum<Tile>::bytes <= Tile::stages * (S::A::bytes + S::B::bytes));
+      const ClusterSum<Tile> together(dynamic_shared<unsigned char>() + arrivals_room, rank, cluster.blocks);
+      together.template write<a_along_k, b_along_k>(c, of_c, problem, row, column, sum);
+    }
   }
 }
 
 /// Cycles of a product by a tile, roughly: `each` blocks a multiprocessor, whose steps fill each other's gaps.
 template <class Tile>
-double cycles_of(std::int64_t blocks, std::int64_t steps) {
-  const std::int64_t each = pieces_of(blocks, processors);
+double cycles_of(std::int64_t each, std::int64_t steps) {
   return static_cast<double>(std::max<std::int64_t>(Tile::alone, each * Tile::step) * steps + each * Tile::rest);
 }
 
-/// ... of writing so many sums, and of adding them up by a kernel of its own.
-double cycles_of_adding(std::int64_t sums) { return 2000 + static_cast<double>(sums) / 340; }
+/// ... of writing so many sums to memory and reading them; and of adding them up by a kernel of its own.
+double cycles_of_reading(std::int64_t sums) { return static_cast<double>(sums) / 340; }
+double cycles_of_adding(std::int64_t sums) { return 2000 + cycles_of_reading(sums); }
+
+/// How many clusters can have a multiprocessor for each of their blocks. One lies in a group of 16 or 18 of them, whose rest stays idle.
+std::int64_t clusters_alone(std::int64_t blocks) { return blocks == 1 ? processors : processors / 16 * (16 / blocks); }
 
 template <class Tile>
-std::int64_t blocks_of(std::int64_t m, std::int64_t n) {
-  return pieces_of(m, Tile::m) * pieces_of(n, Tile::n);
+std::int64_t tiles_of(const GroupProduct& p) {
+  return p.problems * pieces_of(p.m, Tile::m) * pieces_of(p.n, Tile::n);
 }
 
-/// Cycles where pieces have blocks of their own, or a block goes through all of them.
+/// Cycles where pieces have blocks of their own, and a kernel adds them; where a cluster does; or where a block goes through all of them.
 template <class Tile>
 double time_apart(const GroupProduct& p) {
   const std::int64_t pieces = pieces_of(p.steps, p.piece);
-  return cycles_of<Tile>(p.problems * blocks_of<Tile>(p.m, p.n) * pieces, p.piece) +
+  return cycles_of<Tile>(pieces_of(tiles_of<Tile>(p) * pieces, processors), p.piece) +
          (pieces > 1 ? cycles_of_adding(p.problems * p.m * p.n * pieces) : 0);
+}
+/// An estimate until it is measured: each multiprocessor reads the sums of its clusters at its share of the speed at which that kernel has the
+/// chip write and read all of them.
+template <class Tile>
+double time_together(const GroupProduct& p) {
+  const std::int64_t pieces = pieces_of(p.steps, p.piece);
+  if (pieces > Cluster::most) return std::numeric_limits<double>::infinity();
+  const std::int64_t each = pieces_of(tiles_of<Tile>(p), clusters_alone(pieces)),
+                     sums = std::min<std::int64_t>(p.m, Tile::m) * std::min<std::int64_t>(p.n, Tile::n);
+  return cycles_of<Tile>(each, p.piece) + cycles_of_reading(processors * each * sums);
 }
 template <class Tile>
 double time_folded(const GroupProduct& p) {
-  return cycles_of<Tile>(p.problems * blocks_of<Tile>(p.m, p.n), p.steps);
+  return cycles_of<Tile>(pieces_of(tiles_of<Tile>(p), processors), p.steps);
 }
 
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class T>
 void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& e) {
-  const std::int64_t pieces = folds ? 1 : pieces_of(e.steps, e.piece);
+  const std::int64_t pieces = folds ? 1 : pieces_of(e.steps, e.piece),
+                     cluster = time_together<Tile>(e) < time_apart<Tile>(e) ? pieces : 1, apart = pieces / cluster,
+                     tiles = tiles_of<Tile>(e) / e.problems;
   const Product p{static_cast<int>(e.m),
                   static_cast<int>(e.n),
                   static_cast<int>(e.steps),
@@ -226,15 +250,20 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
                   folds,
                   may_pack<float>(c, Tile::turned ? e.m : e.n)};
   Tensor partial;
-  if (pieces > 1) partial = Tensor::empty({pieces, e.problems, e.m, e.n}, {DType::f32, Device::cuda});
-  float* to = pieces > 1 ? partial.mutable_device_data<float>() : nullptr;
-  const std::int64_t blocks = blocks_of<Tile>(e.m, e.n);
-  const int stages = blocks * pieces * e.problems <= processors ? Tile::stages_alone : Tile::stages;
-  launch_shared(op,
-                dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces), static_cast<unsigned>(e.problems)),
-                dim3(Tile::threads + feeding), Stages<M, Tile, a_along_k, b_along_k>::bytes(stages),
-                group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p, stages);
-  if (pieces > 1) add_pieces(op, c, to, Tile::turned ? p.turned() : p, pieces, e.problems);
+  if (apart > 1) partial = Tensor::empty({pieces, e.problems, e.m, e.n}, {DType::f32, Device::cuda});
+  float* to = apart > 1 ? partial.mutable_device_data<float>() : nullptr;
+  // Of clusters that about fill the chip some may find no multiprocessors of their own: there two blocks fit one.
+  const std::int64_t alone = clusters_alone(cluster), clusters = tiles * apart * e.problems;
+  const int stages = clusters > alone                      ? Tile::stages
+                     : cluster > 1 && 2 * clusters > alone ? std::max(Tile::stages, Tile::stages_alone / 2)
+                                                           : Tile::stages_alone;
+  launch_clusters(
+      op, static_cast<unsigned>(cluster),
+      dim3(static_cast<unsigned>(tiles * cluster), static_cast<unsigned>(apart), static_cast<unsigned>(e.problems)),
+      dim3(Tile::threads + feeding), Stages<M, Tile, a_along_k, b_along_k>::bytes(stages),
+      group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p,
+      Cluster(static_cast<int>(cluster)), stages);
+  if (apart > 1) add_pieces(op, c, to, Tile::turned ? p.turned() : p, pieces, e.problems);
 }
 
 int forced_way = -1;
@@ -252,7 +281,9 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
     using Fitting = std::conditional_t<left_in_registers, InRegisters<Tile, turned>, Tile>;
     return Way{cycles, start<M, Fitting, a_along_k, b_along_k, folds, T>};
   };
-  const auto apart = [&]<class Tile>(Tile) { return way.template operator()<Tile, false>(time_apart<Tile>(p)); };
+  const auto apart = [&]<class Tile>(Tile) {
+    return way.template operator()<Tile, false>(std::min(time_apart<Tile>(p), time_together<Tile>(p)));
+  };
   const auto folded = [&]<class Tile>(Tile) { return way.template operator()<Tile, true>(time_folded<Tile>(p)); };
   // The sums of two pieces and 16 more are too many registers.
   using LastFolded = std::conditional_t<left_in_registers, LargeFolded, WideFolded>;

@@ -36,6 +36,7 @@ class OlderChip {
   ~OlderChip() { shim::set_capability(9); }
 };
 inline int fences_broken() { return shim::guard_violations(); }
+inline int kernels_queued() { return shim::calls_queued(); }
 inline constexpr bool takes_turns = true;  ///< threads, one after the other
 #else
 /// A device has an order of its own each time.
@@ -48,6 +49,7 @@ class OlderChip {
   OlderChip() {}  // NOLINT(modernize-use-equals-default): as above
 };
 inline int fences_broken() { return 0; }
+inline int kernels_queued() { return 0; }  ///< as far as can be told
 inline constexpr bool takes_turns = false;
 #endif
 

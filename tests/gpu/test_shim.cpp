@@ -79,9 +79,11 @@ BOOST_AUTO_TEST_CASE(blocks_of_a_cluster_see_what_others_have) {
         [&] {
           auto* const mine = static_cast<unsigned*>(shim::dynamic_shared());
           if (threadIdx.x == 5) *mine = blockIdx.x;
-          if (wait) shim::wait_for_cluster();
+          const auto all = [] { shim::come_to_cluster(true), shim::wait_for_cluster(); };
+          if (wait) all();
           if (threadIdx.x == 7)
             got[blockIdx.x] = *static_cast<const unsigned*>(shim::in_block(mine, (blockIdx.x + 1) % 4));
+          all();
         },
         sizeof(unsigned), 4);
   };
@@ -155,6 +157,8 @@ BOOST_AUTO_TEST_CASE(blocks_race_for_device_memory_and_within_clusters,
           const int theirs = *costate::cuda::of_block(words + mine, 1 - blockIdx.x % 2);
           __syncthreads();
           words[mine] = theirs;  // which the other may be reading still
+          costate::cuda::cluster_arrive_without_news();
+          costate::cuda::cluster_wait();
         },
         4, 2);
   };

@@ -18,11 +18,11 @@ namespace {
 
 constexpr int rows = 64, room = 3 * rows * 128;
 
-/// What is said of a block of a warp group, or of so many threads, that runs this: empty if nothing is.
-std::string said_of(const std::function<void()>& kernel, unsigned threads = 128) {
+/// What is said of a block of a warp group, or of so many threads, or of a cluster, that runs this: empty if nothing is.
+std::string said_of(const std::function<void()>& kernel, unsigned threads = 128, unsigned cluster = 1) {
   try {
     const shim::RaceWatch watch;
-    shim::run(dim3(1), dim3(threads), kernel, tile_room(room));
+    shim::run(dim3(cluster), dim3(threads), kernel, tile_room(room), cluster);
     return watch.found().empty() ? "" : watch.found().front();
   } catch (const std::logic_error& e) {
     return e.what();
@@ -151,6 +151,25 @@ BOOST_AUTO_TEST_CASE(descriptions_keep_to_what_there_is) {
   BOOST_TEST(!takes({.box = {64, 257, 1, 1}}, false));
   BOOST_TEST(!takes({.low = {-129, 0}}, true));
   BOOST_TEST(!takes({.low = {1, 0}, .up = {-7, 0}}, true));
+}
+
+BOOST_AUTO_TEST_CASE(blocks_of_a_cluster_end_when_others_have_read_what_they_have) {
+  const auto read_the_other = [](const std::function<void()>& then) {
+    const auto kernel = [&] {
+      auto* const word = dynamic_shared<int>() + threadIdx.x;
+      *word = 1;
+      cluster_arrive();
+      cluster_wait();
+      static_cast<void>(*const_cast<const volatile int*>(of_block(word, 1 - blockIdx.x)));
+      then();
+    };
+    return said_of(kernel, 128, 2);
+  };
+  BOOST_TEST(read_the_other([] { cluster_arrive_without_news(), cluster_wait(); }) == "");
+  BOOST_TEST(says(read_the_other([] {}), "a block ends while others may read"));
+  BOOST_TEST(says(read_the_other([] { cluster_arrive_without_news(); }), "a block ends while others may read"));
+  BOOST_TEST(says(read_the_other([] { cluster_wait(); }), "waits for the cluster and has not come"));
+  BOOST_TEST(says(read_the_other([] { cluster_arrive(), cluster_arrive(); }), "has not waited since it came"));
 }
 
 void nothing() {}

@@ -111,6 +111,10 @@ void check_convolution(const Convolved& c, DType dtype) {
   BOOST_TEST(same_bits(alone.to(Device::cpu), whole.to(Device::cpu).rows(to[0] - 1, 1)), "the batch shows in a row");
 }
 
+struct RestoreWay {
+  ~RestoreWay() { cuda::force_group_way(-1); }
+};
+
 /// By all tiles, the same bits. In pieces, if there are 18 steps of pixels.
 void check_weight_gradients(const Convolved& c, DType dtype) {
   const Shape to = result(c);
@@ -147,6 +151,52 @@ void check_product(DType dtype, std::int64_t batch, std::int64_t shared, std::in
                   here, k);
     }
   }
+}
+
+/// Each piece by a block of its own, which add them up if they are up to eight, else a second kernel does; and all by one: the same bits.
+template <class F>
+Tensor by_both(std::int64_t pieces, const Shape& shape, DType dtype, const F& run) {
+  const int way = static_cast<int>(pieces % (cuda::group_ways / 2));
+  const auto kernels_by = [&](int way) {
+    cuda::force_group_way(way);
+    Tensor y = there(shape, dtype);
+    run(y);  // what is done once is done
+    const int before = kernels_queued();
+    run(y);
+    return kernels_queued() - before;
+  };
+  const int kernels = kernels_by(cuda::group_ways / 2 + way);
+  const Tensor one = twice(shape, dtype, run).to(Device::cpu);
+  BOOST_TEST(kernels_by(way) == kernels + (takes_turns && pieces > 8 ? 1 : 0));
+  const Tensor each = twice(shape, dtype, run).to(Device::cpu);
+  BOOST_TEST(same_bits(each, one));
+  return each;
+}
+
+/// Of nine steps each: rows and columns that are no whole words, a row of bias for each image.
+void check_pieces_of_convolution(std::int64_t pieces, DType dtype) {
+  const std::int64_t terms = pieces * 9 * (dtype == DType::bf16 ? 64 : 32),
+                     outputs = std::array{20, 7, 72}[static_cast<std::size_t>(pieces % 3)];
+  const Shape to{2, 3, 5, outputs};
+  const Tensor x = rounded({2, 3, 5, terms}, 1, dtype), w = rounded({1, 1, terms, outputs}, 2, dtype),
+               bias = rounded({2, outputs}, 3, dtype), addend = rounded(to, 4, dtype);
+  const Tensor on_x = x.to(Device::cuda), on_w = w.to(Device::cuda), on_bias = bias.to(Device::cuda),
+               on_addend = addend.to(Device::cuda);
+  Tensor here = Tensor::empty(to, DType::f64);
+  cpu::conv2d(same(0), in_f64(x), in_f64(w), in_f64(bias), in_f64(addend), here);
+  check_close(by_both(pieces, to, dtype, [&](Tensor& y) { cuda::conv2d(same(0), on_x, on_w, on_bias, on_addend, y); }),
+              here, terms);
+}
+void check_pieces_of_weight_gradient(std::int64_t pieces, DType dtype) {
+  const std::int64_t step = dtype == DType::bf16 ? 64 : 32;
+  const Shape to{1, 1, step, 24};
+  const Tensor x = rounded({1, 3 * pieces, 3 * step, step}, 5, dtype),
+               g = rounded({1, 3 * pieces, 3 * step, 24}, 6, dtype), on_x = x.to(Device::cuda),
+               on_g = g.to(Device::cuda);
+  Tensor here = Tensor::empty(to, DType::f64);
+  cpu::conv2d_dw(same(0), in_f64(x), in_f64(g), here);
+  check_close(by_both(pieces, to, dtype, [&](Tensor& dw) { cuda::conv2d_dw(same(0), on_x, on_g, dw); }), here,
+              pieces * 9 * step);
 }
 
 struct Attended {
@@ -227,6 +277,7 @@ BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {
     check_product(dtype, 2, 2, 20, 12, 36);
     check_product(dtype, 2, 1, 3, 4, 8);
     check_product(dtype, 1, 1, 64, 64, 64 * 38);  // several pieces
+    check_product(dtype, 2, 2, 36, 72, 64 * 37);  // ... of two problems
     if (takes_turns) continue;
     check_product(dtype, 1, 1, 8192, 128, 4096);
     check_product(dtype, 4, 4, 4096, 512, 512);
@@ -234,9 +285,7 @@ BOOST_AUTO_TEST_CASE(matrices_of_all_layouts) {
 }
 
 BOOST_AUTO_TEST_CASE(tiles_of_all_shapes_give_the_same_bits) {
-  struct Restore {
-    ~Restore() { cuda::force_group_way(-1); }
-  } restore;
+  RestoreWay restore;
   const Convolved cut{{2, 7, 6, 72}, {5, 5, 72, 168}, same(2)};  // in pieces; tiles end outside, in rows and columns
   const Tensor x = rounded(cut.x, 1), w = rounded(cut.w, 2), on_x = x.to(Device::cuda), on_w = w.to(Device::cuda);
   Tensor here = Tensor::empty(result(cut), DType::f64);
@@ -264,6 +313,22 @@ BOOST_AUTO_TEST_CASE(tiles_of_all_shapes_give_the_same_bits) {
       check_product(DType::f32, 2, 1, 136, 168, 200);
       check_convolution({{2, 6, 5, 72}, {3, 3, 72, 168}, same(1)}, DType::f32);
     }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(pieces_by_blocks_of_their_own_are_added_in_order) {
+  RestoreWay restore;
+  for (const std::int64_t pieces : {3, 4, 5, 6, 7, 8})
+    BOOST_TEST_CONTEXT(pieces << " pieces") check_pieces_of_convolution(pieces, DType::bf16);
+  const Coarse coarse;
+  for (const std::int64_t pieces : {5, 8})
+    BOOST_TEST_CONTEXT(pieces << " pieces") check_pieces_of_convolution(pieces, DType::f32);
+  for (const DType dtype : {DType::bf16, DType::f32})
+    for (const std::int64_t pieces : {2, 7, 9})
+      BOOST_TEST_CONTEXT(pieces << " pieces") check_pieces_of_weight_gradient(pieces, dtype);
+  for (const int way : {1, 2, 3}) {
+    cuda::force_group_way(way);
+    BOOST_TEST_CONTEXT("way " << way) check_product(DType::f32, 1, 1, 20, 12, 32 * 37);  // some of them turned
   }
 }
 

@@ -58,6 +58,7 @@ struct Thread {
   bool may_multiply = false;
   std::size_t products_started = 0;  ///< which ones, in which order
   shim::Times news;                  ///< for the cluster, of when it arrived
+  unsigned came = 0, waited = 0;     ///< at so many of the cluster's barriers
 };
 
 struct Warp {
@@ -65,6 +66,7 @@ struct Warp {
 };
 
 thread_local std::vector<void*>* shared_memory = nullptr;  // of each block of the cluster
+thread_local std::vector<unsigned>* ends_after = nullptr;  // so many barriers, for others read what it has
 thread_local std::size_t shared_bytes = 0;
 thread_local const void* kernel_here = nullptr;
 thread_local Thread* running = nullptr;
@@ -84,7 +86,8 @@ class Cluster {
       : block_(shape.x * shape.y * shape.z),
         first_block_(first.x + std::size_t{gridDim.x} * (first.y + std::size_t{gridDim.y} * first.z)),
         threads_(blocks * block_),
-        warps_(blocks * ((block_ + warp_size - 1) / warp_size)) {
+        warps_(blocks * ((block_ + warp_size - 1) / warp_size)),
+        ends_after_(blocks) {
     for (unsigned k = 0; k < threads_.size(); ++k) {
       Thread& t = threads_[k];
       const unsigned i = k % block_;
@@ -110,6 +113,7 @@ class Cluster {
 
   void run() {
     warps = &warps_;
+    ends_after = &ends_after_;
     shim::arrivals_begin();
     shim::races::cluster_begins(first_block_);
     while (step()) {
@@ -118,6 +122,12 @@ class Cluster {
       if (const std::size_t first = i - i % block_ % group_size;
           threads_[i].products_started != threads_[first].products_started)
         running = &threads_[i], shim::broken("the four warps of a group do not start the same products");
+    for (auto first = threads_.begin(); first != threads_.end();) {
+      const auto end = first + static_cast<std::ptrdiff_t>(block_);
+      if (std::all_of(first, end, [&](const Thread& t) { return t.waited < ends_after_[t.block]; }))
+        running = &*first, shim::broken("a block ends while others may read its shared memory");
+      first = end;
+    }
     shim::arrivals_end();
   }
 
@@ -188,6 +198,7 @@ class Cluster {
   std::size_t first_block_;
   std::vector<Thread> threads_;
   std::vector<Warp> warps_;
+  std::vector<unsigned> ends_after_;
   std::exception_ptr failed_;  ///< of a thread
 };
 
@@ -247,11 +258,19 @@ bool lies_in_shared(const void* p, std::size_t bytes) {
   return p >= first && static_cast<const char*>(p) + bytes <= first + shared_bytes;
 }
 
-void tell_cluster() { races::tell(running->news); }
-void wait_for_cluster() { give_way(Waits::for_cluster); }
+void come_to_cluster(bool with_news) {
+  if (running->came++ != running->waited) broken("a thread comes to the cluster that has not waited since it came");
+  if (with_news) races::tell(running->news);
+}
+void wait_for_cluster() {
+  if (running->waited == running->came) broken("a thread waits for the cluster and has not come");
+  give_way(Waits::for_cluster);
+  ++running->waited;
+}
 
 const void* in_block(const void* shared, unsigned number) {
   if (number >= shared_memory->size()) broken("the cluster has no such block");
+  if (number != running->block) (*ends_after)[number] = std::max((*ends_after)[number], running->came + 1);
   return static_cast<char*>((*shared_memory)[number]) +
          (static_cast<const char*>(shared) - static_cast<char*>(dynamic_shared()));
 }

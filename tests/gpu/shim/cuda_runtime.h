@@ -79,10 +79,11 @@ void take_turns();
 void* dynamic_shared();
 bool lies_in_shared(const void* p, std::size_t bytes);
 
-/// Those who wait for the cluster then know what this thread has done so far.
-void tell_cluster();
-/// Until all threads of the cluster's blocks are there; where the cluster's block of this number has what this one has at `shared`.
+/// A thread comes to the cluster's barrier; those who wait there then know what it has done so far, if it comes with news.
+void come_to_cluster(bool with_news);
+/// Until all threads of the cluster's blocks have come.
 void wait_for_cluster();
+/// Where the cluster's block of this number has what this one has at `shared`. It may not end before this thread has come once more.
 const void* in_block(const void* shared, unsigned number);
 
 /// An asynchronous copy, of zeros if `from` is null: made when the thread waits for its group, no sooner.

@@ -43,8 +43,8 @@ void copies_wait() {
   shim::wait_for_copies(n);
 }
 
-inline void cluster_arrive() { shim::tell_cluster(); }
-inline void cluster_arrive_without_news() {}
+inline void cluster_arrive() { shim::come_to_cluster(true); }
+inline void cluster_arrive_without_news() { shim::come_to_cluster(false); }
 inline void cluster_wait() { shim::wait_for_cluster(); }
 template <class T>
 const T* of_block(const T* shared, unsigned rank) {
