@@ -14,6 +14,20 @@
 namespace costate {
 namespace {
 
+/// As the caller's, with results that are not strips: else who copies them out would have their dense copies made once, and not each time.
+Replay::RoundTrip made_by(const Replay::Maker& make) {
+  const auto dense = [](const Replay::Function& f) -> Replay::Function {
+    if (!f) return f;
+    return [f](const Tensors& in) {
+      Tensors out = f(in);
+      for (Tensor& t : out) t = t.dense();
+      return out;
+    };
+  };
+  const Replay::RoundTrip trip = make();
+  return {dense(trip.there), dense(trip.back)};
+}
+
 /// Beyond it, the work is long enough for the host to keep ahead of it.
 constexpr std::int64_t most_bytes = std::int64_t{1} << 30;
 constexpr std::size_t most_courses = 8;  // further shapes are called plainly
@@ -129,7 +143,7 @@ struct Course {
     bool fits = false;
     {
       const Inside inside;
-      const Replay::RoundTrip trip = make();
+      const Replay::RoundTrip trip = made_by(make);
       fits = there->rehearse(inside_arena([&] { out = trip.there(in); }));
       if (fits && trip.back) {
         inside_arena([&] { g = copies(out); })();  // any cotangent will do
@@ -149,7 +163,7 @@ struct Course {
 
   bool record(const Replay::Maker& make, const std::string& numbers) {
     const Inside inside;
-    const Replay::RoundTrip trip = make();
+    const Replay::RoundTrip trip = made_by(make);
     stage = Stage::recorded;
     if (!there->record(inside_arena([&] { out = trip.there(in); }))) return give_up();
     bytes_there = there->sent().size();
@@ -174,7 +188,7 @@ struct Course {
   /// Notes what is sent with numbers that are new. False, and the course is given up, where the work goes another way with them.
   bool spell_out(const Replay::Maker& make, const std::string& numbers, bool way_back) {
     const Inside inside;
-    const Replay::RoundTrip trip = make();
+    const Replay::RoundTrip trip = made_by(make);
     const Arena::Use use(*arena, Arena::Touch::no);
     if (!there->spell_out([&] { static_cast<void>(trip.there(in)); })) return give_up();
     sent_there->note(numbers, there->sent());

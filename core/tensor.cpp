@@ -2,12 +2,22 @@
 #include "core/tensor.h"
 
 #include <algorithm>
+#include <mutex>
 #include <type_traits>
 
+#include "core/kernels/copy.h"
 #include "core/kernels/memory.h"
 #include "core/kernels/search.h"
 
 namespace costate {
+
+/// How the elements of a strip lie, and their dense copy, once somebody has asked for it.
+struct Strip {
+  Strip(std::int64_t together, std::int64_t apart) : run(together), pitch(apart) {}
+  std::int64_t run, pitch;
+  std::mutex mutex;
+  Tensor copy;
+};
 
 Tensor Tensor::empty(const Shape& shape, Kind kind) {
   Tensor t;
@@ -63,12 +73,13 @@ const void* Tensor::raw(DType want) const {
   require(!ghost_, "tensor: internal error: a value that its derivative rule said it does not need was read");
   require(storage_ != nullptr, "tensor: an undefined tensor was read");
   require(want == dtype_, "tensor: holds {}, read as {}", name_of(dtype_), name_of(want));
+  if (strip_) return dense().raw(want);
   return static_cast<const char*>(storage_->data()) + static_cast<std::size_t>(offset_) * size_of(dtype_);
 }
 
 void* Tensor::mutable_raw(DType want) {
   const void* p = raw(want);
-  require(storage_.use_count() == 1 && id_ == 0 && !storage_->borrowed(),
+  require(storage_.use_count() == 1 && id_ == 0 && !storage_->borrowed() && !strip_,
           "tensor: written to after it was shared; tensors are immutable, make a new one");
   return const_cast<void*>(p);
 }
@@ -91,7 +102,7 @@ Tensor Tensor::to(Device device) const {
 
 const Storage& Tensor::storage() const {
   static_cast<void>(raw(dtype_));
-  return *storage_;
+  return strip_ ? *dense().storage_ : *storage_;
 }
 
 std::vector<double> Tensor::to_vector() const {
@@ -135,24 +146,77 @@ Tensor Tensor::with_shape(const Shape& shape) const {
 Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
   require(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [{}, {}) is outside shape {}",
           first, first + count, shape_);
-  Tensor t = *this;
+  Tensor t = dense();
   t.shape_ = shape_.with(0, count);
   t.offset_ += dim(0) == 0 ? 0 : first * (size() / dim(0));
   t.id_ = 0;
   return t;
 }
 
-Tensor Tensor::spanning(const Tensors& parts, const Shape& shape) {
-  std::int64_t count = 0;
-  for (const Tensor& t : parts) {
-    const Tensor& first = parts[0];
-    if (t.storage_ == nullptr || t.storage_ != first.storage_ || t.dtype_ != first.dtype_ ||
-        t.offset_ != first.offset_ + count)
-      return {};
-    count += t.size();
+Tensor Tensor::strip(const Shape& shape, std::int64_t first, std::int64_t run, std::int64_t pitch) const {
+  if (strip_ && shape.size() > 0) return dense().strip(shape, first, run, pitch);
+  const std::int64_t lines = run > 0 ? shape.size() / run : 0;
+  require(first >= 0 && lines * run == shape.size() && (lines == 0 || first + (lines - 1) * pitch + run <= size()),
+          "strip: {} elements of each {} from {} on are not {} of {}", run, pitch, first, shape, shape_);
+  Tensor t = with_shape(shape);
+  t.offset_ += first;
+  t.strip_.reset();
+  if (lines > 1 && run != pitch && !ghost_) t.strip_ = std::make_shared<Strip>(run, pitch);
+  return t;
+}
+
+std::int64_t Tensor::run() const { return strip_ ? strip_->run : size(); }
+
+Tensor Tensor::dense() const {
+  if (!strip_) return *this;
+  const std::lock_guard lock(strip_->mutex);
+  if (!strip_->copy.defined()) {
+    Tensor from = *this, to = empty({size()}, kind());
+    from.strip_.reset();
+    const CopyBox box{.rank = 2,
+                      .extent = {size() / strip_->run, strip_->run},
+                      .from_step = {strip_->pitch, 1},
+                      .to_step = {strip_->run, 1}};
+    copy_kernel.always(device_, box, from, to);
+    strip_->copy = to;
   }
-  require(count == shape.size(), "spanning: {} elements do not fill shape {}", count, shape);
-  return parts.empty() ? Tensor() : parts[0].with_shape(shape);
+  return strip_->copy.with_shape(shape_).with_id(id_);
+}
+
+Lines<void> Tensor::raw_lines(DType want, std::int64_t width) const {
+  if (strip_ && strip_->run == width) {
+    Tensor first = *this;
+    first.strip_.reset();
+    const void* const data = first.raw(want);
+    const auto whole = [&](std::int64_t elements) {
+      return elements * static_cast<std::int64_t>(size_of(want)) % 16 == 0;
+    };
+    // Kernels go by whether lines are whole words of 16 bytes: so they do the same with a strip as with its copy.
+    if (reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && whole(width) && whole(strip_->pitch))
+      return {data, strip_->pitch};
+  }
+  return {raw(want), width};
+}
+
+Tensor Tensor::spanning(const Tensors& parts, std::int64_t lines, const Shape& shape) {
+  if (parts.empty() || lines == 0) return {};
+  const auto run_of = [&](const Tensor& t) { return t.size() / lines; };
+  const auto step_of = [&](const Tensor& t) { return t.strip_ ? t.strip_->pitch : run_of(t); };
+  const Tensor& first = parts[0];
+  std::int64_t run = 0;
+  for (const Tensor& t : parts) {
+    const bool follows = t.storage_ != nullptr && t.storage_ == first.storage_ && t.dtype_ == first.dtype_ &&
+                         t.offset_ == first.offset_ + run && (!t.strip_ || t.strip_->run == run_of(t)) &&
+                         (lines == 1 || step_of(t) == step_of(first));
+    if (!follows) return {};
+    run += run_of(t);
+  }
+  require(run * lines == shape.size(), "spanning: {} elements do not fill shape {}", run * lines, shape);
+  if (lines > 1 && run > step_of(first)) return {};
+  Tensor t = first.with_shape(shape);
+  t.strip_.reset();
+  if (lines > 1 && run < step_of(first)) t.strip_ = std::make_shared<Strip>(run, step_of(first));
+  return t;
 }
 
 Tensor Tensor::with_id(std::uint64_t id) const {
@@ -164,6 +228,7 @@ Tensor Tensor::with_id(std::uint64_t id) const {
 Tensor Tensor::ghost() const {
   Tensor t = *this;
   t.storage_.reset();
+  t.strip_.reset();
   t.ghost_ = true;
   return t;
 }

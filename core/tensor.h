@@ -1,4 +1,5 @@
-// The tensor: a handle on dense, row-major, immutable storage.
+// The tensor: a handle on row-major, immutable storage, dense but for slices: those are strips of the tensor that they are of until
+// somebody asks for their data.
 //
 // Layouts: images (n, h, w, c), tokens (n, t, c), vectors (n, d), convolution weights (kh, kw, in, out), matrices (in, out).
 // A tensor is written once, by whoever made it, before anybody else holds it; after that it never changes.
@@ -26,6 +27,14 @@ struct Kind {
 
 class Tensor;
 using Tensors = std::vector<Tensor>;
+struct Strip;
+
+/// Lines of neighbours, so many elements from one to the next.
+template <class T>
+struct Lines {
+  const T* data;
+  std::int64_t step;
+};
 
 class Tensor {
  public:
@@ -72,6 +81,12 @@ class Tensor {
   [[nodiscard]] const T* device_data() const {
     return static_cast<const T*>(raw(dtype_of<T>()));
   }
+  /// Lines of `width` elements for kernels of its device, where they lie if they are the runs of a strip.
+  template <class T>
+  [[nodiscard]] Lines<T> device_lines(std::int64_t width) const {
+    const auto [data, step] = raw_lines(dtype_of<T>(), width);
+    return {static_cast<const T*>(data), step};
+  }
   template <class T>
   [[nodiscard]] T* mutable_device_data() {
     return static_cast<T*>(mutable_raw(dtype_of<T>()));
@@ -85,11 +100,20 @@ class Tensor {
   [[nodiscard]] Tensor reshaped(const Shape& shape) const;
   /// Rows [first, first + count) of the first axis, same storage.
   [[nodiscard]] Tensor rows(std::int64_t first, std::int64_t count) const;
-  /// Parts that lie behind one another in one storage, as one tensor of that many elements; undefined where they do not.
-  static Tensor spanning(const Tensors& parts, const Shape& shape);
+  /// The first `run` elements of each `pitch`, from element `first` on, under a shape of that many: same storage. Whoever asks for the data
+  /// of such a strip gets those of a dense copy, made once for it; kernels that can ask for its lines.
+  [[nodiscard]] Tensor strip(const Shape& shape, std::int64_t first, std::int64_t run, std::int64_t pitch) const;
+  /// Elements that lie together: all, but of a strip.
+  [[nodiscard]] std::int64_t run() const;
+  /// Itself, or the dense copy of a strip.
+  [[nodiscard]] Tensor dense() const;
+  /// Parts whose lines, so many in each, lie behind one another in one storage, as one tensor of these lines joined; undefined where they
+  /// do not.
+  static Tensor spanning(const Tensors& parts, std::int64_t lines, const Shape& shape);
 
   [[nodiscard]] const Storage& storage() const;
-  [[nodiscard]] std::int64_t offset() const { return offset_; }  ///< first element, counted from the storage's start
+  /// First element, counted from the storage's start.
+  [[nodiscard]] std::int64_t offset() const { return strip_ ? 0 : offset_; }
 
   /// Identity under automatic differentiation; 0 for constants. Set by autodiff/ only.
   [[nodiscard]] std::uint64_t id() const { return id_; }
@@ -101,10 +125,12 @@ class Tensor {
  private:
   [[nodiscard]] Tensor with_shape(const Shape& shape) const;
   [[nodiscard]] const void* raw(DType want) const;
+  [[nodiscard]] Lines<void> raw_lines(DType want, std::int64_t width) const;
   [[nodiscard]] void* mutable_raw(DType want);
   [[nodiscard]] const void* on_host(const void* p) const;
 
   std::shared_ptr<Storage> storage_;
+  std::shared_ptr<Strip> strip_;  ///< null: dense
   std::int64_t offset_ = 0;
   Shape shape_;
   std::uint64_t id_ = 0;

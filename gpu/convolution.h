@@ -16,6 +16,7 @@ constexpr std::int64_t convolution_chain = 288;
 struct Convolution {
   int h, w, cin, oh, ow, cout, kh, kw;
   int stride_h, stride_w, dilation_h, dilation_w, top, left, groups;
+  int x_pixel, y_pixel;  ///< from one pixel of x, and of y, to the next: a strip's are further apart than its channels
   Divisor by_cin, by_cout, by_kw, by_output, by_ow, by_input, by_w, by_stride_h, by_stride_w;
 
   Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& weights, const Tensor& y);
@@ -23,7 +24,7 @@ struct Convolution {
   /// The one that takes the gradient of y to that of x, for strides of 1: with weights (tap counted from the last; cout, cin).
   [[nodiscard]] Convolution turned() const {
     Convolution t = *this;
-    std::swap(t.h, t.oh), std::swap(t.w, t.ow), std::swap(t.cin, t.cout);
+    std::swap(t.h, t.oh), std::swap(t.w, t.ow), std::swap(t.cin, t.cout), std::swap(t.x_pixel, t.y_pixel);
     std::swap(t.by_cin, t.by_cout), std::swap(t.by_input, t.by_output), std::swap(t.by_w, t.by_ow);
     t.top = (kh - 1) * dilation_h - top, t.left = (kw - 1) * dilation_w - left;
     return t;
@@ -72,12 +73,12 @@ struct Patches {
     const int image = s.by_output.quotient(pixel), inner = pixel - image * s.oh * s.ow, line = s.by_ow.quotient(inner);
     const int i = line * s.stride_h - s.top, j = (inner - line * s.ow) * s.stride_w - s.left;
     const std::int64_t pixels = std::int64_t{image} * s.h * s.w + std::int64_t{i} * s.w + j;
-    return {data + (pixels * s.groups + group) * s.cin, i, j};
+    return {data + pixels * s.x_pixel + group * s.cin, i, j};
   }
   __device__ Tap tap(int group, int k) const {
     const int tap = s.by_cin.quotient(k), a = s.by_kw.quotient(tap), i = a * s.dilation_h,
               j = (tap - a * s.kw) * s.dilation_w;
-    return {i, j, ((i * s.w + j) * s.groups + group) * s.cin + k - tap * s.cin};
+    return {i, j, (i * s.w + j) * s.x_pixel + group * s.cin + k - tap * s.cin};
   }
 };
 
@@ -90,7 +91,7 @@ struct GradientPatches {
   __device__ Place<T> row(int group, int pixel) const {
     const int image = s.by_input.quotient(pixel), inner = pixel - image * s.h * s.w, line = s.by_w.quotient(inner);
     const std::int64_t pixels = std::int64_t{image} * s.oh * s.ow;
-    return {data + (pixels * s.groups + group) * s.cout, line + s.top, inner - line * s.w + s.left};
+    return {data + pixels * s.y_pixel + group * s.cout, line + s.top, inner - line * s.w + s.left};
   }
   __device__ Tap term(int k) const {
     const int from_last = s.by_cout.quotient(k), tap = s.kh * s.kw - 1 - from_last, a = s.by_kw.quotient(tap);
@@ -101,7 +102,7 @@ struct GradientPatches {
     if (i < 0 || j < 0) return nullptr;
     const int r = s.by_stride_h.quotient(i), c = s.by_stride_w.quotient(j);
     if (r * s.stride_h != i || c * s.stride_w != j || r >= s.oh || c >= s.ow) return nullptr;
-    return p.at + (r * s.ow + c) * s.groups * s.cout + tap.offset;
+    return p.at + (r * s.ow + c) * s.y_pixel + tap.offset;
   }
 };
 
@@ -134,10 +135,10 @@ struct TransposedWeights {
 template <class T>
 struct Gradient {
   static constexpr bool along_k = false;
-  int groups, cout;
+  int cout, pixel;
   const T* data;
   __device__ int row(int group, int n) const { return group * cout + n; }
-  __device__ std::int64_t term(int pixel) const { return std::int64_t{pixel} * groups * cout; }
+  __device__ std::int64_t term(int k) const { return std::int64_t{k} * pixel; }
   __device__ const T* at(int row, std::int64_t term) const { return data + row + term; }
 };
 

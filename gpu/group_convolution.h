@@ -24,7 +24,7 @@ inline bool by_groups(const Convolution& s, bool words) {
 template <class M>
 Boxes patch_boxes(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, int pixels) {
   Boxes b;
-  b.map = patches_of(op, box_type<M>, x, static_cast<int>(images), rows_of(s), columns_of(s), s.cin, pixels);
+  b.map = patches_of(op, box_type<M>, x, static_cast<int>(images), rows_of(s), columns_of(s), s.cin, s.x_pixel, pixels);
   b.patches = true;
   b.chunks = static_cast<int>(steps_of<M>(s.cin)), b.by_chunks = Divisor(b.chunks);
   b.outputs = s.oh * s.ow, b.line = s.ow, b.width = s.kw;
@@ -68,9 +68,9 @@ void convolve_by_groups(const char* op, const Convolution& s, const Stored<M>* x
 
 /// y = x * w. Where output channels are no whole words, and for TF32, whose products want terms along memory, w is packed, once.
 template <class M>
-void conv2d_by_groups(const char* op, const Convolution& s, const Tensor& x, const Tensor& w, bool words,
-                      const Output<Stored<M>>& y) {
-  const auto go = [&](const Filter& f) { convolve_by_groups<M>(op, s, x.device_data<Stored<M>>(), x.dim(0), f, y); };
+void conv2d_by_groups(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, const Tensor& w,
+                      bool words, const Output<Stored<M>>& y) {
+  const auto go = [&](const Filter& f) { convolve_by_groups<M>(op, s, x, images, f, y); };
   if (words && std::is_same_v<M, bf16>)
     return go({w.device_data<Stored<M>>(), false, false, s.cout, std::int64_t{s.cin} * s.cout});
   const Tensor packed = packed_filter(w);
@@ -79,28 +79,28 @@ void conv2d_by_groups(const char* op, const Convolution& s, const Tensor& x, con
 
 /// dx of the convolution that `turned` is turned from.
 template <class M>
-void conv2d_dx_by_groups(const char* op, const Convolution& turned, const Tensor& g, const Tensor& w,
-                         const Output<Stored<M>>& dx) {
+void conv2d_dx_by_groups(const char* op, const Convolution& turned, const Stored<M>* g, std::int64_t images,
+                         const Tensor& w, const Output<Stored<M>>& dx) {
   using T = Stored<M>;
   const Filter f{w.device_data<T>(), true, true, turned.cin, std::int64_t{turned.cin} * turned.cout};
-  convolve_by_groups<M>(op, turned, g.device_data<T>(), g.dim(0), f, dx);
+  convolve_by_groups<M>(op, turned, g, images, f, dx);
 }
 
 /// dw of y = x * w. Input channels are whole steps. TF32, whose right factor has to lie along the terms, has g turned first.
 template <class M>
-void conv2d_dw_by_groups(const char* op, const Convolution& s, const Tensor& x, const Tensor& g,
+void conv2d_dw_by_groups(const char* op, const Convolution& s, const Stored<M>* x, const Tensor& g,
                          const Output<Stored<M>>& dw) {
-  const std::int64_t pixels = x.dim(0) * s.oh * s.ow, rows = std::int64_t{s.kh} * s.kw * s.cin,
+  const std::int64_t images = g.dim(0), pixels = images * s.oh * s.ow, rows = std::int64_t{s.kh} * s.kw * s.cin,
                      steps = steps_of<M>(pixels);
   constexpr std::int64_t most_pieces = 64;
   const auto go = [&]<bool along_k>(const Matrix<Stored<M>, along_k>& gradient) {
     multiply_by_groups(
-        M{}, op, [&](int) { return patch_boxes<M>(op, s, x.device_data<Stored<M>>(), x.dim(0), line_terms<M>); },
+        M{}, op, [&](int) { return patch_boxes<M>(op, s, x, images, line_terms<M>); },
         [&](int lines) { return boxes_of<M>(op, gradient, s.cout, pixels, 1, lines); }, dw,
         {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, along_k});
   };
   if constexpr (std::is_same_v<M, bf16>) {
-    go(Matrix<bf16, false>{g.device_data<bf16>(), Start(0), s.cout});
+    go(Matrix<bf16, false>{g.device_lines<bf16>(g.dim(3)).data, Start(0), s.y_pixel});
   } else {
     const std::int64_t line = (pixels + 3) / 4 * 4;  // whole words
     go(Matrix<float, true>{turned(g, line).device_data<float>(), Start(0), line});

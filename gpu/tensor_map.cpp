@@ -53,10 +53,10 @@ CUtensorMap boxes_of(const char* op, BoxType type, const void* data, const Exten
 }
 
 CUtensorMap patches_of(const char* op, BoxType type, const void* data, int images, const Walk& rows,
-                       const Walk& columns, int width, int pixels) {
+                       const Walk& columns, int width, int pixel, int pixels) {
   static const auto encode = function<decltype(cuTensorMapEncodeIm2col)>("cuTensorMapEncodeIm2col");
-  const std::int64_t line = std::int64_t{columns.pixels} * width;
-  const Global g({{width, columns.pixels, rows.pixels, images}, {width, line, line * rows.pixels}}, type);
+  const std::int64_t line = std::int64_t{columns.pixels} * pixel;
+  const Global g({{width, columns.pixels, rows.pixels, images}, {pixel, line, line * rows.pixels}}, type);
   const int first[2] = {columns.first, rows.first}, last[2] = {end_of(columns), end_of(rows)};
   const cuuint32_t every[4] = {1, static_cast<cuuint32_t>(columns.step), static_cast<cuuint32_t>(rows.step), 1};
   CUtensorMap map{};

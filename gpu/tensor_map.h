@@ -28,9 +28,10 @@ struct Walk {
   int pixels, first, step, outputs;
 };
 
-/// `pixels` pixels by a line of channels of (image, row, column, channel), as convolutions go over them.
+/// `pixels` pixels by a line of channels of (image, row, column, channel), as convolutions go over them; `pixel` elements from one pixel to
+/// the next.
 CUtensorMap patches_of(const char* op, BoxType type, const void* data, int images, const Walk& rows,
-                       const Walk& columns, int channels, int pixels);
+                       const Walk& columns, int channels, int pixel, int pixels);
 
 /// Whether a convolution that walks so can be described.
 bool can_walk(const Walk& w);

@@ -7,7 +7,7 @@
 
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/scale.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "nn/again.h"
 #include "nn/group_norm.h"
 #include "nn/linear.h"
@@ -89,13 +89,13 @@ struct AttentionBlock {
     using Order = AttentionPlan::Order;
     if (plan.order == Order::apart) return {to_qkv[0](tokens), to_qkv[1](tokens), to_qkv[2](tokens)};
     const std::int64_t n = tokens.dim(0), t = tokens.dim(1), inner = plan.heads * plan.head_width;
-    const Shape split = plan.order == Order::qkv_head_channel   ? Shape{n, t, 3, inner}
+    const Shape shape = plan.order == Order::qkv_head_channel   ? Shape{n, t, 3, inner}
                         : plan.order == Order::head_qkv_channel ? Shape{n, t, plan.heads, 3, plan.head_width}
                                                                 : Shape{n, t, inner, 3};
     const int axis = plan.order == Order::qkv_head_channel ? 2 : 3;
-    const Tensor all = reshape(to_qkv[0](tokens), split);
-    const auto part = [&](std::int64_t i) { return reshape(slice(all, axis, i, 1), {n, t, inner}); };
-    return {part(0), part(1), part(2)};
+    Tensors parts = split(reshape(to_qkv[0](tokens), shape), axis, {1, 1, 1});
+    for (Tensor& part : parts) part = reshape(part, {n, t, inner});
+    return parts;
   }
 };
 

@@ -5,7 +5,7 @@
 
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/gelu.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 
 namespace costate {
 
@@ -34,10 +34,9 @@ std::vector<EncoderLayer> encoder_layers_of(const KeyShapes& keys, const std::st
 
 Tensor EncoderLayer::operator()(const Tensor& x) const {
   const std::int64_t width = x.dim(2);
-  const Tensor all = in_proj(x);
-  const auto third = [&](std::int64_t i) { return slice(all, 2, i * width, width); };
+  const Tensors qkv = split(in_proj(x), 2, {width, width, width});
   const double scale = std::sqrt(static_cast<double>(heads) / static_cast<double>(width));
-  const Tensor h = norm1(add(x, out_proj(attention(third(0), third(1), third(2), heads, scale))));
+  const Tensor h = norm1(add(x, out_proj(attention(qkv[0], qkv[1], qkv[2], heads, scale))));
   return norm2(add(h, linear2(gelu(linear1(h)))));
 }
 

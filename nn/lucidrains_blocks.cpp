@@ -9,6 +9,7 @@
 #include "autodiff/ops/silu.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/softmax.h"
+#include "autodiff/ops/split.h"
 
 namespace costate {
 
@@ -64,9 +65,9 @@ Tensor LucidAttention::linear(const Tensor& q, const Tensor& k, const Tensor& v)
 
 Tensor LucidAttention::operator()(const Tensor& x) const {
   const std::int64_t inner = heads * width;
-  const Tensor qkv = to_qkv(reshape(norm(x), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)}));
-  const Tensor q = slice(qkv, 2, 0, inner), k = remembered(slice(qkv, 2, inner, inner), 0),
-               v = remembered(slice(qkv, 2, 2 * inner, inner), 1);
+  const Tensor tokens = reshape(norm(x), {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
+  const Tensors qkv = split(to_qkv(tokens), 2, {inner, inner, inner});
+  const Tensor q = qkv[0], k = remembered(qkv[1], 0), v = remembered(qkv[2], 1);
   const Tensor y = to_out(out_norm ? linear(q, k, v) : full(q, k, v));
   return reshape(out_norm ? (*out_norm)(y) : y, x.shape());
 }

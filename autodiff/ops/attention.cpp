@@ -53,10 +53,29 @@ struct Op {
     const Tensor &q = in[0], &k = in[1], &v = in[2];
     const auto like = [](const Tensor& t) { return Tensor::empty(t.shape(), t.kind()); };
     const bool keys = wanted[1] || wanted[2];
-    AttentionGrads grads{like(q), keys ? like(k) : Tensor(), keys ? like(v) : Tensor()};
     count_products((keys ? 3 : 2) * q.size() + (keys ? 2 : 1) * g.size(), k.dim(1));
+    AttentionGrads grads;
+    if (wanted[0] && keys && k.dim(1) == q.dim(1)) grads = joined(in);
+    if (!grads.all.defined()) grads = {like(q), keys ? like(k) : Tensor(), keys ? like(v) : Tensor()};
     attention_vjp_kernel(q.device(), attributes, q, k, v, g, grads);
-    return {grads.q, grads.k, grads.v};
+    if (!grads.all.defined()) return {grads.q, grads.k, grads.v};
+    Tensors parts;
+    std::int64_t first = 0;
+    for (const Tensor& t : in) {
+      const std::int64_t run = t.size() / grads.lines;
+      parts.push_back(grads.all.strip(t.shape(), first, run, grads.all.size() / grads.lines));
+      first += run;
+    }
+    return parts;
+  }
+
+  /// Room for gradients of q, k and v that lie as these do, if they are slices of one tensor that follow one another.
+  [[nodiscard]] AttentionGrads joined(const Tensors& in) const {
+    const Shape all{in[0].size() + in[1].size() + in[2].size()};
+    const std::int64_t tokens = in[0].dim(0) * in[0].dim(1);
+    for (const std::int64_t lines : {tokens, tokens * attributes.heads})
+      if (Tensor::spanning(in, lines, all).defined()) return {.all = Tensor::empty(all, in[0].kind()), .lines = lines};
+    return {};
   }
 };
 

@@ -3,7 +3,7 @@
 
 #include "autodiff/apply.h"
 #include "autodiff/ops/slice.h"
-#include "core/kernels/copy.h"
+#include "core/kernels/concat.h"
 
 namespace costate {
 namespace {
@@ -21,25 +21,12 @@ struct Op {
       total += p.dim(axis);
     }
     const Shape shape = parts[0].shape().with(axis, total);
-    if (is_outermost(shape))
-      if (Tensor view = Tensor::spanning(parts, shape); view.defined()) return view;
+    std::int64_t lines = 1;
+    for (int i = 0; i < axis; ++i) lines *= shape[i];
+    if (Tensor view = Tensor::spanning(parts, lines, shape); view.defined()) return view;
     Tensor y = Tensor::empty(shape, parts[0].kind());
-    const auto to = row_major_steps(y.shape());
-    std::int64_t at = 0;
-    for (const auto& p : parts) {
-      CopyBox box{.rank = p.rank(), .from_step = row_major_steps(p.shape()), .to_step = to};
-      for (int i = 0; i < p.rank(); ++i) box.extent[static_cast<std::size_t>(i)] = p.dim(i);
-      box.to = at * to[static_cast<std::size_t>(axis)];
-      copy_kernel(p.device(), box, p, y);
-      at += p.dim(axis);
-    }
+    concat_kernel(y.device(), parts, lines, y);
     return y;
-  }
-  /// Whether parts follow one another as wholes.
-  [[nodiscard]] bool is_outermost(const Shape& shape) const {
-    for (int i = 0; i < axis; ++i)
-      if (shape[i] != 1) return false;
-    return true;
   }
   [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int which) const {
     std::int64_t first = 0;

@@ -7,13 +7,6 @@
 namespace costate {
 namespace {
 
-/// A copy of `extent` elements an axis between row-major tensors.
-CopyBox box_between(const Shape& extent, const Shape& from, const Shape& to) {
-  CopyBox box{.rank = extent.rank(), .from_step = row_major_steps(from), .to_step = row_major_steps(to)};
-  for (int i = 0; i < extent.rank(); ++i) box.extent[static_cast<std::size_t>(i)] = extent[i];
-  return box;
-}
-
 struct Slice {
   static constexpr const char* name = "slice";
   int axis;
@@ -22,13 +15,8 @@ struct Slice {
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     require(first >= 0 && count >= 0 && first + count <= x.dim(axis), "{}: [{}, {}) is outside axis {} of {}", name,
             first, first + count, axis, x.shape());
-    if (axis == 0) return x.rows(first, count);
-    const Shape shape = x.shape().with(axis, count);
-    Tensor y = Tensor::empty(shape, x.kind());
-    CopyBox box = box_between(shape, x.shape(), shape);
-    box.from = first * box.from_step[static_cast<std::size_t>(axis)];
-    copy_kernel(x.device(), box, x, y);
-    return y;
+    const std::int64_t step = row_major_steps(x.shape())[static_cast<std::size_t>(axis)];
+    return x.strip(x.shape().with(axis, count), first * step, count * step, x.dim(axis) * step);
   }
   [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int) const {
     return pad(g, axis, first, in[0].dim(axis) - first - count);
@@ -43,7 +31,8 @@ struct Pad {
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     require(before >= 0 && after >= 0, "{}: {} before and {} after; neither may be negative", name, before, after);
     Tensor y = Tensor::zeros(x.shape().with(axis, x.dim(axis) + before + after), x.kind());
-    CopyBox box = box_between(x.shape(), x.shape(), y.shape());
+    CopyBox box{.rank = x.rank(), .from_step = row_major_steps(x.shape()), .to_step = row_major_steps(y.shape())};
+    for (int i = 0; i < x.rank(); ++i) box.extent[static_cast<std::size_t>(i)] = x.dim(i);
     box.to = before * box.to_step[static_cast<std::size_t>(axis)];
     copy_kernel(x.device(), box, x, y);
     return y;

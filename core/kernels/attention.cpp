@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/kernels/concat.h"
 #include "core/kernels/copy.h"
 #include "core/kernels/memory.h"
 #include "core/kernels/micro.h"
@@ -48,15 +49,28 @@ const bf16* as_factors(const float* scores, std::int64_t count, Scratch<bf16>& r
 /// One head of a tensor (n, length, heads * width): row r of item (sample, head) is at(item) + r * step.
 template <class T>
 struct Heads {
-  Heads(const Tensor& t, std::int64_t heads) : Heads(t, t.data<std::remove_const_t<T>>(), heads) {}
-  Heads(const Tensor& t, T* p, std::int64_t heads)
-      : data(p), count(heads), length(t.dim(1)), width(t.dim(2) / heads), step(t.dim(2)) {}
+  Heads(const Tensor& t, std::int64_t heads) : Heads(t, tokens_in<std::remove_const_t<T>>(t, heads), heads) {}
+  Heads(const Tensor& t, const Tokens<T>& tokens, std::int64_t heads)
+      : data(tokens.data),
+        count(heads),
+        length(t.dim(1)),
+        width(t.dim(2) / heads),
+        step(tokens.token),
+        head_step(tokens.head) {}
 
-  [[nodiscard]] T* at(std::int64_t item) const { return data + item / count * length * step + item % count * width; }
+  [[nodiscard]] T* at(std::int64_t item) const {
+    return data + item / count * length * step + item % count * head_step;
+  }
 
   T* data;
-  std::int64_t count, length, width, step;
+  std::int64_t count, length, width, step, head_step;
 };
+
+/// Of a result, which may be undefined, shaped as `like`.
+template <class T>
+Heads<T> dense(Tensor& result, const Tensor& like, std::int64_t heads) {
+  return {like, {result.defined() ? result.mutable_data<T>() : nullptr, like.dim(2), like.dim(2) / heads}, heads};
+}
 
 /// Panels of right-hand factors, one set an item: [item][block][k][width].
 template <class T>
@@ -125,7 +139,7 @@ std::int64_t pieces(std::int64_t size, std::int64_t each) { return (size + each 
 template <class T>
 void forward(const AttentionSpec& spec, const Tensor& q_all, const Tensor& k_all, const Tensor& v_all, Tensor& y_all) {
   const Heads<const T> q(q_all, spec.heads), k(k_all, spec.heads), v(v_all, spec.heads);
-  const Heads<T> y(y_all, y_all.mutable_data<T>(), spec.heads);
+  const Heads<T> y = dense<T>(y_all, y_all, spec.heads);
   const std::int64_t items = q_all.dim(0) * spec.heads, keys = k.length;
   const Panels<T> k_panels(k, true, 0, keys, 0, items), v_panels(v, false, 0, keys, 0, items);
   const std::int64_t each = chunk_rows(keys, sizeof(Score<T>)), chunks = pieces(q.length, each);
@@ -150,10 +164,10 @@ class Backward {
         k_(k, spec.heads),
         v_(v, spec.heads),
         g_(g, spec.heads),
-        dq_(q, grads.q.mutable_data<T>(), spec.heads),
+        dq_(dense<T>(grads.q, q, spec.heads)),
         keys_wanted_(grads.k.defined() && grads.v.defined()),
-        dk_(k, keys_wanted_ ? grads.k.mutable_data<Score<T>>() : nullptr, spec.heads),
-        dv_(v, keys_wanted_ ? grads.v.mutable_data<Score<T>>() : nullptr, spec.heads),
+        dk_(dense<Score<T>>(grads.k, k, spec.heads)),
+        dv_(dense<Score<T>>(grads.v, v, spec.heads)),
         scale_(spec.scale),
         items_(q.dim(0) * spec.heads),
         keys_(k.dim(1)),
@@ -273,6 +287,11 @@ void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, cons
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
+  if (grads.all.defined()) {
+    AttentionGrads apart = grads.apart(q, k, v);
+    attention_vjp(spec, q, k, v, g, apart);
+    return concat({apart.q, apart.k, apart.v}, grads.lines, grads.all);
+  }
   if (g.size() == 0) {
     for (Tensor* t : {&grads.q, &grads.k, &grads.v})
       if (t->defined()) fill(0, *t);

@@ -190,13 +190,13 @@ __device__ void scale_rows(T* rows, double scale) {
 
 /// Writes sums, row i times factor[i], to those of the block's rows that are before `count`.
 template <class S, class T = typename S::T>
-__device__ void store_rows(T* head, int first, int count, const Lengths& z, const Sums<S>& sum,
+__device__ void store_rows(const Tokens<T>& head, int first, int count, const Lengths& z, const Sums<S>& sum,
                            const T (&factor)[S::tm]) {
 #pragma unroll
   for (int i = 0; i < S::tm; ++i) {
     const int row = first + S::row(i);
     if (row >= count) continue;
-    T* to = head + std::int64_t{row} * z.heads * z.width;
+    T* to = head.data + row * head.token;
 #pragma unroll
     for (int n = 0; n < S::packed; n += S::word) {
       Pack<T, S::word> p;
@@ -211,11 +211,11 @@ __device__ void store_rows(T* head, int first, int count, const Lengths& z, cons
 }
 
 template <class S, class T = typename S::T>
-__device__ void load_rows(T* to, const T* head, int first, int count, const Lengths& z) {
+__device__ void load_rows(T* to, const Tokens<const T>& head, int first, int count, const Lengths& z) {
   load_tokens<S::rows, S::d, S::pitch, S::threads>(to, head, first, count, z);
 }
 template <class S, class T = typename S::T>
-__device__ void load_tile(T* to, const T* head, int i, int count, const Lengths& z) {
+__device__ void load_tile(T* to, const Tokens<const T>& head, int i, int count, const Lengths& z) {
   load_tokens<S::columns, S::d, S::pitch, S::threads>(to, head, i * S::columns, count, z);
 }
 

@@ -14,7 +14,8 @@ __device__ void multiply_rows(Sums<S>& sum, const T (&factor)[S::tm]) {
 }
 
 template <class S, class T = typename S::T>
-__global__ void __launch_bounds__(S::threads, S::blocks) forward(Lengths z, const T* q, const T* k, const T* v, T* y) {
+__global__ void __launch_bounds__(S::threads, S::blocks)
+    forward(Lengths z, Tokens<const T> q, Tokens<const T> k, Tokens<const T> v, Tokens<T> y) {
   kernel_begins();
   T *query = dynamic_shared<T>(), *keys = query + S::block_tile, *values = keys + S::tile,
     *room = values + S::tile + S::warp() * S::weights;
@@ -23,34 +24,35 @@ __global__ void __launch_bounds__(S::threads, S::blocks) forward(Lengths z, cons
   Softmax<S> softmax;
   Sums<S> out = {};
   T factor[S::tm];
-  load_rows<S>(query, q + s.queries, s.first, z.queries, z);
-  load_tile<S>(keys, k + s.keys, 0, z.keys, z);
+  load_rows<S>(query, s.of(q, z.queries), s.first, z.queries, z);
+  load_tile<S>(keys, s.of(k, z.keys), 0, z.keys, z);
   copies_end_group();
   copies_wait<0>();
   scale_rows<S>(query, z.scale);
   for (int i = 0; i < tiles; ++i) {
     arrive();
-    load_tile<S>(values, v + s.keys, i, z.keys, z);
+    load_tile<S>(values, s.of(v, z.keys), i, z.keys, z);
     copies_end_group();
     Scores<S> p;
     rows_by_rows<S>(p, query, keys);
     softmax.take(p, z.keys - i * S::columns, factor);
     arrive();
-    if (i + 1 < tiles) load_tile<S>(keys, k + s.keys, i + 1, z.keys, z);
+    if (i + 1 < tiles) load_tile<S>(keys, s.of(k, z.keys), i + 1, z.keys, z);
     copies_end_group();
     multiply_rows<S>(out, factor);
     add_weighted<S>(out, p, values, room);
   }
 #pragma unroll
   for (int r = 0; r < S::tm; ++r) factor[r] = 1 / sum_of_row(softmax.sum[r]);
-  store_rows<S>(y + s.queries, s.first, z.queries, z, out, factor);
+  store_rows<S>(s.of(y, z.queries), s.first, z.queries, z, out, factor);
 }
 
 /// With P the weights, dP = g v^T and any c:  dq = scale (sum P (dP - c) k - sum P (dP - c) sum P k), so that one round over the keys
 /// is enough. c, the mean of dP over the first tile, leaves the second term small.
 template <class S, class T = typename S::T>
 __global__ void __launch_bounds__(S::threads, S::blocks)
-    query_vjp(Lengths z, const T* q, const T* k, const T* v, const T* g, T* dq, Query<T>* kept) {
+    query_vjp(Lengths z, Tokens<const T> q, Tokens<const T> k, Tokens<const T> v, Tokens<const T> g, Tokens<T> dq,
+              Query<T>* kept) {
   kernel_begins();
   T *query = dynamic_shared<T>(), *slope = query + S::block_tile, *keys = slope + S::block_tile,
     *values = keys + S::tile, *room = values + S::tile + S::warp() * S::weights;
@@ -59,20 +61,20 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   Softmax<S> softmax;
   T about[S::tm] = {}, mean[S::tm] = {}, factor[S::tm];
   Sums<S> by_slope = {}, by_weight = {};
-  load_rows<S>(query, q + s.queries, s.first, z.queries, z);
-  load_rows<S>(slope, g + s.queries, s.first, z.queries, z);
-  load_tile<S>(values, v + s.keys, 0, z.keys, z);
+  load_rows<S>(query, s.of(q, z.queries), s.first, z.queries, z);
+  load_rows<S>(slope, s.of(g, z.queries), s.first, z.queries, z);
+  load_tile<S>(values, s.of(v, z.keys), 0, z.keys, z);
   copies_end_group();
   copies_wait<0>();
   scale_rows<S>(query, z.scale);
   for (int i = 0; i < tiles; ++i) {
     arrive();
-    load_tile<S>(keys, k + s.keys, i, z.keys, z);
+    load_tile<S>(keys, s.of(k, z.keys), i, z.keys, z);
     copies_end_group();
     Scores<S> p, dp;
     rows_by_rows<S>(dp, slope, values);
     arrive();
-    if (i + 1 < tiles) load_tile<S>(values, v + s.keys, i + 1, z.keys, z);
+    if (i + 1 < tiles) load_tile<S>(values, s.of(v, z.keys), i + 1, z.keys, z);
     copies_end_group();
     rows_by_rows<S>(p, query, keys);
     softmax.take(p, z.keys - i * S::columns, factor);
@@ -108,13 +110,14 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 #pragma unroll
     for (int n = 0; n < S::dn; ++n) by_slope[r][n] -= average * by_weight[r][n];
   }
-  store_rows<S>(dq + s.queries, s.first, z.queries, z, by_slope, factor);
+  store_rows<S>(s.of(dq, z.queries), s.first, z.queries, z, by_slope, factor);
 }
 
 /// Rows are keys, columns queries.
 template <class S, class T = typename S::T>
 __global__ void __launch_bounds__(S::threads, S::blocks)
-    key_vjp(Lengths z, const T* q, const T* k, const T* v, const T* g, const Query<T>* kept, T* dk, T* dv) {
+    key_vjp(Lengths z, Tokens<const T> q, Tokens<const T> k, Tokens<const T> v, Tokens<const T> g, const Query<T>* kept,
+            Tokens<T> dk, Tokens<T> dv) {
   kernel_begins();
   T *key = dynamic_shared<T>(), *value = key + S::block_tile, *queries = value + S::block_tile,
     *slopes = queries + S::tile, *room = slopes + S::tile + S::warp() * S::weights;
@@ -122,15 +125,15 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const Share s(z, z.keys, S::rows);
   const int tiles = (z.queries + S::columns - 1) / S::columns;
   Sums<S> keys_out = {}, values_out = {};
-  load_rows<S>(key, k + s.keys, s.first, z.keys, z);
-  load_rows<S>(value, v + s.keys, s.first, z.keys, z);
-  load_tile<S>(queries, q + s.queries, 0, z.queries, z);
+  load_rows<S>(key, s.of(k, z.keys), s.first, z.keys, z);
+  load_rows<S>(value, s.of(v, z.keys), s.first, z.keys, z);
+  load_tile<S>(queries, s.of(q, z.queries), 0, z.queries, z);
   copies_end_group();
   copies_wait<0>();
   scale_rows<S>(key, z.scale);
   for (int i = 0; i < tiles; ++i) {
     arrive();
-    load_tile<S>(slopes, g + s.queries, i, z.queries, z);
+    load_tile<S>(slopes, s.of(g, z.queries), i, z.queries, z);
     copies_end_group();
     for (int c = static_cast<int>(threadIdx.x); c < S::columns; c += S::threads) {
       const int row = i * S::columns + c;
@@ -151,17 +154,17 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
     }
     add_weighted<S>(keys_out, dp, queries, room);
     __syncthreads();
-    if (i + 1 < tiles) load_tile<S>(queries, q + s.queries, i + 1, z.queries, z);
+    if (i + 1 < tiles) load_tile<S>(queries, s.of(q, z.queries), i + 1, z.queries, z);
     copies_end_group();
     add_weighted<S>(values_out, p, slopes, room);
   }
   T factor[S::tm];
 #pragma unroll
   for (int r = 0; r < S::tm; ++r) factor[r] = static_cast<T>(z.scale);
-  store_rows<S>(dk + s.keys, s.first, z.keys, z, keys_out, factor);
+  store_rows<S>(s.of(dk, z.keys), s.first, z.keys, z, keys_out, factor);
 #pragma unroll
   for (int r = 0; r < S::tm; ++r) factor[r] = 1;
-  store_rows<S>(dv + s.keys, s.first, z.keys, z, values_out, factor);
+  store_rows<S>(s.of(dv, z.keys), s.first, z.keys, z, values_out, factor);
 }
 
 /// Bytes of shared memory: `held` tiles of the block's rows, two tiles of columns, the warps' weights, `more` numbers.

@@ -82,7 +82,7 @@ class Feed {
 
 template <class S>
 __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
-    forward(const __grid_constant__ Maps maps, Lengths z, bf16* y) {
+    forward(const __grid_constant__ Maps maps, Lengths z, Tokens<bf16> y) {
   kernel_begins();
   if constexpr (warp_groups_here) {
     const int groups = static_cast<int>(blockDim.x) / group_threads, thread = static_cast<int>(threadIdx.x),
@@ -158,13 +158,13 @@ __global__ void __launch_bounds__(most_groups* group_threads, S::blocks)
     let_go_of<S>(weights);
 #pragma unroll
     for (int half = 0; half < 2; ++half) factor[half] = 1 / softmax.sum_of(half);
-    store_rows<S>(y + share.queries, share.first, z.queries, z, out, factor);
+    store_rows<S>(share.of(y, z.queries), share.first, z.queries, z, out, factor);
   }
 }
 
 /// A kernel with its shape.
 struct Fitting {
-  void (*kernel)(Maps, Lengths, bf16*);
+  void (*kernel)(Maps, Lengths, Tokens<bf16>);
   int keys;                          ///< of a tile
   std::size_t (*bytes)(int groups);  ///< of shared memory
 };
@@ -197,10 +197,10 @@ bool attend_by_groups(const AttentionSpec& spec, const Tensor& q, const Tensor& 
   const std::int64_t problems = q.dim(0) * spec.heads;
   const int groups = groups_for("attention", problems, z.queries);
   const std::int64_t blocks = blocks_of("attention", problems, z.queries, groups);
-  const auto tokens = [&](const Tensor& x, int lines) { return tokens_of("attention", x, spec.heads, lines); };
+  const auto tokens = [&](const Tensor& x, int lines) { return boxes_of_tokens("attention", x, spec.heads, lines); };
   const Maps maps{tokens(q, group_rows), tokens(k, f->keys), tokens(v, f->keys)};
   launch_shared("attention", dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(groups * group_threads)),
-                f->bytes(groups), f->kernel, maps, z, y.mutable_device_data<bf16>());
+                f->bytes(groups), f->kernel, maps, z, Tokens<bf16>{y.mutable_device_data<bf16>(), y.dim(2), z.width});
   return true;
 }
 

@@ -189,12 +189,12 @@ __device__ void let_go_of(Factors<S>& weights) {
 
 /// The lane's rows, each times its factor, to a head of `count` tokens of which the block's first is `first`.
 template <class S>
-__device__ void store_rows(bf16* head, int first, int count, const Lengths& z, const Sums<S>& out,
+__device__ void store_rows(const Tokens<bf16>& head, int first, int count, const Lengths& z, const Sums<S>& out,
                            const float (&factor)[2]) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = first + row_of() + half * 8;
-    bf16* line = head + std::int64_t{row} * z.heads * z.width;
+    bf16* line = head.data + row * head.token;
 #pragma unroll
     for (int i = 2 * half; i < S::depth * 8; i += 4)
       if (const int channel = column_of(i); row < count && channel < z.width)
@@ -203,10 +203,10 @@ __device__ void store_rows(bf16* head, int first, int count, const Lengths& z, c
 }
 
 /// Tokens as boxes of (channel, token, head, sample): beyond a head's channels, and beyond the last token, come zeros.
-inline TensorMap tokens_of(const char* op, const Tensor& x, std::int64_t heads, int lines) {
-  const std::int64_t line = x.dim(2), width = line / heads;
-  return boxes_of(op, BoxType::bf16, x.device_data<bf16>(),
-                  {{width, x.dim(1), heads, x.dim(0)}, {line, width, line * x.dim(1)}}, lines);
+inline TensorMap boxes_of_tokens(const char* op, const Tensor& x, std::int64_t heads, int lines) {
+  const auto [data, token, head] = tokens_in<bf16>(x, heads);
+  return boxes_of(op, BoxType::bf16, data,
+                  {{x.dim(2) / heads, x.dim(1), heads, x.dim(0)}, {token, head, token * x.dim(1)}}, lines);
 }
 
 inline Lengths lengths_of(const AttentionSpec& spec, const Tensor& q, const Tensor& k) {
@@ -218,7 +218,7 @@ inline Lengths lengths_of(const AttentionSpec& spec, const Tensor& q, const Tens
 inline bool fit(const Lengths& z, std::initializer_list<const Tensor*> operands) {
   return has_warp_groups() && z.scale > 0 && z.width % 8 == 0 &&
          std::all_of(operands.begin(), operands.end(),
-                     [](const Tensor* t) { return aligned_16(t->device_data<bf16>()); });
+                     [&](const Tensor* t) { return in_words(tokens_in<bf16>(*t, z.heads)); });
 }
 
 inline std::int64_t blocks_of(const char* op, std::int64_t problems, int rows, int groups) {

@@ -33,11 +33,11 @@ constexpr int tiles_of(int tokens, int columns) { return (tokens + columns - 1) 
 /// What a pass reads of it, and writes.
 struct ToQueries {
   float* kept;
-  bf16* dq;
+  Tokens<bf16> dq;
 };
 struct ToKeys {
   const float* kept;
-  bf16 *dk, *dv;
+  Tokens<bf16> dk, dv;
 };
 
 /// A block's shared memory: arrivals, rows, then stages of columns, and of what is kept of these.
@@ -118,7 +118,7 @@ class OfQueries {
     }
 #pragma unroll
     for (int i = 0; i < S::depth * 8; ++i) by_slope[i] -= mean_[i / 2 % 2] * by_weight[i];
-    store_rows<S>(to.dq + share.queries, share.first, z_->queries, *z_, by_slope, factor);
+    store_rows<S>(share.of(to.dq, z_->queries), share.first, z_->queries, *z_, by_slope, factor);
   }
 
  private:
@@ -146,8 +146,8 @@ class OfKeys {
   }
   __device__ void finish(const Out& to, const Share& share, const Sums<S>& dv, const Sums<S>& dk) const {
     const auto scale = static_cast<float>(z_->scale);
-    store_rows<S>(to.dk + share.keys, share.first, z_->keys, *z_, dk, {scale, scale});
-    store_rows<S>(to.dv + share.keys, share.first, z_->keys, *z_, dv, {1, 1});
+    store_rows<S>(share.of(to.dk, z_->keys), share.first, z_->keys, *z_, dk, {scale, scale});
+    store_rows<S>(share.of(to.dv, z_->keys), share.first, z_->keys, *z_, dv, {1, 1});
   }
 
  private:
@@ -327,7 +327,7 @@ bool attend_vjp_by_groups(const AttentionSpec& spec, const Tensor& q, const Tens
   const std::int64_t problems = q.dim(0) * spec.heads;
   const auto start = [&](auto* kernel, int rows, const Tensor& row_a, const Tensor& row_b, const Tensor& column_a,
                          const Tensor& column_b, const auto& to) {
-    const auto tokens = [&](const Tensor& x, int lines) { return tokens_of(op, x, spec.heads, lines); };
+    const auto tokens = [&](const Tensor& x, int lines) { return boxes_of_tokens(op, x, spec.heads, lines); };
     const Maps maps{tokens(row_a, group_rows), tokens(row_b, group_rows), tokens(column_a, f->columns),
                     tokens(column_b, f->columns)};
     const int groups = groups_for(op, problems, rows);
@@ -336,10 +336,9 @@ bool attend_vjp_by_groups(const AttentionSpec& spec, const Tensor& q, const Tens
   };
   Tensor about = Tensor::empty({problems, tiles_of(z.queries, f->columns), 2, f->columns}, {DType::f32, Device::cuda});
   float* kept = about.mutable_device_data<float>();
-  start(f->of_queries, z.queries, q, g, k, v, ToQueries{kept, grads.q.mutable_device_data<bf16>()});
-  if (grads.k.defined() && grads.v.defined())
-    start(f->of_keys, z.keys, k, v, q, g,
-          ToKeys{kept, grads.k.mutable_device_data<bf16>(), grads.v.mutable_device_data<bf16>()});
+  const GradTokens<bf16> to(spec, q, k, v, grads);
+  start(f->of_queries, z.queries, q, g, k, v, ToQueries{kept, to.q});
+  if (grads.of_keys()) start(f->of_keys, z.keys, k, v, q, g, ToKeys{kept, to.k, to.v});
   return true;
 }
 

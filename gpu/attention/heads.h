@@ -7,12 +7,12 @@
 
 #include <numbers>
 
+#include "core/kernels/attention.h"
 #include "gpu/elementwise.h"
 #include "gpu/ptx.h"
 
 namespace costate::cuda {
 
-/// Tokens are (sample, token, head, width).
 struct Lengths {
   int queries, keys, heads, width;
   double scale;
@@ -28,17 +28,53 @@ struct Query {
 
 /// What a block works on: `rows` of `count` tokens of a head.
 struct Share {
-  int first, problem;
-  std::int64_t queries, keys;  ///< where the head's first query and key stand
+  int first, problem, sample, head;
   __device__ Share(const Lengths& z, int count, int rows) {
     const int tiles = (count + rows - 1) / rows, block = static_cast<int>(blockIdx.x);
     problem = block / tiles;
     first = block % tiles * rows;
-    const std::int64_t sample = problem / z.heads, head = problem % z.heads;
-    queries = (sample * z.queries * z.heads + head) * z.width;
-    keys = (sample * z.keys * z.heads + head) * z.width;
+    sample = problem / z.heads;
+    head = problem % z.heads;
+  }
+  /// The head's first token, of `count`.
+  template <class T>
+  __device__ Tokens<T> of(const Tokens<T>& x, int count) const {
+    return {x.data + sample * (count * x.token) + head * x.head, x.token, 0};
   }
 };
+
+/// Where gradients of tensors of these shapes go; those that are not wanted, to null.
+template <class T>
+struct GradTokens {
+  Tokens<T> q, k, v;
+
+  GradTokens(const AttentionSpec& spec, const Tensor& of_q, const Tensor& of_k, const Tensor& of_v,
+             AttentionGrads& grads) {
+    const auto apart = [&](Tensor& t, const Tensor& of) {
+      return Tokens<T>{t.defined() ? t.template mutable_device_data<T>() : nullptr, of.dim(2), of.dim(2) / spec.heads};
+    };
+    if (!grads.all.defined()) {
+      q = apart(grads.q, of_q), k = apart(grads.k, of_k), v = apart(grads.v, of_v);
+      return;
+    }
+    const std::int64_t line = grads.all.size() / grads.lines;
+    const bool of_heads = grads.lines > of_q.dim(0) * of_q.dim(1);
+    T* at = grads.all.template mutable_device_data<T>();
+    const auto next = [&](const Tensor& of) {
+      const Tokens<T> place{at, of_heads ? spec.heads * line : line, of_heads ? line : of.dim(2) / spec.heads};
+      at += of.size() / grads.lines;
+      return place;
+    };
+    q = next(of_q), k = next(of_k), v = next(of_v);
+  }
+};
+
+/// Whether all begin with a word of 16 bytes wherever a head does.
+template <class T>
+bool in_words(const Tokens<T>& x) {
+  constexpr std::int64_t n = 16 / sizeof(T);
+  return aligned_16(x.data) && x.token % n == 0 && x.head % n == 0;
+}
 
 /// f(row, column) for all words of `rows` rows that are this thread's. Its column is always the same, which spares divisions.
 template <int rows, int words, int threads, class F>
@@ -53,13 +89,13 @@ __device__ void over_words(const F& f) {
 
 /// Tokens [first, first + rows) of a head to shared memory, zeros from token `count` and from `width` on; d columns.
 template <int rows, int d, int pitch, int threads, class T>
-__device__ void load_tokens(T* to, const T* head, int first, int count, const Lengths& z) {
+__device__ void load_tokens(T* to, const Tokens<const T>& x, int first, int count, const Lengths& z) {
   constexpr int word = 16 / sizeof(T);
-  const int line = z.heads * z.width, last = count - 1 - first;
-  head += std::int64_t{first} * line;
+  const int last = count - 1 - first;
+  const T* head = x.data + first * x.token;
   over_words<rows, d / word, threads>([&](int row, int at) {
     const int column = at * word;
-    const T* from = head + (column < z.width ? column : 0) + std::int64_t{row < last ? row : last} * line;
+    const T* from = head + (column < z.width ? column : 0) + (row < last ? row : last) * x.token;
     copy_16(to + row * pitch + column, from, row <= last && column < z.width);
   });
 }
@@ -76,9 +112,10 @@ struct Compiled {
 template <class T>
 struct FusedKernels {
   using Kept = Query<decltype(widen(T{}))>;
-  Compiled<Lengths, const T*, const T*, const T*, T*> forward, few;  ///< few: the same bits by smaller blocks
-  Compiled<Lengths, const T*, const T*, const T*, const T*, T*, Kept*> query_vjp;
-  Compiled<Lengths, const T*, const T*, const T*, const T*, const Kept*, T*, T*> key_vjp;
+  using In = Tokens<const T>;
+  Compiled<Lengths, In, In, In, Tokens<T>> forward, few;  ///< few: the same bits by smaller blocks
+  Compiled<Lengths, In, In, In, In, Tokens<T>, Kept*> query_vjp;
+  Compiled<Lengths, In, In, In, In, const Kept*, Tokens<T>, Tokens<T>> key_vjp;
 };
 
 /// Null where products with a softmax between them are to do it. T.cu has it.

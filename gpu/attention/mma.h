@@ -205,22 +205,22 @@ struct Softmax {
 
 /// Writes the warp's rows, row i times its factor.
 template <class S>
-__device__ void store_rows(bf16* head, int first, int count, const Lengths& z, const Sums<S>& sum,
+__device__ void store_rows(const Tokens<bf16>& head, int first, int count, const Lengths& z, const Sums<S>& sum,
                            const PerRow<S>& factor) {
   over(sum, [&](int m, int n, int i) {
     const int row = first + row_of<S>(m, i), column = column_of(n, i);
     if (i % 2 == 0 && row < count && column < z.width)
-      *reinterpret_cast<std::uint32_t*>(head + std::int64_t{row} * z.heads * z.width + column) =
+      *reinterpret_cast<std::uint32_t*>(head.data + row * head.token + column) =
           bf16_pair(sum[m][n][i] * factor[m][i / 2], sum[m][n][i + 1] * factor[m][i / 2]);
   });
 }
 
 template <class S>
-__device__ void load_rows(bf16* to, const bf16* head, int first, int count, const Lengths& z) {
+__device__ void load_rows(bf16* to, const Tokens<const bf16>& head, int first, int count, const Lengths& z) {
   load_tokens<S::rows, S::depth, S::pitch, S::threads>(to, head, first, count, z);
 }
 template <class S>
-__device__ void load_tile(bf16* to, const bf16* head, int i, int count, const Lengths& z) {
+__device__ void load_tile(bf16* to, const Tokens<const bf16>& head, int i, int count, const Lengths& z) {
   load_tokens<S::columns, S::depth, S::pitch, S::threads>(to, head, i * S::columns, count, z);
 }
 

@@ -12,15 +12,15 @@ __device__ void multiply_rows(Sums<S>& sum, const PerRow<S>& factor) {
 
 template <class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
-    forward(Lengths z, const bf16* q, const bf16* k, const bf16* v, bf16* y) {
+    forward(Lengths z, Tokens<const bf16> q, Tokens<const bf16> k, Tokens<const bf16> v, Tokens<bf16> y) {
   kernel_begins();
   bf16 *query = dynamic_shared<bf16>(), *keys = query + S::block_tile, *values = keys + 2 * S::tile;
   const Share s(z, z.queries, S::rows);
   const auto load = [&](int i, int slot) {
-    load_tile<S>(keys + slot * S::tile, k + s.keys, i, z.keys, z);
-    load_tile<S>(values + slot * S::tile, v + s.keys, i, z.keys, z);
+    load_tile<S>(keys + slot * S::tile, s.of(k, z.keys), i, z.keys, z);
+    load_tile<S>(values + slot * S::tile, s.of(v, z.keys), i, z.keys, z);
   };
-  load_rows<S>(query, q + s.queries, s.first, z.queries, z);
+  load_rows<S>(query, s.of(q, z.queries), s.first, z.queries, z);
   load(0, 0);
   copies_end_group();
   arrive();
@@ -39,23 +39,24 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   for (int m = 0; m < S::mt; ++m)
 #pragma unroll
     for (int half = 0; half < 2; ++half) factor[m][half] = 1 / sum_of_row(softmax.sum[m][half]);
-  store_rows<S>(y + s.queries, s.first, z.queries, z, out, factor);
+  store_rows<S>(s.of(y, z.queries), s.first, z.queries, z, out, factor);
 }
 
 /// dq as in fma_kernels.h.
 template <class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
-    query_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v, const bf16* g, bf16* dq, Query<float>* kept) {
+    query_vjp(Lengths z, Tokens<const bf16> q, Tokens<const bf16> k, Tokens<const bf16> v, Tokens<const bf16> g,
+              Tokens<bf16> dq, Query<float>* kept) {
   kernel_begins();
   bf16 *query = dynamic_shared<bf16>(), *slope = query + S::block_tile, *keys = slope + S::block_tile,
        *values = keys + 2 * S::tile;
   const Share s(z, z.queries, S::rows);
   const auto load = [&](int i, int slot) {
-    load_tile<S>(keys + slot * S::tile, k + s.keys, i, z.keys, z);
-    load_tile<S>(values + slot * S::tile, v + s.keys, i, z.keys, z);
+    load_tile<S>(keys + slot * S::tile, s.of(k, z.keys), i, z.keys, z);
+    load_tile<S>(values + slot * S::tile, s.of(v, z.keys), i, z.keys, z);
   };
-  load_rows<S>(query, q + s.queries, s.first, z.queries, z);
-  load_rows<S>(slope, g + s.queries, s.first, z.queries, z);
+  load_rows<S>(query, s.of(q, z.queries), s.first, z.queries, z);
+  load_rows<S>(slope, s.of(g, z.queries), s.first, z.queries, z);
   load(0, 0);
   copies_end_group();
   arrive();
@@ -101,29 +102,29 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
                                                            about[m][half] + mean[m][half]};
     }
   over(by_slope, [&](int m, int n, int e) { by_slope[m][n][e] -= mean[m][e / 2] * by_weight[m][n][e]; });
-  store_rows<S>(dq + s.queries, s.first, z.queries, z, by_slope, factor);
+  store_rows<S>(s.of(dq, z.queries), s.first, z.queries, z, by_slope, factor);
 }
 
 /// Rows are keys, columns queries.
 template <class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
-    key_vjp(Lengths z, const bf16* q, const bf16* k, const bf16* v, const bf16* g, const Query<float>* kept, bf16* dk,
-            bf16* dv) {
+    key_vjp(Lengths z, Tokens<const bf16> q, Tokens<const bf16> k, Tokens<const bf16> v, Tokens<const bf16> g,
+            const Query<float>* kept, Tokens<bf16> dk, Tokens<bf16> dv) {
   kernel_begins();
   bf16 *key = dynamic_shared<bf16>(), *value = key + S::block_tile, *queries = value + S::block_tile,
        *slopes = queries + 2 * S::tile;
   auto* about = reinterpret_cast<Query<float>*>(slopes + 2 * S::tile);
   const Share s(z, z.keys, S::rows);
   const auto load = [&](int i, int slot) {
-    load_tile<S>(queries + slot * S::tile, q + s.queries, i, z.queries, z);
-    load_tile<S>(slopes + slot * S::tile, g + s.queries, i, z.queries, z);
+    load_tile<S>(queries + slot * S::tile, s.of(q, z.queries), i, z.queries, z);
+    load_tile<S>(slopes + slot * S::tile, s.of(g, z.queries), i, z.queries, z);
     const int column = static_cast<int>(threadIdx.x), row = i * S::columns + column;
     if (column < S::columns)
       about[slot * S::columns + column] =
           row < z.queries ? kept[std::int64_t{s.problem} * z.queries + row] : Query<float>{INFINITY, 0, 0};
   };
-  load_rows<S>(key, k + s.keys, s.first, z.keys, z);
-  load_rows<S>(value, v + s.keys, s.first, z.keys, z);
+  load_rows<S>(key, s.of(k, z.keys), s.first, z.keys, z);
+  load_rows<S>(value, s.of(v, z.keys), s.first, z.keys, z);
   load(0, 0);
   copies_end_group();
   arrive();
@@ -144,9 +145,9 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   });
   PerRow<S> factor;
   for (auto& of : factor) of[0] = of[1] = static_cast<float>(z.scale);
-  store_rows<S>(dk + s.keys, s.first, z.keys, z, keys_out, factor);
+  store_rows<S>(s.of(dk, z.keys), s.first, z.keys, z, keys_out, factor);
   for (auto& of : factor) of[0] = of[1] = 1;
-  store_rows<S>(dv + s.keys, s.first, z.keys, z, values_out, factor);
+  store_rows<S>(s.of(dv, z.keys), s.first, z.keys, z, values_out, factor);
 }
 
 /// Bytes of shared memory: `held` tiles of the block's rows, two slots of two tiles of columns.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/kernels/concat.h"
 #include "core/kernels/reduce.h"
 #include "gpu/attention/heads.h"
 #include "gpu/attention/ways.h"
@@ -106,41 +107,39 @@ class Attention {
         line_((s_ + 7) / 8 * 8),
         rows_(std::clamp<std::int64_t>(most_scores / (heads_ * line_), 1, t_)),
         scale_(static_cast<C>(spec.scale)),
-        q_(q.device_data<T>()),
-        k_(k.device_data<T>()),
-        v_(v.device_data<T>()) {}
+        q_(tokens_in<T>(q, heads_)),
+        k_(tokens_in<T>(k, heads_)),
+        v_(tokens_in<T>(v, heads_)) {}
 
-  void forward(T* y) const {
+  void forward(const Tokens<T>& y) const {
     over_bands([&](const Band& b) {
-      Tensor scores = products(b, q_, d_, k_), room = room_for_factor(scores);
+      Tensor scores = products(b, q_, k_, d_), room = room_for_factor(scores);
       T* p = factor_in(scores, room);
       launch("attention", row_blocks(b), dim3(threads), softmax_rows<C, T>, row_count(b), static_cast<int>(s_),
              static_cast<int>(line_), scale_, scores.device_data<C>(), p);
-      multiply(b, weights<true>(b, p), keys<false>(b, v_, e_), Output<T>{queries_of(b, y, e_)}, b.rows, e_, s_);
+      multiply(b, weights<true>(b, p), keys<false>(b, v_), queries_of(b, y), b.rows, e_, s_);
     });
   }
 
-  void backward(const T* g, AttentionGrads& grads) const {
-    const bool keys_wanted = grads.k.defined() && grads.v.defined();
+  void backward(const Tokens<const T>& g, const GradTokens<T>& to, AttentionGrads& grads) const {
     Tensor dk = pile(grads.k), dv = pile(grads.v);
-    T* dq = grads.q.mutable_device_data<T>();
     over_bands([&](const Band& b) {
-      Tensor scores = products(b, q_, d_, k_), slopes = products(b, g, e_, v_), room = room_for_factor(scores),
+      Tensor scores = products(b, q_, k_, d_), slopes = products(b, g, v_, e_), room = room_for_factor(scores),
              more_room = room_for_factor(slopes);
       T *p = factor_in(scores, room), *ds = factor_in(slopes, more_room);
       launch("attention_vjp", row_blocks(b), dim3(threads), softmax_vjp_rows<C, T>, row_count(b), static_cast<int>(s_),
              static_cast<int>(line_), scale_, scores.device_data<C>(), slopes.device_data<C>(), p, ds);
-      multiply(b, weights<true>(b, ds), keys<false>(b, k_, d_), Output<T>{queries_of(b, dq, d_)}, b.rows, d_, s_);
-      if (!keys_wanted) return;
-      add(b, p, queries<false>(b, g, e_), e_, dv, grads.v);
-      add(b, ds, queries<false>(b, q_, d_), d_, dk, grads.k);
+      multiply(b, weights<true>(b, ds), keys<false>(b, k_), queries_of(b, to.q), b.rows, d_, s_);
+      if (!grads.of_keys()) return;
+      add(b, p, queries<false>(b, g), e_, dv, to.v);
+      add(b, ds, queries<false>(b, q_), d_, dk, to.k);
     });
     if (dk.defined()) finish(dk, grads.k), finish(dv, grads.v);
   }
 
- private:
   [[nodiscard]] std::int64_t bands() const { return (t_ + rows_ - 1) / rows_; }
 
+ private:
   template <class F>
   void over_bands(const F& f) const {
     const std::int64_t fit = std::min(most_scores / (heads_ * line_ * rows_), most_problems / heads_),
@@ -155,21 +154,19 @@ class Attention {
 
   /// Matrices of all heads of tokens [first, ...) of the band's samples.
   template <class View, class X>
-  [[nodiscard]] View heads(X* x, std::int64_t tokens, std::int64_t width, std::int64_t sample,
-                           std::int64_t first) const {
-    return {x + (sample * tokens + first) * heads_ * width, Start(tokens * heads_ * width, width, heads_),
-            heads_ * width};
+  [[nodiscard]] View heads(const Tokens<X>& x, std::int64_t tokens, std::int64_t sample, std::int64_t first) const {
+    return {x.data + (sample * tokens + first) * x.token, Start(tokens * x.token, x.head, heads_), x.token};
   }
   template <bool along_k>
-  [[nodiscard]] Matrix<T, along_k> queries(const Band& b, const T* x, std::int64_t width) const {
-    return heads<Matrix<T, along_k>>(x, t_, width, b.sample, b.first);
+  [[nodiscard]] Matrix<T, along_k> queries(const Band& b, const Tokens<const T>& x) const {
+    return heads<Matrix<T, along_k>>(x, t_, b.sample, b.first);
   }
   template <bool along_k>
-  [[nodiscard]] Matrix<T, along_k> keys(const Band& b, const T* x, std::int64_t width) const {
-    return heads<Matrix<T, along_k>>(x, s_, width, b.sample, 0);
+  [[nodiscard]] Matrix<T, along_k> keys(const Band& b, const Tokens<const T>& x) const {
+    return heads<Matrix<T, along_k>>(x, s_, b.sample, 0);
   }
-  [[nodiscard]] Output<T> queries_of(const Band& b, T* x, std::int64_t width) const {
-    return heads<Output<T>>(x, t_, width, b.sample, b.first);
+  [[nodiscard]] Output<T> queries_of(const Band& b, const Tokens<T>& x) const {
+    return heads<Output<T>>(x, t_, b.sample, b.first);
   }
   /// Probabilities or slopes by (query; key), or turned round.
   template <bool along_k>
@@ -184,9 +181,10 @@ class Attention {
   }
 
   /// (sample and head, query, key): rows of x times rows of y.
-  [[nodiscard]] Tensor products(const Band& b, const T* x, std::int64_t width, const T* y) const {
+  [[nodiscard]] Tensor products(const Band& b, const Tokens<const T>& x, const Tokens<const T>& y,
+                                std::int64_t width) const {
     Tensor scores = Tensor::empty({b.samples * heads_, b.rows, line_}, {dtype_of<C>(), Device::cuda});
-    multiply(b, queries<true>(b, x, width), keys<true>(b, y, width),
+    multiply(b, queries<true>(b, x), keys<true>(b, y),
              Output<C>{scores.mutable_device_data<C>(), Start(b.rows * line_), line_}, b.rows, s_, width);
     return scores;
   }
@@ -204,14 +202,11 @@ class Attention {
                                          : Tensor();
   }
   void add(const Band& b, const T* p, const Matrix<T, false>& right, std::int64_t width, Tensor& pile,
-           Tensor& grad) const {
-    if (pile.defined()) {
-      C* to = pile.mutable_device_data<C>() + b.first / rows_ * grad.size();
-      multiply(b, weights<false>(b, p), right, heads<Output<C>>(to, s_, width, b.sample, 0), s_, width, b.rows);
-    } else {
-      multiply(b, weights<false>(b, p), right, heads<Output<T>>(grad.mutable_device_data<T>(), s_, width, b.sample, 0),
-               s_, width, b.rows);
-    }
+           const Tokens<T>& grad) const {
+    const auto to = [&](const auto& out) { multiply(b, weights<false>(b, p), right, out, s_, width, b.rows); };
+    if (!pile.defined()) return to(heads<Output<T>>(grad, s_, b.sample, 0));
+    C* const sums = pile.mutable_device_data<C>() + b.first / rows_ * pile.dim(1);
+    to(heads<Output<C>>(Tokens<C>{sums, heads_ * width, width}, s_, b.sample, 0));
   }
   static void finish(const Tensor& pile, Tensor& grad) {
     Tensor sum = Tensor::empty({1, grad.size()}, pile.kind());
@@ -221,7 +216,7 @@ class Attention {
 
   std::int64_t heads_, samples_, t_, s_, d_, e_, line_, rows_;
   C scale_;
-  const T *q_, *k_, *v_;
+  Tokens<const T> q_, k_, v_;
 };
 
 /// By the kernels of gpu/attention/; false, and nothing is done, if they do not take it.
@@ -229,38 +224,36 @@ template <class T>
 class Fused {
  public:
   Fused(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v)
-      : q_(q), k_(k), v_(v), problems_(q.dim(0) * spec.heads) {
+      : q_(tokens_in<T>(q, spec.heads)),
+        k_(tokens_in<T>(k, spec.heads)),
+        v_(tokens_in<T>(v, spec.heads)),
+        problems_(q.dim(0) * spec.heads) {
     const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
     z_ = {n(q.dim(1)), n(k.dim(1)), n(spec.heads), n(q.dim(2) / spec.heads), spec.scale};
-    const bool in_words = z_.width * sizeof(T) % 16 == 0;
-    if (in_words && v.dim(2) == k.dim(2) && aligned(q) && aligned(k) && aligned(v)) kernels_ = fused_kernels<T>(z_);
+    const bool whole = z_.width * sizeof(T) % 16 == 0 && in_words(q_) && in_words(k_) && in_words(v_);
+    if (whole && v.dim(2) == k.dim(2)) kernels_ = fused_kernels<T>(z_);
   }
 
-  [[nodiscard]] bool forward(Tensor& y) const {
+  [[nodiscard]] bool forward(const Tokens<T>& y) const {
     if (kernels_ == nullptr || !fits(kernels_->forward)) return false;
     const bool few = blocks(kernels_->forward, z_.queries) <= processors_here();
-    start("attention", few ? kernels_->few : kernels_->forward, z_.queries, data(q_), data(k_), data(v_),
-          y.mutable_device_data<T>());
+    start("attention", few ? kernels_->few : kernels_->forward, z_.queries, q_, k_, v_, y);
     return true;
   }
 
-  [[nodiscard]] bool backward(const Tensor& g, AttentionGrads& grads) const {
-    if (kernels_ == nullptr || !aligned(g) || !fits(kernels_->query_vjp) || !fits(kernels_->key_vjp)) return false;
+  [[nodiscard]] bool backward(const Tokens<const T>& g, const GradTokens<T>& to) const {
+    if (kernels_ == nullptr || !in_words(g) || !fits(kernels_->query_vjp) || !fits(kernels_->key_vjp)) return false;
     using Kept = typename FusedKernels<T>::Kept;
     using C = decltype(Kept::mean);
     Tensor about = Tensor::empty({problems_, z_.queries, 3}, {dtype_of<C>(), Device::cuda});
     auto* kept = reinterpret_cast<Kept*>(about.mutable_device_data<C>());
-    start("attention_vjp", kernels_->query_vjp, z_.queries, data(q_), data(k_), data(v_), data(g),
-          grads.q.mutable_device_data<T>(), kept);
-    if (grads.k.defined() && grads.v.defined())
-      start("attention_vjp", kernels_->key_vjp, z_.keys, data(q_), data(k_), data(v_), data(g), kept,
-            grads.k.mutable_device_data<T>(), grads.v.mutable_device_data<T>());
+    start("attention_vjp", kernels_->query_vjp, z_.queries, q_, k_, v_, g, to.q, kept);
+    if (to.k.data != nullptr && to.v.data != nullptr)
+      start("attention_vjp", kernels_->key_vjp, z_.keys, q_, k_, v_, g, kept, to.k, to.v);
     return true;
   }
 
  private:
-  static const T* data(const Tensor& t) { return t.device_data<T>(); }
-  static bool aligned(const Tensor& t) { return aligned_16(data(t)); }
   template <class K>
   static bool fits(const K& kernel) {
     return kernel.shared <= most_shared();
@@ -277,7 +270,7 @@ class Fused {
                   kernel.kernel, z_, args...);
   }
 
-  const Tensor &q_, &k_, &v_;
+  Tokens<const T> q_, k_, v_;
   std::int64_t problems_;
   Lengths z_{};
   const FusedKernels<T>* kernels_ = nullptr;
@@ -291,33 +284,41 @@ void with_type(const char* op, DType dtype, const F& f) {
   visit_floating(dtype, op, f);
 }
 
+/// Of a result.
+template <class T>
+Tokens<T> dense(Tensor& y, std::int64_t heads) {
+  return {y.mutable_device_data<T>(), y.dim(2), y.dim(2) / heads};
+}
+
 void own_attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   with_type("attention", q.dtype(), [&]<class M>(M) {
     if constexpr (std::is_same_v<M, bf16>)
       if (groups_pay(q.dim(1), k.dim(1), q.dim(2) / spec.heads) && attend_by_groups(spec, q, k, v, y)) return;
+    const auto to = dense<Stored<M>>(y, spec.heads);
     if constexpr (!std::is_same_v<M, Tf32>)
-      if (Fused<M>(spec, q, k, v).forward(y)) return;
-    Attention<M>(spec, q, k, v).forward(y.mutable_device_data<Stored<M>>());
+      if (Fused<M>(spec, q, k, v).forward(to)) return;
+    Attention<M>(spec, q, k, v).forward(to);
   });
 }
 
 /// Whether cuDNN takes it: bf16, heads of equal and even width in whole words.
 bool fits_cudnn(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v) {
-  const auto in_words = [&](const Tensor& t) {
-    return t.dtype() == DType::bf16 && t.dim(2) / spec.heads % 8 == 0 && aligned_16(t.device_data<bf16>());
+  const auto fits = [&](const Tensor& t) {
+    return t.dtype() == DType::bf16 && t.dim(2) / spec.heads % 8 == 0 &&
+           (t.run() < t.size() || aligned_16(t.device_data<bf16>()));
   };
-  return in_words(q) && in_words(k) && in_words(v);
+  return fits(q) && fits(k) && fits(v);
 }
 
 }  // namespace
 
 bool attend_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
-  return Fused<bf16>(spec, q, k, v).forward(y);
+  return Fused<bf16>(spec, q, k, v).forward(dense<bf16>(y, spec.heads));
 }
 
 bool attend_vjp_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                          AttentionGrads& grads) {
-  return Fused<bf16>(spec, q, k, v).backward(g, grads);
+  return Fused<bf16>(spec, q, k, v).backward(tokens_in<bf16>(g, spec.heads), {spec, q, k, v, grads});
 }
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
@@ -337,9 +338,15 @@ void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, 
     if constexpr (std::is_same_v<M, bf16>)
       if (groups_pay(q.dim(1), k.dim(1), q.dim(2) / spec.heads) && attend_vjp_by_groups(spec, q, k, v, g, grads))
         return;
+    using T = Stored<M>;
+    const auto slopes = tokens_in<T>(g, spec.heads);
     if constexpr (!std::is_same_v<M, Tf32>)
-      if (Fused<M>(spec, q, k, v).backward(g, grads)) return;
-    Attention<M>(spec, q, k, v).backward(g.device_data<Stored<M>>(), grads);
+      if (Fused<M>(spec, q, k, v).backward(slopes, {spec, q, k, v, grads})) return;
+    const Attention<M> wide(spec, q, k, v);
+    if (!grads.all.defined() || wide.bands() == 1) return wide.backward(slopes, {spec, q, k, v, grads}, grads);
+    AttentionGrads apart = grads.apart(q, k, v);
+    wide.backward(slopes, {spec, q, k, v, apart}, apart);
+    concat({apart.q, apart.k, apart.v}, grads.lines, grads.all);
   });
 }
 

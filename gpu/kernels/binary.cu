@@ -55,22 +55,31 @@ Loops<2> loops_of(const StretchLoops& all, std::int64_t n) {
   return loops;
 }
 
+/// Two of one shape, line by line of `width` elements.
+StretchLoops line_loops(std::int64_t lines, std::int64_t width, std::int64_t a_step, std::int64_t b_step) {
+  return {2, {lines, width}, {a_step, 1}, {b_step, 1}};
+}
+
 template <class F>
 void binary(const char* op, const F& f, const Tensor& a, const Tensor& b, Tensor& y) {
-  if (a.shape() == b.shape()) return map(op, f, y, a, b);
+  const bool alike = a.shape() == b.shape();
+  if (alike && a.run() == b.run() && a.run() == y.size()) return map(op, f, y, a, b);
   if (y.size() == 0) return;
-  const StretchLoops all = stretch_loops(y.shape(), a.shape(), b.shape());
-  const auto last = static_cast<std::size_t>(std::max(all.rank, 1) - 1);
   visit_dtype(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     constexpr int n = 16 / sizeof(T);
-    const T *from_a = a.device_data<T>(), *from_b = b.device_data<T>();
+    const std::int64_t width = std::min(a.run(), b.run());
+    const Lines<T> from_a = alike ? a.device_lines<T>(width) : Lines<T>{a.device_data<T>(), 0},
+                   from_b = alike ? b.device_lines<T>(width) : Lines<T>{b.device_data<T>(), 0};
+    const StretchLoops all = alike ? line_loops(y.size() / width, width, from_a.step, from_b.step)
+                                   : stretch_loops(y.shape(), a.shape(), b.shape());
+    const auto last = static_cast<std::size_t>(std::max(all.rank, 1) - 1);
     T* to = y.mutable_device_data<T>();
     const bool packs = all.rank > 0 && all.extent[last] % n == 0 && all.a[last] <= 1 && all.b[last] <= 1 &&
-                       aligned_16(to) && aligned_16(from_a) && aligned_16(from_b);
+                       aligned_16(to) && aligned_16(from_a.data) && aligned_16(from_b.data);
     const Loops<2> loops = loops_of(all, packs ? n : 1);
     launch(op, blocks_for(loops.count), dim3(256), packs ? stretched_kernel<F, T, n> : stretched_kernel<F, T, 1>, loops,
-           all.a[last] == 1, all.b[last] == 1, f, to, from_a, from_b);
+           all.a[last] == 1, all.b[last] == 1, f, to, from_a.data, from_b.data);
   });
 }
 

@@ -13,10 +13,20 @@
 namespace costate::cuda {
 namespace {
 
-/// Whether the channels of a group come in whole words of 16 bytes.
+/// Whether the channels of a group come in whole words of 16 bytes. (Strips that do not begin with words are met as dense copies.)
 template <class T>
-bool in_words(const Tensor& t, int width) {
-  return width % (16 / static_cast<int>(sizeof(T))) == 0 && aligned_16(t.device_data<T>());
+bool in_words(const T* t, int width) {
+  return width % (16 / static_cast<int>(sizeof(T))) == 0 && aligned_16(t);
+}
+
+/// A picture's pixels, from one to the next `pixel`.
+template <class T>
+const T* pixels_of(const Tensor& t, int& pixel) {
+  const auto [data, step] = t.device_lines<T>(t.dim(3));
+  require(t.dim(1) * t.dim(2) * step < std::int64_t{1} << 31,
+          "conv2d: the pictures that {} is a slice of are larger than a kernel counts", t.shape());
+  pixel = static_cast<int>(step);
+  return data;
 }
 
 }  // namespace
@@ -31,6 +41,7 @@ Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& w
   kw = n(weights.dim(1));
   stride_h = n(g.stride_h), stride_w = n(g.stride_w), dilation_h = n(g.dilation_h), dilation_w = n(g.dilation_w);
   top = n(g.top), left = n(g.left), groups = n(g.groups);
+  x_pixel = groups * cin, y_pixel = groups * cout;
   by_cin = Divisor(cin), by_cout = Divisor(cout), by_kw = Divisor(kw);
   by_output = Divisor(oh * ow), by_ow = Divisor(ow), by_input = Divisor(h * w), by_w = Divisor(w);
   by_stride_h = Divisor(stride_h), by_stride_w = Divisor(stride_w);
@@ -42,51 +53,55 @@ void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& 
                    const Tensor& addend, Tensor& y) {
   with_products("conv2d", x, w, y, [&]<class M>(M, const Tensor& x, const Tensor& w, Tensor& y) {
     using T = Stored<M>;
-    const Convolution s(geometry, x, w, y);
+    Convolution s(geometry, x, w, y);
+    const T* const from = pixels_of<T>(x, s.x_pixel);
     const std::int64_t k = w.size() / w.dim(3);
     const Tensor start = in_type_of(x, bias), more = in_type_of(x, addend);
     const Output<T> to{y.mutable_device_data<T>(), Start(s.cout), y.dim(3),
                        Bias<T>::of(start, std::int64_t{s.oh} * s.ow), more.defined() ? more.device_data<T>() : nullptr};
-    const Words words{in_words<T>(x, s.cin), in_words<T>(w, s.cout)};
+    const Words words{in_words(from, s.cin), in_words(w.device_data<T>(), s.cout)};
     if constexpr (has_group_products<M>)
-      if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, x, w, words.b, to);
-    gemm<M>("conv2d", Patches<T, true>{s, x.device_data<T>()}, Weights<T>{s.groups, s.cout, w.device_data<T>()}, to,
-            s.groups, y.size() / y.dim(3), s.cout, k, piece_of(k, convolution_chain), words);
+      if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, from, x.dim(0), w, words.b, to);
+    gemm<M>("conv2d", Patches<T, true>{s, from}, Weights<T>{s.groups, s.cout, w.device_data<T>()}, to, s.groups,
+            y.size() / y.dim(3), s.cout, k, piece_of(k, convolution_chain), words);
   });
 }
 
 void direct_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
   with_products("conv2d_dx", g, w, dx, [&]<class M>(M, const Tensor& g, const Tensor& w, Tensor& dx) {
     using T = Stored<M>;
-    const Convolution s(geometry, dx, w, g);
+    Convolution s(geometry, dx, w, g);
+    const T* const from = pixels_of<T>(g, s.y_pixel);
     const std::int64_t k = std::int64_t{s.kh} * s.kw * s.cout;
     const Output<T> to{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)};
-    const Words words{in_words<T>(g, s.cout), in_words<T>(w, s.cout)};
+    const Words words{in_words(from, s.cout), in_words(w.device_data<T>(), s.cout)};
     const auto go = [&](const auto& patches) {
       gemm<M>("conv2d_dx", patches, TransposedWeights<T>{s, w.device_data<T>()}, to, s.groups, dx.size() / dx.dim(3),
               s.cin, k, piece_of(k, convolution_chain), words);
     };
-    if (s.stride_h != 1 || s.stride_w != 1) return go(GradientPatches<T>{s, g.device_data<T>()});
+    if (s.stride_h != 1 || s.stride_w != 1) return go(GradientPatches<T>{s, from});
     const Convolution turned = s.turned();
     if constexpr (has_group_products<M>)
-      if (by_groups(turned, words.a && words.b)) return conv2d_dx_by_groups<M>("conv2d_dx", turned, g, w, to);
-    go(Patches<T, true>{turned, g.device_data<T>()});
+      if (by_groups(turned, words.a && words.b))
+        return conv2d_dx_by_groups<M>("conv2d_dx", turned, from, g.dim(0), w, to);
+    go(Patches<T, true>{turned, from});
   });
 }
 
 void direct_conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw) {
   with_products("conv2d_dw", x, g, dw, [&]<class M>(M, const Tensor& x, const Tensor& g, Tensor& dw) {
     using T = Stored<M>;
-    const Convolution s(geometry, x, dw, g);
+    Convolution s(geometry, x, dw, g);
+    const T *const from = pixels_of<T>(x, s.x_pixel), *const slopes = pixels_of<T>(g, s.y_pixel);
     const std::int64_t pixels = g.size() / g.dim(3);
     const Output<T> to{dw.mutable_device_data<T>(), Start(s.cout), dw.dim(3)};
-    const Words words{in_words<T>(x, s.cin), in_words<T>(g, s.cout)};
+    const Words words{in_words(from, s.cin), in_words(slopes, s.cout)};
     if constexpr (has_group_products<M>)
       if (pixels > 0 && by_groups(s, words.a && (words.b || std::is_same_v<M, Tf32>)) && s.cin % line_terms<M> == 0)
-        return conv2d_dw_by_groups<M>("conv2d_dw", s, x, g, to);
-    gemm<M>("conv2d_dw", Patches<T, false>{s, x.device_data<T>()}, Gradient<T>{s.groups, s.cout, g.device_data<T>()},
-            to, s.groups, dw.size() / dw.dim(3), s.cout, pixels,
-            fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels), words);
+        return conv2d_dw_by_groups<M>("conv2d_dw", s, from, g, to);
+    gemm<M>("conv2d_dw", Patches<T, false>{s, from}, Gradient<T>{s.cout, s.y_pixel, slopes}, to, s.groups,
+            dw.size() / dw.dim(3), s.cout, pixels, fastest_piece<M>(dw.size() / dw.dim(3) * s.groups, s.cout, pixels),
+            words);
   });
 }
 
@@ -103,7 +118,8 @@ cudnn::Own own(int m, const Tensor& w, const std::function<void()>& winograd, co
   return {fmt::format("{}x{} direct", w.dim(0), w.dim(1)), direct};
 }
 
-bool aligned(const Tensor& t) { return aligned_16(cudnn::address(t)); }
+/// A strip's dense copy is.
+bool aligned(const Tensor& t) { return t.run() < t.size() || aligned_16(cudnn::address(t)); }
 
 void add_rows(const Tensor& bias, Tensor& y) {
   if (!bias.defined()) return;

@@ -13,10 +13,11 @@ namespace {
 template <class M>
 constexpr std::int64_t chain = std::is_same_v<M, bf16> || std::is_same_v<M, Tf32> ? 512 : 128;
 
-/// A batch of matrices as a factor; a batch of one is shared.
+/// A batch of matrices as a factor, which may be a strip; a batch of one is shared.
 template <class T, bool along_k>
 Matrix<T, along_k> matrix_of(const Tensor& t) {
-  return {t.device_data<T>(), Start(t.dim(0) == 1 ? 0 : t.dim(1) * t.dim(2)), t.dim(2)};
+  const auto [data, line] = t.device_lines<T>(t.dim(2));
+  return {data, Start(t.dim(0) == 1 ? 0 : t.dim(1) * line), line};
 }
 
 template <class M, bool transpose_a, bool transpose_b>

@@ -6,6 +6,7 @@
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
 #include "nn/layer_norm.h"
@@ -59,10 +60,10 @@ struct Block {
 
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& y) const {
     const std::int64_t width = x.dim(2);
-    const Tensor gate = gates(y), all = qkv(modulated(norm1, x, y));
-    const auto third = [&](std::int64_t i) { return slice(all, 2, i * width, width); };
+    const Tensor gate = gates(y);
+    const Tensors parts = split(qkv(modulated(norm1, x, y)), 2, {width, width, width});
     const double scale = std::sqrt(static_cast<double>(heads) / static_cast<double>(width));
-    const Tensor h = x + part_of(gate, 0, 2) * proj(attention(third(0), third(1), third(2), heads, scale));
+    const Tensor h = x + part_of(gate, 0, 2) * proj(attention(parts[0], parts[1], parts[2], heads, scale));
     return h + part_of(gate, 1, 2) * narrow(gelu_tanh(wide(modulated(norm2, h, y))));
   }
 };

@@ -9,8 +9,10 @@
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/mul.h"
 #include "autodiff/ops/reciprocal.h"
+#include "autodiff/ops/reshape.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "autodiff/ops/sum.h"
 #include "tests/cases/case.h"
 
@@ -46,6 +48,22 @@ Case heads_case(const std::string& variant, Sizes z) {
           .bench = variant.starts_with("bench")};
 }
 
+/// q, k and v are parts of one tensor: tokens (q, k, v), or each of their heads.
+Case parts_case(const std::string& variant, const Sizes& z, bool of_heads) {
+  Case c = heads_case(variant, z);
+  const auto parts = [=](const Tensors& in) {
+    const std::int64_t n = in[0].dim(0), qk = of_heads ? z.d : z.heads * z.d, v = of_heads ? z.e : z.heads * z.e;
+    if (!of_heads) return split(in[0], 2, {qk, qk, v});
+    Tensors all = split(reshape(in[0], {n, z.t, z.heads, qk + qk + v}), 3, {qk, qk, v});
+    for (Tensor& t : all) t = reshape(t, {n, z.t, z.heads * t.dim(3)});
+    return all;
+  };
+  c.inputs = {batched({z.n, z.t, z.heads * (2 * z.d + z.e)})};
+  c.run = [=, run = c.run](const Tensors& in) { return run(parts(in)); };
+  c.spec = [=, spec = c.spec](const Tensors& in) { return spec(parts(in)); };
+  return c;
+}
+
 }  // namespace
 
 CaseFile attention_case() {
@@ -59,6 +77,13 @@ CaseFile attention_case() {
                 heads_case("wide 52", {1, 70, 77, 52, 52, 1}),
                 heads_case("wide 80", {1, 66, 77, 80, 80, 1}),
                 heads_case("wide 104", {1, 66, 77, 104, 104, 1}),
+                parts_case("parts", {2, 5, 5, 3, 2, 2}, false),
+                parts_case("parts in words", {2, 9, 9, 8, 8, 2}, false),
+                parts_case("parts of heads", {2, 9, 9, 8, 8, 2}, true),
+                parts_case("wide parts", {1, 66, 66, 40, 40, 2}, false),
+                parts_case("wide parts of heads", {1, 66, 66, 40, 40, 2}, true),
+                parts_case("parts in bands", {1, 403, 403, 8, 16, 1}, false),
+                parts_case("very wide parts", {2, 33, 33, 168, 168, 1}, false),
                 heads_case("bench", {2, 256, 256, 32, 32, 2})};
   const auto call = [](const Shape& q, const Shape& k, const Shape& v, std::int64_t heads) {
     return [=] { return attention(Tensor::zeros(q), Tensor::zeros(k), Tensor::zeros(v), heads, 1); };

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/kernel.h"
+#include "core/memory.h"
 #include "core/tensor.h"
 #include "tests/core/throws.h"
 
@@ -60,15 +61,55 @@ BOOST_AUTO_TEST_CASE(views_share_storage) {
 
 BOOST_AUTO_TEST_CASE(neighbours_in_one_storage_are_one_view) {
   const Tensor t = Tensor::from({0, 1, 2, 3, 4, 5, 6, 7}, {8});
-  const Tensor y = Tensor::spanning({t.rows(1, 2).with_id(3), t.rows(3, 0), t.rows(3, 4)}, {2, 3});
+  const Tensor y = Tensor::spanning({t.rows(1, 2).with_id(3), t.rows(3, 0), t.rows(3, 4)}, 1, {2, 3});
   BOOST_TEST((y.to_vector() == std::vector<double>{1, 2, 3, 4, 5, 6}));
   BOOST_TEST((y.shape() == Shape{2, 3} && y.offset() == 1 && y.id() == 0));
-  BOOST_TEST(!Tensor::spanning({t.rows(1, 2), t.rows(4, 2)}, {4}).defined());
-  BOOST_TEST(!Tensor::spanning({t.rows(4, 2), t.rows(2, 2)}, {4}).defined());
-  BOOST_TEST(!Tensor::spanning({Tensor::zeros({2}), Tensor::zeros({2})}, {4}).defined());
+  BOOST_TEST(!Tensor::spanning({t.rows(1, 2), t.rows(4, 2)}, 1, {4}).defined());
+  BOOST_TEST(!Tensor::spanning({t.rows(4, 2), t.rows(2, 2)}, 1, {4}).defined());
+  BOOST_TEST(!Tensor::spanning({t.rows(1, 2), t.rows(3, 2)}, 2, {4}).defined());  // lines of one lie within the other's
+  BOOST_TEST(!Tensor::spanning({Tensor::zeros({2}), Tensor::zeros({2})}, 1, {4}).defined());
   const Tensor ghost = Tensor::zeros({0}).ghost();
-  BOOST_TEST(!Tensor::spanning({ghost, ghost}, {0}).defined());  // no storage is not one storage
-  check_throws([&] { return Tensor::spanning({t.rows(1, 2), t.rows(3, 2)}, {5}); }, {"4 elements", "(5)"});
+  BOOST_TEST(!Tensor::spanning({ghost, ghost}, 1, {0}).defined());  // no storage is not one storage
+  check_throws([&] { return Tensor::spanning({t.rows(1, 2), t.rows(3, 2)}, 1, {5}); }, {"4 elements", "(5)"});
+}
+
+BOOST_AUTO_TEST_CASE(strips_lie_in_the_tensor_they_are_of) {
+  const Tensor t = Tensor::from({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {3, 4});
+  const std::int64_t before = memory_use().live;
+  const Tensor left = t.strip({3, 2}, 0, 2, 4).with_id(4), right = t.strip({3, 1}, 2, 1, 4),
+               last = t.strip({3, 1}, 3, 1, 4);
+  BOOST_TEST((left.run() == 2 && left.id() == 4 && t.run() == 12));
+  const Tensor both = Tensor::spanning({left, right}, 3, {3, 3}), all = Tensor::spanning({both, last}, 3, {3, 4});
+  BOOST_TEST(both.run() == 3);
+  BOOST_TEST((all.run() == 12 && all.data<double>() == t.data<double>()));
+  BOOST_TEST(!Tensor::spanning({left, last}, 3, {3, 3}).defined());
+  BOOST_TEST(!Tensor::spanning({right, left}, 3, {3, 3}).defined());
+  BOOST_TEST(memory_use().live == before);
+  BOOST_TEST((both.to_vector() == std::vector<double>{0, 1, 2, 4, 5, 6, 8, 9, 10}));
+  BOOST_TEST((both.reshaped({9}).rows(4, 3).to_vector() == std::vector<double>{5, 6, 8}));
+  BOOST_TEST(both.dense().run() == 9);
+  BOOST_TEST(both.offset() == 0);
+  BOOST_TEST(both.data<double>() == both.reshaped({9}).data<double>());  // one copy for all that are this strip
+  BOOST_TEST((both.strip({3, 1}, 1, 1, 3).to_vector() == std::vector<double>{1, 5, 9}));
+  BOOST_TEST(t.strip({1, 2}, 5, 2, 4).data<double>() == t.data<double>() + 5);  // of one line: dense
+  BOOST_TEST(t.strip({0, 2}, 0, 2, 4).size() == 0);
+  BOOST_TEST((both.ghost().strip({3, 1}, 1, 1, 3).shape() == Shape{3, 1}));
+  Tensor alone = Tensor::from({0, 1, 2, 3}, {2, 2}).strip({2, 1}, 1, 1, 2);
+  check_throws([&] { return alone.mutable_data<double>(); }, {"immutable"});
+  check_throws([&] { return t.strip({3, 2}, 3, 2, 4); }, {"strip", "(3, 2)", "(3, 4)"});
+}
+
+BOOST_AUTO_TEST_CASE(lines_are_read_where_they_lie_if_they_are_words) {
+  const Tensor t = Tensor::zeros({3, 8});
+  const auto step_of = [&](std::int64_t first, std::int64_t run, std::int64_t width) {
+    return t.strip({3, run}, first, run, 8).device_lines<float>(width).step;
+  };
+  BOOST_TEST(step_of(4, 4, 4) == 8);
+  BOOST_TEST(t.strip({3, 4}, 4, 4, 8).device_lines<float>(4).data == t.data<float>() + 4);
+  BOOST_TEST(step_of(4, 4, 2) == 2);  // of their copy
+  BOOST_TEST(step_of(2, 4, 4) == 4);
+  BOOST_TEST(step_of(4, 3, 3) == 3);
+  BOOST_TEST(t.device_lines<float>(8).step == 8);
 }
 
 BOOST_AUTO_TEST_CASE(identities_do_not_survive_views) {
