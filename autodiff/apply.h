@@ -4,10 +4,12 @@
 //
 //   linear     Tensor transpose(const Tensor& g, const Tensors& in, int i): cotangent of input i; reads shapes and dtypes only
 //   bilinear   Tensor wrt0(g, b, a), Tensor wrt1(g, a, b): cotangent of one factor from the other; of the last only the shape.
-//              Further inputs are added to the product: a bias (c), or a row a sample (n, c), and an addend of its shape
+//              Further inputs are added to the product: a bias (c), or a row a sample (n, c), and an addend of its shape.
+//              wrt0(g, b, a, so_far) adds what has arrived for that factor before, if that is defined
 //   pointwise  Tensor slope(x, y): dy/dx, with `static constexpr bool slope_reads_output` saying which of the two it reads
 //   composite  Tensor spec(in): the definition in plain ops. `forward` may be missing. Optional `fast_vjp(in, g, wanted)`:
-//              kernels for the first derivative; everything else is answered by spec
+//              kernels for the first derivative; everything else is answered by spec. fast_vjp(in, g, wanted, so_far) may take
+//              what has arrived for an input before (Rule::vjp)
 //   flat       `static constexpr bool flat = true`: piecewise constant, no derivative
 //
 // forward(in...) and spec(in...) take the inputs one by one, or all as one Tensors.
@@ -27,8 +29,8 @@ concept Linear = requires(const Op& op, const Tensor& g, const Tensors& in) {
   op.transpose(g, in, 0);
 };
 template <class Op>
-concept Bilinear = requires(const Op& op, const Tensor& t) {
-  op.wrt0(t, t, t), op.wrt1(t, t, t);
+concept Bilinear = requires {
+  &Op::wrt0, &Op::wrt1;
 };
 template <class Op>
 concept Pointwise = requires(const Op& op, const Tensor& t) {
@@ -102,8 +104,8 @@ class OpRule final : public Rule {
     }
   }
 
-  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs,
-                            const Wanted& wanted) const override {
+  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs, const Wanted& wanted,
+                            Tensors& so_far) const override {
     const Tensor& g = gs[0];
     if constexpr (Linear<Op>) {
       Tensors back(in.size());
@@ -112,7 +114,7 @@ class OpRule final : public Rule {
       }
       return back;
     } else if constexpr (Bilinear<Op>) {
-      Tensors back{wanted[0] ? op_.wrt0(g, in[1], in[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
+      Tensors back{wanted[0] ? wrt0(g, in, so_far[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
       for (std::size_t i = 2; i < in.size(); ++i)
         back.push_back(wanted[i] ? detail::added_cotangent(g, in[i].shape()) : Tensor());
       return back;
@@ -125,7 +127,7 @@ class OpRule final : public Rule {
         all.push_back(g);
         if (!watched(all)) {
           const ProfileScope scope(fast_vjp_name());
-          return op_.fast_vjp(in, g, wanted);
+          return fast_vjp(in, g, wanted, so_far);
         }
       }
       return costate::vjp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, wanted)
@@ -157,6 +159,20 @@ class OpRule final : public Rule {
   static const char* fast_vjp_name() {
     static const std::string name = std::string(Op::name) + "_vjp";
     return name.c_str();
+  }
+  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensors& in, Tensor& so_far) const {
+    if constexpr (requires { op_.wrt0(g, g, g, g); })
+      return op_.wrt0(g, in[1], in[0], std::exchange(so_far, {}));
+    else
+      return op_.wrt0(g, in[1], in[0]);
+  }
+  [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted, Tensors& so_far) const {
+    if constexpr (requires { op_.fast_vjp(in, g, wanted, so_far); }) {
+      Tensors none(in.size());  // what another recording watches must not go into a kernel
+      return op_.fast_vjp(in, g, wanted, watched(so_far) ? none : so_far);
+    } else {
+      return op_.fast_vjp(in, g, wanted);
+    }
   }
   [[nodiscard]] Tensor apply_again(const Tensors& in) const;
   Op op_;

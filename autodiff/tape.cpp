@@ -27,7 +27,7 @@ class AliasRule final : public Rule {
  public:
   [[nodiscard]] const char* name() const override { return "alias"; }
   [[nodiscard]] Wanted reads(const Wanted&) const override { return {false, false}; }
-  [[nodiscard]] Tensors vjp(const Tensors&, const Tensors&, const Tensors& g, const Wanted&) const override {
+  [[nodiscard]] Tensors vjp(const Tensors&, const Tensors&, const Tensors& g, const Wanted&, Tensors&) const override {
     return g;
   }
   [[nodiscard]] Tensors jvp(const Tensors&, const Tensors&, const Tensors& v) const override { return v; }
@@ -134,23 +134,29 @@ Tensors Recording::backward(const Tensors& outputs, const Tensors& g, const Tens
       if (keep.count(it->first) == 0) sums.erase(it);
     }
     if (!any) continue;
+    Tensors so_far(now.in.size());
+    for (std::size_t i = 0; i < now.in.size(); ++i) {
+      if (!now.wanted[i]) continue;
+      if (auto held = sums.extract(now.in[i].id())) so_far[i] = std::move(held.mapped());  // of twins the first gets it
+    }
     Tensors back;
     if (const auto it = again.find(k); it != again.end()) {
       const auto pull = std::move(it->second.pull);
       again.erase(it);
-      back = pull(arrived);
+      back = pull(arrived, so_far);
     } else {
       const Wanted reads = now.rule->reads(now.wanted);
       Tensors in = now.in;
       for (std::size_t i = 0; i < in.size(); ++i) {
         if (reads[i] && in[i].is_ghost() && again_.count(in[i].id()) != 0) in[i] = evaluated_again(in[i].id(), again);
       }
-      back = now.rule->vjp(in, now.out, arrived, now.wanted);
+      back = now.rule->vjp(in, now.out, arrived, now.wanted, so_far);
     }
     for (Tensors* read : {&arrived, &now.out}) read->clear();  // before sums are made
     for (Tensor& t : now.in) t = t.ghost();
     for (std::size_t i = 0; i < back.size(); ++i) {
-      if (now.wanted[i] && back[i].defined()) accumulate(sums, now.in[i], std::move(back[i]));
+      for (Tensor* g : {&so_far[i], &back[i]})
+        if (now.wanted[i] && g->defined()) accumulate(sums, now.in[i], std::move(*g));
     }
   }
   Tensors result;

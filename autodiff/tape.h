@@ -30,15 +30,17 @@ class Rule {
   /// Which values vjp will read: one flag an input, then one for all outputs. The tape keeps only these.
   [[nodiscard]] virtual Wanted reads(const Wanted& wanted) const = 0;
   /// Cotangents of the wanted inputs (others undefined) from those of the outputs (undefined = zero). Written with ops.
-  [[nodiscard]] virtual Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g,
-                                    const Wanted& wanted) const = 0;
+  /// `so_far`: what has arrived before for each of them (undefined: nothing). A rule that can add it to its own takes it out of
+  /// there, and returns the sum; what is left there the tape adds.
+  [[nodiscard]] virtual Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g, const Wanted& wanted,
+                                    Tensors& so_far) const = 0;
   /// Tangents of the outputs from those of the inputs (undefined = zero). Written with ops.
   [[nodiscard]] virtual Tensors jvp(const Tensors& in, const Tensors& out, const Tensors& v) const = 0;
 
   /// What an evaluation on the way back gives, and vjp of it.
   struct Again {
     Tensors out;
-    std::function<Tensors(const Tensors& g)> pull;
+    std::function<Tensors(const Tensors& g, Tensors& so_far)> pull;
   };
   /// Whether the outputs are not kept for the rules that read them, but evaluated again: once, by the first of them on the way back.
   [[nodiscard]] virtual bool evaluates_again() const { return false; }

@@ -91,6 +91,11 @@ Tensors evaluate_alone(const Function& f, const Tensors& inputs) {
   return f(in);
 }
 
+Tensors joined(Tensors a, const Tensors& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 class CheckpointRule final : public Rule {
  public:
   explicit CheckpointRule(Function f) : f_(std::move(f)) {}
@@ -100,13 +105,19 @@ class CheckpointRule final : public Rule {
     all.back() = false;
     return all;
   }
-  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors&, const Tensors& g, const Wanted& wanted) const override {
-    return again(in, wanted).pull(g);
+  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors&, const Tensors& g, const Wanted& wanted,
+                            Tensors& so_far) const override {
+    return again(in, wanted).pull(g, so_far);
   }
   [[nodiscard]] bool evaluates_again() const override { return true; }
   [[nodiscard]] Again again(const Tensors& in, const Wanted& wanted) const override {
-    const Vjp at = costate::vjp(f_, in, wanted);
-    return {at.value, [at](const Tensors& g) { return at.pull_reached(g); }};
+    // It returns its inputs as well, so that the tape itself adds to what has arrived for them, in the order of one long tape.
+    Vjp at = costate::vjp([this](const Tensors& t) { return joined(t, f_(t)); }, in, wanted);
+    Tensors out(at.value.begin() + static_cast<std::ptrdiff_t>(in.size()), at.value.end());
+    at.value.clear();
+    return {std::move(out), [at](const Tensors& g, Tensors& so_far) {
+              return at.pull_reached(joined(std::exchange(so_far, Tensors(so_far.size())), g));
+            }};
   }
   [[nodiscard]] Tensors jvp(const Tensors& in, const Tensors&, const Tensors& v) const override {
     return costate::jvp(f_, in, v).second;
@@ -122,7 +133,8 @@ class CustomRule final : public Rule {
       : name_(name), pullback_(std::move(pullback)), in_ops_(std::move(in_ops)) {}
   [[nodiscard]] const char* name() const override { return name_; }
   [[nodiscard]] Wanted reads(const Wanted& wanted) const override { return Wanted(wanted.size() + 1, true); }
-  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g, const Wanted&) const override {
+  [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& g, const Wanted&,
+                            Tensors&) const override {
     Tensors full = g;
     for (std::size_t i = 0; i < g.size(); ++i) {
       if (!g[i].defined()) full[i] = Tensor::zeros(out[i].shape(), out[i].kind());

@@ -45,7 +45,7 @@ void conv(benchmark::State& state, const ConvShape& s, Direction direction, DTyp
     if (direction == Direction::forward)
       cpu::conv2d(geometry, x, w, {}, {}, y);
     else if (direction == Direction::dx)
-      cpu::conv2d_dx(geometry, g, w, dx);
+      cpu::conv2d_dx(geometry, g, w, {}, dx);
     else
       cpu::conv2d_dw(geometry, x, g, dw);
   });

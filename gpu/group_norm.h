@@ -59,6 +59,7 @@ struct Norm {
   double eps, weight;  ///< weight: 1 / elements of a group
   bool silu;
   const T *gamma, *beta;
+  const T* addend = nullptr;  ///< to dx, laid out as that; null: none
 };
 
 /// What the elements of a channel share: u = xhat gamma + beta, xhat = (x - mean) rstd, scale = rstd gamma.
@@ -98,7 +99,7 @@ struct Share {
   Pair<double>* moments;  ///< of groups
   Channel<C>* channels;
   Pair<C>* slopes;  ///< of channels
-  Wide* du;         ///< of this thread's pixels
+  Wide* du;         ///< of this thread's pixels; then dx, where an addend comes to it
 
   __device__ explicit Share(const Norm<T>& norm_) : norm(norm_), cut(norm_.cut) {
     const int t = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x),

@@ -98,11 +98,11 @@ __global__ void __launch_bounds__(threads_of_rows)
   });
 }
 
-/// du and du xhat go to `by_channel` (row, channel), if wanted.
+/// An addend comes to dx, if it is not null; du and du xhat go to `by_channel` (row, channel), if wanted.
 template <int v, int lanes, class T>
 __global__ void __launch_bounds__(threads_of_rows)
     row_vjp_kernel(const __grid_constant__ Rows<T> rows, const T* __restrict__ x, const T* __restrict__ g,
-                   T* __restrict__ dx, Two* __restrict__ by_channel) {
+                   const T* __restrict__ addend, T* __restrict__ dx, Two* __restrict__ by_channel) {
   kernel_begins();
   using R = Row<v, lanes, T>;
   using C = typename R::C;
@@ -124,14 +124,20 @@ __global__ void __launch_bounds__(threads_of_rows)
   });
   const Two total = sum_of_lanes(lanes, sum);
   const C mean = static_cast<C>(total.a * rows.weight), slope = row.rstd * static_cast<C>(total.b * rows.weight);
-  row.over_channels([&](int c) {
-    const auto in = row.at(x, c), back = row.at(g, c);
-    Channel<C> k[v];
-    row.channels(c, k);
-    C out[v];
-    for (int e = 0; e < v; ++e)
-      out[e] = k[e].scale * k[e].du(rows.silu, in[e] - row.mean, back[e]) - mean - slope * (in[e] - row.mean);
-    if (row.is_there) store_word(dx + row.index * rows.width + c, R::In::of(out));
+  with(addend != nullptr, [&](auto added) {
+    row.over_channels([&](int c) {
+      const auto in = row.at(x, c), back = row.at(g, c);
+      typename R::In more{};
+      if constexpr (added) more = row.at(addend, c);
+      Channel<C> k[v];
+      row.channels(c, k);
+      C out[v];
+      for (int e = 0; e < v; ++e) {
+        out[e] = k[e].scale * k[e].du(rows.silu, in[e] - row.mean, back[e]) - mean - slope * (in[e] - row.mean);
+        if constexpr (added) out[e] += more[e];
+      }
+      if (row.is_there) store_word(dx + row.index * rows.width + c, R::In::of(out));
+    });
   });
 }
 

@@ -23,8 +23,8 @@ struct Op {
     conv2d_kernel(x.device(), geometry, x, w, bias, addend, y);
     return y;
   }
-  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor& x) const {
-    return conv2d_dx(g, w, x.shape(), geometry);
+  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor& x, const Tensor& so_far) const {
+    return conv2d_dx(g, w, x.shape(), geometry, so_far);
   }
   [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& x, const Tensor& w) const {
     return conv2d_dw(x, g, w.shape(), geometry);

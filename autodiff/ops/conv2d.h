@@ -16,8 +16,10 @@ namespace costate {
 [[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
                             const ConvGeometry& geometry);
 
-/// The gradient in x of <g, conv2d(x, w)>; also known as transposed convolution. `x` is the shape of the result.
-[[nodiscard]] Tensor conv2d_dx(const Tensor& g, const Tensor& w, const Shape& x, const ConvGeometry& geometry = {});
+/// The gradient in x of <g, conv2d(x, w)>; also known as transposed convolution. `x` is the shape of the result, and of an addend;
+/// undefined: none.
+[[nodiscard]] Tensor conv2d_dx(const Tensor& g, const Tensor& w, const Shape& x, const ConvGeometry& geometry = {},
+                               const Tensor& addend = {});
 
 /// The gradient in w of <g, conv2d(x, w)>. `w` is the shape of the result.
 [[nodiscard]] Tensor conv2d_dw(const Tensor& x, const Tensor& g, const Shape& w, const ConvGeometry& geometry = {});

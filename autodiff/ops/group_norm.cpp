@@ -1,6 +1,8 @@
 // Composite op: group norm with an optional fused SiLU.
 #include "autodiff/ops/group_norm.h"
 
+#include <utility>
+
 #include "autodiff/apply.h"
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/mul.h"
@@ -18,40 +20,48 @@ namespace {
 struct Op {
   static constexpr const char* name = "group_norm";
   GroupNormSpec attributes;
+  bool rows = false;  ///< each row of the last axis is an image of its own
+
+  [[nodiscard]] Shape images(const Tensor& x) const {
+    return rows ? Shape{x.size() / x.dim(-1), 1, 1, x.dim(-1)} : x.shape();
+  }
 
   [[nodiscard]] Tensor spec(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
-    const Shape grouped{x.dim(0), x.dim(1) * x.dim(2), attributes.groups, x.dim(3) / attributes.groups},
-        one{x.dim(0), 1, attributes.groups, 1};
+    const Shape all = images(x), grouped{all[0], all[1] * all[2], attributes.groups, all[3] / attributes.groups},
+                one{all[0], 1, attributes.groups, 1};
     const double weight = 1.0 / static_cast<double>(grouped[1] * grouped[3]);
     const Tensor u = reshape(x, grouped);
     const Tensor centred = sub(u, scale(sum_to(u, one), weight));
     const Tensor variance = scale(sum_to(square(centred), one), weight);
-    const Tensor normal = reshape(mul(centred, reciprocal(sqrt(add_scalar(variance, attributes.eps)))), x.shape());
-    const Shape channels{1, 1, 1, x.dim(3)};
-    const Tensor y = add(mul(normal, reshape(gamma, channels)), reshape(beta, channels));
+    const Tensor normal = reshape(mul(centred, reciprocal(sqrt(add_scalar(variance, attributes.eps)))), all);
+    const Shape channels{1, 1, 1, all[3]};
+    const Tensor y = reshape(add(mul(normal, reshape(gamma, channels)), reshape(beta, channels)), x.shape());
     return attributes.silu ? silu(y) : y;
   }
 
   [[nodiscard]] Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
     require_same_kind(name, x, gamma);
     require_same_kind(name, x, beta);
-    require(x.rank() == 4, "{}: wants x (n, h, w, c), got {}", name, x.shape());
-    require(attributes.groups >= 1 && x.dim(3) % attributes.groups == 0, "{}: {} channels do not divide into {} groups",
-            name, x.dim(3), attributes.groups);
-    require(gamma.shape() == Shape{x.dim(3)} && beta.shape() == gamma.shape(),
-            "{}: scale {} and shift {} for {} channels", name, gamma.shape(), beta.shape(), x.dim(3));
-    Tensor y = Tensor::empty(x.shape(), x.kind());
-    group_norm_kernel(x.device(), attributes, x, gamma, beta, y);
-    return y;
+    require(rows || x.rank() == 4, "{}: wants x (n, h, w, c), got {}", name, x.shape());
+    const std::int64_t channels = x.dim(-1);
+    require(attributes.groups >= 1 && channels % attributes.groups == 0, "{}: {} channels do not divide into {} groups",
+            name, channels, attributes.groups);
+    require(gamma.shape() == Shape{channels} && beta.shape() == gamma.shape(),
+            "{}: scale {} and shift {} for {} channels", name, gamma.shape(), beta.shape(), channels);
+    Tensor y = Tensor::empty(images(x), x.kind());
+    group_norm_kernel(x.device(), attributes, x.reshaped(y.shape()), gamma, beta, y);
+    return y.reshaped(x.shape());
   }
 
-  [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
-    const Tensor &x = in[0], &gamma = in[1];
+  [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted, Tensors& so_far) const {
+    const auto as_images = [all = images(in[0])](const Tensor& t) { return t.defined() ? t.reshaped(all) : t; };
+    const Tensor x = as_images(in[0]), gamma = in[1];
     GroupNormGrads grads{Tensor::empty(x.shape(), x.kind()), {}, {}};
     if (wanted[1]) grads.gamma = Tensor::empty(gamma.shape(), x.kind());
     if (wanted[2]) grads.beta = Tensor::empty(gamma.shape(), x.kind());
-    group_norm_vjp_kernel(x.device(), attributes, x, gamma, in[2], g, grads);
-    return {grads.x, grads.gamma, grads.beta};
+    const Tensor addend = as_images(std::exchange(so_far[0], {}));
+    group_norm_vjp_kernel(x.device(), attributes, x, gamma, in[2], as_images(g), addend, grads);
+    return {grads.x.reshaped(in[0].shape()), grads.gamma, grads.beta};
   }
 };
 
@@ -66,8 +76,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
   require(x.rank() >= 1 && x.dim(-1) > 0, "layer_norm: wants (..., c), got {}", x.shape());
   require(gamma.shape() == Shape{x.dim(-1)} && beta.shape() == gamma.shape(),
           "layer_norm: scale {} and shift {} for {} channels", gamma.shape(), beta.shape(), x.dim(-1));
-  const Tensor rows = reshape(x, {x.size() / x.dim(-1), 1, 1, x.dim(-1)});
-  return reshape(group_norm(rows, gamma, beta, 1, eps), x.shape());
+  return apply_op(Op{{1, eps}, true}, {x, gamma, beta});
 }
 
 }  // namespace costate

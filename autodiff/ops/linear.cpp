@@ -36,8 +36,8 @@ struct Op {
                   bias, addend.defined() ? addend.reshaped(y.shape()) : addend, y);
     return y.reshaped(shape);
   }
-  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor&) const {
-    return linear(g, w, {}, {}, !transposed);
+  [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor&, const Tensor& so_far) const {
+    return linear(g, w, {}, so_far, !transposed);
   }
   [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& x, const Tensor& w) const {
     const Tensor left = reshape(x, as_matrix(x.shape())), right = reshape(g, as_matrix(g.shape()));

@@ -17,7 +17,8 @@ class SplitRule final : public Rule {
   SplitRule(int axis, const Counts& counts) : axis_(axis), counts_(counts) {}
   [[nodiscard]] const char* name() const override { return "split"; }
   [[nodiscard]] Wanted reads(const Wanted&) const override { return {false, false}; }
-  [[nodiscard]] Tensors vjp(const Tensors&, const Tensors& out, const Tensors& g, const Wanted&) const override {
+  [[nodiscard]] Tensors vjp(const Tensors&, const Tensors& out, const Tensors& g, const Wanted&,
+                            Tensors&) const override {
     Tensors all = g;
     for (std::size_t i = 0; i < all.size(); ++i)
       if (!all[i].defined()) all[i] = Tensor::zeros(out[i].shape(), out[i].kind());

@@ -142,7 +142,7 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
       set_products_in_f32(products);
       print(what, fmt::format("{} {}", products == Products::tf32 ? "tf32" : name_of(dtype), name),
             time("fwd", [&] { cuda::conv2d(g, x, w, {}, {}, y); }) + time("dx", [&] {
-              cuda::conv2d_dx(g, slope, w, dx);
+              cuda::conv2d_dx(g, slope, w, {}, dx);
             }) + time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
     }
   }
@@ -152,7 +152,7 @@ void convolution(const Conv& c, std::int64_t batch, DType dtype) {
     cuda::force_group_way(way);
     print(what, fmt::format("{} way {}", dtype == DType::f32 ? "tf32" : name_of(dtype), way),
           time("fwd", [&] { cuda::conv2d(g, x, w, {}, {}, y); }) + time("dx", [&] {
-            cuda::conv2d_dx(g, slope, w, dx);
+            cuda::conv2d_dx(g, slope, w, {}, dx);
           }) + time("dw", [&] { cuda::conv2d_dw(g, x, slope, dw); }));
   }
   cuda::force_group_way(-1);
@@ -254,8 +254,8 @@ void norm(const Image& i, DType dtype) {
   const GroupNormSpec spec{32, 1e-5, true};
   print(what, name_of(dtype),
         with_bandwidth("fwd", 2 * x.bytes(), [&] { cuda::group_norm(spec, x, gamma, beta, y); }) +
-            with_bandwidth("dx", 3 * x.bytes(), [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, input); }) +
-            with_bandwidth("all", 3 * x.bytes(), [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, all); }));
+            with_bandwidth("dx", 3 * x.bytes(), [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, {}, input); }) +
+            with_bandwidth("all", 3 * x.bytes(), [&] { cuda::group_norm_vjp(spec, x, gamma, beta, g, {}, all); }));
 }
 
 /// Layer norm of an image's pixels, and what else only moves numbers: sums of two images and of an image and a row, SiLU, two images

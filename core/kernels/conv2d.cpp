@@ -293,19 +293,21 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, cons
   });
 }
 
-void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, const Tensor& addend, Tensor& dx) {
   if (dx.size() == 0) return;
   const auto& at = geometry;
   if (const int m = winograd_of(at, dx, w, w.dim(3)))
-    return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, {}, dx);
-  if (is_product(at, w)) return run_product(true, g, w, {}, {}, dx);
+    return winograd({m, true, 2 - at.top, 2 - at.left}, g, w, {}, addend, dx);
+  if (is_product(at, w)) return run_product(true, g, w, {}, addend, dx);
   if (g.dtype() == DType::bf16 && !has_pairs())
-    return through_f32(dx, [&](Tensor& wide) { conv2d_dx(at, to_compute(g), to_compute_weight(w), wide); });
+    return through_f32(
+        dx, [&](Tensor& wide) { conv2d_dx(at, to_compute(g), to_compute_weight(w), to_compute(addend), wide); });
   note_direct(w);
   const auto columns = gradient_axes(dx.dim(2), g.dim(2), w.dim(1), at.stride_w, at.dilation_w, at.left);
   visit_floating(g.dtype(), "conv2d_dx", [&](auto tag) {
     for (const auto& row : gradient_axes(dx.dim(1), g.dim(1), w.dim(0), at.stride_h, at.dilation_h, at.top))
-      for (const auto& column : columns) Gather<decltype(tag)>(gradient_view(w, at.groups), row, column, g, w).run(dx);
+      for (const auto& column : columns)
+        Gather<decltype(tag)>(gradient_view(w, at.groups), row, column, g, w).run(dx, {}, addend);
   });
 }
 

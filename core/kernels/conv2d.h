@@ -33,7 +33,7 @@ void set_conv_algorithm(ConvAlgorithm algorithm, Device device = Device::cpu);
 namespace cpu {
 void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
             Tensor& y);
-void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx);
+void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, const Tensor& addend, Tensor& dx);
 void conv2d_dw(const ConvGeometry& geometry, const Tensor& x, const Tensor& g, Tensor& dw);
 }  // namespace cpu
 namespace cuda {
@@ -45,8 +45,9 @@ namespace cuda {
 /// The callers (autodiff/ops/conv2d*) have checked shapes, dtypes (f32, f64 or, but for dw on the CPU, bf16) and allocated the output.
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
     conv2d_kernel{"conv2d", cpu::conv2d, cuda::conv2d};
-inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dx_kernel{
-    "conv2d_dx", cpu::conv2d_dx, cuda::conv2d_dx};
+/// addend (as dx), or undefined: added to the data gradient.
+inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
+    conv2d_dx_kernel{"conv2d_dx", cpu::conv2d_dx, cuda::conv2d_dx};
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, Tensor&)> conv2d_dw_kernel{
     "conv2d_dw", cpu::conv2d_dw, cuda::conv2d_dw};
 

@@ -43,7 +43,7 @@ struct GroupNormLoops {
   void (*sums)(const Band<S>&, const double* shift, double* sum, double* squares);
   void (*forward)(const Band<S>&, const Channels<T>&, bool silu, S* y);
   void (*backward)(const Band<S>&, const Channels<T>&, bool silu, const S* g, T* du, double* sum, double* sum_xhat);
-  void (*dx)(const Band<S>&, const Channels<T>&, const T* a, const T* b_xhat, const T* du, S* dx);
+  void (*dx)(const Band<S>&, const Channels<T>&, const T* a, const T* b_xhat, const T* du, const S* addend, S* dx);
 };
 
 }  // namespace costate::group_norm_detail
@@ -180,19 +180,19 @@ void band_backward(const Band<S>& b, const Channels<T>& k, bool silu, const S* g
   }
 }
 
-/// dx = scale du - a - b xhat, which may be in place over du; a and b hold rstd / m times the group's sums.
+/// dx = scale du - a - b xhat + addend (null: none), which may be in place over du; a and b hold rstd / m times the group's sums.
 template <class T, class S>
-void band_dx(const Band<S>& b, const Channels<T>& k, const T* a, const T* bx, const T* du, S* dx) {
+void band_dx(const Band<S>& b, const Channels<T>& k, const T* a, const T* bx, const T* du, const S* addend, S* dx) {
   const hn::ScalableTag<T> d;
-  for (std::size_t i = 0; i < b.pixels; ++i) {
+  for (std::size_t i = 0; i < b.pixels; ++i)
     for (std::size_t c = 0; c < b.channels; c += hn::Lanes(d)) {
       const std::size_t n = b.channels - c, at = i * b.channels + c;
       const auto xhat =
           hn::Mul(hn::Sub(load_as(d, b.x + at, n), load_some(d, k.mean + c, n)), load_some(d, k.rstd + c, n));
       const auto direct = hn::MulSub(load_some(d, du + at, n), load_some(d, k.scale + c, n), load_some(d, a + c, n));
-      store_as(hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct), d, dx + at, n);
+      const auto whole = hn::NegMulAdd(xhat, load_some(d, bx + c, n), direct);
+      store_as(addend != nullptr ? hn::Add(whole, load_as(d, addend + at, n)) : whole, d, dx + at, n);
     }
-  }
 }
 
 template <class T, class S>
@@ -254,8 +254,9 @@ class Norm {
     });
   }
 
-  /// dx, by way of du, which may be the same; the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients, are appended.
-  void backward(const S* g, T* du, S* dx, std::vector<double>& all, std::vector<double>& all_xhat) const {
+  /// dx, by way of du, which may be the same, plus `more` (null: nothing); the sums of du and of du * xhat of every image and channel, for beta's and gamma's gradients, are appended.
+  void backward(const S* g, const S* more, T* du, S* dx, std::vector<double>& all,
+                std::vector<double>& all_xhat) const {
     std::vector<double> part(scratch()), part_xhat(scratch());
     over_bands([&](std::int64_t image, std::int64_t first, const Band<S>& band) {
       const auto slot = slot_of(image, first);
@@ -265,10 +266,9 @@ class Norm {
     const auto sum = add_bands(part), sum_xhat = add_bands(part_xhat);
     all.insert(all.end(), sum.begin(), sum.end());
     all_xhat.insert(all_xhat.end(), sum_xhat.begin(), sum_xhat.end());
-    const auto c = static_cast<std::size_t>(channels_);
+    const auto c = static_cast<std::size_t>(channels_), width = c / static_cast<std::size_t>(spec_.groups);
     std::vector<T> a(sum.size()), b(sum.size());
-    for (std::size_t i = 0; i < static_cast<std::size_t>(images_); ++i) {
-      const std::size_t width = c / static_cast<std::size_t>(spec_.groups);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(images_); ++i)
       for (std::size_t group = 0; group < c; group += width) {
         double s = 0, sx = 0;
         for (std::size_t k = group; k < group + width; ++k) {
@@ -280,10 +280,10 @@ class Norm {
         std::fill_n(a.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(s * factor));
         std::fill_n(b.begin() + static_cast<std::ptrdiff_t>(i * c + group), width, static_cast<T>(sx * factor));
       }
-    }
     over_bands([&](std::int64_t image, std::int64_t first, const Band<S>& band) {
-      loops_.dx(band, at(image), a.data() + image * channels_, b.data() + image * channels_, du + offset(image, first),
-                dx + offset(image, first));
+      const std::int64_t from = offset(image, first);
+      loops_.dx(band, at(image), a.data() + image * channels_, b.data() + image * channels_, du + from,
+                more == nullptr ? nullptr : more + from, dx + from);
     });
   }
 
@@ -315,10 +315,9 @@ class Norm {
   /// Adds the bands' partial sums in order: (image, channel).
   [[nodiscard]] std::vector<double> add_bands(const std::vector<double>& part) const {
     std::vector<double> sum(static_cast<std::size_t>(images_ * channels_));
-    for (std::int64_t i = 0; i < images_ * bands_; ++i) {
+    for (std::int64_t i = 0; i < images_ * bands_; ++i)
       for (std::int64_t c = 0; c < channels_; ++c)
         sum[static_cast<std::size_t>(i / bands_ * channels_ + c)] += part[static_cast<std::size_t>(i * channels_ + c)];
-    }
     return sum;
   }
 
@@ -376,8 +375,8 @@ void cpu::group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& g
 }
 
 void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                         const Tensor& g, GroupNormGrads& grads) {
-  if (is_row_norm(spec, x)) return row_norm_vjp(spec, x, gamma, beta, g, grads);
+                         const Tensor& g, const Tensor& addend, GroupNormGrads& grads) {
+  if (is_row_norm(spec, x)) return row_norm_vjp(spec, x, gamma, beta, g, addend, grads);
   visit_floating(x.dtype(), "group_norm_vjp", [&](auto tag) {
     using S = decltype(tag);
     using T = decltype(widen(tag));
@@ -385,11 +384,12 @@ void cpu::group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tenso
     over_images(x, 3, [&](std::int64_t first, std::int64_t images) {
       const Tensor part = x.rows(first, images);
       const std::int64_t offset = first * x.size() / x.dim(0);
+      const S* more = addend.defined() ? addend.data<S>() + offset : nullptr;
       S* dx = grads.x.mutable_data<S>() + offset;
       Tensor room = std::is_same_v<T, S> ? Tensor() : Tensor::empty(part.shape(), dtype_of<T>());
       void* du = room.defined() ? room.mutable_bytes() : dx;
       Norm<T, S>(spec, part, to_compute(gamma), to_compute(beta))
-          .backward(g.data<S>() + offset, static_cast<T*>(du), dx, sum, sum_xhat);
+          .backward(g.data<S>() + offset, more, static_cast<T*>(du), dx, sum, sum_xhat);
     });
     add_parts<S>(sum_xhat, grads.gamma);
     add_parts<S>(sum, grads.beta);

@@ -22,7 +22,7 @@ struct GroupNormGrads {
 namespace cpu {
 void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y);
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                    const Tensor& g, GroupNormGrads& grads);
+                    const Tensor& g, const Tensor& addend, GroupNormGrads& grads);
 }  // namespace cpu
 namespace cuda {
 [[gnu::weak]] decltype(cpu::group_norm) group_norm;
@@ -32,9 +32,9 @@ namespace cuda {
 /// gamma, beta (c). Statistics are accumulated in f64, in an order that depends on the image's size only.
 inline constexpr Kernel<void(const GroupNormSpec&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
     group_norm_kernel{"group_norm", cpu::group_norm, cuda::group_norm};
-/// Gradients of <g, y>; the statistics are computed again rather than kept.
+/// Gradients of <g, y>, and an addend (as x, or undefined) to x's; the statistics are computed again rather than kept.
 inline constexpr Kernel<void(const GroupNormSpec&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                             GroupNormGrads&)>
+                             const Tensor&, GroupNormGrads&)>
     group_norm_vjp_kernel{"group_norm_vjp", cpu::group_norm_vjp, cuda::group_norm_vjp};
 
 }  // namespace costate

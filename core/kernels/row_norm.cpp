@@ -28,11 +28,12 @@ struct Rows {
   bool silu;
 };
 
-/// The loops of one instruction set. sum and sum_xhat: of g and g xhat of these rows, for each channel; null: not wanted.
+/// The loops of one instruction set. addend: to dx; null: none. sum and sum_xhat: of g and g xhat of these rows, for each channel;
+/// null: not wanted.
 template <class T>
 struct RowNormLoops {
   void (*forward)(const Rows<T>&, T* y);
-  void (*backward)(const Rows<T>&, const T* g, T* dx, double* sum, double* sum_xhat);
+  void (*backward)(const Rows<T>&, const T* g, const T* addend, T* dx, double* sum, double* sum_xhat);
 };
 
 }  // namespace costate::row_norm_detail
@@ -130,9 +131,9 @@ void forward_rows(const Rows<T>& r, T* y) {
   }
 }
 
-/// With v the cotangent of u: dx = rstd (gamma v - mean(gamma v) - xhat mean(gamma v xhat)); v waits in dx.
+/// With v the cotangent of u: dx = rstd (gamma v - mean(gamma v) - xhat mean(gamma v xhat)) + addend; v waits in dx.
 template <class T>
-void backward_rows(const Rows<T>& r, const T* g, T* dx, double* sum, double* sum_xhat) {
+void backward_rows(const Rows<T>& r, const T* g, const T* addend, T* dx, double* sum, double* sum_xhat) {
   const hn::ScalableTag<T> d;
   const T* x = r.x;
   for (std::size_t i = 0; i < r.count; ++i, x += r.width, g += r.width, dx += r.width) {
@@ -166,8 +167,10 @@ void backward_rows(const Rows<T>& r, const T* g, T* dx, double* sum, double* sum
         }
       }
       const auto direct = hn::MulSub(v, hn::Mul(rstd, load_some(d, r.gamma + c, n)), a);
-      store_some(hn::NegMulAdd(xhat, b, direct), d, dx + c, n);
+      const auto whole = hn::NegMulAdd(xhat, b, direct);
+      store_some(addend != nullptr ? hn::Add(whole, load_some(d, addend + c, n)) : whole, d, dx + c, n);
     }
+    if (addend != nullptr) addend += r.width;
   }
 }
 
@@ -231,17 +234,17 @@ void cpu::row_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gam
 }
 
 void cpu::row_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                       const Tensor& g, GroupNormGrads& grads) {
+                       const Tensor& g, const Tensor& addend, GroupNormGrads& grads) {
   if (x.dtype() == DType::bf16) {
     GroupNormGrads wide{f32_like(grads.x), f32_like(grads.gamma), f32_like(grads.beta)};
-    row_norm_vjp(spec, to_compute(x), to_compute(gamma), to_compute(beta), to_compute(g), wide);
+    row_norm_vjp(spec, to_compute(x), to_compute(gamma), to_compute(beta), to_compute(g), to_compute(addend), wide);
     grads = {to_stored(wide.x, DType::bf16), to_stored(wide.gamma, DType::bf16), to_stored(wide.beta, DType::bf16)};
     return;
   }
   visit_compute(x.dtype(), "group_norm", [&](auto tag) {
     using T = decltype(tag);
     const Rows<T> all = rows_of<T>(spec, x, gamma, beta);
-    const T* from = g.data<T>();
+    const T *from = g.data<T>(), *more = addend.defined() ? addend.data<T>() : nullptr;
     T* const to = grads.x.mutable_data<T>();
     const bool wanted = grads.gamma.defined() || grads.beta.defined();
     std::vector<double> sum(static_cast<std::size_t>(wanted ? stretches_of(x) * x.dim(3) : 0)), sum_xhat(sum.size());
@@ -250,8 +253,8 @@ void cpu::row_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor&
       const std::int64_t at = first * x.dim(3);
       rows.x += at;
       rows.count = static_cast<std::size_t>(count);
-      backward(rows, from + at, to + at, wanted ? sum.data() + i * x.dim(3) : nullptr,
-               wanted ? sum_xhat.data() + i * x.dim(3) : nullptr);
+      backward(rows, from + at, more == nullptr ? nullptr : more + at, to + at,
+               wanted ? sum.data() + i * x.dim(3) : nullptr, wanted ? sum_xhat.data() + i * x.dim(3) : nullptr);
     });
     add_parts<T>(sum_xhat, grads.gamma);
     add_parts<T>(sum, grads.beta);

@@ -16,7 +16,7 @@ inline bool is_row_norm(const GroupNormSpec& spec, const Tensor& x) {
 /// As group_norm and group_norm_vjp.
 void row_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor& y);
 void row_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& g,
-                  GroupNormGrads& grads);
+                  const Tensor& addend, GroupNormGrads& grads);
 
 /// out[c] = the sum over i of parts[i][c], in order; nothing where out is undefined.
 template <class T>

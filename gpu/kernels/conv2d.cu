@@ -67,13 +67,16 @@ void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& 
   });
 }
 
-void direct_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+void direct_conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, const Tensor& addend,
+                      Tensor& dx) {
   with_products("conv2d_dx", g, w, dx, [&]<class M>(M, const Tensor& g, const Tensor& w, Tensor& dx) {
     using T = Stored<M>;
     Convolution s(geometry, dx, w, g);
     const T* const from = pixels_of<T>(g, s.y_pixel);
     const std::int64_t k = std::int64_t{s.kh} * s.kw * s.cout;
-    const Output<T> to{dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3)};
+    const Tensor more = in_type_of(g, addend);
+    const Output<T> to{
+        dx.mutable_device_data<T>(), Start(s.cin), dx.dim(3), {}, more.defined() ? more.device_data<T>() : nullptr};
     const Words words{in_words(from, s.cout), in_words(w.device_data<T>(), s.cout)};
     const auto go = [&](const auto& patches) {
       gemm<M>("conv2d_dx", patches, TransposedWeights<T>{s, w.device_data<T>()}, to, s.groups, dx.size() / dx.dim(3),
@@ -143,14 +146,15 @@ void conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& w, cons
                 });
 }
 
-void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, Tensor& dx) {
+void conv2d_dx(const ConvGeometry& geometry, const Tensor& g, const Tensor& w, const Tensor& addend, Tensor& dx) {
   const int m = winograd_outputs(geometry, g, w, dx);
-  const auto by_winograd = [&] { winograd({m, true, 2 - geometry.top, 2 - geometry.left}, g, w, {}, {}, dx); };
-  const auto directly = [&] { direct_conv2d_dx(geometry, g, w, dx); };
+  const auto by_winograd = [&] { winograd({m, true, 2 - geometry.top, 2 - geometry.left}, g, w, {}, addend, dx); };
+  const auto directly = [&] { direct_conv2d_dx(geometry, g, w, addend, dx); };
   cudnn::either(problem(Direction::data_gradient, geometry, dx, w, g), aligned(g) && aligned(dx),
                 own(m, w, by_winograd, directly), [&](const cudnn::Plan& plan) {
                   const Tensor filter = packed_filter(w);
                   plan.run("conv2d_dx", {cudnn::address(dx), cudnn::address(filter), cudnn::address(g)});
+                  if (addend.defined()) lincomb(1, 1, dx, in_type_of(dx, addend), dx);
                 });
 }
 

@@ -51,14 +51,15 @@ __global__ void __launch_bounds__(most_threads, 3)
   s.end();
 }
 
-/// dx = rstd (du gamma - mean(du gamma) - xhat mean(du gamma xhat)); sums of du and du xhat over each block's pixels go to
-/// `by_channel`, if wanted.
+/// dx = rstd (du gamma - mean(du gamma) - xhat mean(du gamma xhat)), plus an addend; sums of du and du xhat over each block's pixels
+/// go to `by_channel`, if wanted.
 template <int v, bool held, class T>
 __global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x,
                                                      const T* __restrict__ g, T* __restrict__ dx, Two* by_channel) {
   kernel_begins();
   using S = Share<v, held, T>;
   using C = typename S::C;
+  using Wide = typename S::Wide;
   const S s(norm);
   Two* const of_channels =
       by_channel == nullptr ? nullptr : reinterpret_cast<Two*>(dynamic_shared<unsigned char>() + norm.room.by_channel);
@@ -78,17 +79,28 @@ __global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Nor
       s.read(x, i, first, in);
       s.read(g, i, first, back);
       T* const to = dx + s.element(i, first);
-      with(!held && norm.silu, [&](auto silu) {
-        s.over_pixels(first, [&](int p, int behind) {
-          C out[v];
-          typename S::Wide du;
-          if constexpr (held) du = *s.kept(p);
-          for (int e = 0; e < v; ++e) {
-            const C centred = in[p][e] - k[e].mean, of_u = held ? du[e] : k[e].du(silu, centred, back[p][e]);
-            out[e] = k[e].scale * of_u - slope[e].first - slope[e].second * centred;
-          }
-          store_word(to + behind, S::In::of(out));
+      const auto write = [&](int, int behind, const Wide& out) { store_word(to + behind, S::In::of(out.v)); };
+      const auto over_dx = [&](const auto& put) {
+        with(!held && norm.silu, [&](auto silu) {
+          s.over_pixels(first, [&](int p, int behind) {
+            C out[v];
+            Wide du;
+            if constexpr (held) du = *s.kept(p);
+            for (int e = 0; e < v; ++e) {
+              const C centred = in[p][e] - k[e].mean, of_u = held ? du[e] : k[e].du(silu, centred, back[p][e]);
+              out[e] = k[e].scale * of_u - slope[e].first - slope[e].second * centred;
+            }
+            put(p, behind, Wide::of(out));
+          });
         });
+      };
+      if (norm.addend == nullptr) return over_dx(write);
+      over_dx([&](int p, int, const Wide& out) { *s.kept(p) = out; });
+      s.load(norm.addend, i, first, in);  // a batch in one go, to where x was
+      s.over_pixels(first, [&](int p, int behind) {
+        Wide out = *s.kept(p);
+        for (int e = 0; e < v; ++e) out.v[e] += in[p][e];
+        write(p, behind, out);
       });
     });
   });
@@ -197,7 +209,8 @@ void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward
   norm.room = room_of<v, T>(cut, backward ? cut.threads * held_pixels<v, T> : 0, by_channel);
   const bool fits =
       cut.across <= cut.threads && cut.chunk <= cut.lanes * held_pixels<v, T> && norm.room.bytes <= most_shared();
-  if (!fits) norm.room = room_of<v, T>(cut, 0, by_channel);
+  if (!fits)
+    norm.room = room_of<v, T>(cut, norm.addend == nullptr ? 0 : cut.threads * Share<v, false, T>::n, by_channel);
   launch_clusters(op, static_cast<unsigned>(cut.parts),
                   dim3(static_cast<unsigned>(images * (cut.channels / cut.set) * cut.parts)),
                   dim3(static_cast<unsigned>(cut.threads)), norm.room.bytes, fits ? held : read_again, norm, args...);
@@ -270,12 +283,13 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
 }
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                    const Tensor& g, GroupNormGrads& grads) {
+                    const Tensor& g, const Tensor& addend, GroupNormGrads& grads) {
   if (x.size() == 0) return;
   constexpr const char* op = "group_norm_vjp";
   const bool parameters = grads.gamma.defined() || grads.beta.defined();
   const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {
-    const Norm<T> norm = norm_of<v, T>(spec, x, gamma, beta);
+    Norm<T> norm = norm_of<v, T>(spec, x, gamma, beta);
+    if (addend.defined()) norm.addend = addend.device_data<T>();
     const bool rows = cpu::is_row_norm(spec, x);
     const std::int64_t parts = x.dim(0) * (rows ? 1 : norm.cut.parts);
     Tensor sums = parameters ? Tensor::empty({parts, x.dim(3), 2}, {DType::f64, Device::cuda}) : Tensor();
@@ -284,13 +298,13 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
     T* dx = grads.x.mutable_device_data<T>();
     if (rows)
       over_rows<v>(op, rows_of<T>(spec, x, gamma, beta), row_vjp_kernel<v, few_lanes, T>, row_vjp_kernel<v, 32, T>,
-                   from, back, dx, by_channel);
+                   from, back, norm.addend, dx, by_channel);
     else
       over_parts<v>(op, norm, x.dim(0), true, parameters, vjp_kernel<v, true, T>, vjp_kernel<v, false, T>, from, back,
                     dx, by_channel);
     if (parameters) add_parts<T>(op, parts, x.dim(3), by_channel, grads);
   };
-  with_vectors(op, go, x, gamma, beta, g, grads.x);
+  with_vectors(op, go, x, gamma, beta, g, addend.defined() ? addend : g, grads.x);
 }
 
 }  // namespace costate::cuda

@@ -3,6 +3,7 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/reshape.h"
 #include "tests/cases/convolutions.h"
+#include "tests/cases/read_twice.h"
 
 namespace costate {
 
@@ -58,6 +59,7 @@ CaseFile conv2d_case() {
         file.cases.push_back(with_added(c, one, "_bias", false, false));
         file.cases.push_back(with_added(c, one, "_bias_rows", true, false));
         file.cases.push_back(with_added(c, one, "_added", c.variant != "one", true));
+        file.cases.push_back(read_twice(one));
         if (c.variant == "same") file.cases.push_back(with_addend(c, one));
       }
   }

@@ -11,7 +11,7 @@
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/sigmoid.h"
 #include "autodiff/ops/sum.h"
-#include "tests/cases/case.h"
+#include "tests/cases/read_twice.h"
 
 namespace costate {
 namespace {
@@ -73,6 +73,10 @@ CaseFile group_norm_case() {
                 layer("rows", {5, 7}),
                 layer("tokens", {2, 3, 9}),
                 layer("bench", {2, 1024, 128})};
+  for (const Case& one :
+       {norm("three", {2, 3, 5, 6}, 3, false), norm("silu", {2, 3, 5, 6}, 2, true),
+        norm("sets", {2, 3, 3, 64}, 8, true), norm("row", {5, 1, 1, 7}, 1, true), layer("rows", {5, 7})})
+    file.cases.push_back(read_twice(one));
   const auto call = [](const Shape& x, std::int64_t c, std::int64_t groups) {
     return [=] { return group_norm(Tensor::zeros(x), Tensor::zeros({c}), Tensor::zeros({c}), groups, eps); };
   };

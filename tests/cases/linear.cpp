@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "autodiff/ops/add.h"
-#include "tests/cases/case.h"
+#include "tests/cases/read_twice.h"
 
 namespace costate {
 namespace {
@@ -65,6 +65,12 @@ CaseFile linear_case() {
     file.cases.push_back(
         with_addend(layer("rank_" + std::to_string(x.rank()) + "_of_" + std::to_string(x[-1]), x, 20, true, false),
                     x.with(-1, 20)));
+  for (const bool transposed : {false, true}) {
+    file.cases.push_back(
+        read_twice(layer(transposed ? "vectors_transposed" : "vectors", {13, 7}, 17, true, transposed)));
+    file.cases.push_back(
+        read_twice(layer(transposed ? "images_transposed" : "images", {2, 3, 2, 20}, 300, false, transposed)));
+  }
   Case bench = layer("bench", {2, 256, 256}, 256, true, false);
   bench.plain = {};
   bench.bench = true;

@@ -105,7 +105,7 @@ struct Results {
 Results run(const Case& c, const Tensor& x, const Tensor& w, const Tensor& g) {
   Results r{Tensor::empty(c.y(), x.dtype()), Tensor::empty(c.x(), x.dtype()), Tensor::zeros(c.weight(), x.dtype())};
   cpu::conv2d(c.g, x, w, {}, {}, r.y);
-  cpu::conv2d_dx(c.g, g, w, r.dx);
+  cpu::conv2d_dx(c.g, g, w, {}, r.dx);
   if (x.dtype() != DType::bf16) cpu::conv2d_dw(c.g, x, g, r.dw);  // which is in f32
   return r;
 }

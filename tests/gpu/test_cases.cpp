@@ -13,6 +13,7 @@
 #include "autodiff/transform.h"
 #include "core/memory.h"
 #include "core/random.h"
+#include "tests/cases/read_twice.h"
 #include "tests/gpu/coarse.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
@@ -184,7 +185,8 @@ BOOST_AUTO_TEST_CASE(group_norms_of_more_than_a_block) {
                  .run = run,
                  .reduction = x.size() / x[3]};
     BOOST_TEST_CONTEXT(fmt::format("{}", x)) {
-      for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) check_numbers(c, dtype);
+      for (const DType dtype : {DType::f64, DType::f32, DType::bf16})
+        check_numbers(c, dtype), check_numbers(read_twice(c), dtype);
       check_rows(c, DType::f32);
     }
   }

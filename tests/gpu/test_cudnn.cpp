@@ -61,13 +61,16 @@ Tensor noise(std::uint64_t seed, const Shape& shape, Kind kind) {
       .to(kind.device);
 }
 
-/// y and the gradients in x, w and bias.
+/// y and the gradients in x, whose own cotangent comes to the convolution's, w and bias.
 Tensors outcome(const Problem& p, DType dtype, bool rows) {
   const Kind kind{dtype, Device::cuda};
   const Tensor bias = rows ? noise(3, {p.x[0], p.w[3]}, kind) : noise(3, {p.w[3], 1}, kind).reshaped({p.w[3]});
-  const Vjp back = vjp([&](const Tensors& in) { return Tensors{conv2d(in[0], in[1], in[2], p.at)}; },
-                       {noise(1, p.x, kind), noise(2, p.w, kind), bias});
-  Tensors all = back.pull({noise(4, back.value[0].shape(), kind)});
+  const Vjp back = vjp(
+      [&](const Tensors& in) {
+        return Tensors{conv2d(in[0], in[1], in[2], p.at), in[0]};
+      },
+      {noise(1, p.x, kind), noise(2, p.w, kind), bias});
+  Tensors all = back.pull({noise(4, back.value[0].shape(), kind), noise(5, p.x, kind)});
   all.push_back(back.value[0]);
   for (auto& t : all) t = t.to(Device::cpu);
   return all;

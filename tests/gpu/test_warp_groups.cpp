@@ -97,13 +97,14 @@ void check_convolution(const Convolved& c, DType dtype) {
   const Tensor on_x = x.to(Device::cuda), on_w = w.to(Device::cuda), on_g = g.to(Device::cuda);
   Tensor y = Tensor::empty(to, DType::f64), dx = Tensor::empty(c.x, DType::f64), dw = Tensor::empty(c.w, DType::f64);
   cpu::conv2d(c.geometry, in_f64(x), in_f64(w), Tensor(), Tensor(), y);
-  cpu::conv2d_dx(c.geometry, in_f64(g), in_f64(w), dx);
+  cpu::conv2d_dx(c.geometry, in_f64(g), in_f64(w), in_f64(x), dx);
   cpu::conv2d_dw(c.geometry, in_f64(x), in_f64(g), dw);
   const std::int64_t taps = c.w[0] * c.w[1];
   const Tensor whole =
       twice(to, dtype, [&](Tensor& y) { cuda::conv2d(c.geometry, on_x, on_w, Tensor(), Tensor(), y); });
   check_close(whole, y, taps * c.w[2]);
-  check_close(twice(c.x, dtype, [&](Tensor& dx) { cuda::conv2d_dx(c.geometry, on_g, on_w, dx); }), dx, taps * c.w[3]);
+  check_close(twice(c.x, dtype, [&](Tensor& dx) { cuda::conv2d_dx(c.geometry, on_g, on_w, on_x, dx); }), dx,
+              taps * c.w[3]);
   check_close(twice(c.w, dtype, [&](Tensor& dw) { cuda::conv2d_dw(c.geometry, on_x, on_g, dw); }), dw,
               to[0] * to[1] * to[2]);
   Tensor alone = there(to.with(0, 1), dtype);

@@ -29,12 +29,12 @@ struct Results {
   Tensor y, dx;
 };
 
-/// Forward with a bias and g as addend, and the data gradient, through F(m, 3), as long as a workspace of so many bytes leads to.
+/// Forward with a bias and g as addend, and the data gradient with x as addend, through F(m, 3), as long as a workspace of so many bytes leads to.
 Results run(const Convolved& c, int m, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& g,
             std::int64_t workspace = cuda::winograd_workspace) {
   Results r{room(g.shape()), room(x.shape())};
   cuda::winograd({m, false, c.top, c.left}, there(x), w, there(bias), there(g), r.y, workspace);
-  cuda::winograd({m, true, 2 - c.top, 2 - c.left}, there(g), w, {}, {}, r.dx, workspace);
+  cuda::winograd({m, true, 2 - c.top, 2 - c.left}, there(g), w, {}, there(x), r.dx, workspace);
   return {r.y.to(Device::cpu), r.dx.to(Device::cpu)};
 }
 
@@ -51,7 +51,7 @@ std::pair<std::string, std::string> ways(const Convolved& c) {
   }
   {
     const ProfileScope scope("dx");
-    cuda::conv2d_dx(c.geometry(), g, w, dx);
+    cuda::conv2d_dx(c.geometry(), g, w, {}, dx);
   }
   std::pair<std::string, std::string> names;
   for (const auto& row : profile.rows()) (row.name[0] == 'y' ? names.first : names.second) = row.name;
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(agree_with_the_direct_convolution_whatever_the_batch_and_th
     const Tensor bias = c.n == 2 ? noise({c.n, c.out}, 4) : noise({c.out}, 4);
     Tensor y = Tensor::empty(c.y(), DType::f64), dx = Tensor::empty(c.x(), DType::f64);
     cpu::conv2d(c.geometry(), in_f64(x), in_f64(w), in_f64(bias), in_f64(g), y);
-    cpu::conv2d_dx(c.geometry(), in_f64(g), in_f64(w), dx);
+    cpu::conv2d_dx(c.geometry(), in_f64(g), in_f64(w), in_f64(x), dx);
     for (const int m : {2, 4}) {
       BOOST_TEST_CONTEXT("F(" << m << ",3) " << to_string(c.x()) << " " << to_string(c.weight())) {
         const Results r = run(c, m, x, on, bias, g);
