@@ -54,6 +54,25 @@ void for_each_tensor(const std::string& key, Tree& tree, Visit&& visit, const Ex
   }
 }
 
+/// Calls visit(part) for every struct of the tree that lists its members, those within one after itself.
+template <class Tree, class Visit>
+void for_each_struct(Tree& tree, Visit&& visit) {
+  using T = std::remove_const_t<Tree>;
+  if constexpr (std::same_as<T, Tensor>) {
+    return;
+  } else if constexpr (HasFields<T>) {
+    visit(tree);
+    T::fields(tree, [&](const char*, auto& member, const auto&...) { for_each_struct(member, visit); });
+  } else if constexpr (requires { tree.has_value(); }) {
+    if (tree.has_value()) for_each_struct(*tree, visit);
+  } else if constexpr (requires { tree.first; }) {
+    for_each_struct(tree.first, visit);
+    for_each_struct(tree.second, visit);
+  } else {
+    for (auto& element : tree) for_each_struct(element, visit);
+  }
+}
+
 /// The defined tensors of a tree, in order.
 template <class Tree>
 Tensors leaves(const Tree& tree) {

@@ -30,7 +30,7 @@ __device__ void add_more(const Output<T>& c, int problem, int m, int n, int room
     for (int i = 0; i < width; ++i)
       if (i < room) sum[i] += static_cast<Sum>(widen(more[i]));
   };
-  if (c.bias.data != nullptr) add(c.bias.data + c.bias.rows.quotient(m) * c.bias.step + c.start.of(problem) + n);
+  if (c.bias.data != nullptr) add(c.bias.at(problem, m, n));
   if (c.addend == nullptr || room <= 0) return;
   const T* more = c.addend + (c.at(problem, m, n) - c.data);
   if (width == 1 || !packed) return add(more);

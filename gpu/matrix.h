@@ -40,17 +40,21 @@ struct Matrix {
   __device__ const T* at(const T* row, std::int64_t term) const { return row + term; }
 };
 
-/// What is added to the rows of a result: nothing, one row, or one for each stretch of `rows`.
+/// What is added to the rows of a result: nothing, one row, or one for each stretch of `rows`; each problem's from its start on.
 template <class T>
 struct Bias {
   const T* data = nullptr;
   std::int64_t step = 0;  ///< from one stretch's row to the next one's
   Divisor rows{1};
+  Start start{0};
 
   /// Of a bias (c) or (n, c) for results of n times `stretch` rows; undefined: nothing.
-  static Bias of(const Tensor& bias, std::int64_t stretch) {
+  static Bias of(const Tensor& bias, std::int64_t stretch, const Start& start) {
     if (!bias.defined()) return {};
-    return {bias.device_data<T>(), bias.rank() == 2 ? bias.dim(1) : 0, Divisor(stretch)};
+    return {bias.device_data<T>(), bias.rank() == 2 ? bias.dim(1) : 0, Divisor(stretch), start};
+  }
+  __device__ const T* at(int problem, int m, int n) const {
+    return data + start.of(problem) + rows.quotient(m) * step + n;
   }
 };
 

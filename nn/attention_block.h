@@ -68,6 +68,12 @@ struct AttentionBlock {
     visit(names.out_2, self.to_out_2);
   }
 
+  static void neighbours(auto& self, auto&& visit) {
+    if (self.plan.order != AttentionPlan::Order::apart) return;
+    for (auto& l : self.to_qkv) visit("qkv", l.weight);
+    for (auto& l : self.to_qkv) visit("qkv", l.bias);
+  }
+
   /// (n, h, w, c) -> the same; tokens run row by row.
   [[nodiscard]] Tensor operator()(const Tensor& x) const {
     const double scale = 1 / std::sqrt(static_cast<double>(plan.head_width));
@@ -87,7 +93,7 @@ struct AttentionBlock {
   /// q, k, v (n, t, heads * head_width) of tokens (n, t, c).
   [[nodiscard]] Tensors project(const Tensor& tokens) const {
     using Order = AttentionPlan::Order;
-    if (plan.order == Order::apart) return {to_qkv[0](tokens), to_qkv[1](tokens), to_qkv[2](tokens)};
+    if (plan.order == Order::apart) return all_of({&to_qkv[0], &to_qkv[1], &to_qkv[2]}, tokens);
     const std::int64_t n = tokens.dim(0), t = tokens.dim(1), inner = plan.heads * plan.head_width;
     const Shape shape = plan.order == Order::qkv_head_channel   ? Shape{n, t, 3, inner}
                         : plan.order == Order::head_qkv_channel ? Shape{n, t, plan.heads, 3, plan.head_width}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autodiff/ops/linear.h"
+#include "autodiff/ops/linears.h"
 #include "nn/network.h"
 #include "nn/parameter.h"
 
@@ -33,6 +34,16 @@ struct Linear {
     return linear(x, weight, bias, addend);
   }
 };
+
+/// What layers of one shape make of x: one product, where neighbours.h has put their weights behind each other.
+[[nodiscard]] inline Tensors all_of(const std::vector<const Linear*>& layers, const Tensor& x) {
+  Tensors weights, biases;
+  for (const Linear* l : layers) {
+    weights.push_back(l->weight);
+    if (l->bias.defined()) biases.push_back(l->bias);
+  }
+  return linears(x, weights, biases);
+}
 
 /// score_sde's 1x1 convolution: y = x W + b, stored as it is here.
 [[nodiscard]] inline Linear nin_layer(std::int64_t in, std::int64_t out) {

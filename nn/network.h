@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/tree.h"
+#include "nn/neighbours.h"
 
 namespace costate {
 
@@ -111,7 +111,9 @@ class NetworkOf final : public Network {
     return all;
   }
   [[nodiscard]] std::shared_ptr<const Network> with(const Tensors& values) const override {
-    return std::make_shared<const NetworkOf>(with_leaves(model_, values));
+    Model model = with_leaves(model_, values);
+    move_together(model);
+    return std::make_shared<const NetworkOf>(std::move(model));
   }
   [[nodiscard]] Tensor operator()(const Inputs& in) const override { return model_(in); }
   [[nodiscard]] Signature signature() const override { return model_.signature(); }

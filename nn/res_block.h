@@ -6,6 +6,7 @@
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
+#include "nn/block_time.h"
 #include "nn/conv2d.h"
 #include "nn/group_norm.h"
 #include "nn/linear.h"
@@ -79,9 +80,15 @@ struct ResBlock {
     visit(join_key(names.shortcut, "resample_filter").c_str(), self.shortcut_filter, Layout::plain, true);
   }
 
-  /// x (n, h, w, in), the activated time embedding (n, time; undefined: the time is not added) and second
-  /// condition (n, code) -> (n, h', w', out)
-  [[nodiscard]] Tensor operator()(Tensor h, const Tensor& time, const Tensor& code = {}) const {
+  static void neighbours(auto& self, auto&& visit) {
+    if (!self.time_emb_proj) return;
+    visit("time", self.time_emb_proj->weight);
+    visit("time", self.time_emb_proj->bias);
+    if (!self.plan.scale_shift) visit("shifted", self.conv1.bias);
+  }
+
+  /// x (n, h, w, in), the time (undefined: it is not added) and the activated second condition (n, code) -> (n, h', w', out)
+  [[nodiscard]] Tensor operator()(Tensor h, const BlockTime& time, const Tensor& code = {}) const {
     const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
     // The shortcut first, so that on the way back its cotangent, as wide as x, is the last that is made.
     Tensor shortcut = resample(plan.resampling, h, taps);
@@ -93,10 +100,10 @@ struct ResBlock {
 
  private:
   /// From the first activation to the second.
-  [[nodiscard]] Tensor middle(Tensor h, const Tensor& time, const Tensor& code) const {
-    const Tensor t = time_emb_proj && time.defined() ? (*time_emb_proj)(time) : Tensor();
+  [[nodiscard]] Tensor middle(Tensor h, const BlockTime& time, const Tensor& code) const {
+    const Tensor t = time_emb_proj && time.defined() ? time.of(*this) : Tensor();
     const bool added = !plan.scale_shift || !t.defined();
-    h = conv1(h, added ? t : Tensor());
+    h = conv2d(h, conv1.weight, added && t.defined() ? t : conv1.bias, conv1.geometry);
     if (added) return norm2->then(plan.activation, h);
     const Shape channels{h.dim(0), 1, 1, plan.out};
     Tensor gain = reshape(slice(t, 1, 0, plan.out), channels) + 1;

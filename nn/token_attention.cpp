@@ -36,8 +36,10 @@ Tensor biased_attention(const Tensor& q, const Tensor& k, const Tensor& v, std::
 Tensor TokenAttention::operator()(const Tensor& x, const Tensor& context, const Tensor& bias,
                                   const Tensor& addend) const {
   const double head_width = static_cast<double>(to_q.weight.dim(1)) / static_cast<double>(heads);
-  return to_out(biased_attention(to_q(x), to_k(context), to_v(context), heads, 1 / std::sqrt(head_width), bias),
-                addend);
+  const bool to_itself = &x == &context;  // else, if it is one after all, two products for one
+  Tensors qkv = to_itself ? all_of({&to_q, &to_k, &to_v}, x) : all_of({&to_k, &to_v}, context);
+  if (!to_itself) qkv.insert(qkv.begin(), to_q(x));
+  return to_out(biased_attention(qkv[0], qkv[1], qkv[2], heads, 1 / std::sqrt(head_width), bias), addend);
 }
 
 }  // namespace costate

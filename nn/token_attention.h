@@ -32,6 +32,11 @@ struct TokenAttention {
     visit("to_out.0", self.to_out);
   }
 
+  static void neighbours(auto& self, auto&& visit) {
+    for (Linear* l : {&self.to_q, &self.to_k, &self.to_v}) visit("qkv", l->weight);
+    for (Linear* l : {&self.to_q, &self.to_k, &self.to_v}) visit("qkv", l->bias);
+  }
+
   /// x (n, t, width), the tokens attended to (n, s, context) -> (n, t, width), plus an addend where there is one
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& context, const Tensor& bias = {},
                                   const Tensor& addend = {}) const;

@@ -238,7 +238,14 @@ UNet::UNet(UNetPlan p) : plan(std::move(p)) {
 Tensor UNet::operator()(const Tensor& x, const Tensor& time, const Tensor& code, Tensors* each) const {
   require(x.rank() == 4 && x.dim(3) == plan.in_channels && x.dim(1) % size_step() == 0 && x.dim(2) % size_step() == 0,
           "unet: wants x (n, h, w, {}) with h and w divisible by {}, got {}", plan.in_channels, size_step(), x.shape());
-  UNetFlow flow{.h = x, .time = time, .code = code, .image = x, .skips = std::vector<Tensors>(plan.channels.size())};
+  std::vector<const ResBlock*> blocks;
+  for (const auto& cell : cells)
+    if (cell.block) blocks.push_back(&*cell.block);
+  UNetFlow flow{.h = x,
+                .time = BlockTime(time, blocks),
+                .code = code,
+                .image = x,
+                .skips = std::vector<Tensors>(plan.channels.size())};
   bool down = true;
   for (const auto& cell : cells) {
     if (down && cell.takes >= 0) down = false, flow.image = Tensor();

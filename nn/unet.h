@@ -12,7 +12,8 @@ namespace costate {
 /// What runs through the cells.
 struct UNetFlow {
   Tensor h;
-  Tensor time, code;           ///< the activated embeddings
+  BlockTime time;
+  Tensor code;                 ///< the second condition, activated
   Tensor image;                ///< of the pyramids: the shrunk input on the way down, the sum of outputs on the way up
   std::vector<Tensors> skips;  ///< a level each
 };

@@ -43,10 +43,25 @@ void UNet2D::check(const Tensor& x) const {
           "{}: wants x (n, h, w, {}) with h and w divisible by {}, got {}", plan.family, channels, step, x.shape());
 }
 
+std::vector<const ResBlock*> UNet2D::told_blocks() const {
+  std::vector<const ResBlock*> found;
+  const auto look = [&](const auto& block) {
+    if (!block.raw_time)
+      for_each_struct(block, [&](const auto& part) {
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(part)>, ResBlock>) found.push_back(&part);
+      });
+  };
+  for (const auto& block : down_blocks) look(block);
+  if (mid_block) look(*mid_block);
+  for (const auto& block : up_blocks) look(block);
+  return found;
+}
+
 BlockInputs UNet2D::block_inputs(const Inputs& in, const std::vector<double>& t) const {
   BlockInputs all;
-  all.raw_time = embedding(in, t);
-  all.time = activate(plan.activation, all.raw_time);
+  const Tensor raw = embedding(in, t);
+  all.raw_time = BlockTime(raw);
+  all.time = BlockTime(activate(plan.activation, raw), told_blocks());
   all.context.tokens = embedding.tokens(in);
   require(all.context.tokens.defined() || !plan.reads_context(),
           "{}: this network attends to tokens z (n, tokens, {}), and none were given", plan.family,

@@ -43,6 +43,8 @@ struct UNet2D {
 
  private:
   void check(const Tensor& x) const;
+  /// Blocks that read the activated time, in the order of their parameters.
+  [[nodiscard]] std::vector<const ResBlock*> told_blocks() const;
   [[nodiscard]] BlockInputs block_inputs(const Inputs& in, const std::vector<double>& t) const;
 };
 

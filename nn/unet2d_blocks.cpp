@@ -61,11 +61,11 @@ DownBlock::DownBlock(const UNet2DPlan& plan, const LevelPlan& level)
 
 Tensor DownBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tensor& image) const {
   if (k) {
-    h = (*k)(h, in.raw_time, in.context);
+    h = (*k)(h, in.raw_time.embedding(), in.context);
     if (joins) skips.push_back(h);
     return resample(k->change, h);
   }
-  const Tensor& time = raw_time ? in.raw_time : in.time;
+  const BlockTime& time = raw_time ? in.raw_time : in.time;
   for (std::size_t i = 0; i < resnets.size(); ++i) {
     h = resnets[i](std::move(h), time);
     if (!attentions.empty()) h = attentions[i](h, in.context);
@@ -90,7 +90,7 @@ MidBlock::MidBlock(const UNet2DPlan& plan) : raw_time(plan.mid.raw_time) {
 }
 
 Tensor MidBlock::operator()(Tensor h, const BlockInputs& in) const {
-  const Tensor& time = raw_time ? in.raw_time : in.time;
+  const BlockTime& time = raw_time ? in.raw_time : in.time;
   for (std::size_t i = 0; i < resnets.size(); ++i) {
     h = resnets[i](std::move(h), time);
     if (i < attentions.size()) h = attentions[i](h, in.context);
@@ -135,9 +135,9 @@ Tensor UpBlock::operator()(Tensor h, const BlockInputs& in, Tensors& skips, Tens
       h = concat({h, skips.back()}, 3);
       skips.pop_back();
     }
-    return resample(k->change, (*k)(h, in.raw_time, in.context));
+    return resample(k->change, (*k)(h, in.raw_time.embedding(), in.context));
   }
-  const Tensor& time = raw_time ? in.raw_time : in.time;
+  const BlockTime& time = raw_time ? in.raw_time : in.time;
   const std::size_t plain = resnets.size() - attentions.size();  // residual blocks without attention come first
   for (std::size_t i = 0; i < resnets.size(); ++i) {
     if (joins) {

@@ -11,7 +11,7 @@ namespace costate {
 
 /// What all blocks read beside the features.
 struct BlockInputs {
-  Tensor time, raw_time;  ///< (n, width): the time embedding, activated and not
+  BlockTime time, raw_time;  ///< activated and not
   Context context;
 };
 

@@ -89,10 +89,17 @@ class Gatherer {
       for (const auto& in : op.in)
         if (const auto w = weights_.find(in.id()); w != weights_.end()) used_.insert(w->second);
     for (const auto& key : used_) modules_.add(key);
+    places_ = std::any_of(t.trace.ops.begin(), t.trace.ops.end(), [&](const Applied& op) {
+      const bool has_weights =
+          std::any_of(op.in.begin(), op.in.end(), [&](const Tensor& in) { return weights_.count(in.id()) != 0; });
+      return has_weights && positions_of(one_sample(op.out[0].shape())) > 1;
+    });
   }
 
   Structure run() {
     for (const auto& op : t_.trace.ops) visit(op);
+    for (const auto& early : early_)  // of which nothing has places
+      if (index_.try_emplace(early.name, blocks_.size()).second) blocks_.push_back(early);
     count_parameters();
     make_stages();
     return std::move(s_);
@@ -108,7 +115,7 @@ class Gatherer {
       weights_[op.out[0].id()] = key;
       return;
     }
-    if (!key.empty()) enter(block_of(key, modules_), op);
+    if (!key.empty() && !enter(block_of(key, modules_), op)) return;
     if (blocks_.empty()) return;
     NetworkBlock& block = blocks_[current_];
     block.flops += op.flops;
@@ -122,12 +129,25 @@ class Gatherer {
     remember_sources(op, !key.empty());
   }
 
-  void enter(const std::string& name, const Applied& op) {
+  /// False for vectors of a block that is yet to come, such as rows of the time that are made for all blocks at once.
+  bool enter(const std::string& name, const Applied& op) {
+    if (places_ && index_.count(name) == 0 && positions_of(one_sample(op.out[0].shape())) == 0) {
+      NetworkBlock& early = early_of(name);
+      early.flops += op.flops;
+      early.out = one_sample(op.out[0].shape());
+      return false;
+    }
     const auto [it, fresh] = index_.try_emplace(name, blocks_.size());
-    if (fresh) blocks_.push_back({.name = name, .kind = BlockKind::linear, .out = {}});
+    if (fresh) blocks_.push_back(early_of(name));
     current_ = it->second;
     for (const auto& in : op.in)
       for (const std::size_t from : sources_[in.id()]) carried_.insert({from, current_, in.id()});
+    return true;
+  }
+  NetworkBlock& early_of(const std::string& name) {
+    const auto at = std::find_if(early_.begin(), early_.end(), [&](const NetworkBlock& b) { return b.name == name; });
+    return at != early_.end() ? *at
+                              : early_.emplace_back(NetworkBlock{.name = name, .kind = BlockKind::linear, .out = {}});
   }
 
   /// Which blocks a value comes from: the one that computes it; of a concatenation, those of all its pieces.
@@ -199,7 +219,9 @@ class Gatherer {
   Module modules_;
   std::map<std::uint64_t, std::string> weights_;  ///< values that are parameters in some layout
   std::set<std::string> used_;
+  bool places_ = false;  ///< some block works on pixels or tokens
   std::vector<NetworkBlock> blocks_;
+  std::vector<NetworkBlock> early_;  ///< what blocks had before the first op of theirs that does
   std::map<std::string, std::size_t> index_;
   std::size_t current_ = 0;
   std::uint64_t shaped_ = 0;  ///< the value whose shape is the current block's

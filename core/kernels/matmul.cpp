@@ -39,6 +39,8 @@ class Product {
         n_(c.dim(2)),
         k_(a.dim(transpose_a ? 1 : 2)),
         packed_k_(tile_steps<T>(k_) * depth),
+        a_step_(a.dim(0) == 1 ? 0 : m_ * k_),
+        bias_step_(bias.defined() && bias.rank() == 2 ? n_ : 0),
         a_(a.data<T>()),
         b_(b.data<T>()),
         bias_(bias.defined() ? bias.data<T>() : nullptr),
@@ -84,7 +86,7 @@ class Product {
     parallel_tiles(
         batch_, tiles_, pack_cost * k_ * tile_rows, [&](std::int64_t item, std::int64_t first, std::int64_t last) {
           for (std::int64_t tile = first; tile < last; ++tile)
-            pack_panel(a_ + item * k_ * m_ + tile * tile_rows, m_, 1, k_, std::min(tile_rows, m_ - tile * tile_rows),
+            pack_panel(a_ + item * a_step_ + tile * tile_rows, m_, 1, k_, std::min(tile_rows, m_ - tile * tile_rows),
                        tile_rows, packed_a_->data() + (item * tiles_ + tile) * packed_k_ * tile_rows);
         });
   }
@@ -139,9 +141,9 @@ class Product {
         const std::int64_t row = tile * tile_rows, rows = std::min(each * tile_rows, m_ - row);
         const std::int64_t at_c = (item * m_ + row) * n_ + at.first;
         const T* a = transpose_a_ ? packed_a_->data() + ((item * tiles_ + tile) * packed_k_ + k) * tile_rows
-                                  : a_ + (item * m_ + row) * k_ + k;
+                                  : a_ + item * a_step_ + row * k_ + k;
         run({a, transpose_a_ ? depth : k_, transpose_a_ ? tile_rows * depth : depth, b + k / depth * b_step, b_step,
-             length, c_ + at_c, n_, rows, at.count, k > 0, bias_ ? bias_ + at.first : nullptr,
+             length, c_ + at_c, n_, rows, at.count, k > 0, bias_ ? bias_ + item * bias_step_ + at.first : nullptr,
              addend_ && k + length == k_ ? addend_ + at_c : nullptr, packed && each > 1 ? ahead : Ahead{}});
       }
       k += length;
@@ -150,7 +152,7 @@ class Product {
 
   const TileKernels<T>& kernels_ = tile_kernels<T>();
   bool transpose_a_, transpose_b_, shared_b_;
-  std::int64_t batch_, m_, n_, k_, packed_k_, tiles_ = 0;
+  std::int64_t batch_, m_, n_, k_, packed_k_, tiles_ = 0, a_step_, bias_step_;
   const T *a_, *b_, *bias_, *addend_;
   T* c_;
   std::vector<ColumnBlock> blocks_;

@@ -24,8 +24,8 @@ namespace cuda {
 }  // namespace cuda
 
 /// c[i] = op(a[i]) op(b[i]) + bias + addend[i] for each i of the first axis. a (batch,m,k) or (batch,k,m) if transpose_a; b (batch,k,n) or
-/// (batch,n,k) if transpose_b; b's batch may be 1 and is then shared. c (batch,m,n). bias (n), the start of every row, or
-/// undefined; a device takes one with rows and a shared b only. addend (as c), or undefined. f32, f64 or bf16; the callers have checked.
+/// (batch,n,k) if transpose_b; either's batch may be 1 and is then shared. c (batch,m,n). bias (n), or (batch,n) if b is not shared, the start
+/// of every row, or undefined. addend (as c), or undefined. f32, f64 or bf16; the callers have checked.
 inline constexpr Kernel<void(bool, bool, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
     matmul_kernel{"matmul", cpu::matmul, cuda::matmul};
 

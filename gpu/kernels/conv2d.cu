@@ -57,8 +57,10 @@ void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& 
     const T* const from = pixels_of<T>(x, s.x_pixel);
     const std::int64_t k = w.size() / w.dim(3);
     const Tensor start = in_type_of(x, bias), more = in_type_of(x, addend);
-    const Output<T> to{y.mutable_device_data<T>(), Start(s.cout), y.dim(3),
-                       Bias<T>::of(start, std::int64_t{s.oh} * s.ow), more.defined() ? more.device_data<T>() : nullptr};
+    const Start group(s.cout);
+    const Output<T> to{y.mutable_device_data<T>(), group, y.dim(3),
+                       Bias<T>::of(start, std::int64_t{s.oh} * s.ow, group),
+                       more.defined() ? more.device_data<T>() : nullptr};
     const Words words{in_words(from, s.cin), in_words(w.device_data<T>(), s.cout)};
     if constexpr (has_group_products<M>)
       if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, from, x.dim(0), w, words.b, to);

@@ -29,8 +29,9 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor&
   const std::int64_t problems = tall ? 1 : c.dim(0), height = tall ? c.dim(0) * m : m, piece = piece_of(k, chain<M>);
   const auto left = matrix_of<T, !transpose_a>(a);
   const auto right = matrix_of<T, transpose_b>(b);
-  require(!bias.defined() || tall, "matmul: a bias goes with rows and a shared factor");
-  const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, Bias<T>::of(bias, height),
+  const bool each = bias.defined() && bias.rank() == 2;  // a row for each problem
+  const Bias<T> start = Bias<T>::of(each ? bias.reshaped({bias.size()}) : bias, height, Start(each ? n : 0));
+  const Output<T> out{c.mutable_device_data<T>(), Start(m * n), n, start,
                       addend.defined() ? addend.device_data<T>() : nullptr};
   multiply(M{}, "matmul", left, right, out, {problems, height, n, k, piece});
 }

@@ -126,7 +126,7 @@ void check_rows(const Case& c, DType dtype) {
 
 /// Those that --matmul is for.
 bool has_products(const std::string& op) {
-  return op == "matmul" || op == "linear" || op == "attention" || op.rfind("conv2d", 0) == 0;
+  return op == "matmul" || op.rfind("linear", 0) == 0 || op == "attention" || op.rfind("conv2d", 0) == 0;
 }
 
 }  // namespace
