@@ -8,6 +8,9 @@
 namespace costate {
 namespace {
 
+/// Bytes from which a cotangent is cut into copies: its slices keep it alive, a skip connection's for long, and a launch less is nothing then.
+constexpr std::size_t large = std::size_t{4} << 20;
+
 struct Op {
   static constexpr const char* name = "concat";
   int axis;
@@ -31,7 +34,8 @@ struct Op {
   [[nodiscard]] Tensor transpose(const Tensor& g, const Tensors& in, int which) const {
     std::int64_t first = 0;
     for (int i = 0; i < which; ++i) first += in[static_cast<std::size_t>(i)].dim(axis);
-    return slice(g, axis, first, in[static_cast<std::size_t>(which)].dim(axis));
+    const Tensor part = slice(g, axis, first, in[static_cast<std::size_t>(which)].dim(axis));
+    return g.is_ghost() || g.bytes() < large ? part : part.dense();
   }
 };
 

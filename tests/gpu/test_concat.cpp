@@ -90,6 +90,22 @@ BOOST_AUTO_TEST_CASE(derivatives_do_not_know_of_it) {
     }
 }
 
+// A part of a large cotangent does not keep all of it; of a small one it is a view.
+BOOST_AUTO_TEST_CASE(what_a_part_of_a_cotangent_keeps) {
+  const auto beside = [](const Tensors& at) { return Tensors{concat(at, 1)}; };
+  for (const Device device : devices)
+    for (const std::int64_t rows : {64, 1 << 14}) {
+      const Kind kind{DType::f32, device};
+      const Tensors in{Tensor::full({rows, 96}, 1, kind), Tensor::full({rows, 32}, 2, kind)};
+      const std::int64_t before = memory_use(device).live, line = 4 * rows;
+      const Tensor part = vjp(beside, in).pull_once({Tensor::full({rows, 128}, 3, kind)})[1];
+      const std::int64_t held = memory_use(device).live - before;
+      BOOST_TEST(held >= (rows > 64 ? 32 : 128) * line);
+      BOOST_TEST(held < (rows > 64 ? 64 : 256) * line);
+      BOOST_TEST(same({part}, {Tensor::full({rows, 32}, 3, kind)}));
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace costate

@@ -10,6 +10,8 @@ namespace {
 
 void run_convert(const Common& o) {
   o.apply();
+  if (o.dtype != Common().dtype)
+    throw UsageError("--dtype " + o.dtype + ": convert copies weights bit for bit; give it to what computes with them");
   if (o.out.empty()) throw UsageError("convert: give --out FILE.h5 or --out FILE.safetensors");
   const Model model = o.load(false);  // tensors go from file to file
   for (const auto& file : o.out) save_model(model, file);
