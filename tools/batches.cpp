@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "autodiff/ops/concat.h"
-#include "autodiff/ops/reshape.h"
 #include "tools/ranks.h"
 #include "tools/result.h"
 
@@ -30,12 +29,6 @@ std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t aske
   if (batching == Batching::one_by_one) return 1;
   const std::int64_t share = (samples + ranks().count - 1) / ranks().count;
   return batching == Batching::all_at_once ? samples : std::min(asked, share);
-}
-
-Tensor stacked(const Tensors& states) {
-  Tensors rows;
-  for (const Tensor& x : states) rows.push_back(reshape(x, x.shape().with_front(1)));
-  return rows.empty() ? Tensor() : concat(rows, 0);
 }
 
 void count_evaluations(Denoiser& d, std::int64_t& count) {

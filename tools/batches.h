@@ -26,8 +26,6 @@ struct BatchOptions {
 /// The size of batches that changes no bit; such that every rank has one, where that is possible.
 std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked);
 
-/// Tensors of one shape as the rows of one; undefined where there are none.
-Tensor stacked(const Tensors& states);
 /// Counts the evaluations of the denoiser that go through it.
 void count_evaluations(Denoiser& d, std::int64_t& count);
 /// What is told as nfe: the evaluations of the sample that took most, from those of each (n). They differ where a method chooses

@@ -26,14 +26,14 @@ Tensor read_folder(const std::string& folder, const Model& model, std::int64_t m
   require(!files.empty(), "{}: holds no .png files", folder);
   std::sort(files.begin(), files.end());
   files.resize(std::min(files.size(), static_cast<std::size_t>(most)));
-  Tensors rows;
+  Tensors pictures;
   for (const auto& file : files) {
     const Tensor picture = read_png(file);
     require(picture.shape() == model.sample_shape(), "{}: is a picture {}; {} makes {}", file.string(), picture.shape(),
             model.name, model.sample_shape());
-    rows.push_back(picture.reshaped(picture.shape().with_front(1)));
+    pictures.push_back(picture);
   }
-  return in_range(concat(rows, 0), model);
+  return in_range(stacked(pictures), model);
 }
 
 }  // namespace

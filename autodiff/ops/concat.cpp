@@ -2,6 +2,7 @@
 #include "autodiff/ops/concat.h"
 
 #include "autodiff/apply.h"
+#include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
 #include "core/kernels/concat.h"
 
@@ -44,6 +45,12 @@ struct Op {
 Tensor concat(const Tensors& parts, int axis) {
   require(!parts.empty(), "concat: nothing to join");
   return parts.size() == 1 ? parts[0] : apply_op(Op{parts[0].shape().axis(axis, Op::name)}, parts);
+}
+
+Tensor stacked(const Tensors& parts) {
+  Tensors rows;
+  for (const Tensor& t : parts) rows.push_back(reshape(t, t.shape().with_front(1)));
+  return rows.empty() ? Tensor() : concat(rows, 0);
 }
 
 }  // namespace costate

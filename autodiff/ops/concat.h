@@ -9,4 +9,7 @@ namespace costate {
 /// is copied.
 [[nodiscard]] Tensor concat(const Tensors& parts, int axis);
 
+/// (count, ...): tensors of one shape along an axis of their own, before the others; undefined if there are none.
+[[nodiscard]] Tensor stacked(const Tensors& parts);
+
 }  // namespace costate

@@ -58,21 +58,13 @@ Tensor joined(const Tensors& each) {
   return Tensor::spanning(each, 1, each[0].shape().with_front(static_cast<std::int64_t>(each.size())));
 }
 
-/// (count, ...) of tensors of one shape: as they lie, or copied.
-Tensor all_of(const Tensors& each) {
-  Tensors parts;
-  for (const Tensor& t : each) parts.push_back(t.reshaped(t.shape().with_front(1)));
-  return concat(parts, 0);
-}
-
-/// At once.
-Tensors together(const Parts& p) {
+/// At once, by the weights as one tensor w (count, k, n).
+Tensors together(const Parts& p, const Tensor& w) {
   const ActiveLevels none(0);
   const ProfileScope scope(name);
-  const Tensor w = joined(p.weights);
   const std::int64_t count = w.dim(0), k = w.dim(1), n = w.dim(2), rows = p.x.size() / k;
-  Tensor bias = p.biases.empty() ? Tensor() : all_of(p.biases);
-  if (!p.more.empty()) bias = add(bias, all_of(p.more));
+  Tensor bias = p.biases.empty() ? Tensor() : stacked(p.biases);
+  if (!p.more.empty()) bias = add(bias, stacked(p.more));
   Tensor y = Tensor::empty({count, rows, n}, p.x.kind());
   count_products(y.size(), k);
   matmul_kernel(p.x.device(), false, false, p.x.reshaped({1, rows, k}), w, bias, {}, y);
@@ -135,9 +127,10 @@ Tensors linears(const Tensor& x, const Tensors& weights, const Tensors& biases, 
   }
   require(count > 0, "{}: no weights", name);
   const Parts parts(in, count);
-  if (!joined(weights).defined()) return apart(parts);
+  const Tensor w = joined(weights);
+  if (!w.defined()) return apart(parts);
   check(parts);
-  Tensors y = together(parts);
+  Tensors y = together(parts, w);
   return watched(in) ? note(std::make_shared<const LinearsRule>(count), in, std::move(y)) : y;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "autodiff/ops/concat.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/encode.h"
