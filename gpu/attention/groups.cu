@@ -171,13 +171,15 @@ struct Fitting {
 template <class S>
 constexpr Fitting fitting{forward<S>, S::columns, Room<S>::bytes};
 
-const Fitting* fitting_for(int width) {
+/// For blocks of so many groups, which no bit depends on.
+const Fitting* fitting_for(int width, int groups) {
   if (width <= 32) return &fitting<Shape<2, 64, 4, 2, false>>;
   if (width <= 48) return &fitting<Shape<3, 64, 4, 2, false>>;
   if (width <= 64) return &fitting<Shape<4, 64, 4, 2, false>>;
   if (width <= 80) return &fitting<Shape<5, 128, 3, 1, false>>;
   if (width <= 128) return &fitting<Shape<8, 128, 3, 1, false>>;
   if (width <= 160) return &fitting<Shape<10, 64, 3, 1, false>>;
+  if (width <= 256) return groups > 1 ? &fitting<Shape<16, 64, 2, 1, false>> : &fitting<Shape<16, 64, 3, 1, false>>;
   return nullptr;
 }
 
@@ -191,11 +193,10 @@ bool groups_pay(std::int64_t queries, std::int64_t keys, std::int64_t width) {
 
 bool attend_by_groups(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
   const Lengths z = lengths_of(spec, q, k);
-  const Fitting* f = fitting_for(z.width);
-  if (f == nullptr || !fit(z, {&q, &k, &v}) || v.dim(2) != k.dim(2) || f->bytes(most_groups) > most_shared())
-    return false;
   const std::int64_t problems = q.dim(0) * spec.heads;
   const int groups = groups_for("attention", problems, z.queries);
+  const Fitting* f = fitting_for(z.width, groups);
+  if (f == nullptr || !fit(z, {&q, &k, &v}) || v.dim(2) != k.dim(2) || f->bytes(groups) > most_shared()) return false;
   const std::int64_t blocks = blocks_of("attention", problems, z.queries, groups);
   const auto tokens = [&](const Tensor& x, int lines) { return boxes_of_tokens("attention", x, spec.heads, lines); };
   const Maps maps{tokens(q, group_rows), tokens(k, f->keys), tokens(v, f->keys)};

@@ -205,16 +205,15 @@ struct Attended {
   double scale;  ///< in units of 1 / sqrt(width)
 };
 
-/// Of q, k, v and g: y, dq, dk and dv by warp groups where the chip has them, whatever way would be taken.
+/// Of q, k, v and g: y, dq, dk and dv by warp groups where the chip has them and they do it, whatever way would be taken.
 Tensors attended(const AttentionSpec& spec, const Tensors& in) {
   Tensors on;
   for (const Tensor& t : in) on.push_back(t.to(Device::cuda));
   const Tensor &q = on[0], &k = on[1], &v = on[2], &g = on[3];
   Tensor y = there(q.shape(), DType::bf16);
   AttentionGrads grads{there(q.shape(), DType::bf16), there(k.shape(), DType::bf16), there(v.shape(), DType::bf16)};
-  BOOST_TEST((cuda::attend_by_groups(spec, q, k, v, y) || cuda::attend_by_warps(spec, q, k, v, y)));
-  BOOST_TEST(
-      (cuda::attend_vjp_by_groups(spec, q, k, v, g, grads) || cuda::attend_vjp_by_warps(spec, q, k, v, g, grads)));
+  if (!cuda::attend_by_groups(spec, q, k, v, y)) cuda::attention(spec, q, k, v, y);
+  if (!cuda::attend_vjp_by_groups(spec, q, k, v, g, grads)) cuda::attention_vjp(spec, q, k, v, g, grads);
   Tensors out;
   for (const Tensor& t : {y, grads.q, grads.k, grads.v}) out.push_back(t.to(Device::cpu));
   return out;
@@ -334,7 +333,7 @@ BOOST_AUTO_TEST_CASE(pieces_by_blocks_of_their_own_are_added_in_order) {
 }
 
 BOOST_AUTO_TEST_CASE(attention_of_all_widths) {
-  for (const std::int64_t width : {8, 32, 40, 64, 80, 104, 128, 160})
+  for (const std::int64_t width : {8, 32, 40, 64, 80, 104, 128, 160, 200, 256})
     for (const Attended& a :
          {Attended{2, 70, 77, 2, width, 1},  // tiles that end inside on both sides
           {1, 5, 400, 1, width, 1},          // all stages more than once, by one group
@@ -345,27 +344,33 @@ BOOST_AUTO_TEST_CASE(attention_of_all_widths) {
         check_attention(a);
       }
   if (takes_turns) return;
-  for (const std::int64_t width : {40, 64, 80, 128, 160}) check_attention({2, 1000, 1100, 8, width, 1});
+  for (const std::int64_t width : {40, 64, 80, 128, 160, 256}) check_attention({2, 1000, 1100, 8, width, 1});
 }
 
-BOOST_AUTO_TEST_CASE(attention_that_stays_with_warps) {
+BOOST_AUTO_TEST_CASE(attention_that_warp_groups_take) {
+  struct Taken {
+    bool forward, vjp;
+    bool operator==(const Taken&) const = default;
+  };
   const auto takes = [](std::int64_t width, double scale) {
     const Tensor x = rounded({1, 16, width}, 9).to(Device::cuda);
     Tensor y = there(x.shape(), DType::bf16);
     AttentionGrads grads{there(x.shape(), DType::bf16), there(x.shape(), DType::bf16), there(x.shape(), DType::bf16)};
-    const bool forward = cuda::attend_by_groups({1, scale}, x, x, x, y);
-    BOOST_TEST(cuda::attend_vjp_by_groups({1, scale}, x, x, x, x, grads) == forward);
-    return forward;
+    return Taken{cuda::attend_by_groups({1, scale}, x, x, x, y),
+                 cuda::attend_vjp_by_groups({1, scale}, x, x, x, x, grads)};
   };
   int generation = 0;
   cuda::check("test", cudaDeviceGetAttribute(&generation, cudaDevAttrComputeCapabilityMajor, cuda::device()));
-  BOOST_TEST(takes(64, 1) == (generation == 9));
-  BOOST_TEST(!takes(60, 1));   // no whole words
-  BOOST_TEST(!takes(168, 1));  // wider than tiles
-  BOOST_TEST(!takes(64, -1));  // the largest score is not the largest product
+  const bool here = generation == 9;
+  constexpr Taken none{false, false};
+  BOOST_CHECK((takes(160, 1) == Taken{here, here}));
+  BOOST_CHECK((takes(256, 1) == Taken{here, false}));  // two sums of a row are more than registers hold
+  BOOST_CHECK(takes(264, 1) == none);                  // wider than tiles
+  BOOST_CHECK(takes(60, 1) == none);                   // no whole words
+  BOOST_CHECK(takes(64, -1) == none);                  // the largest score is not the largest product
 #ifdef COSTATE_SHIM
   const OlderChip without_warp_groups;
-  BOOST_TEST(!takes(64, 1));
+  BOOST_CHECK(takes(64, 1) == none);
 #endif
 }
 
