@@ -1,7 +1,8 @@
-// Names with options in one word.
+// Names with options, and lists, in one word.
 #include "core/spec.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace costate {
 
@@ -24,6 +25,18 @@ Spec parse_spec(const std::string& kind, const std::string& text) {
     at = next;
   }
   return {name, Config(options, kind + " " + name)};
+}
+
+std::vector<std::string> word_list(const std::string& text) {
+  std::vector<std::string> words;
+  std::string word;
+  for (const char c : text + ",") {
+    if (c != ',')
+      word += c;
+    else if (!word.empty())
+      words.push_back(std::exchange(word, {}));
+  }
+  return words;
 }
 
 }  // namespace costate

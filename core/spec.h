@@ -1,7 +1,8 @@
-// A name with options in one word, as command lines write it: NAME or NAME:KEY=VALUE:KEY=VALUE.
+// What command lines say in one word: a name with options, NAME or NAME:KEY=VALUE:KEY=VALUE, and a list, A,B,C.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/config.h"
 
@@ -17,5 +18,8 @@ Spec parse_spec(const std::string& kind, const std::string& text);
 
 /// Sets a key of an object from "KEY=VALUE". False where there is no "=".
 bool set_key_value(nlohmann::json& object, const std::string& pair);
+
+/// The words of "A,B,C"; empty ones are left out.
+std::vector<std::string> word_list(const std::string& text);
 
 }  // namespace costate

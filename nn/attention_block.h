@@ -93,7 +93,7 @@ struct AttentionBlock {
   /// q, k, v (n, t, heads * head_width) of tokens (n, t, c).
   [[nodiscard]] Tensors project(const Tensor& tokens) const {
     using Order = AttentionPlan::Order;
-    if (plan.order == Order::apart) return all_of({&to_qkv[0], &to_qkv[1], &to_qkv[2]}, tokens);
+    if (plan.order == Order::apart) return linears_of({&to_qkv[0], &to_qkv[1], &to_qkv[2]}, tokens);
     const std::int64_t n = tokens.dim(0), t = tokens.dim(1), inner = plan.heads * plan.head_width;
     const Shape shape = plan.order == Order::qkv_head_channel   ? Shape{n, t, 3, inner}
                         : plan.order == Order::head_qkv_channel ? Shape{n, t, plan.heads, 3, plan.head_width}

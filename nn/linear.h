@@ -36,7 +36,7 @@ struct Linear {
 };
 
 /// What layers of one shape make of x: one product, where neighbours.h has put their weights behind each other.
-[[nodiscard]] inline Tensors all_of(const std::vector<const Linear*>& layers, const Tensor& x) {
+[[nodiscard]] inline Tensors linears_of(const std::vector<const Linear*>& layers, const Tensor& x) {
   Tensors weights, biases;
   for (const Linear* l : layers) {
     weights.push_back(l->weight);

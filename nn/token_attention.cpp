@@ -37,7 +37,7 @@ Tensor TokenAttention::operator()(const Tensor& x, const Tensor& context, const 
                                   const Tensor& addend) const {
   const double head_width = static_cast<double>(to_q.weight.dim(1)) / static_cast<double>(heads);
   const bool to_itself = &x == &context;  // else, if it is one after all, two products for one
-  Tensors qkv = to_itself ? all_of({&to_q, &to_k, &to_v}, x) : all_of({&to_k, &to_v}, context);
+  Tensors qkv = to_itself ? linears_of({&to_q, &to_k, &to_v}, x) : linears_of({&to_k, &to_v}, context);
   if (!to_itself) qkv.insert(qkv.begin(), to_q(x));
   return to_out(biased_attention(qkv[0], qkv[1], qkv[2], heads, 1 / std::sqrt(head_width), bias), addend);
 }

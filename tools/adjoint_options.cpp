@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/spec.h"
 #include "tools/model/grid.h"
 
 namespace costate {

@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "core/spec.h"
+
 namespace costate {
 
 namespace {
@@ -37,7 +39,8 @@ void add_number(void* app, const std::string& names, Value& value, const std::st
 }  // namespace
 
 void Arguments::positional(const std::string& name, std::string& value, const std::string& help, bool required) {
-  app_of(app_).add_option(name, value, help)->type_name("")->required(required);
+  const auto said = [](const std::string& text) { return text.empty() ? "is empty" : std::string(); };
+  app_of(app_).add_option(name, value, help)->type_name("")->required(required)->check(said);
 }
 void Arguments::option(const std::string& n, std::string& v, const std::string& help, const std::string& shown) {
   // Empty says "not given" inside; on the command line it is a variable of the shell that was not set.
@@ -71,18 +74,6 @@ void Arguments::option(const std::string& n, std::vector<std::string>& v, const 
 }
 void Arguments::flag(const std::string& names, bool& value, const std::string& help) {
   app_of(app_).add_flag(names, value, help);
-}
-
-std::vector<std::string> word_list(const std::string& text) {
-  std::vector<std::string> words;
-  std::string word;
-  for (const char c : text + ",") {
-    if (c != ',')
-      word += c;
-    else if (!word.empty())
-      words.push_back(std::exchange(word, {}));
-  }
-  return words;
 }
 
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text) {

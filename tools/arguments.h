@@ -57,8 +57,6 @@ const std::vector<Command>& studies();
 
 /// "a,b,c" as integers; throws UsageError, naming the option.
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text);
-/// "a,b,c" as words.
-std::vector<std::string> word_list(const std::string& text);
 
 /// Runs `check`, which looks at values from the command line: its Error becomes a UsageError.
 template <class Check>

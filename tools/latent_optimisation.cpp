@@ -4,6 +4,7 @@
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/sum.h"
+#include "core/spec.h"
 #include "tools/arguments.h"
 
 namespace costate {

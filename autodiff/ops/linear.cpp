@@ -39,9 +39,8 @@ struct Op {
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor&, const Tensor& so_far) const {
     return linear(g, w, {}, so_far, !transposed);
   }
-  [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& x, const Tensor& w) const {
-    const Tensor left = reshape(x, as_matrix(x.shape())), right = reshape(g, as_matrix(g.shape()));
-    return reshape(transposed ? matmul(right, left, true) : matmul(left, right, true), w.shape());
+  [[nodiscard]] Tensor wrt1(const Tensor& g, const Tensor& x, const Tensor&) const {
+    return transposed ? weight_cotangent(g, x) : weight_cotangent(x, g);
   }
 };
 
@@ -50,6 +49,11 @@ struct Op {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend, bool transposed) {
   require(!bias.defined() || bias.rank() == 1, "linear: a bias {} should be one row", bias.shape());
   return apply_op(Op{transposed}, bilinear_inputs(x, w, {bias, addend}));
+}
+
+Tensor weight_cotangent(const Tensor& x, const Tensor& g) {
+  const Tensor product = matmul(reshape(x, as_matrix(x.shape())), reshape(g, as_matrix(g.shape())), true);
+  return reshape(product, {x.dim(-1), g.dim(-1)});
 }
 
 }  // namespace costate

@@ -7,7 +7,6 @@
 #include "autodiff/ops/add.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/linear.h"
-#include "autodiff/ops/matmul.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
@@ -96,7 +95,7 @@ class LinearsRule final : public Rule {
     for (std::size_t i = count_; i-- > 0;) {
       if (!g[i].defined()) continue;
       if (wanted[0]) back[0] = linear(g[i], in[i + 1], {}, back[0], true);
-      if (wanted[i + 1]) back[i + 1] = reshape(matmul(as_matrix(in[0]), as_matrix(g[i]), true), in[i + 1].shape());
+      if (wanted[i + 1]) back[i + 1] = weight_cotangent(in[0], g[i]);
       for (std::size_t b = i + 1 + count_; b < in.size(); b += count_)
         if (wanted[b]) back[b] = reshape(sum_to(g[i], bias_shape(in[b].shape(), g[i].rank())), in[b].shape());
     }
@@ -108,8 +107,6 @@ class LinearsRule final : public Rule {
   }
 
  private:
-  [[nodiscard]] static Tensor as_matrix(const Tensor& x) { return reshape(x, {1, x.size() / x.dim(-1), x.dim(-1)}); }
-
   std::size_t count_;
 };
 

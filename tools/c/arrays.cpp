@@ -37,26 +37,12 @@ Tensor tensor_of(const costate_array& a) {
   require(a.data != nullptr || count == 0, "costate: array {} has no data", name);
   Tensor t = Tensor::empty(Shape(std::vector<std::int64_t>(a.shape, a.shape + a.rank)), DType::f64);
   std::copy_n(a.data, count, t.mutable_data<double>());
-  return name == "class" ? cast(t, DType::i32) : t;
+  return name == "class" ? as_labels(t, "costate") : t;
 }
 
 }  // namespace
 
 std::string text_or(const char* text, const char* otherwise) { return text == nullptr ? otherwise : text; }
-
-std::vector<std::string> words_of(const char* list) {
-  std::vector<std::string> all;
-  std::string word;
-  for (const char c : text_or(list, "") + ",") {
-    if (c != ',') {
-      word += c;
-      continue;
-    }
-    if (!word.empty()) all.push_back(word);
-    word.clear();
-  }
-  return all;
-}
 
 NamedTensors tensors_of(const costate_array* arrays, std::size_t count) {
   require(arrays != nullptr || count == 0, "costate: {} inputs at NULL", count);

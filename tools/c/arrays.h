@@ -22,8 +22,6 @@ struct costate_result {
 namespace costate {
 
 std::string text_or(const char* text, const char* otherwise);
-/// "a,b,c"; none of NULL.
-std::vector<std::string> words_of(const char* list);
 /// By name, f64, but labels i32. Throws for arrays that are none, and for a name that comes twice.
 NamedTensors tensors_of(const costate_array* arrays, std::size_t count);
 /// Takes the tensor of a name out; undefined where there is none.

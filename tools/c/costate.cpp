@@ -10,6 +10,7 @@
 
 #include "autodiff/ops/cast.h"
 #include "core/parallel.h"
+#include "core/spec.h"
 #include "tools/c/sampling.h"
 #include "tools/model/describe.h"
 #include "tools/model/evaluation.h"
@@ -24,7 +25,7 @@ using costate::Tensor;
 using costate::Tensors;
 using costate::tensors_of;
 using costate::text_or;
-using costate::words_of;
+using costate::word_list;
 
 namespace {
 
@@ -77,7 +78,7 @@ void evaluate(const costate_model* m, const char* part, NamedTensors inputs, con
   costate::Model model = model_of(m);
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
   if (part != nullptr) model.network = model.network->part(part);
-  const costate::Evaluation at(make_inputs(inputs, model, "inputs"), model, words_of(wrt));
+  const costate::Evaluation at(make_inputs(inputs, model, "inputs"), model, word_list(text_or(wrt, "")));
   const auto outcome = at.run(*model.network, g.defined() ? cast(g, model.dtype) : g);
   costate::require_finite(outcome.y, "eval, y");
   result.add("y", outcome.y);
@@ -155,7 +156,8 @@ costate_status costate_sample(costate_model* model, const costate_sampling* samp
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out) {
   return with_result(out, [&](costate_result& result) {
-    costate::AskedSampling(model, sampling).differentiate(text_or(adjoint, "checkpointed"), words_of(wrt), result);
+    costate::AskedSampling(model, sampling)
+        .differentiate(text_or(adjoint, "checkpointed"), word_list(text_or(wrt, "")), result);
   });
 }
 

@@ -109,10 +109,10 @@ typedef struct costate_sampling {
 costate_status costate_sample(costate_model* model, const costate_sampling* sampling, costate_result** out);
 
 // The gradient of L = <w, x_0> through the sampler: `w` as an input of the sampling, shaped like x_0; without it L is half the
-// squared norm of x_0. Of a latent pipeline x_0 is latents, and L is of the pixels that they are decoded to, unless w is
-// shaped like latents. `adjoint`: NULL for "checkpointed", which is the sampler's exact gradient, or a name of `costate list
-// adjoints`. `wrt`: NULL for all, or a list of x_T, z, theta. Result: x_0, pixels of latents, loss (), g_x_T, g_z and further inputs,
-// g_theta/KEY (total: what flows through the label table is counted).
+// squared norm of x_0. Any other loss: sample, and give its gradient at x_0 for w. Of a latent pipeline x_0 is latents, and L
+// is of the pixels that they are decoded to, unless w is shaped like latents. `adjoint`: NULL for "checkpointed", which is the
+// sampler's exact gradient, or a name of `costate list adjoints`. `wrt`: NULL for all, or a list of x_T, z, theta. Result: x_0,
+// pixels of latents, loss (), g_x_T, g_z and further inputs, g_theta/KEY (total: what flows through the label table is counted).
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out);
 

@@ -11,6 +11,7 @@
 #include "autodiff/transform.h"
 #include "core/kernels/memory.h"
 #include "core/random.h"
+#include "core/spec.h"
 #include "tools/gradients_file.h"
 #include "tools/model/inputs.h"
 #include "tools/profile.h"

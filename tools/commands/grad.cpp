@@ -9,6 +9,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/sum.h"
 #include "core/kernels/memory.h"
+#include "core/spec.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/norm.h"

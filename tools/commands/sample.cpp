@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autodiff/ops/concat.h"
+#include "core/spec.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
 #include "solvers/encode.h"

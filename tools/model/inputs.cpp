@@ -61,6 +61,14 @@ Tensor as_taken(const Tensor& t, const Model& model) {
   return is_floating(t.dtype()) ? cast(t, model.dtype).to(model.device) : t;
 }
 
+Tensor as_labels(const Tensor& t, const std::string& where) {
+  if (!t.defined() || t.dtype() == DType::i32) return t;
+  for (const double label : t.to_vector())
+    require(label == std::rint(label) && std::abs(label) < 1e9, "{}: class holds {}; labels are whole numbers", where,
+            label);
+  return cast(t, DType::i32);
+}
+
 Inputs make_inputs(const NamedTensors& given, const Model& model, const std::string& where) {
   const Signature s = model.network->signature();
   const auto find = [&](const std::string& name) {
@@ -77,7 +85,7 @@ Inputs make_inputs(const NamedTensors& given, const Model& model, const std::str
   in.t = numbers("t");
   in.alpha = numbers("alpha");
   in.sigma = numbers("sigma");
-  in.classes = find("class");
+  in.classes = as_labels(find("class"), where);
   if (find("z").defined()) in.z = as_taken(find("z"), model);
   for (const auto& each : s.extra)
     if (find(each.name).defined()) in.extra[each.name] = as_taken(find(each.name), model);

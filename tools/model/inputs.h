@@ -16,6 +16,9 @@ using NamedTensors = std::map<std::string, Tensor>;
 /// In the model's dtype and on its device; indices as they are, on the host.
 Tensor as_taken(const Tensor& t, const Model& model);
 
+/// Labels (n) as i32; throws, beginning with `where`, for what are no whole numbers.
+Tensor as_labels(const Tensor& t, const std::string& where);
+
 /// x, and as they are there t, class, z, alpha, sigma and the network's further inputs under their own names; g is left to
 /// the caller. Throws, beginning with `where`, for x of another kind, a missing time or further input, and a name the network does not know.
 Inputs make_inputs(const NamedTensors& given, const Model& model, const std::string& where);

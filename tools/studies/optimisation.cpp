@@ -7,6 +7,7 @@
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/relu.h"
 #include "autodiff/ops/sum.h"
+#include "core/spec.h"
 #include "tools/adjoint_options.h"
 #include "tools/latent_optimisation.h"
 #include "tools/losses.h"

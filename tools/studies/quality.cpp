@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "autodiff/ops/concat.h"
+#include "core/spec.h"
 #include "io/hdf5.h"
 #include "tools/batches.h"
 #include "tools/distances.h"
