@@ -67,6 +67,13 @@ Tensor mirrored(Tensor x) {
   return x;
 }
 
+/// x without what is odd of its height and width, at the far ends.
+Tensor even_part(Tensor x) {
+  for (const int axis : {1, 2})
+    if (x.dim(axis) % 2 != 0) x = slice(x, axis, 0, x.dim(axis) - 1);
+  return x;
+}
+
 bool is_box(const Filter& filter) { return filter.size() == 2; }  // symmetric with sum 1
 
 }  // namespace
@@ -94,9 +101,8 @@ Filter filter_from(const Tensor& kernel) {
 }
 
 Tensor resample(Resampling how, const Tensor& x, const Filter& filter) {
-  const bool down = how == Resampling::mean_down || how == Resampling::fir_down || how == Resampling::mirrored_down ||
-                    how == Resampling::fir_blur;
-  require(!down || (x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0), "resample: cannot halve {}: odd height or width",
+  const bool filters = how == Resampling::fir_down || how == Resampling::mirrored_down || how == Resampling::fir_blur;
+  require(!filters || (x.dim(1) % 2 == 0 && x.dim(2) % 2 == 0), "resample: cannot halve {}: odd height or width",
           x.shape());
   const auto taps = static_cast<std::int64_t>(filter.size());
   const std::int64_t height = 2 * x.dim(1), width = 2 * x.dim(2);  // on the way up
@@ -104,7 +110,7 @@ Tensor resample(Resampling how, const Tensor& x, const Filter& filter) {
     case Resampling::none:
       return x;
     case Resampling::mean_down:
-      return downsample_mean2(x);
+      return downsample_mean2(even_part(x));
     case Resampling::nearest_up:
       return upsample_nearest2(x);
     case Resampling::fir_down:

@@ -9,7 +9,7 @@ namespace costate {
 
 enum class Resampling {
   none,
-  mean_down,      ///< means of 2 x 2 blocks
+  mean_down,      ///< means of 2 x 2 blocks; what is odd is left out at the far ends
   nearest_up,     ///< every pixel twice in each direction
   fir_down,       ///< filtered in each direction, then every second pixel; zeros around
   fir_up,         ///< zeros put between, then the same filter, twice as strong in each direction

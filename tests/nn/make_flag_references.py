@@ -148,6 +148,8 @@ def specs(M):
                        z=(5, 9), image_embeds=(12,), text_embeds=(12,)),
         'kandinsky-hint': S('unet2d_condition', dict(LATENT, **BLOCKS, in_channels=7, encoder_hid_dim=9, encoder_hid_dim_type='image_proj', addition_embed_type='image_hint'),
                             image_embeds=(9,), hint=(64, 64, 3)),
+        'odd-pooled': S('unet2d_condition', dict(LATENT, block_out_channels=[8, 16, 16], down_block_types=['ResnetDownsampleBlock2D'] * 2 + ['DownBlock2D'],
+                                                 up_block_types=['UpBlock2D'] * 3), x=(7, 11, 3), z=(5, 12)),
         'dit-geglu': S('dit', dict(DIT, activation_fn='geglu', out_channels=6), classes=[3, 1]),
         'dit-swiglu': S('dit', dict(DIT, activation_fn='swiglu', norm_elementwise_affine=True, norm_eps=1e-2), classes=[5, 0]),
         'dit-quick-gelu': S('dit', dict(DIT, activation_fn='geglu-approximate', attention_bias=False, patch_size=4), classes=[3, 1]),
