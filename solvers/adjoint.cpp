@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "autodiff/by_groups.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/transform.h"
+#include "core/finding.h"
 #include "solvers/norm.h"
 
 namespace costate {
@@ -57,17 +59,22 @@ GradientProblem group_of(const GradientProblem& problem, std::int64_t first, std
   return group;
 }
 
-/// No gradient leaves an adjoint with a NaN in it; those of states were looked at step by step.
+/// No gradient leaves an adjoint with a NaN in it; those of states were looked at step by step. All searches are under way before
+/// the first is waited for.
 void require_finite(const std::string& name, const GradientProblem& problem, const Tensor& x_0, const Pulled& back) {
-  const auto check = [&](const Tensor& g, const std::string& what) {
-    if (!g.defined() || first_non_finite(g) < 0) return;
+  std::vector<std::pair<std::string, std::unique_ptr<Finding>>> searches;
+  const auto search = [&](const Tensor& g, const std::string& what) {
+    if (g.defined()) searches.emplace_back(what, find_non_finite(g));
+  };
+  search(back.x_T, "x_T");
+  for (std::size_t i = 0; i < back.p.size(); ++i) search(back.p[i], fmt::format("parameter {}", i));
+  for (const auto& [what, found] : searches) {
+    if (found->at() < 0) continue;
     fail(
         "{}: the gradient in {} holds a NaN or an infinity after {} steps back (t = {:.6g} to {:.6g}); the norm of the "
         "state x_0 is {:.3e}. Take more and shorter steps, or a smaller loss",
         name, what, problem.sampler.steps(), problem.sampler.grid.back().t, problem.sampler.grid.front().t, norm(x_0));
-  };
-  check(back.x_T, "x_T");
-  for (std::size_t i = 0; i < back.p.size(); ++i) check(back.p[i], fmt::format("parameter {}", i));
+  }
 }
 
 Tensor or_zero(const Tensor& t, const Tensor& like) {

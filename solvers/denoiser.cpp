@@ -24,6 +24,7 @@ struct Mix {
 
 struct Mixes {
   Mix x_0, eps;
+  Denoiser::Parts out;
 };
 
 // All from x = alpha x_0 + sigma eps, which for x = c y with c = alpha reads y = x_0 + s eps. A coefficient that is not
@@ -32,23 +33,23 @@ Mixes mixes(const Denoiser& d, const Level& at) {
   const double a = at.alpha, g = at.sigma, c = at.scale(), n = std::hypot(a, g), s = at.s();
   switch (d.prediction) {
     case Prediction::epsilon:
-      return {{c / a, -s}, {0, 1}};
+      return {{c / a, -s}, {0, 1}, {0, 1}};
     case Prediction::sample:
-      return {{0, 1}, {c / g, -a / g}};
+      return {{0, 1}, {c / g, -a / g}, {1, 0}};
     case Prediction::v:
-      return {{a * c / (n * n), -g / n}, {g * c / (n * n), a / n}};
+      return {{a * c / (n * n), -g / n}, {g * c / (n * n), a / n}, {-g / n, a / n}};
     case Prediction::noise:
-      return {{c / a, -1 / a}, {0, 1 / g}};
+      return {{c / a, -1 / a}, {0, 1 / g}, {0, g}};
     case Prediction::score:
-      return {{c / a, g * s}, {0, -g}};
+      return {{c / a, g * s}, {0, -g}, {0, -1 / g}};
     case Prediction::flow:
-      return {{c / (a + g), -g / (a + g)}, {c / (a + g), a / (a + g)}};
+      return {{c / (a + g), -g / (a + g)}, {c / (a + g), a / (a + g)}, {-1, 1}};
     case Prediction::edm:
     case Prediction::edm_v: {
       const double m = std::hypot(s, d.sigma_data);
       const double skip = d.sigma_data * d.sigma_data / (m * m);
       const double f = (d.prediction == Prediction::edm ? 1 : -1) * d.sigma_data / m;
-      return {{skip, s * f}, {s / (m * m), -f}};
+      return {{skip, s * f}, {s / (m * m), -f}, {s / (m * m * f), -skip / f}};
     }
   }
   fail("denoiser: unknown prediction {}", static_cast<int>(d.prediction));
@@ -106,6 +107,8 @@ double Denoiser::input_scale(const Level& at) const {
   const bool edm = prediction == Prediction::edm || prediction == Prediction::edm_v;
   return edm ? 1 / std::hypot(at.s(), sigma_data) : at.scale();
 }
+
+Denoiser::Parts Denoiser::output(const Level& at) const { return mixes(*this, at).out; }
 
 double Denoiser::eps_per_output(const Level& at) const { return mixes(*this, at).eps.out; }
 

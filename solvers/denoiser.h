@@ -45,6 +45,11 @@ struct Denoiser {
   };
   /// What the network's x is to the canonical state y.
   [[nodiscard]] double input_scale(const Level& at) const;
+  /// What the network's output is a sum of: so much x_0, so much eps.
+  struct Parts {
+    double x_0, eps;
+  };
+  [[nodiscard]] Parts output(const Level& at) const;
   /// How much eps moves with the network's output, at fixed x.
   [[nodiscard]] double eps_per_output(const Level& at) const;
   /// eps and x_0 for the canonical state y = x / alpha (x / sigma at pure noise), in the dtype of y. Differentiable in y

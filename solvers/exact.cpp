@@ -38,7 +38,9 @@ Inverse invert(const Values& m, std::size_t d) {
     for (std::size_t j = 0; j <= i; ++j) {
       double rest = m[i * d + j];
       for (std::size_t k = 0; k < j; ++k) rest -= l[i * d + k] * l[j * d + k];
-      require(i != j || rest > 0, "exact problem: alpha^2 covariance + sigma^2 is not positive definite");
+      require(i != j || rest > 0,
+              "exact problem: alpha^2 covariance + sigma^2 is not positive definite; a covariance has no eigenvalues "
+              "below 0");
       l[i * d + j] = i == j ? std::sqrt(rest) : rest / l[j * d + j];
     }
     inverse.half_log_det += std::log(l[i * d + i]);
@@ -175,6 +177,12 @@ Net dirac_net(const Net& mean) {
   };
 }
 
+/// A misspelt schedule would be another problem's, without a word.
+void check_keys(const Config& c, std::vector<std::string> own) {
+  own.insert(own.end(), {"family", "schedule", "prediction", "sampling"});
+  check_options(c.where(), c, own);
+}
+
 /// `count` vectors of a key (count, d).
 std::vector<Values> vectors(const Config& c, const std::string& key) {
   const auto extents = c.extents(key);
@@ -225,6 +233,7 @@ ExactProblem exact_problem(const Config& config, Device device) {
   ExactProblem problem;
   std::vector<Component> components;
   if (family == "gaussian") {
+    check_keys(config, {"mean", "covariance"});
     components = {{0, config.numbers("mean"), {}}};
     require(!components[0].mean.empty(), "{}: gaussian wants a mean", config.where());
     components = with_covariances(components, config, "covariance");
@@ -232,6 +241,7 @@ ExactProblem exact_problem(const Config& config, Device device) {
     problem.mean = mixture_net(components, "gaussian", false, true);
     problem.p_names = {"z"};
   } else if (family == "gaussian_mixture") {
+    check_keys(config, {"weights", "means", "covariances"});
     components = with_covariances(weighted(config, "means"), config, "covariances");
     const bool one_covariance = std::all_of(components.begin(), components.end(), [&](const Component& c) {
       return c.covariance == components[0].covariance;
@@ -244,6 +254,7 @@ ExactProblem exact_problem(const Config& config, Device device) {
     problem.mean = net(true);
     problem.p_names = {"z", "theta"};
   } else if (family == "dirac_set") {
+    check_keys(config, {"weights", "points"});
     components = weighted(config, "points");
     problem.mean = dirac_mean(components);
     problem.net = dirac_net(problem.mean);
@@ -257,30 +268,13 @@ ExactProblem exact_problem(const Config& config, Device device) {
 }
 
 Net ExactProblem::predicting(Prediction what, double sigma_data) const {
-  return [eps_of = net, x_0_of = mean, what, sigma_data](const Tensor& input, const Level& at, const Tensors& p) {
-    const double s = at.s(), m = std::hypot(s, sigma_data);
-    const bool edm = what == Prediction::edm || what == Prediction::edm_v;
-    const Tensor x = edm ? input * (m * at.alpha) : input;
-    const auto eps = [&] { return eps_of(x, at, p); };
-    switch (what) {
-      case Prediction::epsilon:
-        return eps();
-      case Prediction::sample:
-        return x_0_of(x, at, p);
-      case Prediction::v:
-        return (at.alpha * eps() - at.sigma * x_0_of(x, at, p)) / std::hypot(at.alpha, at.sigma);
-      case Prediction::noise:
-        return at.sigma * eps();
-      case Prediction::score:
-        return eps() / -at.sigma;
-      case Prediction::flow:
-        return eps() - x_0_of(x, at, p);
-      case Prediction::edm:  // F of x_0 = c_skip y + c_out F
-        return (m / (s * sigma_data)) * x_0_of(x, at, p) - (sigma_data / (s * m * at.alpha)) * x;
-      case Prediction::edm_v:
-        return (sigma_data / (s * m * at.alpha)) * x - (m / (s * sigma_data)) * x_0_of(x, at, p);
-    }
-    fail("exact problem: unknown prediction {}", static_cast<int>(what));
+  const Denoiser other{.net = {}, .prediction = what, .sigma_data = sigma_data};
+  return [eps_of = net, x_0_of = mean, other](const Tensor& input, const Level& at, const Tensors& p) {
+    const Tensor x = scale(input, at.scale() / other.input_scale(at));
+    const auto [x_0, eps] = other.output(at);
+    if (x_0 == 0) return scale(eps_of(x, at, p), eps);
+    if (eps == 0) return scale(x_0_of(x, at, p), x_0);
+    return lincomb(x_0, x_0_of(x, at, p), eps, eps_of(x, at, p));
   };
 }
 

@@ -61,7 +61,8 @@ class Repeated {
 /// 1 / (y(z = 1) - y(z = 0)), element by element.
 Tensor inverse_deviation(const Tensor& y_1, const Tensor& y_0, const std::string& sampler) {
   const Tensor up = y_1 - y_0;
-  for (const double v : up.to_vector()) require(v != 0, "recover noise: {} draws noise that it does not use", sampler);
+  for (const double v : up.to_vector())
+    require(v != 0, "recover noise: {} draws noise that it does not use; take ddim, ddpm or sde-dpmpp-2m", sampler);
   return reciprocal(up);
 }
 

@@ -48,7 +48,7 @@ void Sampler::check(const State& found, const Step& step, const State& before, c
                       to = step.to().t, shape = found.y.shape(), y = before.y](std::int64_t bad) {
     fail(
         "sampler {}: step {} of {}{} (t = {} to {}) gave a NaN or an infinity at element {} of {}; the norm of the "
-        "state before it is {:.3e}",
+        "state before it is {:.3e}. Take more and shorter steps, less guidance, or the network in f64",
         name, number, steps, direction, from, to, bad, shape, norm(y));
   });
 }

@@ -62,6 +62,21 @@ const Schedule& Step::scheduled() const {
 
 Level Step::at_lambda(double lambda) const { return at_t(scheduled().t_of_lambda(lambda)); }
 
+Level Step::at_index(double index) const {
+  const int count = scheduled().steps();
+  require(
+      count > 0,
+      "sampler: the option stride counts levels of a discrete schedule (ddpm), and this one is continuous, t = {} to "
+      "{}; leave it out",
+      schedule->t_max, schedule->t_min);
+  require(
+      index >= 0 && index < count,
+      "sampler: the option stride leads from step t = {} to {} to the level {} of a schedule that has {}; give it a "
+      "step's length or less, or leave it out",
+      from().t, to().t, index, count);
+  return at_t(index);
+}
+
 Tensor Step::normal_to(double s, const Tensor& like, int part) const {
   return noise({.step = index, .part = part, .from = from().s(), .to = s}, like);
 }

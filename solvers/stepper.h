@@ -37,6 +37,8 @@ struct Step {
   [[nodiscard]] Level at_lambda(double lambda) const;
   [[nodiscard]] Level at_t(double t) const { return scheduled().level(t); }
   [[nodiscard]] const Schedule& scheduled() const;
+  /// A level by its index, of a sampler's option `stride`, which counts them. Throws where the schedule is continuous or has no such index.
+  [[nodiscard]] Level at_index(double index) const;
   /// The same step with another denoiser or noise, which must outlive it.
   [[nodiscard]] Step with(const Denoiser& other) const { return {other, p, grid, index, noise, schedule}; }
   [[nodiscard]] Step with(const Noise& other) const { return {denoiser, p, grid, index, other, schedule}; }

@@ -18,7 +18,7 @@ State leave_without_x0(const Step& step, const State& state) {
 /// corrector makes eps at its own beginning.
 State start_by_stride(const Step& step, const State& state, double stride, bool of_v) {
   const Level &from = step.from(), &to = step.to();
-  const Level below = step.at_t(from.t - stride), above = step.at_t(to.t + stride);
+  const Level below = step.at_index(from.t - stride), above = step.at_index(to.t + stride);
   const Tensor x = scale(state.y, from.alpha);
   const auto value = [&](const Tensor& eps, const Tensor& at, const Level& level) {
     return of_v ? lincomb(1 / level.alpha, eps, -level.sigma / level.alpha, at) : eps;

@@ -11,12 +11,12 @@ namespace {
 State middle_in_t(const Step& step, const State& state, std::int64_t stride) {
   const Level &from = step.from(), &to = step.to();
   const auto slope = [&](const Tensor& y, const Level& at) { return step.denoiser.eps(y, at, step.p); };
-  const Tensor k1 = slope(state.y, from);
   const double ds = to.s() - from.s();
-  if (to.s() == 0) return {lincomb(1, state.y, ds, k1), {}};
+  if (to.s() == 0) return {lincomb(1, state.y, ds, slope(state.y, from)), {}};
   const auto down = static_cast<double>(stride / 2);
-  const Level first = step.at_t(stride > 0 ? from.t - down : (from.t + to.t) / 2);
-  const Level middle = step.at_t(stride > 0 ? to.t + down : (from.t + to.t) / 2);
+  const Level first = stride > 0 ? step.at_index(from.t - down) : step.at_t((from.t + to.t) / 2);
+  const Level middle = stride > 0 ? step.at_index(to.t + down) : first;
+  const Tensor k1 = slope(state.y, from);
   const double half = middle.s() - from.s(), rescaled = first.alpha / middle.alpha;
   const Tensor k2 = slope(lincomb(rescaled, state.y, rescaled * (first.s() - from.s()), k1), middle);
   const Tensor k3 = slope(lincomb(1, state.y, half, k2), middle);

@@ -82,7 +82,7 @@ const std::map<std::string, Try>& settings() {
       {"flow", {"[true]", "{}", false}},
       {"plms.pure_noise", {R"(["diffusers"])", "{}", false}},
       {"values", {R"(["v"])", "{}", false}},
-      {"plms.stride", {"[40]", "{}", false}},
+      {"plms.stride", {"[30]", "{}", false}},
       {"pndm.stride", {"[40]", "{}", false}},
       {"pndm.kind", {R"(["s"])"}},
       {"rk4.middle", {R"(["t"])"}},
@@ -166,6 +166,28 @@ void check_solves(const std::string& sampler, const std::string& options) {
 }
 
 BOOST_AUTO_TEST_SUITE(options_of_samplers)
+
+// It counts levels, which a continuous schedule has none of.
+BOOST_AUTO_TEST_CASE(a_stride_is_of_discrete_schedules) {
+  const auto run = [](const std::string& sampler, const SchedulePtr& schedule, std::int64_t stride) {
+    Json options{{"stride", stride}};
+    if (sampler == "rk4") options["middle"] = "t";
+    const Sampler s{.denoiser = as(mixture(), Prediction::epsilon),
+                    .grid = make_grid("t", *schedule, 5),
+                    .stepper = stepper_of(sampler, options.dump()),
+                    .schedule = schedule};
+    return sample(s, Tensor::from({0.6, -0.9}, {1, 2}), mixture().p);
+  };
+  const auto says = [](const char* text) {
+    return [text](const Error& e) { return std::string(e.what()).find(text) != std::string::npos; };
+  };
+  for (const char* sampler : {"plms", "pndm", "rk4"}) {
+    BOOST_CHECK_EXCEPTION(run(sampler, vp_linear(), 50), Error, says("stride counts levels of a discrete schedule"));
+    const auto table = schedule_of(R"({"type": "ddpm"})");
+    BOOST_CHECK_EXCEPTION(run(sampler, table, 5000), Error, says("of a schedule that has 1000"));
+    BOOST_CHECK_NO_THROW(run(sampler, table, 100));
+  }
+}
 
 BOOST_AUTO_TEST_CASE(each_does_something_and_keeps_the_order) {
   std::map<std::string, int> used;
