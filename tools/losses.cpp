@@ -110,7 +110,7 @@ Loss weighed(const Tensor& w, const std::string& file) {
   require(first_non_finite(w) < 0, "{}: w holds a NaN or an infinity", file);
   return [w, file](const Tensor& x) {
     require(x.shape() == w.shape(), "{}: w has shape {}; what it weighs has {}", file, w.shape(), x.shape());
-    return inner(x, w);
+    return inner(x, cast(w, x.dtype()).to(x.device()));
   };
 }
 
@@ -132,7 +132,7 @@ Loss make_loss(const std::string& name, const Model& model, const Shape& sample,
   if (!of.empty() && kind == "image") return seen(image_loss(of, pictures()));
   if (!of.empty() && kind == "features") return seen(feature_loss(of, pictures(), common, classifier));
   if (!of.empty() && kind == "dot") {
-    const Tensor w = cast(Hdf5Reader(of).read("w"), DType::f64).to(model.device);
+    const Tensor w = Hdf5Reader(of).read("w");
     const Loss loss = weighed(w, of);
     return space && w.dim(-1) == space->gain.dim(0) ? loss : seen(loss);
   }

@@ -1,4 +1,6 @@
 // The costate command: parses the line, runs one subcommand, turns errors into messages and exit codes.
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -30,17 +32,18 @@ std::string version_text() {
 
 using Actions = std::vector<std::pair<CLI::App*, std::function<void()>>>;
 
-/// Throws for a misspelt subcommand, with the nearest that exist.
+/// Throws for a misspelt subcommand, with the nearest that exist, and for none.
 void check_subcommand(const std::vector<costate::Command>& commands, char** word) {
-  if (*word == nullptr || **word == '-') return;
   std::vector<std::string> names;
   for (const auto& c : commands) {
     names.push_back(c.name);
-    if (c.name != *word) continue;
+    if (*word == nullptr || c.name != *word) continue;
     if (c.parts != nullptr) check_subcommand(c.parts(), word + 1);
     return;
   }
-  costate::as_usage([&] { costate::fail_unknown("subcommand", *word, names); });
+  if (*word == nullptr)
+    throw costate::UsageError(fmt::format("a further subcommand is wanted; there are: {}", fmt::join(names, ", ")));
+  if (**word != '-') costate::as_usage([&] { costate::fail_unknown("subcommand", *word, names); });
 }
 
 /// Throws for words that were not expected: for an option, with the nearest that exist.
@@ -50,10 +53,22 @@ void check_subcommand(const std::vector<costate::Command>& commands, char** word
   std::vector<std::string> names;
   for (const CLI::Option* option : sub->get_options())
     for (const auto& name : option->get_lnames()) names.push_back("--" + name);
-  for (const auto& word : app.remaining(true))
-    if (word.starts_with("--"))
-      costate::as_usage([&] { costate::fail_unknown("option", word.substr(0, word.find('=')), names); });
+  for (const auto& word : app.remaining(true)) {
+    if (!word.starts_with("--")) continue;
+    const std::string name = word.substr(0, word.find('='));
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      throw costate::UsageError(name + ": stands before the subcommand, whose option it is; give it after");
+    costate::as_usage([&] { costate::fail_unknown("option", name, names); });
+  }
   throw costate::UsageError(e.what());
+}
+
+/// What the parser says of too many values, or too few, in other words.
+std::string plain(std::string said) {
+  for (const auto& [theirs, ours] : {std::pair(": At Most 1 required but", ": is given more than once"),
+                                     std::pair(": 1 required", ": wants a value")})
+    if (const auto at = said.find(theirs); at != std::string::npos) return said.substr(0, at) + ours;
+  return said;
 }
 
 /// The action, refused to several processes where it does not share its work among them.
@@ -99,7 +114,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ExtrasError& e) {
     check_options(app, e);
   } catch (const CLI::ParseError& e) {
-    throw costate::UsageError(e.what());
+    throw costate::UsageError(plain(e.what()));
   }
   for (const auto& [sub, action] : actions) {
     if (sub->parsed()) {

@@ -9,6 +9,7 @@
 #include "autodiff/ops/slice.h"
 #include "core/spec.h"
 #include "tools/model/grid.h"
+#include "tools/model/inputs.h"
 #include "tools/model/start.h"
 
 namespace costate {
@@ -21,8 +22,14 @@ Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
 /// --eta, --order and --set as one configuration.
 nlohmann::json stepper_options(const SamplingOptions& o) {
   nlohmann::json all = key_values("--set", o.set);
-  if (o.eta) all["eta"] = *o.eta;
-  if (o.order) all["order"] = *o.order;
+  const auto add = [&](const char* key, const auto& value) {
+    if (!value) return;
+    if (all.contains(key))
+      throw UsageError(fmt::format("--{0} and --set {0}: one option twice; give one of them", key));
+    all[key] = *value;
+  };
+  add("eta", o.eta);
+  add("order", o.order);
   return all;
 }
 
@@ -143,7 +150,7 @@ void Run::read_start() {
 }
 
 void Run::read_condition(const Hdf5Reader& start) {
-  start_class_ = optional_dataset(start, "class");
+  start_class_ = as_labels(optional_dataset(start, "class"), options_.start);
   start_z_ = optional_dataset(start, "z");
   start_z_null_ = optional_dataset(start, "z_null");
   if (!model_.is_exact())
@@ -230,7 +237,7 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
 
 Tensor Run::labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const {
   if (!options_.classes.empty()) return repeat_labels(integer_list("--class", options_.classes), first, rows);
-  if (start_class_.defined()) return cast(rows_of(start_class_, first, rows), DType::i32);
+  if (start_class_.defined()) return rows_of(start_class_, first, rows);
   std::vector<std::int64_t> all(static_cast<std::size_t>(classes));
   std::iota(all.begin(), all.end(), 0);
   return all.empty() ? Tensor() : repeat_labels(all, first, rows);

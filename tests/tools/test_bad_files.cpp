@@ -143,6 +143,38 @@ BOOST_AUTO_TEST_CASE(a_pickle_runs_nothing) {
   BOOST_TEST(!std::filesystem::exists("pwned"));
 }
 
+// NumPy's numbers are floating unless asked for: labels may be, if they are whole.
+BOOST_AUTO_TEST_CASE(labels_are_whole_numbers_of_any_type) {
+  const Folder folder;
+  const auto outcome = [&](bool evaluation, const Tensor& labels) {
+    const std::string from = (folder / "in.h5").string(), to = (folder / "out.h5").string();
+    Hdf5Writer out(from);
+    out.write(evaluation ? "x" : "x_T", Tensor::zeros({1, 28, 28, 1}));
+    if (evaluation) out.write("t", Tensor::from({5}, {1}));
+    out.write("class", labels);
+    out.finish();
+    return evaluation ? run({"eval", "fashion-unet", "--in", from, "--out", to})
+                      : run({"sample", "fashion-unet", "--steps", "2", "--start", from, "--out", to});
+  };
+  for (const bool evaluation : {true, false}) {
+    const auto values = [&](const Tensor& labels) {
+      const Outcome o = outcome(evaluation, labels);
+      BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+      return Hdf5Reader((folder / "out.h5").string()).read(evaluation ? "y" : "x").to_vector();
+    };
+    BOOST_TEST(values(Tensor::from({3}, {1})) == values(Tensor::from({3}, {1}, DType::i32)));
+    expect_refusal(outcome(evaluation, Tensor::from({3.5}, {1})), {"in.h5", "class holds 3.5", "whole"});
+  }
+  // With labels there is no z to differentiate in.
+  Hdf5Writer out((folder / "g.h5").string());
+  for (const char* name : {"x", "g"}) out.write(name, Tensor::zeros({1, 28, 28, 1}));
+  out.write("t", Tensor::from({5}, {1}));
+  out.write("class", Tensor::from({3}, {1}, DType::i32));
+  out.finish();
+  expect_refusal(run({"eval", "fashion-unet", "--in", (folder / "g.h5").string(), "--vjp", "--wrt", "z"}),
+                 {"gradient in z", "x and theta"});
+}
+
 BOOST_AUTO_TEST_CASE(starts_without_a_sample_are_refused) {
   const Folder folder;
   const std::string file = (folder / "none.h5").string();

@@ -3,6 +3,8 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
+#include "autodiff/ops/cast.h"
+#include "core/random.h"
 #include "io/hdf5.h"
 #include "tests/support/paths.h"
 #include "tests/tools/command.h"
@@ -172,6 +174,29 @@ BOOST_AUTO_TEST_CASE(of_the_small_network_by_every_method) {
     }
     check_close(theta, want.read(name + "/g_theta").to_vector(), 1e-10, what + "/g_theta");
   }
+}
+
+// <w, x_0> with what files of f32 hold, as with the same numbers in f64.
+BOOST_AUTO_TEST_CASE(weights_of_the_loss_may_be_of_any_type) {
+  const Folder folder;
+  const Tensor x = costate::normal_noise(1, 0, 1, 0, {28, 28, 1}, {costate::DType::f32}),
+               w = costate::normal_noise(2, 0, 1, 0, {28, 28, 1}, {costate::DType::f32});
+  const auto gradient = [&](const char* name, costate::DType type) {
+    const std::string file = (folder / name).string();
+    Hdf5Writer out(file);
+    out.write("x_T", cast(x, type));
+    out.write("w", cast(w, type));
+    out.finish();
+    const std::vector<std::string> grad{"grad", "fashion-unet", "--class", "3", "--steps", "2", "--wrt", "x_T"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), grad.begin(), grad.end());
+      return result(folder, more).read("g_x_T").to_vector();
+    };
+    const auto g = with({"--start", file});
+    BOOST_TEST(with({"--start", file, "--loss", "dot:" + file}) == g);
+    return g;
+  };
+  BOOST_TEST(gradient("single.h5", costate::DType::f32) == gradient("double.h5", costate::DType::f64));
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_condition_says_where_to_give_it) {

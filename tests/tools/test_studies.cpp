@@ -16,6 +16,8 @@ using costate::test::run;
 using costate::test::spill;
 using nlohmann::json;
 
+namespace tt = boost::test_tools;
+
 namespace {
 
 json study(std::vector<std::string> arguments) {
@@ -135,7 +137,54 @@ BOOST_AUTO_TEST_CASE(the_ideal_denoiser_has_no_error) {
     const auto alone = one[i]["distance_50"];
     BOOST_TEST((alone == two[i]["distance_10"] || alone == two[i]["distance_90"]), "level " << i << ": " << alone);
   }
-  BOOST_TEST(j["rows"][0]["radius"].get<double>() == std::sqrt(2) * 10, boost::test_tools::tolerance(1e-5));
+  BOOST_TEST(j["rows"][0]["radius"].get<double>() == std::sqrt(2) * 10, tt::tolerance(1e-5));
+}
+
+// Gradient descent by small steps goes down if the gradient is that of the loss. The morph's loss is twice the distance to the farther sample.
+BOOST_AUTO_TEST_CASE(morphs_descend_by_the_exact_gradient) {
+  const auto morphs = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"optimisation", "fashion-unet", "-n", "1", "--steps", "3", "--adjoint-steps", "2",
+                               "--iterations", "2", "--optimiser", "sgd"});
+    return study(more);
+  };
+  const json j = morphs({"--adjoint", "checkpointed,direct,adjointdeis-1", "--rate", "0.03,0.1", "--equation", "ODE"});
+  BOOST_REQUIRE(j["summary"].size() == 6U);
+  BOOST_REQUIRE(j["rows"].size() == 6U * 3);
+  const auto number = [](const json& row, const char* key) { return row[key].get<double>(); };
+  for (std::size_t i = 0; i < 6; ++i) {
+    const json& row = j["summary"][i];
+    const bool exact = i < 4;
+    BOOST_TEST(row["M"] == (exact ? 3 : 2));
+    BOOST_TEST(number(row, "loss before") == number(j["summary"][0], "loss before"));
+    BOOST_TEST(std::abs(2 * number(row, "farther") - number(row, "after")) < 2e-4);
+    BOOST_TEST((number(row, "of exact") == 1) == exact);
+    std::vector<double> losses;
+    for (std::size_t k = 0; k < 3; ++k) losses.push_back(number(j["rows"][3 * i + k], "loss"));
+    BOOST_TEST(std::abs(losses.back() - number(row, "after")) < 1e-4);
+    if (exact) BOOST_TEST((losses[0] > losses[1] && losses[1] > losses[2]), row.dump());
+    if (i == 2 || i == 3)  // direct: the same gradient, in half the evaluations
+      for (std::size_t k = 0; k < 3; ++k)
+        BOOST_TEST(losses[k] == number(j["rows"][3 * (i - 2) + k], "loss"), tt::tolerance(1e-5));
+  }
+  BOOST_TEST(j["summary"][0]["evaluations"] == 12);
+  BOOST_TEST(j["summary"][2]["evaluations"] == 6);
+  BOOST_TEST(j["summary"][4]["evaluations"] == 10);
+  // Seeds of a pair are two apart: means, and the standard deviation of two.
+  const auto one = [&](const char* seed) {
+    return morphs({"--adjoint", "direct", "--rate", "0.1", "--seed", seed})["summary"];
+  };
+  const json first = one("0"), second = one("2"),
+             both = morphs({"--adjoint", "direct", "--rate", "0.1", "--seeds", "2"})["summary"];
+  BOOST_REQUIRE(both.size() == 2U);
+  BOOST_TEST(number(both[0], "loss before") != number(both[1], "loss before"));  // ODE and SDE
+  for (std::size_t i = 0; i < 2; ++i) {
+    const double u = number(first[i], "after"), v = number(second[i], "after");
+    BOOST_TEST(std::abs(number(both[i], "after") - (u + v) / 2) < 2e-4);
+    BOOST_TEST(std::abs(number(both[i], "+-") - std::abs(u - v) / std::sqrt(2)) < 2e-4);
+  }
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--equation", "PDE"}).code == 2);
+  BOOST_TEST(run({"study", "optimisation", "fashion-unet", "--rate", "0.1,-1"}).err.find("--rate -1") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

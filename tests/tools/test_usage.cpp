@@ -127,17 +127,28 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"eval", "fashion-unet", "--repeat", "0", "--in", "in.h5"}), 2, {"--repeat 0", "at least one"});
   expect(run({"eval", "fashion-unet", "--batch", "4", "--in", "in.h5"}), 2, {"--batch 4", "in.h5"});
   expect(run({"check", "conv3d"}), 2, {"conv3d", "conv2d"});
+  expect(run({"--quiet", "info", "fashion-unet"}), 2, {"--quiet: stands before the subcommand"});
+  expect(run({"sample", "fashion-unet", "-n", "1", "-n", "2"}), 2, {"--count: is given more than once"});
+  expect(run({"sample", "fashion-unet", "--steps"}), 2, {"--steps: wants a value"});
+  expect(run({"study"}), 2, {"there are: error-model, gradient"});
+  expect(run({"info", ""}), 2, {"MODEL", "is empty"});
+  expect(run({"sample", "fashion-unet", "--eta", "0.2", "--set", "eta=0.5"}), 2, {"--eta and --set eta", "twice"});
+  expect(run({"sample", "fashion-unet", "--sampler", "deis", "--order", "2", "--set", "order=3"}), 2, {"--set order"});
+  expect(run({"guide", "fashion-unet", "--loss", "mean", "--pictures", "0"}), 2, {"--pictures 0"});
 }
 
 BOOST_AUTO_TEST_CASE(work_that_cannot_be_done_exits_with_1_and_says_why) {
   const Folder folder;
   const std::string samples = (folder / "samples.h5").string();
   BOOST_REQUIRE(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", samples}).code == 0);
-  expect(run({"info", samples}), 1, {"samples.h5: no family recognises", "such as"});
+  expect(run({"info", samples}), 1, {"samples.h5: is no model", "made", "sample fashion-unet"});
   expect(run({"info", "fashion-unit"}), 1, {"fashion-unit", "did you mean fashion-unet"});
   expect(run({"sample", "fashion-unet", "--device", "cuda"}), 1, {"cuda", "without CUDA"});
   expect(run({"sample", "fashion-unet", "--class", "3,11", "-n", "2", "--steps", "1"}), 1, {"class 11", "0 to 10"});
   expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--start", "/nowhere.h5"}), 1, {"/nowhere.h5"});
+  expect(run({"sample", "fashion-unet", "--class", "3", "-n", "1", "--steps", "1", "--classifier", "fashion-unet"}), 1,
+         {"fashion-unet: is no classifier", "(1, 28, 28, 1)"});
+  expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "2", "--guidance", "1e300"}), 1, {"step 1", "guidance"});
   expect(run({"grad", "fashion-unet", "--steps", "2", "--eta", "0.5", "--adjoint", "backsolve"}), 1,
          {"backsolve", "eta", "adjointdeis-1"});
 }
@@ -205,6 +216,9 @@ BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   BOOST_TEST(!facts.contains("file"));
   for (const char* command : {"sample", "grad"})
     expect(run({command, file, "--class", "1"}), 1, {"an exact problem takes no class"});
+  const std::string misspelt = (folder / "misspelt.json").string();
+  costate::test::spill(misspelt, R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "shedule": {}})");
+  expect(run({"sample", misspelt}), 1, {"misspelt.json", "'shedule'", "schedule"});
   BOOST_TEST(facts["grid"] == "lambda");
   BOOST_TEST(facts["prediction"] == "epsilon");
   costate::test::spill(file,

@@ -41,6 +41,7 @@ class Guide {
         space_(latent_space(model_)),
         run_(sampling_of(o, free_), o.common, model_) {
     if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
+    if (o.shown < 1) throw UsageError(fmt::format("--pictures {}: give at least one", o.shown));
     if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
     if (!(o.rate > 0)) throw UsageError(fmt::format("--rate {}: should be positive", o.rate));
     if (!(o.momentum >= 0 && o.momentum < 1))

@@ -8,7 +8,9 @@
 #include "autodiff/ops/softmax.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
+#include "core/kernel.h"
 #include "solvers/halves.h"
+#include "tools/model/inputs.h"
 
 namespace costate {
 
@@ -22,6 +24,16 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, Kind kind) {
   return Tensor::from(values, {labels.dim(0), classes}, kind);
 }
 
+namespace {
+
+/// Of what a network makes of one sample.
+Shape shape_of_one(const Model& model) {
+  const DryRun shapes_only;
+  return (*model.network)(noise_inputs(model, 0, 1)).shape();
+}
+
+}  // namespace
+
 Classifier::Classifier(Model judge, double strength, const Model& guided)
     : model(std::move(judge)), scale(strength), range(guided.range) {
   require(!model.is_exact(), "{}: an exact problem is no classifier", model.name);
@@ -29,6 +41,8 @@ Classifier::Classifier(Model judge, double strength, const Model& guided)
   const Shape x = guided.sample_shape();
   require(s.input.rank() == x.rank() && s.input[-1] == x[-1], "{}: takes {}, where {} has samples {}", model.name,
           s.input, guided.name, x);
+  const Shape logits = shape_of_one(model);
+  require(logits.rank() == 2, "{}: is no classifier: of a sample it makes {}, not a row of logits", model.name, logits);
   same = model.range == range && model.schedule->config().dump() == guided.schedule->config().dump();
   require(!s.takes_time || range.gain(model.range) > 0,
           "{}: its channels are scaled apart, where {} has the same noise in all of them", model.name, guided.name);

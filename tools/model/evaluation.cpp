@@ -1,6 +1,8 @@
 // Leaves, flags and the pull back.
 #include "tools/model/evaluation.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "autodiff/by_groups.h"
@@ -33,6 +35,8 @@ Evaluation::Evaluation(const Inputs& inputs, const Model& model, const std::vect
     leaves.push_back(p.value);
     wanted.push_back(asked("theta") && !p.buffer);
   }
+  require(std::find(wanted.begin(), wanted.end(), true) != wanted.end(),
+          "gradient in {}: the inputs hold none; there are {} and theta", fmt::join(wrt, ", "), fmt::join(names, ", "));
 }
 
 Evaluation::Outcome Evaluation::run_rows(const Network& network, const Inputs& rows, const Tensor& g) const {

@@ -122,7 +122,15 @@ Model load_model(const std::string& name, const LoadOptions& options) {
   if (m.config.keys().empty()) m.config = Config(json::object(), name);  // whose messages name what was asked for
   m.format = own ? "hdf5 (costate)" : checkpoint.format();
   m.note = checkpoint.note();
-  const Fitting fitting = fit_network(m.config, checkpoint, options.key.empty() && !own);
+  const Fitting fitting = [&] {
+    try {
+      return fit_network(m.config, checkpoint, options.key.empty() && !own);
+    } catch (const Error&) {
+      const auto command = own ? std::nullopt : checkpoint.text("command");
+      require(!command, "{}: is no model: it holds what `{}` made", name, command.value_or(""));
+      throw;
+    }
+  }();
   if (!fitting.note.empty()) m.note += (m.note.empty() ? "" : "; ") + fitting.note;
   m.family = fitting.family;
   m.reason = fitting.reason;
