@@ -43,7 +43,36 @@ void sync_directory(const fs::path& directory) {
   ::close(fd);
 }
 
+/// The temporaries that are there, for remove_temporaries: in a fixed place, as a handler can wait for no lock. What finds no room
+/// is not removed by it.
+struct Listed {
+  std::atomic<const char*> path{nullptr};
+  pid_t owner = 0;  // a child that was forked off has the list, but not the files
+};
+Listed listed[16];
+
+void enlist(const char* path) {
+  for (Listed& l : listed) {
+    const char* none = nullptr;
+    if (l.path.load() != nullptr) continue;
+    l.owner = ::getpid();
+    if (l.path.compare_exchange_strong(none, path)) return;
+  }
+}
+
+void strike(const char* path) {
+  for (Listed& l : listed) {
+    const char* own = path;
+    if (l.path.compare_exchange_strong(own, nullptr)) return;
+  }
+}
+
 }  // namespace
+
+void remove_temporaries() noexcept {
+  for (const Listed& l : listed)
+    if (const char* path = l.path.load(); path != nullptr && l.owner == ::getpid()) ::unlink(path);
+}
 
 AtomicFile::AtomicFile(const fs::path& final) : final_(resolve(final)) {
   require(final_.has_filename(), "output '{}': is not a file name", final.string());
@@ -63,13 +92,13 @@ AtomicFile::AtomicFile(const fs::path& final) : final_(resolve(final)) {
   if (mode != 0666) ::fchmod(fd, mode);
   ::close(fd);
   temporary_ = temporary;
+  enlist(temporary_.c_str());
 }
 
-AtomicFile::AtomicFile(AtomicFile&& o) noexcept
-    : final_(std::move(o.final_)), temporary_(std::exchange(o.temporary_, fs::path())) {}
-
 AtomicFile::~AtomicFile() {
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  strike(temporary_.c_str());
+  ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::commit() {
@@ -82,6 +111,7 @@ void AtomicFile::commit() {
   require(failed == 0 || failed == EINVAL, "output '{}': writing to disk failed: {}", final_.string(), reason(failed));
   require(::rename(temporary_.c_str(), final_.c_str()) == 0, "output '{}': cannot be replaced: {}", final_.string(),
           reason(errno));
+  strike(temporary_.c_str());
   temporary_.clear();
   sync_directory(final_.parent_path());
 }

@@ -14,8 +14,8 @@ namespace costate {
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& final);
-  AtomicFile(AtomicFile&& o) noexcept;
-  AtomicFile& operator=(AtomicFile&&) = delete;
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();  ///< removes the temporary unless committed
 
   [[nodiscard]] const std::filesystem::path& final() const { return final_; }
@@ -25,8 +25,11 @@ class AtomicFile {
 
  private:
   std::filesystem::path final_;
-  std::filesystem::path temporary_;  // empty once committed or moved from
+  std::filesystem::path temporary_;  // empty once committed
 };
+
+/// Removes the temporaries that this process has on disk: what the handler of a signal that ends it may call.
+void remove_temporaries() noexcept;
 
 /// A stream of bytes into an AtomicFile. Every short write (full disk, quota, size limit) is an Error that names
 /// `final`.

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/kernels/about.h"
 #include "core/memory.h"
+#include "io/atomic_file.h"
 #include "tools/arguments.h"
 #include "tools/common.h"
 #include "tools/ranks.h"
@@ -150,9 +151,18 @@ costate::Ending ending_of(int argc, char** argv) {
 
 }  // namespace
 
+/// Ends the program as the signal does, but leaves no half of a file.
+extern "C" void interrupted(int signal) {
+  costate::remove_temporaries();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
 int main(int argc, char** argv) {
   std::signal(SIGXFSZ,
               SIG_IGN);  // a file that may grow no further is a failed write, which is reported, not a killed program
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+    if (std::signal(signal, interrupted) == SIG_IGN) std::signal(signal, SIG_IGN);  // nohup stays what it is
   costate::join_ranks(argc, argv);
   costate::set_command_line(argc, argv);
   const costate::Ending ending = costate::leave_ranks(ending_of(argc, argv));

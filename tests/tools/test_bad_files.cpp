@@ -87,6 +87,17 @@ BOOST_AUTO_TEST_CASE(configurations_that_are_not_supported_are_named_with_their_
   expect_refusal(run({"info", (folder / "torn.safetensors").string()}), {"not valid JSON: parse error at line 1"});
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_of_other_files_says_which_could_be_meant) {
+  const Folder folder;
+  const std::string here = (folder / "").string();
+  expect_refusal(run({"info", here}), {"is no model folder; it needs config.json"});
+  spill(folder / "low.pt", "");
+  spill(folder / "notes.txt", "");
+  expect_refusal(run({"info", here}), {"is no model folder", "or name a file in it: low.pt\n"});
+  spill(folder / "config.json", "{}");
+  expect_refusal(run({"info", here}), {"holds no weights", "or name a file in it: low.pt\n"});
+}
+
 BOOST_AUTO_TEST_CASE(a_nan_is_found_where_it_first_is) {
   const Folder folder;
   const auto poison = [](Entries& e, auto&) {

@@ -1,5 +1,6 @@
 // --resume: a run that was killed goes on from what it had kept, and ends with the same bits.
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 
 #include "io/hdf5.h"
 #include "tests/support/inputs.h"
@@ -70,6 +71,24 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_taken_as_it_is) {
   test::spill(out + ".part", "no HDF5");
   const auto garbage = test::run(words);
   BOOST_TEST((garbage.code == 1 && garbage.err.find("remove " + out + ".part") != std::string::npos), garbage.err);
+}
+
+// A program that draws stands still, so that the picture is half there when the signal comes.
+BOOST_AUTO_TEST_CASE(an_interrupted_run_leaves_no_half_of_a_file) {
+  const Folder folder, programs;
+  const std::string started = (programs / "started").string(), gnuplot = (programs / "gnuplot").string();
+  test::spill(gnuplot, "#!/bin/sh\n: > " + started + "\nsleep 3\n");
+  test::fs::permissions(gnuplot, test::fs::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", ((programs / "").string() + ":" + path).c_str(), 1);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    test::fs::remove(started);
+    test::kill_once_kept({command_path().string(), "study", "order", "--sampler", "ddim", "--schedule", "flow",
+                          "--prediction", "epsilon", "--steps", "160", "--out", (folder / "x.svg").string()},
+                         started, signal);
+    BOOST_TEST(folder.files().empty(), "signal " << signal << " leaves " << folder.files().size());
+  }
+  setenv("PATH", path.c_str(), 1);
 }
 
 BOOST_AUTO_TEST_CASE(there_has_to_be_a_file_to_keep_it_beside) {

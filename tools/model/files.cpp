@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <system_error>
 
 #include "io/atomic_file.h"
 #include "tools/model/model.h"
@@ -33,12 +34,24 @@ std::vector<std::string> weight_names() {
   return names;
 }
 
+/// What a message on a folder ends with: checkpoints in it that could be named instead, some of them.
+std::string checkpoints_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code unreadable;
+  for (const auto& entry : fs::directory_iterator(folder, unreadable))
+    for (const char* extension : {".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".h5"})
+      if (entry.path().extension() == extension) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  if (names.size() > 4) names.resize(4), names.back() = "...";
+  return names.empty() ? "" : fmt::format("; or name a file in it: {}", fmt::join(names, ", "));
+}
+
 fs::path weights_in(const fs::path& folder) {
   const auto names = weight_names();
   for (const auto& name : names) {
     if (fs::exists(folder / name)) return folder / name;
   }
-  fail("{}: holds no weights; looked for {}", folder.string(), fmt::join(names, ", "));
+  fail("{}: holds no weights; looked for {}{}", folder.string(), fmt::join(names, ", "), checkpoints_in(folder));
 }
 
 /// An index of shards, "model.safetensors.index.json", and no configuration.
@@ -66,8 +79,8 @@ ModelFiles from_folder(const fs::path& folder) {
   }
   require(
       fs::exists(folder / "config.json"),
-      "{}: is no model folder; it needs config.json (one component), or unet/ or transformer/ with one (a pipeline)",
-      folder.string());
+      "{}: is no model folder; it needs config.json (one component), or unet/ or transformer/ with one (a pipeline){}",
+      folder.string(), checkpoints_in(folder));
   return from_component(folder);
 }
 
