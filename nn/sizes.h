@@ -92,7 +92,7 @@ inline void refuse_unknown(const Config& config, const std::string& known) {
   const std::vector<std::string> names{std::istream_iterator<std::string>(text), {}};
   for (const auto& key : config.keys())
     if (key.rfind('_', 0) != 0 && std::find(names.begin(), names.end(), key) == names.end())
-      fail_unknown(config.where() + ": option", key, names);
+      fail_unknown("option in " + config.where(), key, names);
 }
 
 }  // namespace costate

@@ -15,7 +15,7 @@ void refuse_unknown(const NamedTensors& given, const Signature& s, const std::st
   for (const auto& each : s.extra) known.push_back(each.name);
   for (const auto& [name, value] : given)
     if (std::find(known.begin(), known.end(), name) == known.end())
-      fail_unknown("input of this network in " + where + ":", name, known);
+      fail_unknown("input of this network in " + where, name, known);
 }
 
 void check(const Inputs& in, const Model& model, const std::string& where) {

@@ -21,7 +21,7 @@ Scheduler read_scheduler(const Config& config, bool compat) {
   known.insert(known.end(), found->arguments.begin(), found->arguments.end());
   for (const auto& key : config.keys())
     if (key.rfind('_', 0) != 0 && std::find(known.begin(), known.end(), key) == known.end())
-      fail_unknown(config.where() + ": option of " + name, key, known);
+      fail_unknown("option of " + name + " in " + config.where(), key, known);
   return found->read(config, compat);
 }
 
