@@ -9,6 +9,7 @@
 #include "autodiff/ops/softmax.h"
 #include "core/flops.h"
 #include "core/kernels/attention.h"
+#include "core/kernels/memory.h"
 
 namespace costate {
 namespace {
@@ -51,31 +52,26 @@ struct Op {
 
   [[nodiscard]] Tensors fast_vjp(const Tensors& in, const Tensor& g, const Wanted& wanted) const {
     const Tensor &q = in[0], &k = in[1], &v = in[2];
-    const auto like = [](const Tensor& t) { return Tensor::empty(t.shape(), t.kind()); };
     const bool keys = wanted[1] || wanted[2];
+    const Tensors of(in.begin(), keys ? in.end() : in.begin() + 1);
     count_products((keys ? 3 : 2) * q.size() + (keys ? 2 : 1) * g.size(), k.dim(1));
-    AttentionGrads grads;
-    if (wanted[0] && keys && k.dim(1) == q.dim(1)) grads = joined(in);
-    if (!grads.all.defined()) grads = {like(q), keys ? like(k) : Tensor(), keys ? like(v) : Tensor()};
-    attention_vjp_kernel(q.device(), attributes, q, k, v, g, grads);
-    if (!grads.all.defined()) return {grads.q, grads.k, grads.v};
-    Tensors parts;
-    std::int64_t first = 0;
-    for (const Tensor& t : in) {
-      const std::int64_t run = t.size() / grads.lines;
-      parts.push_back(grads.all.strip(t.shape(), first, run, grads.all.size() / grads.lines));
-      first += run;
-    }
-    return parts;
+    AttentionGrads grads = AttentionGrads::room_for(of, keys && k.dim(1) == q.dim(1) ? lines_of(in) : 1);
+    if (g.size() > 0)
+      attention_vjp_kernel(q.device(), attributes, q, k, v, g, grads);
+    else
+      fill_kernel(q.device(), 0, grads.all);  // keys that nobody asks
+    Tensors back = grads.parts(of);
+    back.resize(in.size());
+    return back;
   }
 
-  /// Room for gradients of q, k and v that lie as these do, if they are slices of one tensor that follow one another.
-  [[nodiscard]] AttentionGrads joined(const Tensors& in) const {
+  /// Lines in which gradients lie as q, k and v do, if these are slices of one tensor that follow one another; else one.
+  [[nodiscard]] std::int64_t lines_of(const Tensors& in) const {
     const Shape all{in[0].size() + in[1].size() + in[2].size()};
     const std::int64_t tokens = in[0].dim(0) * in[0].dim(1);
     for (const std::int64_t lines : {tokens, tokens * attributes.heads})
-      if (Tensor::spanning(in, lines, all).defined()) return {.all = Tensor::empty(all, in[0].kind()), .lines = lines};
-    return {};
+      if (Tensor::spanning(in, lines, all).defined()) return lines;
+    return 1;
   }
 };
 

@@ -207,7 +207,7 @@ void attend(const Heads& h, DType dtype) {
   const Shape s{h.batch, h.tokens, h.heads * h.width}, t = s.with(1, keys);
   const Tensor q = numbers(s, dtype, 1), k = numbers(t, dtype, 2), v = numbers(t, dtype, 3), g = numbers(s, dtype, 4);
   Tensor y = room(s, dtype);
-  AttentionGrads grads{room(s, dtype), room(t, dtype), room(t, dtype)};
+  AttentionGrads grads = AttentionGrads::room_for({q, k, v});
   const AttentionSpec spec{h.heads, 1 / std::sqrt(static_cast<double>(h.width))};
   const double flop = 4.0 * static_cast<double>(h.batch * h.heads * h.tokens * keys * h.width);
   print(what, name_of(dtype),

@@ -5,7 +5,7 @@
 // Bands of queries go by: first tasks over queries make the band's rows of P and dS and finish dq, then tasks over keys add
 // P^T g and dS^T q to dv and dk. Every element is one chain in the order of keys or queries, however the bands are cut.
 //
-// In bf16 (micro.h) scores, P and dS are made in f32, then rounded to be factors; dk and dv are sums in f32 till the last band.
+// In bf16 (micro.h) scores, P and dS are made in f32, then rounded to be factors; gradients are sums in f32 till the last band.
 #include "core/kernels/attention.h"
 
 #include <algorithm>
@@ -13,9 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/kernels/concat.h"
 #include "core/kernels/copy.h"
-#include "core/kernels/memory.h"
 #include "core/kernels/micro.h"
 #include "core/kernels/softmax.h"
 #include "core/parallel.h"
@@ -65,12 +63,6 @@ struct Heads {
   T* data;
   std::int64_t count, length, width, step, head_step;
 };
-
-/// Of a result, which may be undefined, shaped as `like`.
-template <class T>
-Heads<T> dense(Tensor& result, const Tensor& like, std::int64_t heads) {
-  return {like, {result.defined() ? result.mutable_data<T>() : nullptr, like.dim(2), like.dim(2) / heads}, heads};
-}
 
 /// Panels of right-hand factors, one set an item: [item][block][k][width].
 template <class T>
@@ -139,7 +131,7 @@ std::int64_t pieces(std::int64_t size, std::int64_t each) { return (size + each 
 template <class T>
 void forward(const AttentionSpec& spec, const Tensor& q_all, const Tensor& k_all, const Tensor& v_all, Tensor& y_all) {
   const Heads<const T> q(q_all, spec.heads), k(k_all, spec.heads), v(v_all, spec.heads);
-  const Heads<T> y = dense<T>(y_all, y_all, spec.heads);
+  const Heads<T> y(y_all, {y_all.mutable_data<T>(), y_all.dim(2), y_all.dim(2) / spec.heads}, spec.heads);
   const std::int64_t items = q_all.dim(0) * spec.heads, keys = k.length;
   const Panels<T> k_panels(k, true, 0, keys, 0, items), v_panels(v, false, 0, keys, 0, items);
   const std::int64_t each = chunk_rows(keys, sizeof(Score<T>)), chunks = pieces(q.length, each);
@@ -159,15 +151,15 @@ template <class T>
 class Backward {
  public:
   Backward(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
-           AttentionGrads& grads)
+           const GradTokens<Score<T>>& to)
       : q_(q, spec.heads),
         k_(k, spec.heads),
         v_(v, spec.heads),
         g_(g, spec.heads),
-        dq_(dense<T>(grads.q, q, spec.heads)),
-        keys_wanted_(grads.k.defined() && grads.v.defined()),
-        dk_(dense<Score<T>>(grads.k, k, spec.heads)),
-        dv_(dense<Score<T>>(grads.v, v, spec.heads)),
+        dq_(q, to.q, spec.heads),
+        dk_(k, to.k, spec.heads),
+        dv_(v, to.v, spec.heads),
+        keys_wanted_(to.of_keys()),
         scale_(spec.scale),
         items_(q.dim(0) * spec.heads),
         keys_(k.dim(1)),
@@ -267,9 +259,8 @@ class Backward {
   }
 
   Heads<const T> q_, k_, v_, g_;
-  Heads<T> dq_;
+  Heads<Score<T>> dq_, dk_, dv_;
   bool keys_wanted_;
-  Heads<Score<T>> dk_, dv_;
   double scale_;
   std::int64_t items_, keys_, chunk_;
   std::int64_t
@@ -287,26 +278,19 @@ void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, cons
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
-  if (grads.all.defined()) {
-    AttentionGrads apart = grads.apart(q, k, v);
-    attention_vjp(spec, q, k, v, g, apart);
-    return concat({apart.q, apart.k, apart.v}, grads.lines, grads.all);
-  }
-  if (g.size() == 0) {
-    for (Tensor* t : {&grads.q, &grads.k, &grads.v})
-      if (t->defined()) fill(0, *t);
-    return;
-  }
-  if (q.dtype() != DType::bf16)
-    return visit_compute(q.dtype(), "attention_vjp",
-                         [&](auto tag) { Backward<decltype(tag)>(spec, q, k, v, g, grads).run(); });
-  AttentionGrads sums{has_pairs() ? std::exchange(grads.q, {}) : f32_like(grads.q), f32_like(grads.k),
-                      f32_like(grads.v)};
-  if (has_pairs())
-    Backward<bf16>(spec, q, k, v, g, sums).run();
-  else
-    attention_vjp(spec, to_compute(q), to_compute(k), to_compute(v), to_compute(g), sums);
-  grads = {to_stored(sums.q, DType::bf16), to_stored(sums.k, DType::bf16), to_stored(sums.v, DType::bf16)};
+  const auto run = [&]<class T>(T, AttentionGrads& sums) {
+    const GradTokens<Score<T>> to(sums.all.mutable_data<Score<T>>(), sums, spec.heads, q, k, v);
+    Backward<T>(spec, q, k, v, g, to).run();
+  };
+  if (q.dtype() != DType::bf16) return visit_compute(q.dtype(), "attention_vjp", [&](auto tag) { run(tag, grads); });
+  through_f32(grads.all, [&](Tensor& wide) {
+    AttentionGrads sums{std::exchange(wide, {}), grads.lines};  // one owner, or it could not be written to
+    if (has_pairs())
+      run(bf16{}, sums);
+    else
+      attention_vjp(spec, to_compute(q), to_compute(k), to_compute(v), to_compute(g), sums);
+    wide = sums.all;
+  });
 }
 
 }  // namespace costate::cpu

@@ -1,6 +1,8 @@
 // Scaled dot-product attention of many heads, and its vector-Jacobian product, without the matrix of all scores.
 #pragma once
 
+#include <utility>
+
 #include "core/kernel.h"
 #include "core/tensor.h"
 
@@ -13,16 +15,28 @@ struct AttentionSpec {
   double scale = 1;
 };
 
-/// Outputs of the vjp; k and v are computed if both are defined. Or all three in one: so many lines, each one of q, one of k and one of v;
-/// a line is a token, or one head of it.
+/// Gradients of q, k and v, or of q alone, in one tensor of so many lines, each with one of every part: they lie behind one another in one
+/// line, or as parts of one product do, where a line is a token, or one head of it.
 struct AttentionGrads {
-  Tensor q = {}, k = {}, v = {}, all = {};
-  std::int64_t lines = 0;  ///< of `all`
-  [[nodiscard]] bool of_keys() const { return all.defined() || (k.defined() && v.defined()); }
-  /// Room for the three that `all` is to be made of.
-  [[nodiscard]] AttentionGrads apart(const Tensor& like_q, const Tensor& like_k, const Tensor& like_v) const {
-    const auto room = [](const Tensor& t) { return Tensor::empty(t.shape(), t.kind()); };
-    return {room(like_q), room(like_k), room(like_v)};
+  Tensor all;
+  std::int64_t lines = 1;
+
+  /// Uninitialised.
+  static AttentionGrads room_for(const Tensors& parts, std::int64_t lines = 1) {
+    std::int64_t size = 0;
+    for (const Tensor& t : parts) size += t.size();
+    return {Tensor::empty({size}, parts[0].kind()), lines};
+  }
+  /// The gradient of each, where it lies.
+  [[nodiscard]] Tensors parts(const Tensors& of) const {
+    Tensors each;
+    std::int64_t first = 0;
+    for (const Tensor& t : of) {
+      const std::int64_t run = t.size() / lines;
+      each.push_back(all.strip(t.shape(), first, run, all.size() / lines));
+      first += run;
+    }
+    return each;
   }
 };
 
@@ -41,6 +55,26 @@ Tokens<const T> tokens_in(const Tensor& x, std::int64_t heads) {
   const auto [data, step] = x.device_lines<T>(of_heads ? width : x.dim(2));
   return of_heads ? Tokens<const T>{data, heads * step, step} : Tokens<const T>{data, step, width};
 }
+
+/// Where gradients go, from `at` on: the first element of `all`, or of a tensor of its size. Those of k and v to null, if not wanted.
+template <class T>
+struct GradTokens {
+  Tokens<T> q, k = {}, v = {};
+
+  GradTokens(T* at, const AttentionGrads& grads, std::int64_t heads, const Tensor& of_q, const Tensor& of_k,
+             const Tensor& of_v) {
+    const std::int64_t line = grads.all.size() / grads.lines;
+    const auto next = [&](const Tensor& of) -> Tokens<T> {
+      const std::int64_t run = of.size() / grads.lines, token = of.dim(2), head = token / heads;
+      T* const first = std::exchange(at, at + run);
+      if (run == head) return {first, heads * line, line};
+      return {first, run == token ? line : token, head};
+    };
+    q = next(of_q);
+    if (grads.all.size() > of_q.size()) k = next(of_k), v = next(of_v);
+  }
+  [[nodiscard]] bool of_keys() const { return k.data != nullptr; }
+};
 
 namespace cpu {
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y);

@@ -336,9 +336,9 @@ bool attend_vjp_by_groups(const AttentionSpec& spec, const Tensor& q, const Tens
   };
   Tensor about = Tensor::empty({problems, tiles_of(z.queries, f->columns), 2, f->columns}, {DType::f32, Device::cuda});
   float* kept = about.mutable_device_data<float>();
-  const GradTokens<bf16> to(spec, q, k, v, grads);
+  const GradTokens<bf16> to(grads.all.mutable_device_data<bf16>(), grads, spec.heads, q, k, v);
   start(f->of_queries, z.queries, q, g, k, v, ToQueries{kept, to.q});
-  if (grads.of_keys()) start(f->of_keys, z.keys, k, v, q, g, ToKeys{kept, to.k, to.v});
+  if (to.of_keys()) start(f->of_keys, z.keys, k, v, q, g, ToKeys{kept, to.k, to.v});
   return true;
 }
 

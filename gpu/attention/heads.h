@@ -43,32 +43,6 @@ struct Share {
   }
 };
 
-/// Where gradients of tensors of these shapes go; those that are not wanted, to null.
-template <class T>
-struct GradTokens {
-  Tokens<T> q, k, v;
-
-  GradTokens(const AttentionSpec& spec, const Tensor& of_q, const Tensor& of_k, const Tensor& of_v,
-             AttentionGrads& grads) {
-    const auto apart = [&](Tensor& t, const Tensor& of) {
-      return Tokens<T>{t.defined() ? t.template mutable_device_data<T>() : nullptr, of.dim(2), of.dim(2) / spec.heads};
-    };
-    if (!grads.all.defined()) {
-      q = apart(grads.q, of_q), k = apart(grads.k, of_k), v = apart(grads.v, of_v);
-      return;
-    }
-    const std::int64_t line = grads.all.size() / grads.lines;
-    const bool of_heads = grads.lines > of_q.dim(0) * of_q.dim(1);
-    T* at = grads.all.template mutable_device_data<T>();
-    const auto next = [&](const Tensor& of) {
-      const Tokens<T> place{at, of_heads ? spec.heads * line : line, of_heads ? line : of.dim(2) / spec.heads};
-      at += of.size() / grads.lines;
-      return place;
-    };
-    q = next(of_q), k = next(of_k), v = next(of_v);
-  }
-};
-
 /// Whether all begin with a word of 16 bytes wherever a head does.
 template <class T>
 bool in_words(const Tokens<T>& x) {

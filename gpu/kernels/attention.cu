@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/kernels/concat.h"
+#include "core/kernels/copy.h"
 #include "core/kernels/reduce.h"
 #include "gpu/attention/heads.h"
 #include "gpu/attention/ways.h"
@@ -121,8 +121,9 @@ class Attention {
     });
   }
 
-  void backward(const Tokens<const T>& g, const GradTokens<T>& to, AttentionGrads& grads) const {
-    Tensor dk = pile(grads.k), dv = pile(grads.v);
+  /// to: where gradients go in `all`.
+  void backward(const Tokens<const T>& g, const GradTokens<T>& to, Tensor& all) const {
+    Tensor dk = pile(to.k, d_), dv = pile(to.v, e_);
     over_bands([&](const Band& b) {
       Tensor scores = products(b, q_, k_, d_), slopes = products(b, g, v_, e_), room = room_for_factor(scores),
              more_room = room_for_factor(slopes);
@@ -130,11 +131,11 @@ class Attention {
       launch("attention_vjp", row_blocks(b), dim3(threads), softmax_vjp_rows<C, T>, row_count(b), static_cast<int>(s_),
              static_cast<int>(line_), scale_, scores.device_data<C>(), slopes.device_data<C>(), p, ds);
       multiply(b, weights<true>(b, ds), keys<false>(b, k_), queries_of(b, to.q), b.rows, d_, s_);
-      if (!grads.of_keys()) return;
+      if (!to.of_keys()) return;
       add(b, p, queries<false>(b, g), e_, dv, to.v);
       add(b, ds, queries<false>(b, q_), d_, dk, to.k);
     });
-    if (dk.defined()) finish(dk, grads.k), finish(dv, grads.v);
+    if (dk.defined()) finish(dk, d_, to.k, to.q.data, all), finish(dv, e_, to.v, to.q.data, all);
   }
 
   [[nodiscard]] std::int64_t bands() const { return (t_ + rows_ - 1) / rows_; }
@@ -197,9 +198,10 @@ class Attention {
   }
 
   /// Sums over bands of queries, (band, element); none if there is one band.
-  [[nodiscard]] Tensor pile(const Tensor& grad) const {
-    return grad.defined() && bands() > 1 ? Tensor::empty({bands(), grad.size()}, {dtype_of<C>(), Device::cuda})
-                                         : Tensor();
+  [[nodiscard]] Tensor pile(const Tokens<T>& grad, std::int64_t width) const {
+    return grad.data != nullptr && bands() > 1
+               ? Tensor::empty({bands(), samples_ * s_ * heads_ * width}, {dtype_of<C>(), Device::cuda})
+               : Tensor();
   }
   void add(const Band& b, const T* p, const Matrix<T, false>& right, std::int64_t width, Tensor& pile,
            const Tokens<T>& grad) const {
@@ -208,10 +210,16 @@ class Attention {
     C* const sums = pile.mutable_device_data<C>() + b.first / rows_ * pile.dim(1);
     to(heads<Output<C>>(Tokens<C>{sums, heads_ * width, width}, s_, b.sample, 0));
   }
-  static void finish(const Tensor& pile, Tensor& grad) {
-    Tensor sum = Tensor::empty({1, grad.size()}, pile.kind());
+  /// Adds a pile up, to `place` in `all`, which begins at `start`.
+  void finish(const Tensor& pile, std::int64_t width, const Tokens<T>& place, const T* start, Tensor& all) const {
+    Tensor sum = Tensor::empty({1, pile.dim(1)}, pile.kind());
     sum_to(pile, sum);
-    grad = to_stored(sum, grad.dtype()).reshaped(grad.shape());
+    copy({.rank = 3,
+          .extent = {samples_ * s_, heads_, width},
+          .from_step = {heads_ * width, width, 1},
+          .to_step = {place.token, place.head, 1},
+          .to = place.data - start},
+         to_stored(sum, all.dtype()), all);
   }
 
   std::int64_t heads_, samples_, t_, s_, d_, e_, line_, rows_;
@@ -248,8 +256,7 @@ class Fused {
     Tensor about = Tensor::empty({problems_, z_.queries, 3}, {dtype_of<C>(), Device::cuda});
     auto* kept = reinterpret_cast<Kept*>(about.mutable_device_data<C>());
     start("attention_vjp", kernels_->query_vjp, z_.queries, q_, k_, v_, g, to.q, kept);
-    if (to.k.data != nullptr && to.v.data != nullptr)
-      start("attention_vjp", kernels_->key_vjp, z_.keys, q_, k_, v_, g, kept, to.k, to.v);
+    if (to.of_keys()) start("attention_vjp", kernels_->key_vjp, z_.keys, q_, k_, v_, g, kept, to.k, to.v);
     return true;
   }
 
@@ -318,7 +325,8 @@ bool attend_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k
 
 bool attend_vjp_by_warps(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                          AttentionGrads& grads) {
-  return Fused<bf16>(spec, q, k, v).backward(tokens_in<bf16>(g, spec.heads), {spec, q, k, v, grads});
+  return Fused<bf16>(spec, q, k, v)
+      .backward(tokens_in<bf16>(g, spec.heads), {grads.all.mutable_device_data<bf16>(), grads, spec.heads, q, k, v});
 }
 
 void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& y) {
@@ -333,20 +341,16 @@ void attention(const AttentionSpec& spec, const Tensor& q, const Tensor& k, cons
 
 void attention_vjp(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
                    AttentionGrads& grads) {
-  if (g.size() == 0) return;
   with_type("attention_vjp", q.dtype(), [&]<class M>(M) {
     if constexpr (std::is_same_v<M, bf16>)
       if (groups_pay(q.dim(1), k.dim(1), q.dim(2) / spec.heads) && attend_vjp_by_groups(spec, q, k, v, g, grads))
         return;
     using T = Stored<M>;
     const auto slopes = tokens_in<T>(g, spec.heads);
+    const GradTokens<T> to(grads.all.mutable_device_data<T>(), grads, spec.heads, q, k, v);
     if constexpr (!std::is_same_v<M, Tf32>)
-      if (Fused<M>(spec, q, k, v).backward(slopes, {spec, q, k, v, grads})) return;
-    const Attention<M> wide(spec, q, k, v);
-    if (!grads.all.defined() || wide.bands() == 1) return wide.backward(slopes, {spec, q, k, v, grads}, grads);
-    AttentionGrads apart = grads.apart(q, k, v);
-    wide.backward(slopes, {spec, q, k, v, apart}, apart);
-    concat({apart.q, apart.k, apart.v}, grads.lines, grads.all);
+      if (Fused<M>(spec, q, k, v).backward(slopes, to)) return;
+    Attention<M>(spec, q, k, v).backward(slopes, to, grads.all);
   });
 }
 

@@ -211,11 +211,11 @@ Tensors attended(const AttentionSpec& spec, const Tensors& in) {
   for (const Tensor& t : in) on.push_back(t.to(Device::cuda));
   const Tensor &q = on[0], &k = on[1], &v = on[2], &g = on[3];
   Tensor y = there(q.shape(), DType::bf16);
-  AttentionGrads grads{there(q.shape(), DType::bf16), there(k.shape(), DType::bf16), there(v.shape(), DType::bf16)};
+  AttentionGrads grads = AttentionGrads::room_for({q, k, v});
   if (!cuda::attend_by_groups(spec, q, k, v, y)) cuda::attention(spec, q, k, v, y);
   if (!cuda::attend_vjp_by_groups(spec, q, k, v, g, grads)) cuda::attention_vjp(spec, q, k, v, g, grads);
-  Tensors out;
-  for (const Tensor& t : {y, grads.q, grads.k, grads.v}) out.push_back(t.to(Device::cpu));
+  Tensors out{y.to(Device::cpu)};
+  for (const Tensor& t : grads.parts({q, k, v})) out.push_back(t.to(Device::cpu));
   return out;
 }
 
@@ -232,11 +232,12 @@ void check_attention(const Attended& a) {
   };
   const Tensors exact = each(in, in_f64);
   Tensor y = Tensor::empty(queries, DType::f64);
-  AttentionGrads grads{Tensor::empty(queries, DType::f64), Tensor::empty(keys, DType::f64),
-                       Tensor::empty(keys, DType::f64)};
+  const Tensors of(exact.begin(), exact.begin() + 3);
+  AttentionGrads grads = AttentionGrads::room_for(of);
   cpu::attention(spec, exact[0], exact[1], exact[2], y);
   cpu::attention_vjp(spec, exact[0], exact[1], exact[2], exact[3], grads);
-  const Tensors here{y, grads.q, grads.k, grads.v};
+  Tensors here = grads.parts(of);
+  here.insert(here.begin(), y);
   const Tensors found = attended(spec, in);
   const auto last_row = [&](const Tensor& t) { return t.rows(a.samples - 1, 1); };
   const auto last_head = [&](const Tensor& t) { return slice(t, 2, line - a.width, a.width); };
@@ -355,7 +356,7 @@ BOOST_AUTO_TEST_CASE(attention_that_warp_groups_take) {
   const auto takes = [](std::int64_t width, double scale) {
     const Tensor x = rounded({1, 16, width}, 9).to(Device::cuda);
     Tensor y = there(x.shape(), DType::bf16);
-    AttentionGrads grads{there(x.shape(), DType::bf16), there(x.shape(), DType::bf16), there(x.shape(), DType::bf16)};
+    AttentionGrads grads = AttentionGrads::room_for({x, x, x});
     return Taken{cuda::attend_by_groups({1, scale}, x, x, x, y),
                  cuda::attend_vjp_by_groups({1, scale}, x, x, x, x, grads)};
   };
