@@ -19,6 +19,11 @@ struct Strip {
   Tensor copy;
 };
 
+/// Whether so many elements are whole words of 16 bytes, as kernels load them.
+static bool whole_words(std::int64_t elements, DType dtype) {
+  return elements * static_cast<std::int64_t>(size_of(dtype)) % 16 == 0;
+}
+
 Tensor Tensor::empty(const Shape& shape, Kind kind) {
   Tensor t;
   t.shape_ = shape;
@@ -154,14 +159,23 @@ Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
 }
 
 Tensor Tensor::strip(const Shape& shape, std::int64_t first, std::int64_t run, std::int64_t pitch) const {
-  if (strip_ && shape.size() > 0) return dense().strip(shape, first, run, pitch);
   const std::int64_t lines = run > 0 ? shape.size() / run : 0;
   require(first >= 0 && lines * run == shape.size() && (lines == 0 || first + (lines - 1) * pitch + run <= size()),
           "strip: {} elements of each {} from {} on are not {} of {}", run, pitch, first, shape, shape_);
+  if (strip_ && lines > 0) {
+    const std::int64_t within = first % strip_->run;
+    if (within + run > strip_->run || (lines > 1 && pitch % strip_->run != 0))
+      return dense().strip(shape, first, run, pitch);
+    first = first / strip_->run * strip_->pitch + within;
+    pitch = pitch / strip_->run * strip_->pitch;
+  }
   Tensor t = with_shape(shape);
   t.offset_ += first;
   t.strip_.reset();
-  if (lines > 1 && run != pitch && !ghost_) t.strip_ = std::make_shared<Strip>(run, pitch);
+  // One line is dense. But words that do not begin as words do are met as a copy, as those of several lines are, or a row would not have
+  // the bits that it has in a batch.
+  const bool askew = lines == 1 && whole_words(run, dtype_) && !whole_words(t.offset_, dtype_);
+  if (!ghost_ && (askew || (lines > 1 && run != pitch))) t.strip_ = std::make_shared<Strip>(run, pitch);
   return t;
 }
 
@@ -188,11 +202,9 @@ Lines<void> Tensor::raw_lines(DType want, std::int64_t width) const {
     Tensor first = *this;
     first.strip_.reset();
     const void* const data = first.raw(want);
-    const auto whole = [&](std::int64_t elements) {
-      return elements * static_cast<std::int64_t>(size_of(want)) % 16 == 0;
-    };
     // Kernels go by whether lines are whole words of 16 bytes: so they do the same with a strip as with its copy.
-    if (reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && whole(width) && whole(strip_->pitch))
+    if (reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && whole_words(width, want) &&
+        whole_words(strip_->pitch, want))
       return {data, strip_->pitch};
   }
   return {raw(want), width};

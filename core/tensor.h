@@ -101,7 +101,7 @@ class Tensor {
   /// Rows [first, first + count) of the first axis, same storage.
   [[nodiscard]] Tensor rows(std::int64_t first, std::int64_t count) const;
   /// The first `run` elements of each `pitch`, from element `first` on, under a shape of that many: same storage. Whoever asks for the data
-  /// of such a strip gets those of a dense copy, made once for it; kernels that can ask for its lines.
+  /// of such a strip gets those of a dense copy, made once for it; kernels that can ask for its lines. Of a strip's lines, too, it is one.
   [[nodiscard]] Tensor strip(const Shape& shape, std::int64_t first, std::int64_t run, std::int64_t pitch) const;
   /// Elements that lie together: all, but of a strip.
   [[nodiscard]] std::int64_t run() const;

@@ -57,10 +57,13 @@ struct Op {
     const auto as_images = [all = images(in[0])](const Tensor& t) { return t.defined() ? t.reshaped(all) : t; };
     const Tensor x = as_images(in[0]), gamma = in[1];
     GroupNormGrads grads{Tensor::empty(x.shape(), x.kind()), {}, {}};
-    if (wanted[1]) grads.gamma = Tensor::empty(gamma.shape(), x.kind());
-    if (wanted[2]) grads.beta = Tensor::empty(gamma.shape(), x.kind());
+    const auto of_channels = [&] {  // no image adds anything
+      return x.size() > 0 ? Tensor::empty(gamma.shape(), x.kind()) : Tensor::zeros(gamma.shape(), x.kind());
+    };
+    if (wanted[1]) grads.gamma = of_channels();
+    if (wanted[2]) grads.beta = of_channels();
     const Tensor addend = as_images(std::exchange(so_far[0], {}));
-    group_norm_vjp_kernel(x.device(), attributes, x, gamma, in[2], as_images(g), addend, grads);
+    if (x.size() > 0) group_norm_vjp_kernel(x.device(), attributes, x, gamma, in[2], as_images(g), addend, grads);
     return {grads.x.reshaped(in[0].shape()), grads.gamma, grads.beta};
   }
 };

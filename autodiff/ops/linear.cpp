@@ -11,13 +11,6 @@
 namespace costate {
 namespace {
 
-/// x (..., k) as one matrix (1, rows, k).
-Shape as_matrix(const Shape& x) {
-  std::int64_t rows = 1;
-  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x[axis];
-  return {1, rows, x[-1]};
-}
-
 struct Op {
   static constexpr const char* name = "linear";
   bool transposed;
@@ -45,6 +38,12 @@ struct Op {
 };
 
 }  // namespace
+
+Shape as_matrix(const Shape& x) {
+  std::int64_t rows = 1;
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x[axis];
+  return {1, rows, x[-1]};
+}
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend, bool transposed) {
   require(!bias.defined() || bias.rank() == 1, "linear: a bias {} should be one row", bias.shape());

@@ -9,6 +9,8 @@ namespace costate {
 /// either may be undefined.
 [[nodiscard]] Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const Tensor& addend = {},
                             bool transposed = false);
+/// (..., k) as one matrix (1, rows, k).
+[[nodiscard]] Shape as_matrix(const Shape& x);
 
 /// The cotangent of w (k, n) for g (..., n) of x w: x^T g over all rows of x (..., k). With x and g exchanged, of w given as (n, k).
 [[nodiscard]] Tensor weight_cotangent(const Tensor& x, const Tensor& g);

@@ -61,12 +61,13 @@ Tensor joined(const Tensors& each) {
 Tensors together(const Parts& p, const Tensor& w) {
   const ActiveLevels none(0);
   const ProfileScope scope(name);
-  const std::int64_t count = w.dim(0), k = w.dim(1), n = w.dim(2), rows = p.x.size() / k;
+  const std::int64_t count = w.dim(0), k = w.dim(1), n = w.dim(2);
+  const Shape rows = as_matrix(p.x.shape());
   Tensor bias = p.biases.empty() ? Tensor() : stacked(p.biases);
   if (!p.more.empty()) bias = add(bias, stacked(p.more));
-  Tensor y = Tensor::empty({count, rows, n}, p.x.kind());
+  Tensor y = Tensor::empty({count, rows[1], n}, p.x.kind());
   count_products(y.size(), k);
-  matmul_kernel(p.x.device(), false, false, p.x.reshaped({1, rows, k}), w, bias, {}, y);
+  matmul_kernel(p.x.device(), false, false, p.x.reshaped(rows), w, bias, {}, y);
   Tensors each;
   for (std::int64_t i = 0; i < count; ++i) each.push_back(y.rows(i, 1).reshaped(p.x.shape().with(-1, n)));
   return each;

@@ -57,7 +57,8 @@ void join(const Source<T>* first, const Source<T>* last, std::int64_t n, std::in
     width += first[i].run / n;
   }
   launch("concat", blocks_for(lines * width), dim3(256), concat_kernel<Word>, parts, lines, width,
-         Divisor(std::min(width, std::int64_t{1} << 30)), reinterpret_cast<Word*>(to), pitch / n);
+         Divisor(std::min<std::int64_t>(width, std::numeric_limits<int>::max())), reinterpret_cast<Word*>(to),
+         pitch / n);
 }
 
 }  // namespace

@@ -284,7 +284,6 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
 
 void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                     const Tensor& g, const Tensor& addend, GroupNormGrads& grads) {
-  if (x.size() == 0) return;
   constexpr const char* op = "group_norm_vjp";
   const bool parameters = grads.gamma.defined() || grads.beta.defined();
   const auto go = [&]<class T, int v>(T, std::integral_constant<int, v>) {

@@ -1,6 +1,9 @@
 // Tensors: making, reading, views, bf16 rounding, checks, and the refusals.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include "core/kernel.h"
 #include "core/memory.h"
@@ -90,13 +93,35 @@ BOOST_AUTO_TEST_CASE(strips_lie_in_the_tensor_they_are_of) {
   BOOST_TEST(both.dense().run() == 9);
   BOOST_TEST(both.offset() == 0);
   BOOST_TEST(both.data<double>() == both.reshaped({9}).data<double>());  // one copy for all that are this strip
-  BOOST_TEST((both.strip({3, 1}, 1, 1, 3).to_vector() == std::vector<double>{1, 5, 9}));
-  BOOST_TEST(t.strip({1, 2}, 5, 2, 4).data<double>() == t.data<double>() + 5);  // of one line: dense
+  const Tensor second = both.strip({3, 1}, 1, 1, 3), odd = both.strip({2, 2}, 1, 2, 6);  // of a strip
+  BOOST_TEST(Tensor::spanning({second, right}, 3, {3, 2}).defined());                    // in place
+  BOOST_TEST(
+      (second.to_vector() == std::vector<double>{1, 5, 9} && odd.to_vector() == std::vector<double>{1, 2, 9, 10}));
+  BOOST_TEST((both.strip({2, 2}, 2, 2, 4).to_vector() == std::vector<double>{2, 4, 8, 9}));  // across its lines
+  BOOST_TEST((both.strip({2, 2}, 0, 2, 4).to_vector() == std::vector<double>{0, 1, 5, 6}));  // no whole lines apart
+  BOOST_TEST((both.strip({1, 3}, 3, 3, 9).data<double>() == t.data<double>() + 4));
+  BOOST_TEST(t.strip({1, 3}, 5, 3, 4).data<double>() == t.data<double>() + 5);  // of one line: dense
   BOOST_TEST(t.strip({0, 2}, 0, 2, 4).size() == 0);
   BOOST_TEST((both.ghost().strip({3, 1}, 1, 1, 3).shape() == Shape{3, 1}));
   Tensor alone = Tensor::from({0, 1, 2, 3}, {2, 2}).strip({2, 1}, 1, 1, 2);
   check_throws([&] { return alone.mutable_data<double>(); }, {"immutable"});
   check_throws([&] { return t.strip({3, 2}, 3, 2, 4); }, {"strip", "(3, 2)", "(3, 4)"});
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_read_a_strip_share_one_copy) {
+  for (int run = 0; run < 100; ++run) {
+    const Tensor part = Tensor::full({64, 100}, run).strip({64, 60}, 3, 60, 100);
+    std::array<const float*, 6> found{};
+    std::vector<std::thread> all;
+    for (auto& at : found)
+      all.emplace_back([&at, mine = part] {
+        at = mine.data<float>();
+        if (std::count(at, at + mine.size(), at[0]) != mine.size()) at = nullptr;
+      });
+    for (auto& thread : all) thread.join();
+    BOOST_TEST((found[0] != nullptr && std::count(found.begin(), found.end(), found[0]) == 6));
+    BOOST_TEST(found[0][59] == static_cast<float>(run));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(lines_are_read_where_they_lie_if_they_are_words) {
@@ -109,6 +134,12 @@ BOOST_AUTO_TEST_CASE(lines_are_read_where_they_lie_if_they_are_words) {
   BOOST_TEST(step_of(4, 4, 2) == 2);  // of their copy
   BOOST_TEST(step_of(2, 4, 4) == 4);
   BOOST_TEST(step_of(4, 3, 3) == 3);
+  // One line as well: a row is met as it is in a batch.
+  BOOST_TEST(t.strip({1, 4}, 4, 4, 8).data<float>() == t.data<float>() + 4);
+  BOOST_TEST(reinterpret_cast<std::uintptr_t>(t.strip({1, 4}, 2, 4, 8).data<float>()) % 16 == 0);
+  BOOST_TEST(reinterpret_cast<std::uintptr_t>(t.rows(0, 1).strip({1, 4}, 2, 4, 8).data<float>()) % 16 == 0);
+  BOOST_TEST(t.strip({1, 3}, 2, 3, 8).data<float>() == t.data<float>() + 2);
+  BOOST_TEST(t.strip({0, 4}, 2, 4, 8).dense().size() == 0);
   BOOST_TEST(t.device_lines<float>(8).step == 8);
 }
 

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/ops/attention.h"
 #include "autodiff/ops/group_norm.h"
 #include "autodiff/ops/linear.h"
+#include "autodiff/ops/linears.h"
 #include "autodiff/ops/scale.h"
 #include "autodiff/transform.h"
 #include "core/memory.h"
@@ -229,6 +231,37 @@ BOOST_AUTO_TEST_CASE(no_rows_give_no_rows) {
   const Tensor y = linear(some({0, 4}), some({4, 5}), some({5}), some({0, 5}));
   BOOST_TEST((y.shape() == Shape{0, 5}));
   BOOST_TEST((scale(y, 2).shape() == Shape{0, 5}));
+}
+
+/// What no row, no query, no image and no term adds to is zero, and not what memory holds.
+BOOST_AUTO_TEST_CASE(nothing_adds_up_to_zero) {
+  for (const Device device : {Device::cpu, Device::cuda})
+    for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+      const auto some = [&](const Shape& shape) { return Tensor::full(shape, 1, {dtype, device}); };
+      const auto check = [&](const char* what, const Function& f, const Tensors& in) {
+        const Vjp at = vjp(f, in);
+        const auto zero = [&](const Tensor& t) {
+          const auto numbers = t.to_vector();
+          BOOST_TEST(std::count(numbers.begin(), numbers.end(), 0.0) == t.size(), what << " " << name_of(dtype));
+        };
+        for (const Tensors& all : {at.value, at.pull(at.value)}) std::for_each(all.begin(), all.end(), zero);
+      };
+      for (const std::int64_t width : {6, 64})
+        check("attention", [](const Tensors& t) { return Tensors{attention(t[0], t[1], t[2], 2, 1)}; },
+              {some({2, 0, width}), some({2, 5, width}), some({2, 5, width})});
+      check("group_norm", [](const Tensors& t) { return Tensors{group_norm(t[0], t[1], t[2], 2, 1e-5)}; },
+            {some({0, 3, 3, 16}), some({16}), some({16})});
+      check("layer_norm", [](const Tensors& t) { return Tensors{layer_norm(t[0], t[1], t[2], 1e-5)}; },
+            {some({0, 16}), some({16}), some({16})});
+      for (const Shape& x : {Shape{0, 4}, Shape{3, 0}}) {
+        const Tensor w = some({2, x[1], 5});
+        check("linears",
+              [](const Tensors& t) {
+                return linears(t[0], {t[1], t[2]});
+              },
+              {some(x), w.rows(0, 1).reshaped({x[1], 5}), w.rows(1, 1).reshaped({x[1], 5})});
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(memory_that_is_refused_leaves_the_device_usable) {

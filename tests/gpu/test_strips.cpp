@@ -6,6 +6,7 @@
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/conv2d.h"
+#include "autodiff/ops/group_norm.h"
 #include "autodiff/ops/linear.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/slice.h"
@@ -13,6 +14,7 @@
 #include "autodiff/transform.h"
 #include "core/kernels/copy.h"
 #include "core/replay.h"
+#include "tests/cases/case.h"
 #include "tests/gpu/repeated.h"
 #include "tests/gpu/second_run.h"
 
@@ -44,6 +46,27 @@ void check_in_place(const char* what, const Function& f, const Tensors& wholes) 
   const Tensors found = f(slices);
   BOOST_TEST(queued() - between == between - before, what << " copies what it reads");
   BOOST_TEST(same(found, plain), what << " has other bits");
+}
+
+/// t as part of a larger tensor, with so many others before and behind it on one axis.
+struct Within {
+  std::int64_t before, behind;
+  int axis;  ///< 1: the last one
+};
+Tensor part_like(const Tensor& t, const Within& w) {
+  if (!t.defined() || !is_floating(t.dtype()) || t.rank() == 0) return t;
+  const int axis = std::max(0, t.rank() - w.axis);
+  return slice(pad(t, axis, w.before, w.behind), axis, w.before, t.dim(axis));
+}
+
+/// The value of a case and its gradients, with a cotangent that `as` is given.
+template <class F>
+Tensors outcome(const Case& c, const Tensors& in, const F& as) {
+  const Vjp back = vjp([&](const Tensors& x) { return Tensors{c.run(x)}; }, in, differentiable(c));
+  const Tensor& y = back.value[0];
+  Tensors all = back.pull({as(Tensor::from(normal_noise(7, 0, 1, 0, y.shape()).to_vector(), y.shape(), y.kind()))});
+  all.push_back(y);
+  return all;
 }
 
 Tensor noise_of(std::uint64_t seed, const Shape& shape, DType dtype) { return cast(noise(seed, shape), dtype); }
@@ -108,6 +131,64 @@ BOOST_AUTO_TEST_CASE(that_are_no_words_have_the_bits_of_their_copies) {
     }
 }
 
+// Every op on parts of larger tensors: in whole words, and not.
+BOOST_AUTO_TEST_CASE(operands_of_every_op_may_be_parts) {
+  for (const auto& file : cases())
+    for (const auto& c : file.cases) {
+      if (c.bench) continue;
+      for (const Device device : {Device::cpu, Device::cuda})
+        for (const DType dtype : {DType::f32, DType::bf16}) {
+          Tensors in;
+          for (const Tensor& t : case_inputs(c, dtype))
+            in.push_back(t.defined() && is_floating(t.dtype()) ? t.to(device) : t);
+          const Tensors whole = outcome(c, in, [](const Tensor& g) { return g; });
+          for (const Within& w : {Within{8, 16, 1}, Within{3, 2, 1}, Within{1, 2, 2}}) {
+            Tensors parts;
+            for (const Tensor& t : in) parts.push_back(part_like(t, w));
+            BOOST_TEST(same(outcome(c, parts, [&](const Tensor& g) { return part_like(g, w); }), whole),
+                       c.op << " " << c.variant << " on " << name_of(device) << " in " << name_of(dtype) << ", "
+                            << w.before << " before");
+          }
+        }
+    }
+}
+
+// A part of a row begins anywhere, and so does that of a batch's: what alignment decides is the same for both.
+BOOST_AUTO_TEST_CASE(a_row_has_the_bits_that_it_has_in_a_batch) {
+  for (const std::int64_t first : {1, 3, 4}) {
+    const Tensor all = noise(1, {3, first + 64}), gain = noise(2, {64}), shift = noise(3, {64});
+    const auto norm = [&](const Tensor& x) { return layer_norm(slice(x, 1, first, 64), gain, shift, 1e-5); };
+    for (std::int64_t i = 0; i < 3; ++i) {
+      const Tensor row = norm(all).rows(i, 1);
+      BOOST_TEST(same({norm(all.rows(i, 1)), norm(copy_of(all.rows(i, 1)))}, {row, row}));
+    }
+  }
+}
+
+// q, k, v and the cotangent lie by heads or by tokens, each in a tensor of its own.
+BOOST_AUTO_TEST_CASE(attention_reads_tokens_and_heads_of_any_tensors) {
+  constexpr std::int64_t n = 2, t = 19, heads = 2;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const std::int64_t width : {3, 40, 168})
+      for (unsigned which = 0; which < 16; ++which) {
+        Tensors in, copies;
+        for (unsigned i = 0; i < 4; ++i) {
+          const bool by_heads = (which >> i & 1) != 0;
+          const Shape part = by_heads ? Shape{n, t, heads, width} : Shape{n, t, heads * width};
+          in.push_back(middle(around(i, part, dtype)).reshaped({n, t, heads * width}));
+          copies.push_back(copy_of(in.back()));
+        }
+        const auto pulled = [&](const Tensors& of) {
+          const Vjp at = vjp([&](const Tensors& x) { return Tensors{attention(x[0], x[1], x[2], heads, 0.3)}; },
+                             {of[0], of[1], of[2]});
+          Tensors all = at.pull({of[3]});
+          all.push_back(at.value[0]);
+          return all;
+        };
+        BOOST_TEST(same(pulled(in), pulled(copies)), name_of(dtype) << " " << width << " " << which);
+      }
+}
+
 // q, k and v of one product: neither there nor back anything is copied, and their cotangents are one tensor.
 BOOST_AUTO_TEST_CASE(attention_reads_and_writes_parts_of_one_tensor) {
   for (const DType dtype : {DType::f32, DType::bf16})
@@ -153,6 +234,23 @@ BOOST_AUTO_TEST_CASE(that_repeated_work_gives_are_new_each_time) {
     BOOST_TEST(same(back({g}), {slice(g, 1, 0, 8), slice(g, 1, 8, 16)}));
   }
   BOOST_TEST((forward.repeated() > 0 && both.repeated() > 0));
+}
+
+// ... and one that such work holds, which nobody has read before it is rehearsed, is the same for all others.
+BOOST_AUTO_TEST_CASE(that_repeated_work_holds_are_copied_for_good) {
+  const Tensor held = slice(noise(2, {3, 40}), -1, 3, 32), copy = copy_of(slice(noise(2, {3, 40}), -1, 3, 32));
+  Replay both;
+  const Replay::Maker trip = [&] {
+    return Replay::RoundTrip{[](const Tensors& in) { return Tensors{add(in[0], in[0])}; },
+                             [&](const Tensors& g) { return Tensors{add(g[0], held)}; }};
+  };
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    const Tensor g = noise(30 + i, {3, 32});
+    const auto back = both.round_trip(trip, {noise(i, {3, 32})}, std::to_string(i)).second;
+    if (i > 3) BOOST_TEST(same(back({g}), {add(g, copy)}));
+  }
+  BOOST_TEST(both.repeated() > 4);
+  BOOST_TEST(same({held}, {copy}));
 }
 
 BOOST_AUTO_TEST_CASE(parts_are_joined_by_one_launch) {
