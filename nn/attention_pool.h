@@ -7,6 +7,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "nn/linear.h"
 #include "nn/pixel_mean.h"
 
@@ -38,10 +39,9 @@ struct AttentionPool {
             x.shape());
     const Tensor tokens = concat({reshape(pixel_mean(x), {n, 1, c}), reshape(x, {n, pixels, c})}, 1);
     const Tensor all = add(tokens, reshape(permute(positional_embedding, {1, 0}), {1, 1 + pixels, c}));
-    const Tensor qkv = qkv_proj(all);
-    const Tensor q = slice(slice(qkv, 1, 0, 1), 2, 0, c);
-    const Tensor y = attention(q, slice(qkv, 2, c, c), slice(qkv, 2, 2 * c, c), heads,
-                               1 / std::sqrt(static_cast<double>(c / heads)));
+    const Tensors qkv = split(qkv_proj(all), 2, {c, c, c});
+    const Tensor y =
+        attention(slice(qkv[0], 1, 0, 1), qkv[1], qkv[2], heads, 1 / std::sqrt(static_cast<double>(c / heads)));
     return c_proj(reshape(y, {n, c}));
   }
 };

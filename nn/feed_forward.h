@@ -6,7 +6,7 @@
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/sigmoid.h"
 #include "autodiff/ops/silu.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "core/config.h"
 #include "nn/linear.h"
 #include "nn/sizes.h"
@@ -58,7 +58,8 @@ struct FeedForward {
     if (kind == Kind::silu) return silu(h);
     if (kind == Kind::geglu) return geglu(h);
     const std::int64_t half = h.dim(-1) / 2;
-    return slice(h, -1, 0, half) * silu(slice(h, -1, half, half));
+    const Tensors both = split(h, -1, {half, half});
+    return both[0] * silu(both[1]);
   }
 };
 

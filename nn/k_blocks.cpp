@@ -2,7 +2,7 @@
 #include "nn/k_blocks.h"
 
 #include "autodiff/ops/arithmetic.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 
 namespace costate {
 namespace {
@@ -47,9 +47,9 @@ AdaGroupNorm::AdaGroupNorm(std::int64_t channels, std::int64_t time, std::int64_
 
 Tensor AdaGroupNorm::operator()(const Tensor& x, const Tensor& time) const {
   const std::int64_t c = x.dim(3);
-  const Tensor both = reshape(linear(time), {x.dim(0), 1, 1, 2 * c});
+  const Tensors both = split(reshape(linear(time), {x.dim(0), 1, 1, 2 * c}), 3, {c, c});
   const Tensor plain = group_norm(x, Tensor::full({c}, 1, x.kind()), Tensor::zeros({c}, x.kind()), groups, eps);
-  return plain * (slice(both, 3, 0, c) + 1) + slice(both, 3, c, c);
+  return plain * (both[0] + 1) + both[1];
 }
 
 Tensor AdaResBlock::operator()(const Tensor& x, const Tensor& time) const {

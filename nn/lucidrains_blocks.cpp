@@ -20,11 +20,8 @@ LucidResBlock::LucidResBlock(std::int64_t in, std::int64_t out, std::int64_t tim
 
 Tensor LucidResBlock::operator()(const Tensor& x, const Tensor& time_embedding) const {
   const std::int64_t out = conv1.weight.dim(3);
-  const Tensor both = time(time_embedding);
-  const Shape channels{x.dim(0), 1, 1, out};
-  const Tensor gain = reshape(slice(both, 1, 0, out), channels) + 1,
-               shift = reshape(slice(both, 1, out, out), channels);
-  const Tensor h = silu(norm1(conv1(x)) * gain + shift);
+  const Tensors both = split(reshape(time(time_embedding), {x.dim(0), 1, 1, 2 * out}), 3, {out, out});
+  const Tensor h = silu(norm1(conv1(x)) * (both[0] + 1) + both[1]);
   return silu(norm2(conv2(h))) + (shortcut ? (*shortcut)(x) : x);
 }
 

@@ -5,7 +5,7 @@
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/scale.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "nn/block_time.h"
 #include "nn/conv2d.h"
 #include "nn/group_norm.h"
@@ -105,11 +105,10 @@ struct ResBlock {
     const bool added = !plan.scale_shift || !t.defined();
     h = conv2d(h, conv1.weight, added && t.defined() ? t : conv1.bias, conv1.geometry);
     if (added) return norm2->then(plan.activation, h);
-    const Shape channels{h.dim(0), 1, 1, plan.out};
-    Tensor gain = reshape(slice(t, 1, 0, plan.out), channels) + 1;
-    Tensor shift = reshape(slice(t, 1, plan.out, plan.out), channels);
+    const Tensors both = split(reshape(t, {h.dim(0), 1, 1, 2 * plan.out}), 3, {plan.out, plan.out});
+    Tensor gain = both[0] + 1, shift = both[1];
     if (code_proj) {  // (y gain + shift) more = y (gain more) + shift more, as vectors
-      const Tensor more = reshape((*code_proj)(code), channels) + 1;
+      const Tensor more = reshape((*code_proj)(code), shift.shape()) + 1;
       gain = gain * more;
       shift = shift * more;
     }

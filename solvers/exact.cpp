@@ -10,8 +10,8 @@
 #include "autodiff/ops/linear.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/reshape.h"
-#include "autodiff/ops/slice.h"
 #include "autodiff/ops/softmax.h"
+#include "autodiff/ops/split.h"
 #include "autodiff/ops/sum.h"
 
 namespace costate {
@@ -105,9 +105,9 @@ Net mixture_net(std::vector<Component> components, const char* family, bool has_
     }
     if (components.size() == 1) return of_x_0 ? parts[0] : at.sigma * parts[0];
     if (has_theta) logits[0] = logits[0] + reshape(cast(p[1], x.dtype()), {1, 1});
-    const Tensor r = softmax(concat(logits, 1));
-    Tensor sum = slice(r, 1, 0, 1) * parts[0];
-    for (std::size_t k = 1; k < parts.size(); ++k) sum = sum + slice(r, 1, static_cast<std::int64_t>(k), 1) * parts[k];
+    const Tensors r = split(softmax(concat(logits, 1)), 1, std::vector<std::int64_t>(parts.size(), 1));
+    Tensor sum = r[0] * parts[0];
+    for (std::size_t k = 1; k < parts.size(); ++k) sum = sum + r[k] * parts[k];
     return of_x_0 ? sum : at.sigma * sum;
   };
 }

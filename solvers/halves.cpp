@@ -3,14 +3,15 @@
 
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 
 namespace costate {
 
 Halves halves(const Tensor& out, const Tensor& x) {
   const std::int64_t channels = x.dim(-1);
   if (out.rank() != x.rank() || out.dim(-1) != 2 * channels) return {out};
-  return {slice(out, -1, 0, channels), slice(out, -1, channels, channels)};
+  const Tensors both = split(out, -1, {channels, channels});
+  return {both[0], both[1]};
 }
 
 Tensor joined(const Halves& parts) {

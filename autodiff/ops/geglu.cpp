@@ -4,7 +4,7 @@
 #include "autodiff/apply.h"
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/mul.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "core/kernels/copy.h"
 #include "core/kernels/geglu.h"
 
@@ -15,8 +15,8 @@ struct Op {
   static constexpr const char* name = "geglu";
 
   [[nodiscard]] Tensor spec(const Tensor& x) const {
-    const std::int64_t half = x.dim(-1) / 2;
-    return mul(slice(x, -1, 0, half), gelu(slice(x, -1, half, half)));
+    const Tensors both = split(x, -1, {x.dim(-1) / 2, x.dim(-1) / 2});
+    return mul(both[0], gelu(both[1]));
   }
   [[nodiscard]] Tensor forward(const Tensor& x) const {
     const int last = x.shape().axis(-1, name);

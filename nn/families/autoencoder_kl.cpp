@@ -3,6 +3,7 @@
 // the encoder: scaling is the pipeline's.
 #include "autodiff/ops/exp.h"
 #include "autodiff/ops/relu.h"
+#include "autodiff/ops/split.h"
 #include "nn/family.h"
 #include "nn/sizes.h"
 #include "nn/unet2d_blocks.h"
@@ -90,7 +91,8 @@ struct AutoencoderKL {
 
   /// mean + noise sqrt(variance), the log-variance held in [-30, 20].
   [[nodiscard]] Tensor drawn(const Tensor& moments, const Inputs& in) const {
-    const Tensor mean = slice(moments, 3, 0, latent), log_variance = slice(moments, 3, latent, latent);
+    const Tensors both = split(moments, 3, {latent, latent});
+    const Tensor &mean = both[0], &log_variance = both[1];
     const auto noise = in.extra.find("noise");
     require(noise != in.extra.end() && noise->second.shape() == mean.shape(), "autoencoder_kl: sample wants noise {}",
             mean.shape());

@@ -15,6 +15,7 @@
 #include "autodiff/ops/sigmoid.h"
 #include "autodiff/ops/silu.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "autodiff/ops/tanh.h"
 #include "nn/encoder_layer.h"
 #include "nn/sizes.h"
@@ -66,9 +67,10 @@ struct Residual {
     const std::vector<int> other = {0, 2, 1, 3};
     const std::int64_t width = x.dim(3);
     const Tensor h = along_rows(time, x + reshape(step(e), {x.dim(0), 1, 1, width}));
-    const Tensor both = mid(permute(along_rows(feature, permute(h, other)), other)) + condition(side);
-    const Tensor y = out(sigmoid(slice(both, 3, 0, width)) * tanh(slice(both, 3, width, width)));
-    return {(x + slice(y, 3, 0, width)) / std::sqrt(2.0), slice(y, 3, width, width)};
+    const auto halves = [&](const Tensor& t) { return split(t, 3, {width, width}); };
+    const Tensors gates = halves(mid(permute(along_rows(feature, permute(h, other)), other)) + condition(side)),
+                  y = halves(out(sigmoid(gates[0]) * tanh(gates[1])));
+    return {(x + y[0]) / std::sqrt(2.0), y[1]};
   }
 };
 

@@ -5,6 +5,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/rows.h"
+#include "autodiff/ops/split.h"
 #include "autodiff/ops/sum.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
@@ -22,11 +23,8 @@ constexpr double adaptive_eps = 1e-6;
 
 /// Rows (n, parts * width) as `parts` tensors (n, 1, width).
 Tensors split_rows(const Tensor& rows, std::int64_t parts) {
-  const std::int64_t width = rows.dim(1) / parts;
-  Tensors all;
-  for (std::int64_t i = 0; i < parts; ++i)
-    all.push_back(reshape(slice(rows, 1, i * width, width), {rows.dim(0), 1, width}));
-  return all;
+  const Shape one_token{rows.dim(0), 1, rows.dim(1)};
+  return split(reshape(rows, one_token), 2, std::vector(static_cast<std::size_t>(parts), rows.dim(1) / parts));
 }
 
 /// x (1 + scale) + shift

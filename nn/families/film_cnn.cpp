@@ -7,7 +7,7 @@
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/relu.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "nn/from_keys.h"
 #include "nn/schedule_tables.h"
 #include "nn/sizes.h"
@@ -73,8 +73,9 @@ struct FilmCnn {
     Tensor e = sinusoids(per_row("times", in.t, n), time_width, false, 1, in.x.kind());
     for (std::size_t i = 0; i < time.size(); ++i) e = time[i](i == 0 ? e : relu(e));
     const Tensor h = pre(in.x);
-    const auto half = [&](std::int64_t i) { return reshape(slice(e, 1, i * h.dim(3), h.dim(3)), {n, 1, 1, h.dim(3)}); };
-    return post(h + half(0) * h + half(1));
+    const std::int64_t c = h.dim(3);
+    const Tensors both = split(reshape(e, {n, 1, 1, 2 * c}), 3, {c, c});
+    return post(h + both[0] * h + both[1]);
   }
 
   [[nodiscard]] Signature signature() const {

@@ -9,7 +9,7 @@
 #include "autodiff/ops/cos.h"
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/sin.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "nn/from_keys.h"
 #include "nn/sizes.h"
 #include "nn/time_embedding.h"
@@ -66,10 +66,9 @@ struct SinusoidalMlp {
     const std::int64_t width = last.weight.dim(1), n = in.x.rank() == 2 ? in.x.dim(0) : 0;
     require(in.x.shape() == Shape{n, width}, "sinusoidal_mlp: wants x (n, {}), got {}", width, in.x.shape());
     require(!in.classes.defined() && !in.z.defined(), "sinusoidal_mlp: takes no condition");
-    Tensors parts;
-    for (std::size_t i = 0; i < coordinates.size(); ++i)
-      parts.push_back(coordinates[i](slice(in.x, 1, static_cast<std::int64_t>(i), 1)));
-    if (parts.empty()) parts.push_back(in.x);
+    Tensors parts{in.x};
+    if (!coordinates.empty()) parts = split(in.x, 1, std::vector<std::int64_t>(coordinates.size(), 1));
+    for (std::size_t i = 0; i < coordinates.size(); ++i) parts[i] = coordinates[i](parts[i]);
     parts.push_back(time(per_row("times", in.t, n), in.x.kind()));
     Tensor h = gelu(first(concat(parts, 1)));
     for (const auto& block : blocks) h = block(h);

@@ -5,7 +5,6 @@
 #include "autodiff/ops/attention.h"
 #include "autodiff/ops/gelu.h"
 #include "autodiff/ops/permute.h"
-#include "autodiff/ops/slice.h"
 #include "autodiff/ops/split.h"
 #include "nn/conv2d.h"
 #include "nn/family.h"
@@ -19,16 +18,16 @@ namespace {
 
 constexpr double norm_eps = 1e-6;
 
-/// Part `i` of `count` equal parts of a vector a sample, for every token: (n, 1, width).
-Tensor part_of(const Tensor& v, std::int64_t i, std::int64_t count) {
-  const std::int64_t width = v.dim(1) / count;
-  return reshape(slice(v, 1, i * width, width), {v.dim(0), 1, width});
+/// The halves of a vector a sample, for every token: (n, 1, width).
+Tensors halves_of(const Tensor& v) {
+  const std::int64_t width = v.dim(1) / 2;
+  return split(reshape(v, {v.dim(0), 1, 2 * width}), 2, {width, width});
 }
 
 /// Layer norm without weights, scaled and shifted by the (activated) condition.
 Tensor modulated(const Linear& modulation, const Tensor& x, const Tensor& y) {
-  const Tensor both = modulation(y);
-  return LayerNorm::plain(x, norm_eps) * (part_of(both, 0, 2) + 1) + part_of(both, 1, 2);
+  const Tensors both = halves_of(modulation(y));
+  return LayerNorm::plain(x, norm_eps) * (both[0] + 1) + both[1];
 }
 
 struct Block {
@@ -60,11 +59,10 @@ struct Block {
 
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& y) const {
     const std::int64_t width = x.dim(2);
-    const Tensor gate = gates(y);
-    const Tensors parts = split(qkv(modulated(norm1, x, y)), 2, {width, width, width});
+    const Tensors gate = halves_of(gates(y)), parts = split(qkv(modulated(norm1, x, y)), 2, {width, width, width});
     const double scale = std::sqrt(static_cast<double>(heads) / static_cast<double>(width));
-    const Tensor h = x + part_of(gate, 0, 2) * proj(attention(parts[0], parts[1], parts[2], heads, scale));
-    return h + part_of(gate, 1, 2) * narrow(gelu_tanh(wide(modulated(norm2, h, y))));
+    const Tensor h = x + gate[0] * proj(attention(parts[0], parts[1], parts[2], heads, scale));
+    return h + gate[1] * narrow(gelu_tanh(wide(modulated(norm2, h, y))));
   }
 };
 

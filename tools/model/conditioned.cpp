@@ -8,6 +8,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "autodiff/ops/sqrt.h"
 #include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
@@ -132,7 +133,8 @@ Net network_net(const Model& model, const Telling& how, const Told& told, const 
     const Told absent_told = without_condition(with, without, n);
     if (w == 0 && guidance.share == 0) return evaluate(*network, how, x, at, absent_told);
     const Tensor y = evaluate(*network, how, concat({x, x}, 0), at, both_halves(with, absent_told));
-    const Halves given = halves(slice(y, 0, 0, n), x), absent = halves(slice(y, 0, n, n), x);
+    const Tensors both = split(y, 0, {n, n});
+    const Halves given = halves(both[0], x), absent = halves(both[1], x);
     return joined({guidance(given.prediction, absent.prediction, w), given.variance});
   };
 }

@@ -8,7 +8,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/permute.h"
 #include "autodiff/ops/reshape.h"
-#include "autodiff/ops/slice.h"
+#include "autodiff/ops/split.h"
 #include "core/random.h"
 #include "tools/model/grid.h"
 
@@ -42,8 +42,8 @@ Tensor from_haar(const Tensor& low, const Tensor& details) {
   const std::int64_t n = low.dim(0), h = low.dim(1), w = low.dim(2), c = low.dim(3);
   require(details.shape() == Shape{n, h, w, 3 * c}, "from_haar: details {} for an image {}", details.shape(),
           low.shape());
-  const auto part = [&](std::int64_t k) { return slice(details, 3, k * c, c); };
-  const Tensor horizontal = part(0), vertical = part(1), diagonal = part(2);
+  const Tensors parts = split(details, 3, {c, c, c});
+  const Tensor &horizontal = parts[0], &vertical = parts[1], &diagonal = parts[2];
   const Tensor sums = low + horizontal, differences = vertical + diagonal;         // of the upper row
   const Tensor below = low - horizontal, below_differences = vertical - diagonal;  // and of the lower
   const Tensor block =
