@@ -178,14 +178,18 @@ BOOST_AUTO_TEST_CASE(attention_reads_tokens_and_heads_of_any_tensors) {
           in.push_back(middle(around(i, part, dtype)).reshaped({n, t, heads * width}));
           copies.push_back(copy_of(in.back()));
         }
-        const auto pulled = [&](const Tensors& of) {
+        const auto pulled = [&](const Tensors& of, const Wanted& wanted) {
           const Vjp at = vjp([&](const Tensors& x) { return Tensors{attention(x[0], x[1], x[2], heads, 0.3)}; },
-                             {of[0], of[1], of[2]});
+                             {of[0], of[1], of[2]}, wanted);
           Tensors all = at.pull({of[3]});
           all.push_back(at.value[0]);
           return all;
         };
-        BOOST_TEST(same(pulled(in), pulled(copies)), name_of(dtype) << " " << width << " " << which);
+        const Wanted every{true, true, true}, queries{true, false, false};
+        const Tensors found = pulled(in, every), of_queries = pulled(in, queries);
+        BOOST_TEST(same(found, pulled(copies, every)), name_of(dtype) << " " << width << " " << which);
+        BOOST_TEST(same({of_queries[0]}, {found[0]}), name_of(dtype) << " " << width << " " << which);
+        BOOST_TEST(!of_queries[1].defined());
       }
 }
 
