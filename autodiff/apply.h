@@ -178,6 +178,12 @@ class OpRule final : public Rule {
   Op op_;
 };
 
+/// Tells the recordings that watch one of `in` that the op made `out` of them.
+template <class Op>
+Tensor tell(const Op& op, const Tensors& in, Tensor out) {
+  return watched(in) ? note(std::make_shared<const OpRule<Op>>(op), in, {std::move(out)})[0] : out;
+}
+
 /// (Not `apply`: std::apply would be found first for a vector of tensors.) Runs an op on its inputs and tells the recordings that watch one of them.
 template <class Op>
 Tensor apply_op(const Op& op, const Tensors& in) {
@@ -191,7 +197,7 @@ Tensor apply_op(const Op& op, const Tensors& in) {
     if constexpr (Flat<Op>)
       return out;
     else
-      return watched(in) ? note(std::make_shared<const OpRule<Op>>(op), in, {std::move(out)})[0] : out;
+      return tell(op, in, std::move(out));
   } else {
     return detail::run_spec(op, in);
   }

@@ -33,10 +33,11 @@ Tensor Tensor::empty(const Shape& shape, Kind kind) {
   return t;
 }
 
-Tensor Tensor::ghost_of(const Shape& shape, DType dtype) {
+Tensor Tensor::ghost_of(const Shape& shape, Kind kind) {
   Tensor t;
   t.shape_ = shape;
-  t.dtype_ = dtype;
+  t.dtype_ = kind.dtype;
+  t.device_ = kind.device;
   t.ghost_ = true;
   return t;
 }

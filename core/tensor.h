@@ -44,8 +44,8 @@ class Tensor {
 
   /// Uninitialised; fill it through mutable_data before handing it on.
   static Tensor empty(const Shape& shape, Kind kind);
-  /// Shape and dtype alone.
-  static Tensor ghost_of(const Shape& shape, DType dtype);
+  /// Shape and kind alone.
+  static Tensor ghost_of(const Shape& shape, Kind kind);
   /// Elements that lie in host memory of others, aligned to their size, which `owner` keeps. Never written.
   static Tensor borrow(const void* data, const Shape& shape, DType dtype, std::shared_ptr<const void> owner);
   static Tensor full(const Shape& shape, double value, Kind kind = DType::f32);

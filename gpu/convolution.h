@@ -31,6 +31,22 @@ struct Convolution {
   }
 };
 
+/// Whether the channels of a group come in whole words of 16 bytes. (Strips that do not begin with words are met as dense copies.)
+template <class T>
+bool in_words(const T* t, int width) {
+  return width % (16 / static_cast<int>(sizeof(T))) == 0 && aligned_16(t);
+}
+
+/// A picture's pixels, from one to the next `pixel`.
+template <class T>
+const T* pixels_of(const Tensor& t, int& pixel) {
+  const auto [data, step] = t.device_lines<T>(t.dim(3));
+  require(t.dim(1) * t.dim(2) * step < std::int64_t{1} << 31,
+          "conv2d: the pictures that {} is a slice of are larger than a kernel counts", t.shape());
+  pixel = static_cast<int>(step);
+  return data;
+}
+
 /// A pixel that taps count from, and how far a tap is from there.
 template <class T>
 struct Place {

@@ -32,7 +32,7 @@ __device__ void add_more(const Output<T>& c, int problem, int m, int n, int room
   };
   if (c.bias.data != nullptr) add(c.bias.at(problem, m, n));
   if (c.addend == nullptr || room <= 0) return;
-  const T* more = c.addend + (c.at(problem, m, n) - c.data);
+  const T* more = c.addend + (c.start.of(problem) + m * c.addend_line + n);
   if (width == 1 || !packed) return add(more);
   const auto word = *reinterpret_cast<const Pack<T, width>*>(more);
   for (int i = 0; i < width; ++i) sum[i] += static_cast<Sum>(word[i]);
@@ -229,7 +229,7 @@ template <class Sum, class Out>
 bool may_pack(const Output<Out>& c, std::int64_t n) {
   constexpr int wide = 16 / sizeof(Sum);
   return n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data) &&
-         (c.addend == nullptr || aligned_16(c.addend));
+         (c.addend == nullptr || (aligned_16(c.addend) && c.addend_line % wide == 0));
 }
 
 /// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.

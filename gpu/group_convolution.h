@@ -53,28 +53,42 @@ Boxes filter_boxes(const char* op, const Convolution& s, const Filter& f, int li
   return b;
 }
 
+/// A convolution, where its operands lie.
 template <class M>
-void convolve_by_groups(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, const Filter& f,
-                        const Output<Stored<M>>& y) {
-  const std::int64_t pixels = std::int64_t{s.oh} * s.ow, steps = s.kh * s.kw * steps_of<M>(s.cin);
+struct GroupConvolution {
+  Convolution s;
+  const Stored<M>* x;
+  Filter f;
+
+  [[nodiscard]] std::int64_t steps() const { return s.kh * s.kw * steps_of<M>(s.cin); }
+  [[nodiscard]] GroupFactors factors(const char* op, std::int64_t images) const {
+    return {[=, this](int rows) { return patch_boxes<M>(op, s, x, images, rows); },
+            [=, this](int rows) { return filter_boxes<M>(op, s, f, rows); }};
+  }
+};
+
+/// y = the convolution, plus another of as many outputs whose weights lie alike, or null.
+template <class M>
+void convolve_by_groups(const char* op, const GroupConvolution<M>& one, const GroupConvolution<M>* other,
+                        std::int64_t images, const Output<Stored<M>>& y) {
+  const Convolution& s = one.s;
+  const std::int64_t pixels = std::int64_t{s.oh} * s.ow, first = one.steps(),
+                     steps = first + (other == nullptr ? 0 : other->steps());
   // By one image's pixels. A batch adds pieces up in registers, which costs it a third: they must be worth it to the image.
   constexpr std::int64_t most_pieces = 8;
   constexpr double gain = 1.3;
-  multiply_by_groups(
-      M{}, op, [&](int rows) { return patch_boxes<M>(op, s, x, images, rows); },
-      [&](int rows) { return filter_boxes<M>(op, s, f, rows); }, y,
-      {1, images * pixels, s.cout, steps, group_piece(pixels, s.cout, steps, most_pieces, gain), true, f.along_k});
+  multiply_by_groups(M{}, op, one.factors(op, images), other == nullptr ? GroupFactors{} : other->factors(op, images),
+                     y,
+                     {1, images * pixels, s.cout, steps, group_piece(pixels, s.cout, steps, most_pieces, gain), true,
+                      one.f.along_k, first});
 }
 
-/// y = x * w. Where output channels are no whole words, and for TF32, whose products want terms along memory, w is packed, once.
+/// Weights of y = x * w. Where output channels are no whole `words`, and for TF32, whose products want terms along memory, w is packed, once.
 template <class M>
-void conv2d_by_groups(const char* op, const Convolution& s, const Stored<M>* x, std::int64_t images, const Tensor& w,
-                      bool words, const Output<Stored<M>>& y) {
-  const auto go = [&](const Filter& f) { convolve_by_groups<M>(op, s, x, images, f, y); };
+Filter filter_of(const Convolution& s, const Tensor& w, bool words) {
   if (words && std::is_same_v<M, bf16>)
-    return go({w.device_data<Stored<M>>(), false, false, s.cout, std::int64_t{s.cin} * s.cout});
-  const Tensor packed = packed_filter(w);
-  go({packed.device_data<Stored<M>>(), true, false, std::int64_t{s.kh} * s.kw * s.cin, s.cin});
+    return {w.device_data<Stored<M>>(), false, false, s.cout, std::int64_t{s.cin} * s.cout};
+  return {packed_filter(w).device_data<Stored<M>>(), true, false, std::int64_t{s.kh} * s.kw * s.cin, s.cin};
 }
 
 /// dx of the convolution that `turned` is turned from.
@@ -83,7 +97,7 @@ void conv2d_dx_by_groups(const char* op, const Convolution& turned, const Stored
                          const Tensor& w, const Output<Stored<M>>& dx) {
   using T = Stored<M>;
   const Filter f{w.device_data<T>(), true, true, turned.cin, std::int64_t{turned.cin} * turned.cout};
-  convolve_by_groups<M>(op, turned, g, images, f, dx);
+  convolve_by_groups<M>(op, {turned, g, f}, nullptr, images, dx);
 }
 
 /// dw of y = x * w. Input channels are whole steps. TF32, whose right factor has to lie along the terms, has g turned first.
@@ -94,10 +108,11 @@ void conv2d_dw_by_groups(const char* op, const Convolution& s, const Stored<M>* 
                      steps = steps_of<M>(pixels);
   constexpr std::int64_t most_pieces = 64;
   const auto go = [&]<bool along_k>(const Matrix<Stored<M>, along_k>& gradient) {
-    multiply_by_groups(
-        M{}, op, [&](int) { return patch_boxes<M>(op, s, x, images, line_terms<M>); },
-        [&](int lines) { return boxes_of<M>(op, gradient, s.cout, pixels, 1, lines); }, dw,
-        {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, along_k});
+    multiply_by_groups(M{}, op,
+                       {[&](int) { return patch_boxes<M>(op, s, x, images, line_terms<M>); },
+                        [&](int lines) { return boxes_of<M>(op, gradient, s.cout, pixels, 1, lines); }},
+                       {}, dw,
+                       {1, rows, s.cout, steps, group_piece(rows, s.cout, steps, most_pieces, 1), false, along_k});
   };
   if constexpr (std::is_same_v<M, bf16>) {
     go(Matrix<bf16, false>{g.device_lines<bf16>(g.dim(3)).data, Start(0), s.y_pixel});

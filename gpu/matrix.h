@@ -65,7 +65,8 @@ struct Output {
   Start start;
   std::int64_t line;
   Bias<T> bias = {};
-  const T* addend = nullptr;  ///< laid out as `data`
+  const T* addend = nullptr;        ///< laid out as `data`, but for
+  std::int64_t addend_line = line;  ///< from one of its rows to the next one; 0: the same for all
   __device__ T* at(int problem, int m, int n) const { return data + start.of(problem) + m * line + n; }
 };
 

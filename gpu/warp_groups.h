@@ -16,14 +16,18 @@ struct GroupProduct {
   std::int64_t problems, m, n, steps;
   std::int64_t piece;  ///< steps
   bool a_along_k, b_along_k;
+  std::int64_t first = steps;  ///< steps of the first factors; the rest are of others
 };
 
-/// A factor for tiles of so many rows.
-using BoxesFor = std::function<Boxes(int rows)>;
+/// Each for tiles of so many rows.
+struct GroupFactors {
+  std::function<Boxes(int rows)> a, b;
+};
 
-/// c = a b. In bf16, T is bf16 or f32; in Tf32 it is f32, and one of a and b lies along k.
+/// c = a b, in terms of the first factors and then, if not all steps are theirs, of others. In bf16, T is bf16 or f32; in Tf32 it is f32, and
+/// one of a and b lies along k.
 template <class M, class T>
-void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
+void multiply_by_groups(M, const char* op, const GroupFactors& f, const GroupFactors& others, const Output<T>& c,
                         const GroupProduct& p);
 
 /// Steps of a piece of a product that is to take the least time with its m rows. One piece, unless more are `gain` times as fast.

@@ -29,6 +29,9 @@ struct Conv2d {
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& shift = {}, const Tensor& addend = {}) const {
     return conv2d(x, weight, shift.defined() ? add_bias(shift, bias) : bias, addend, geometry);
   }
+  [[nodiscard]] Tensor and_linear(const Tensor& x, const LinearTerm& addend) const {
+    return conv2d_and_linear(x, weight, bias, addend, geometry);
+  }
 };
 
 }  // namespace costate

@@ -33,6 +33,8 @@ struct Linear {
   [[nodiscard]] Tensor operator()(const Tensor& x, const Tensor& addend = {}) const {
     return linear(x, weight, bias, addend);
   }
+  /// The same for a convolution to add.
+  [[nodiscard]] LinearTerm term(const Tensor& x) const { return linear_term(x, weight, bias); }
 };
 
 /// What layers of one shape make of x: one product, where neighbours.h has put their weights behind each other.

@@ -91,11 +91,12 @@ struct ResBlock {
   [[nodiscard]] Tensor operator()(Tensor h, const BlockTime& time, const Tensor& code = {}) const {
     const Filter taps = filter.defined() ? filter_from(filter) : plan.filter;
     // The shortcut first, so that on the way back its cotangent, as wide as x, is the last that is made.
-    Tensor shortcut = resample(plan.resampling, h, taps);
-    if (conv_shortcut) shortcut = (*conv_shortcut)(shortcut);
+    const Tensor side = resample(plan.resampling, h, taps);
+    const LinearTerm shortcut = conv_shortcut ? conv_shortcut->term(side) : LinearTerm{};
     h = resample(plan.resampling, norm1.then(plan.activation, h), taps);
     if (conv2) h = middle(std::move(h), time, code);
-    return scale((conv2 ? *conv2 : conv1)(h, {}, shortcut), 1 / plan.divisor);
+    const Conv2d& last = conv2 ? *conv2 : conv1;
+    return scale(conv_shortcut ? last.and_linear(h, shortcut) : last(h, {}, side), 1 / plan.divisor);
   }
 
  private:

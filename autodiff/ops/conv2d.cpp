@@ -1,10 +1,13 @@
 // Bilinear op: conv2d, with the shape rule its two gradients share.
 #include "autodiff/ops/conv2d.h"
 
+#include <utility>
+
 #include "autodiff/apply.h"
 #include "autodiff/bias.h"
 #include "autodiff/ops/conv2d_shape.h"
 #include "core/flops.h"
+#include "core/kernels/conv2d_and_linear.h"
 
 namespace costate {
 namespace {
@@ -13,14 +16,17 @@ struct Op {
   static constexpr const char* name = "conv2d";
   ConvGeometry geometry;
 
-  [[nodiscard]] Tensor forward(const Tensors& in) const {
+  /// The result, not yet made, and what is added to it.
+  [[nodiscard]] std::pair<Tensor, AddedTerms> begin(const Tensors& in) const {
     const Tensor &x = in[0], &w = in[1];
     require_same_kind(name, x, w);
     const Shape shape = conv2d_shape(name, geometry, x.shape(), w.shape());
-    const auto [bias, addend] = added_of(name, in, shape);
-    Tensor y = Tensor::empty(shape, x.kind());
     count_products(shape.size(), w.size() / w.dim(3));
-    conv2d_kernel(x.device(), geometry, x, w, bias, addend, y);
+    return {Tensor::empty(shape, x.kind()), added_of(name, in, shape)};
+  }
+  [[nodiscard]] Tensor forward(const Tensors& in) const {
+    auto [y, added] = begin(in);
+    conv2d_kernel(y.device(), geometry, in[0], in[1], added.bias, added.addend, y);
     return y;
   }
   [[nodiscard]] Tensor wrt0(const Tensor& g, const Tensor& w, const Tensor& x, const Tensor& so_far) const {
@@ -40,6 +46,19 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvGe
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
               const ConvGeometry& geometry) {
   return apply_op(Op{geometry}, bilinear_inputs(x, w, {bias, addend}));
+}
+Tensor conv2d_and_linear(const Tensor& x, const Tensor& w, const Tensor& bias, const LinearTerm& addend,
+                         const ConvGeometry& geometry) {
+  const Op op{geometry};
+  const Tensors in = bilinear_inputs(x, w, {bias, addend.value});
+  Tensor made = [&] {
+    const ActiveLevels none(0);
+    const ProfileScope scope(Op::name);
+    Tensor y = op.begin(in).first;
+    conv2d_and_linear_kernel(y.device(), geometry, x, w, bias, addend.x, addend.w, addend.bias, y);
+    return y;
+  }();
+  return tell(op, in, std::move(made));
 }
 
 ConvGeometry same_padding(std::int64_t kernel_h, std::int64_t kernel_w) {

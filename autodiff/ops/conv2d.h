@@ -1,6 +1,7 @@
 // Two-dimensional convolution and its two gradients: three bilinear ops, closed under differentiation.
 #pragma once
 
+#include "autodiff/ops/linear.h"
 #include "core/kernels/conv2d.h"
 #include "core/tensor.h"
 
@@ -15,6 +16,10 @@ namespace costate {
 /// ... plus an addend of the result's shape; undefined: none.
 [[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& addend,
                             const ConvGeometry& geometry);
+
+/// ... whose addend is a linear layer's result: one product with it where a device can.
+[[nodiscard]] Tensor conv2d_and_linear(const Tensor& x, const Tensor& w, const Tensor& bias, const LinearTerm& addend,
+                                       const ConvGeometry& geometry);
 
 /// The gradient in x of <g, conv2d(x, w)>; also known as transposed convolution. `x` is the shape of the result, and of an addend;
 /// undefined: none.

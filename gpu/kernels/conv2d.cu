@@ -11,25 +11,7 @@
 #include "gpu/winograd.h"
 
 namespace costate::cuda {
-namespace {
-
-/// Whether the channels of a group come in whole words of 16 bytes. (Strips that do not begin with words are met as dense copies.)
-template <class T>
-bool in_words(const T* t, int width) {
-  return width % (16 / static_cast<int>(sizeof(T))) == 0 && aligned_16(t);
-}
-
-/// A picture's pixels, from one to the next `pixel`.
-template <class T>
-const T* pixels_of(const Tensor& t, int& pixel) {
-  const auto [data, step] = t.device_lines<T>(t.dim(3));
-  require(t.dim(1) * t.dim(2) * step < std::int64_t{1} << 31,
-          "conv2d: the pictures that {} is a slice of are larger than a kernel counts", t.shape());
-  pixel = static_cast<int>(step);
-  return data;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& weights, const Tensor& y) {
   const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
@@ -63,7 +45,8 @@ void direct_conv2d(const ConvGeometry& geometry, const Tensor& x, const Tensor& 
                        more.defined() ? more.device_data<T>() : nullptr};
     const Words words{in_words(from, s.cin), in_words(w.device_data<T>(), s.cout)};
     if constexpr (has_group_products<M>)
-      if (by_groups(s, words.a)) return conv2d_by_groups<M>("conv2d", s, from, x.dim(0), w, words.b, to);
+      if (by_groups(s, words.a))
+        return convolve_by_groups<M>("conv2d", {s, from, filter_of<M>(s, w, words.b)}, nullptr, x.dim(0), to);
     gemm<M>("conv2d", Patches<T, true>{s, from}, Weights<T>{s.groups, s.cout, w.device_data<T>()}, to, s.groups,
             y.size() / y.dim(3), s.cout, k, piece_of(k, convolution_chain), words);
   });

@@ -67,21 +67,45 @@ struct Stages {
   }
 };
 
+/// The factors of a product, or of some of its steps.
+struct Factors {
+  Boxes a, b;
+};
+
 /// What a warp beside the groups does, by one of its threads: keeps the stages full of one factor's tiles, which only products read, or
 /// `threads` do.
-template <bool threads, class Feed, class Stages>
-__device__ void keep_full(Feed feed, const Stages& stages, unsigned char* tiles, int steps) {
-  bool odd = true;
-  for (int step = 0, slot = 0; step < steps; ++step) {
-    if (step >= stages.count) {  // the first round of them waits for nobody
-      wait_for_round(stages.free + slot, odd);
-      if (threads) copies_follow();
+template <bool threads, class Stages>
+class Filling {
+ public:
+  __device__ Filling(const Stages& stages, unsigned char* tiles) : stages_(&stages), tiles_(tiles) {}
+
+  /// Those before step `end`.
+  template <class Feed>
+  __device__ void fill(Feed feed, int end) {
+    for (; step_ < end; ++step_) {
+      if (step_ >= stages_->count) {  // the first round of them waits for nobody
+        wait_for_round(stages_->free + slot_, odd_);
+        if (threads) copies_follow();
+      }
+      expect_bytes(stages_->come + slot_, Feed::bytes);
+      feed.bring(tiles_ + slot_ * Feed::bytes, stages_->come + slot_);
+      if (++slot_ == stages_->count) slot_ = 0, odd_ = !odd_;
     }
-    expect_bytes(stages.come + slot, Feed::bytes);
-    feed.bring(tiles + slot * Feed::bytes, stages.come + slot);
-    if (++slot == stages.count) slot = 0, odd = !odd;
   }
-}
+  /// Those of `steps` from the product's step `first` on: of b up to its step `change`, then of `other`, whose rows are the same.
+  template <class Feed>
+  __device__ void fill(const Boxes& b, const Boxes& other, int change, int problem, int row, int end, int first,
+                       int steps) {
+    if (first < change) fill(Feed(b, problem, row, end, first), change - first < steps ? change - first : steps);
+    if (step_ < steps) fill(Feed(other, problem, row, end, first + step_ - change), steps);
+  }
+
+ private:
+  const Stages* stages_;
+  unsigned char* tiles_;
+  int step_ = 0, slot_ = 0;
+  bool odd_ = true;
+};
 
 /// What a group does with the tiles of a step, four products of 32 bytes of terms.
 template <class M, bool a_along_k, bool b_along_k>
@@ -132,8 +156,8 @@ struct Multiply<Tf32, false, b_along_k> {
 /// more than a cluster has blocks, to `partial`.
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class Out>
 __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
-    group_kernel(const __grid_constant__ Boxes a, const __grid_constant__ Boxes b, Output<Out> c, float* partial,
-                 Product p, Cluster cluster, int stages) {
+    group_kernel(const __grid_constant__ Factors f, const __grid_constant__ Factors others, int change, Output<Out> c,
+                 float* partial, Product p, Cluster cluster, int stages) {
   kernel_begins();
   if constexpr (warp_groups_here) {
     using S = Stages<M, Tile, a_along_k, b_along_k>;
@@ -147,9 +171,11 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     __syncthreads();
     if (threadIdx.x >= Tile::threads) {
       if (threadIdx.x == Tile::threads)
-        keep_full<in_registers<M, a_along_k>>(typename S::A(a, problem, m0, p.m, first), tiles, tiles.a, steps);
+        Filling<in_registers<M, a_along_k>, S>(tiles, tiles.a)
+            .template fill<typename S::A>(f.a, others.a, change, problem, m0, p.m, first, steps);
       if (threadIdx.x == Tile::threads + 32)
-        keep_full<false>(typename S::B(b, problem, n0, p.n, first), tiles, tiles.b, steps);
+        Filling<false, S>(tiles, tiles.b)
+            .template fill<typename S::B>(f.b, others.b, change, problem, n0, p.n, first, steps);
       return;
     }
     const unsigned group = Tile::threads == 128 ? 0 : __shfl_sync(~0U, threadIdx.x / 128, 0);  // known to be a warp's
@@ -239,7 +265,8 @@ double time_folded(const GroupProduct& p) {
 }
 
 template <class M, class Tile, bool a_along_k, bool b_along_k, bool folds, class T>
-void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& e) {
+void start(const char* op, const GroupFactors& f, const GroupFactors& others, const Output<T>& c,
+           const GroupProduct& e) {
   const std::int64_t pieces = folds ? 1 : pieces_of(e.steps, e.piece),
                      cluster = time_together<Tile>(e) < time_apart<Tile>(e) ? pieces : 1, apart = pieces / cluster,
                      tiles = tiles_of<Tile>(e) / e.problems;
@@ -257,12 +284,14 @@ void start(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>
   const int stages = clusters > alone                      ? Tile::stages
                      : cluster > 1 && 2 * clusters > alone ? std::max(Tile::stages, Tile::stages_alone / 2)
                                                            : Tile::stages_alone;
+  const auto of = [](const GroupFactors& g) { return Factors{g.a(Tile::m), g.b(Tile::n)}; };
+  const Factors first = of(f);
   launch_clusters(
       op, static_cast<unsigned>(cluster),
       dim3(static_cast<unsigned>(tiles * cluster), static_cast<unsigned>(apart), static_cast<unsigned>(e.problems)),
       dim3(Tile::threads + feeding), Stages<M, Tile, a_along_k, b_along_k>::bytes(stages),
-      group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, a(Tile::m), b(Tile::n), c, to, p,
-      Cluster(static_cast<int>(cluster)), stages);
+      group_kernel<M, Tile, a_along_k, b_along_k, folds, T>, first, e.first < e.steps ? of(others) : first,
+      static_cast<int>(e.first), c, to, p, Cluster(static_cast<int>(cluster)), stages);
   if (apart > 1) add_pieces(op, c, to, Tile::turned ? p.turned() : p, pieces, e.problems);
 }
 
@@ -271,10 +300,11 @@ int forced_way = -1;
 /// Takes the tile, and the way to go through pieces, that is estimated to need the least time. `turned`: rows of c are columns of the
 /// product.
 template <class M, bool a_along_k, bool b_along_k, bool turned = false, class T>
-void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c, const GroupProduct& p) {
+void choose(const char* op, const GroupFactors& f, const GroupFactors& others, const Output<T>& c,
+            const GroupProduct& p) {
   struct Way {
     double cycles;
-    void (*start)(const char*, const BoxesFor&, const BoxesFor&, const Output<T>&, const GroupProduct&);
+    void (*start)(const char*, const GroupFactors&, const GroupFactors&, const Output<T>&, const GroupProduct&);
   };
   constexpr bool left_in_registers = in_registers<M, a_along_k>;
   const auto way = [&]<class Tile, bool folds>(double cycles) {
@@ -290,10 +320,10 @@ void choose(const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T
   const Way ways[] = {apart(Small{}),        apart(Middle{}),        apart(Large{}),        apart(Wide{}),
                       folded(SmallFolded{}), folded(MiddleFolded{}), folded(LargeFolded{}), folded(LastFolded{})};
   const int allowed = pieces_of(p.steps, p.piece) > 1 ? group_ways : group_ways / 2;
-  if (forced_way >= 0) return ways[forced_way % allowed].start(op, a, b, c, p);
+  if (forced_way >= 0) return ways[forced_way % allowed].start(op, f, others, c, p);
   std::min_element(ways, ways + allowed, [](const Way& x, const Way& y) {
     return x.cycles < y.cycles;
-  })->start(op, a, b, c, p);
+  })->start(op, f, others, c, p);
 }
 
 }  // namespace
@@ -317,7 +347,7 @@ std::int64_t group_piece(std::int64_t m, std::int64_t n, std::int64_t steps, std
 }
 
 template <class M, class T>
-void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b, const Output<T>& c,
+void multiply_by_groups(M, const char* op, const GroupFactors& f, const GroupFactors& others, const Output<T>& c,
                         const GroupProduct& p) {
   if (p.problems == 0 || p.m == 0 || p.n == 0) return;
   constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024, terms = line_terms<M>;  // kernels count in int
@@ -326,22 +356,23 @@ void multiply_by_groups(M, const char* op, const BoxesFor& a, const BoxesFor& b,
           p.m, terms * p.steps, terms * p.steps, p.n);
   if constexpr (std::is_same_v<M, Tf32>) {
     if (!p.b_along_k)
-      choose<M, false, true, true>(op, b, a, c, {p.problems, p.n, p.m, p.steps, p.piece, false, true});
+      choose<M, false, true, true>(op, {f.b, f.a}, {others.b, others.a}, c,
+                                   {p.problems, p.n, p.m, p.steps, p.piece, false, true, p.first});
     else
-      p.a_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, false, true>(op, a, b, c, p);
+      p.a_along_k ? choose<M, true, true>(op, f, others, c, p) : choose<M, false, true>(op, f, others, c, p);
   } else {
     if (p.a_along_k)
-      p.b_along_k ? choose<M, true, true>(op, a, b, c, p) : choose<M, true, false>(op, a, b, c, p);
+      p.b_along_k ? choose<M, true, true>(op, f, others, c, p) : choose<M, true, false>(op, f, others, c, p);
     else
-      p.b_along_k ? choose<M, false, true>(op, a, b, c, p) : choose<M, false, false>(op, a, b, c, p);
+      p.b_along_k ? choose<M, false, true>(op, f, others, c, p) : choose<M, false, false>(op, f, others, c, p);
   }
 }
 
-template void multiply_by_groups(bf16, const char*, const BoxesFor&, const BoxesFor&, const Output<bf16>&,
+template void multiply_by_groups(bf16, const char*, const GroupFactors&, const GroupFactors&, const Output<bf16>&,
                                  const GroupProduct&);
-template void multiply_by_groups(bf16, const char*, const BoxesFor&, const BoxesFor&, const Output<float>&,
+template void multiply_by_groups(bf16, const char*, const GroupFactors&, const GroupFactors&, const Output<float>&,
                                  const GroupProduct&);
-template void multiply_by_groups(Tf32, const char*, const BoxesFor&, const BoxesFor&, const Output<float>&,
+template void multiply_by_groups(Tf32, const char*, const GroupFactors&, const GroupFactors&, const Output<float>&,
                                  const GroupProduct&);
 
 }  // namespace costate::cuda

@@ -14,10 +14,10 @@ void multiply_matrices_by_groups(const char* op, const Matrix<Stored<M>, a_along
                                  const Matrix<Stored<M>, b_along_k>& b, const Output<Out>& c, const Extents& e) {
   constexpr std::int64_t longest = 36;  // steps
   const std::int64_t steps = steps_of<M>(e.k), piece = pieces_of(steps, pieces_of(steps, longest));
-  multiply_by_groups(
-      M{}, op, [&](int rows) { return boxes_of<M>(op, a, e.m, e.k, e.problems, rows); },
-      [&](int rows) { return boxes_of<M>(op, b, e.n, e.k, e.problems, rows); }, c,
-      {e.problems, e.m, e.n, steps, piece, a_along_k, b_along_k});
+  multiply_by_groups(M{}, op,
+                     {[&](int rows) { return boxes_of<M>(op, a, e.m, e.k, e.problems, rows); },
+                      [&](int rows) { return boxes_of<M>(op, b, e.n, e.k, e.problems, rows); }},
+                     {}, c, {e.problems, e.m, e.n, steps, piece, a_along_k, b_along_k});
 }
 
 template <class M, bool a_along_k, bool b_along_k, class Out>

@@ -37,6 +37,30 @@ Case with_addend(const Convolution& c, const Case& without) {
   return one;
 }
 
+/// With a linear layer's result of `k` channels.
+Case with_linear(const Convolution& c, const Case& without, std::int64_t k, bool biases) {
+  Case one = without;
+  one.variant += biases ? "_linear_biases" : "_linear";
+  one.inputs.push_back(batched(c.y().with(-1, k)));
+  one.inputs.push_back({{k, c.w[3]}});
+  for (int i = 0; biases && i < 2; ++i) one.inputs.push_back({{c.w[3]}});
+  const auto all = [](Tensors in) {
+    in.resize(6);
+    return in;
+  };
+  one.run = [=, g = c.geometry](const Tensors& in) {
+    const auto at = all(in);
+    return conv2d_and_linear(at[0], at[1], at[4], linear_term(at[2], at[3], at[5]), g);
+  };
+  one.spec = [=, g = c.geometry](const Tensors& in) {
+    const auto at = all(in);
+    return conv2d(at[0], at[1], at[4], linear(at[2], at[3], at[5]), g);
+  };
+  one.plain = {};
+  one.reduction += k;
+  return one;
+}
+
 }  // namespace
 
 CaseFile conv2d_case() {
@@ -61,6 +85,7 @@ CaseFile conv2d_case() {
         file.cases.push_back(with_added(c, one, "_added", c.variant != "one", true));
         file.cases.push_back(read_twice(one));
         if (c.variant == "same") file.cases.push_back(with_addend(c, one));
+        for (const bool biases : {false, true}) file.cases.push_back(with_linear(c, one, 16, biases));
       }
   }
   const auto call = [](const Shape& x, const Shape& w, const ConvGeometry& g = {}) {
