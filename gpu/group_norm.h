@@ -3,7 +3,8 @@
 //
 // Neighbouring groups of one image go to a cluster of up to eight blocks (one on chips without clusters), a stretch of the image's
 // pixels to each. A thread keeps its share of x in registers, and of g in shared memory, and so reads it once, where it fits; else
-// once a pass.
+// once a pass. Sums begin with leaves, some pixels of a vector's channels in f32: where a cluster has several multiprocessors' threads to
+// itself each has one leaf, in a batch two, and no bit depends on that.
 #pragma once
 
 #include <algorithm>
@@ -39,9 +40,9 @@ struct alignas(2 * sizeof(C)) Pair {
 };
 
 /// How an image is cut, by its shape and the chip alone. A cluster has `taken` groups, which are `set` channels or `across` vectors
-/// of a pixel, and each of its `parts` blocks has `chunk` pixels, `lanes` of them at a time.
+/// of a pixel, and each of its `parts` blocks has `chunk` pixels, which are so many `lanes` of leaves: every lanes-th pixel from one on.
 struct Cut {
-  int pixels, channels, width, taken, set, across, parts, chunk, threads, lanes;
+  int pixels, channels, width, taken, set, across, parts, chunk, lanes;
   int halvings;  ///< 2^halvings neighbouring channels of a vector are of one group: their sums are added first
   Divisor by_parts, by_sets, by_across, by_width, by_terms;
   [[nodiscard]] __host__ __device__ int terms() const { return width >> halvings; }  ///< of a group's sum, a lane
@@ -77,24 +78,28 @@ __device__ void with(bool known, const F& f) {
   known ? f(std::true_type{}) : f(std::false_type{});
 }
 
-/// Pixels that a thread has under way, and may keep: 128 bytes of them, or eight single numbers, or 64 bytes of f64.
+/// Pixels of a leaf: 128 bytes of them, 64 of f64 and bf16, or eight single numbers.
 template <int v, class T>
-constexpr int held_pixels = sizeof(T) == 8 ? 4
-                            : v == 1       ? 8
-                                           : 128 / (v * sizeof(T));
+constexpr int leaf_pixels = sizeof(T) == 8 ? 4 : 8;
+/// Leaves that a thread may keep.
+template <int v, class T>
+constexpr int most_leaves = sizeof(T) == 2 && v == 4 ? 2 : 1;
+template <int v, class T>
+constexpr int most_held = leaf_pixels<v, T>* most_leaves<v, T>;
 
-/// One block's share: v channels of n pixels a thread, and whether these are all that it has.
-template <int v, bool held, class T>
+/// One block's share: v channels of leaves of n pixels. A thread keeps up to `held` leaves, which are all that it has; or if that is 0 it has
+/// one lane, and reads its pixels n at a time, half as many as could be kept.
+template <int v, int held, class T>
 struct Share {
-  static constexpr int n = held ? held_pixels<v, T> : held_pixels<v, T> / 2;
+  static constexpr int leaves = held > 0 ? held : 1, n = held > 0 ? leaf_pixels<v, T> : most_held<v, T> / 2;
   using C = decltype(widen(T{}));
   using In = Pack<T, v>;
   using Wide = Pack<C, v>;  ///< of du, which is kept as it was computed
 
   const Norm<T>& norm;
   const Cut& cut;
-  int part, image, first_channel, lane, column, pixels;
-  std::int64_t start;  ///< element of the first pixel and channel
+  int part, image, first_channel, lane, column, pixels;  ///< lane: of the thread's first leaf
+  std::int64_t start;                                    ///< element of the first pixel and channel
   Two *sums, *totals;
   Pair<double>* moments;  ///< of groups
   Channel<C>* channels;
@@ -111,35 +116,39 @@ struct Share {
     pixels = std::min(cut.chunk, cut.pixels - first);
     start = (std::int64_t{image} * cut.pixels + first) * cut.channels + first_channel;
     lane = cut.by_across.quotient(t);
-    column = lane < cut.lanes ? t - lane * cut.across : cut.across;
-    if (cut.lanes == 1) lane = 0, column = t;  // and more columns than one
+    column = lane < rows() ? t - lane * cut.across : cut.across;
+    if (rows() == 1) lane = 0, column = t;  // and more columns than one
     auto* const memory = dynamic_shared<unsigned char>();
     sums = reinterpret_cast<Two*>(memory);
     totals = reinterpret_cast<Two*>(memory + norm.room.totals);
     moments = reinterpret_cast<Pair<double>*>(memory + norm.room.moments);
     channels = reinterpret_cast<Channel<C>*>(memory + norm.room.channels);
     slopes = reinterpret_cast<Pair<C>*>(memory + norm.room.slopes);
-    du = reinterpret_cast<Wide*>(memory + norm.room.du) + (t / 32 * 32 * n + t % 32);
+    du = reinterpret_cast<Wide*>(memory + norm.room.du) + (t / 32 * 32 * leaves * n + t % 32);
   }
 
+  /// Threads of a column.
+  [[nodiscard]] __device__ int rows() const { return (cut.lanes + leaves - 1) / leaves; }
   /// f(column) for this thread's vectors of a pixel.
   template <class F>
   __device__ void over_columns(const F& f) const {
-    if constexpr (held) {
+    if constexpr (held > 0) {
       if (column < cut.across) f(column);
     } else {
 #pragma unroll 1
       for (int i = column; i < cut.across; i += static_cast<int>(blockDim.x)) f(i);
     }
   }
-  /// f(first pixel) for each batch of n pixels of this thread, which are `lanes` apart. The first of them is there.
+  /// f(first pixel, leaf) for each batch of n pixels of this thread, which are `lanes` apart. The first of them is there.
   template <class F>
   __device__ void over_batches(const F& f) const {
-    if constexpr (held) {
-      if (lane < pixels) f(lane);
+    if constexpr (held > 0) {
+#pragma unroll
+      for (int leaf = 0; leaf < leaves; ++leaf)
+        if (const int first = lane + leaf * rows(); first < (leaves > 1 ? lanes_with_pixels() : pixels)) f(first, leaf);
     } else {
 #pragma unroll 1
-      for (int p = lane; p < pixels; p += n * cut.lanes) f(p);
+      for (int p = lane; p < pixels; p += n * cut.lanes) f(p, 0);
     }
   }
   /// Of the first of a batch's pixels.
@@ -164,24 +173,27 @@ struct Share {
     over_pixels(first, [&](int k, int behind) { to[k] = load_word<In>(from + behind); });
   }
   /// What this thread keeps of x.
-  __device__ void hold(const T* __restrict__ x, In (&to)[n]) const {
-    if constexpr (held) over_columns([&](int i) { load(x, i, lane, to); });
+  __device__ void hold(const T* __restrict__ x, In (&to)[leaves][n]) const {
+    if constexpr (held > 0)
+      over_columns([&](int i) { over_batches([&](int first, int leaf) { load(x, i, first, to[leaf]); }); });
   }
   /// Begins to copy what it will read of g to where du will be.
   __device__ void fetch(const T* __restrict__ g) const {
-    if constexpr (held)
+    if constexpr (held > 0)
       over_columns([&](int i) {
-        const T* const from = g + element(i, lane);
-        over_pixels(lane, [&](int k, int behind) {
-          copy_word(reinterpret_cast<In*>(kept(k)), reinterpret_cast<const In*>(from + behind));
+        over_batches([&](int first, int leaf) {
+          const T* const from = g + element(i, first);
+          over_pixels(first, [&](int k, int behind) {
+            copy_word(reinterpret_cast<In*>(kept(leaf, k)), reinterpret_cast<const In*>(from + behind));
+          });
         });
       });
     copies_end_group();
   }
-  [[nodiscard]] __device__ Wide* kept(int k) const { return du + k * 32; }
+  [[nodiscard]] __device__ Wide* kept(int leaf, int k) const { return du + (leaf * n + k) * 32; }
   /// A batch of what is not kept.
   __device__ void read(const T* __restrict__ values, int i, int first, In (&to)[n]) const {
-    if constexpr (!held) load(values, i, first, to);
+    if constexpr (held == 0) load(values, i, first, to);
   }
   /// gamma and beta to where the channels will be.
   __device__ void fetch_parameters() const {
@@ -210,12 +222,15 @@ struct Share {
     for (int e = 0; e < v; ++e)
       if (begins_group(e)) f(e);
   }
-  /// Adds a batch's sums to what add_up, or add_channels, will find of this thread: the `slot`-th of its lane.
+  /// Adds a batch's sums to what add_up, or add_channels, will find of its lane: the `slot`-th.
   __device__ void leave(Two* sums, int slot, int first, const Two& sum) const {
     Two& all = sums[slot];
-    all = first == lane ? sum : all + sum;
+    all = held > 0 || first == lane ? sum : all + sum;
   }
-  [[nodiscard]] __device__ int slot(int channel) const { return (lane * cut.set + channel) >> cut.halvings; }
+  [[nodiscard]] __device__ int lane_of(int first) const { return held > 0 ? first : lane; }
+  [[nodiscard]] __device__ int slot(int first, int channel) const {
+    return (lane_of(first) * cut.set + channel) >> cut.halvings;
+  }
   [[nodiscard]] __device__ int lanes_with_pixels() const { return std::min(cut.lanes, pixels); }
   /// f(group, which of them) for `lanes` threads of a warp a group: of those that are there, and of all of a warp or none.
   template <class F>
@@ -264,21 +279,22 @@ struct Share {
 
   /// Puts what normalises them into the channels. A batch is summed about its first number, in C: if that is far from its mean, so
   /// must others be, and what is lost is little beside the squares of all. The rest is f64; that of f64 about the group's first.
-  __device__ void normalise(const T* __restrict__ x, In (&in)[n]) const {
+  __device__ void normalise(const T* __restrict__ x, In (&in)[leaves][n]) const {
     const auto shift = [&](int group) {
       return sizeof(T) == 8
                  ? widen(x[std::int64_t{image} * cut.pixels * cut.channels + first_channel + group * cut.width])
                  : 0.0;
     };
     over_columns([&](int i) {
-      over_batches([&](int first) {
-        read(x, i, first, in);
+      over_batches([&](int first, int leaf) {
+        In(&of)[n] = in[leaf];
+        read(x, i, first, of);
         C origin[v], sum[v] = {}, squares[v] = {};
-        for (int e = 0; e < v; ++e) origin[e] = begins_group(e) ? in[0][e] : origin[e - 1];
+        for (int e = 0; e < v; ++e) origin[e] = begins_group(e) ? of[0][e] : origin[e - 1];
         int count = 0;
         over_pixels(first, [&](int k, int) {
           for (int e = 0; e < v; ++e) {
-            const C d = in[k][e] - origin[e];
+            const C d = of[k][e] - origin[e];
             sum[e] += d;
             squares[e] += d * d;
           }
@@ -288,7 +304,7 @@ struct Share {
         firsts([&](int e) {
           const double at = origin[e] - shift(cut.by_width.quotient(i * v + e)), s = sum[e],
                        whole = (count << cut.halvings) * at;
-          leave(sums, slot(i * v + e), first, {whole + s, at * (whole + 2 * s) + squares[e]});
+          leave(sums, slot(first, i * v + e), first, {whole + s, at * (whole + 2 * s) + squares[e]});
         });
       });
     });
@@ -306,34 +322,35 @@ struct Share {
   }
 
   /// Puts into `slopes` what dx = scale du - first - second (x - mean) takes; leaves du, and each thread's sums for add_channels.
-  __device__ void find_slopes(const T* __restrict__ x, In (&in)[n], const T* __restrict__ g, In (&back)[n],
+  __device__ void find_slopes(const T* __restrict__ x, In (&in)[leaves][n], const T* __restrict__ g, In (&back)[n],
                               Two* of_channels) const {
     over_columns([&](int i) {
       Channel<C> k[v];
       for (int e = 0; e < v; ++e) k[e] = channels[i * v + e];
-      over_batches([&](int first) {
-        read(x, i, first, in);
+      over_batches([&](int first, int leaf) {
+        In(&of)[n] = in[leaf];
+        read(x, i, first, of);
         read(g, i, first, back);
         C sum[v] = {}, sum_x[v] = {};
         with(norm.silu, [&](auto silu) {
           over_pixels(first, [&](int p, int) {
-            const In gradient = held ? *reinterpret_cast<In*>(kept(p)) : back[p];
+            const In gradient = held > 0 ? *reinterpret_cast<In*>(kept(leaf, p)) : back[p];
             C of_u[v];
             for (int e = 0; e < v; ++e) {
-              const C centred = in[p][e] - k[e].mean;
+              const C centred = of[p][e] - k[e].mean;
               of_u[e] = k[e].du(silu, centred, gradient[e]);
               sum[e] += of_u[e];
               sum_x[e] += of_u[e] * centred;
             }
-            if constexpr (held) *kept(p) = Wide::of(of_u);
+            if constexpr (held > 0) *kept(leaf, p) = Wide::of(of_u);
           });
         });
         if (of_channels != nullptr)
           for (int e = 0; e < v; ++e)
-            leave(of_channels, lane * cut.set + i * v + e, first, {sum[e], k[e].rstd * sum_x[e]});
+            leave(of_channels, lane_of(first) * cut.set + i * v + e, first, {sum[e], k[e].rstd * sum_x[e]});
         for (int e = 0; e < v; ++e) sum[e] *= k[e].scale, sum_x[e] *= k[e].scale * k[e].rstd;
         neighbours([&](int e, int other) { sum[e] += sum[other], sum_x[e] += sum_x[other]; });
-        firsts([&](int e) { leave(sums, slot(i * v + e), first, {sum[e], sum_x[e]}); });
+        firsts([&](int e) { leave(sums, slot(first, i * v + e), first, {sum[e], sum_x[e]}); });
       });
     });
     add_up(totals + cut.taken);

@@ -13,16 +13,20 @@
 namespace costate::cuda {
 namespace {
 
-// The bounds are such that a thread has 64 registers, and 80 for the vjp: what the machine code fills without spilling.
+// The bounds are such that a thread has 64 registers, and 80 for the vjp: what the machine code fills without spilling. Blocks of threads with
+// one leaf of two are larger, and few.
 
-template <int v, bool held, class T>
-__global__ void __launch_bounds__(most_threads, 3)
+template <int v, int held, class T>
+constexpr int threads_of = held == 1 ? most_threads* most_leaves<v, T> : most_threads;
+
+template <int v, int held, class T>
+__global__ void __launch_bounds__(threads_of<v, held, T>, 960 / threads_of<v, held, T>)
     forward_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x, T* __restrict__ y) {
   kernel_begins();
   using S = Share<v, held, T>;
   using C = typename S::C;
   const S s(norm);
-  typename S::In in[S::n];
+  typename S::In in[S::leaves][S::n];
   s.hold(x, in);
   s.fetch_parameters();
   s.normalise(x, in);
@@ -33,14 +37,14 @@ __global__ void __launch_bounds__(most_threads, 3)
       k[e] = s.channels[i * v + e];  // of bf16, what is lost without the mean is far below a number's last bit
       if (sizeof(T) == 2) k[e].beta -= k[e].mean * k[e].scale, k[e].mean = 0;
     }
-    s.over_batches([&](int first) {
-      s.read(x, i, first, in);
+    s.over_batches([&](int first, int leaf) {
+      s.read(x, i, first, in[leaf]);
       T* const to = y + s.element(i, first);
       with(norm.silu, [&](auto silu) {
         s.over_pixels(first, [&](int p, int behind) {
           C out[v];
           for (int e = 0; e < v; ++e) {
-            const C u = k[e].u(in[p][e] - k[e].mean);
+            const C u = k[e].u(in[leaf][p][e] - k[e].mean);
             out[e] = silu ? u * sigmoid(u) : u;
           }
           store_word(to + behind, S::In::of(out));
@@ -53,9 +57,10 @@ __global__ void __launch_bounds__(most_threads, 3)
 
 /// dx = rstd (du gamma - mean(du gamma) - xhat mean(du gamma xhat)), plus an addend; sums of du and du xhat over each block's pixels
 /// go to `by_channel`, if wanted.
-template <int v, bool held, class T>
-__global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x,
-                                                     const T* __restrict__ g, T* __restrict__ dx, Two* by_channel) {
+template <int v, int held, class T>
+__global__ void __launch_bounds__(threads_of<v, held, T> * 6 / 5, 768 / (threads_of<v, held, T> * 6 / 5))
+    vjp_kernel(const __grid_constant__ Norm<T> norm, const T* __restrict__ x, const T* __restrict__ g,
+               T* __restrict__ dx, Two* by_channel) {
   kernel_begins();
   using S = Share<v, held, T>;
   using C = typename S::C;
@@ -63,7 +68,7 @@ __global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Nor
   const S s(norm);
   Two* const of_channels =
       by_channel == nullptr ? nullptr : reinterpret_cast<Two*>(dynamic_shared<unsigned char>() + norm.room.by_channel);
-  typename S::In in[S::n], back[S::n];
+  typename S::In in[S::leaves][S::n], back[S::n];
   s.hold(x, in);
   s.fetch(g);
   s.fetch_parameters();
@@ -75,19 +80,20 @@ __global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Nor
     Channel<C> k[v];
     Pair<C> slope[v];
     for (int e = 0; e < v; ++e) k[e] = s.channels[i * v + e], slope[e] = s.slopes[i * v + e];
-    s.over_batches([&](int first) {
-      s.read(x, i, first, in);
+    s.over_batches([&](int first, int leaf) {
+      s.read(x, i, first, in[leaf]);
       s.read(g, i, first, back);
       T* const to = dx + s.element(i, first);
       const auto write = [&](int, int behind, const Wide& out) { store_word(to + behind, S::In::of(out.v)); };
       const auto over_dx = [&](const auto& put) {
-        with(!held && norm.silu, [&](auto silu) {
+        with(held == 0 && norm.silu, [&](auto silu) {
           s.over_pixels(first, [&](int p, int behind) {
             C out[v];
             Wide du;
-            if constexpr (held) du = *s.kept(p);
+            if constexpr (held > 0) du = *s.kept(leaf, p);
             for (int e = 0; e < v; ++e) {
-              const C centred = in[p][e] - k[e].mean, of_u = held ? du[e] : k[e].du(silu, centred, back[p][e]);
+              const C centred = in[leaf][p][e] - k[e].mean,
+                      of_u = held > 0 ? du[e] : k[e].du(silu, centred, back[p][e]);
               out[e] = k[e].scale * of_u - slope[e].first - slope[e].second * centred;
             }
             put(p, behind, Wide::of(out));
@@ -95,11 +101,11 @@ __global__ void __launch_bounds__(384, 2) vjp_kernel(const __grid_constant__ Nor
         });
       };
       if (norm.addend == nullptr) return over_dx(write);
-      over_dx([&](int p, int, const Wide& out) { *s.kept(p) = out; });
-      s.load(norm.addend, i, first, in);  // a batch in one go, to where x was
+      over_dx([&](int p, int, const Wide& out) { *s.kept(leaf, p) = out; });
+      s.load(norm.addend, i, first, in[leaf]);  // a batch in one go, to where x was
       s.over_pixels(first, [&](int p, int behind) {
-        Wide out = *s.kept(p);
-        for (int e = 0; e < v; ++e) out.v[e] += in[p][e];
+        Wide out = *s.kept(leaf, p);
+        for (int e = 0; e < v; ++e) out.v[e] += in[leaf][p][e];
         write(p, behind, out);
       });
     });
@@ -141,13 +147,13 @@ std::int64_t groups_of_a_cluster(std::int64_t groups, std::int64_t width, std::i
     return groups;
   };
   const auto kept = [&](std::int64_t taken) {
-    return taken * width / v * pixels <= std::int64_t{most_parts} * most_threads * held_pixels<v, T>;
+    return taken * width / v * pixels <= std::int64_t{most_parts} * most_threads * most_held<v, T>;
   };
   const std::int64_t wide = least(64), narrow = least(32);
   return kept(narrow) && !kept(wide) ? narrow : wide;
 }
 
-/// As many pixels a thread as it keeps, and 1024 vectors of v channels a block as long as eight blocks are enough.
+/// As many lanes as there are leaves, up to what threads keep, and 1024 vectors of v channels a block as long as eight blocks are enough.
 template <int v, class T>
 Cut cut_of(const GroupNormSpec& spec, const Tensor& x) {
   const std::int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3), width = channels / spec.groups,
@@ -155,10 +161,9 @@ Cut cut_of(const GroupNormSpec& spec, const Tensor& x) {
                      across = set / v;
   std::int64_t parts = 1;
   while (has_clusters() && parts < most_parts && across * pixels > parts * 1024) parts *= 2;
-  const std::int64_t chunk = (pixels + parts - 1) / parts,
-                     lanes = std::clamp<std::int64_t>((chunk + held_pixels<v, T> - 1) / held_pixels<v, T>, 1,
-                                                      std::max<std::int64_t>(1, most_threads / across)),
-                     threads = std::min<std::int64_t>((across * lanes + 31) / 32 * 32, most_threads),
+  const std::int64_t chunk = (pixels + parts - 1) / parts, most_rows = std::max<std::int64_t>(1, most_threads / across),
+                     lanes = std::clamp<std::int64_t>((chunk + leaf_pixels<v, T> - 1) / leaf_pixels<v, T>, 1,
+                                                      most_rows * most_leaves<v, T>),
                      halvings = std::countr_zero(static_cast<std::uint64_t>(std::gcd(width, v)));
   require(pixels * channels < std::int64_t{1} << 31 && x.dim(0) * (channels / set) * parts < std::int64_t{1} << 31,
           "group_norm: {} holds more than one launch does; use a smaller batch", x.shape());
@@ -171,7 +176,6 @@ Cut cut_of(const GroupNormSpec& spec, const Tensor& x) {
           .across = n(across),
           .parts = n(parts),
           .chunk = n(chunk),
-          .threads = n(threads),
           .lanes = n(lanes),
           .halvings = n(halvings),
           .by_parts = Divisor(parts),
@@ -201,19 +205,37 @@ Room room_of(const Cut& cut, int du, bool by_channel) {
   return room;
 }
 
-/// Starts one of two kernels, the first if the threads of a block can keep its share, with a block a part of each set of each image.
+/// A norm's kernels: threads keep two leaves, one, or none.
+template <class T, class... P>
+struct Kernels {
+  void (*two)(Norm<T>, P...);
+  void (*one)(Norm<T>, P...);
+  void (*read_again)(Norm<T>, P...);
+};
+
+/// Starts the one for how many leaves the threads of a block can keep of its share, with a block a part of each set of each image.
 template <int v, class T, class... P, class... A>
 void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward, bool by_channel,
-                void (*held)(Norm<T>, P...), void (*read_again)(Norm<T>, P...), const A&... args) {
-  const Cut& cut = norm.cut;
-  norm.room = room_of<v, T>(cut, backward ? cut.threads * held_pixels<v, T> : 0, by_channel);
-  const bool fits =
-      cut.across <= cut.threads && cut.chunk <= cut.lanes * held_pixels<v, T> && norm.room.bytes <= most_shared();
-  if (!fits)
-    norm.room = room_of<v, T>(cut, norm.addend == nullptr ? 0 : cut.threads * Share<v, false, T>::n, by_channel);
-  launch_clusters(op, static_cast<unsigned>(cut.parts),
-                  dim3(static_cast<unsigned>(images * (cut.channels / cut.set) * cut.parts)),
-                  dim3(static_cast<unsigned>(cut.threads)), norm.room.bytes, fits ? held : read_again, norm, args...);
+                const Kernels<T, P...>& kernels, const A&... args) {
+  Cut& cut = norm.cut;
+  const std::int64_t blocks = images * (cut.channels / cut.set) * cut.parts;
+  const auto threads_for = [&](int leaves) {
+    return (cut.across * ((cut.lanes + leaves - 1) / leaves) + 31) / 32 * 32;
+  };
+  const auto go = [&](auto* kernel, int threads) {
+    launch_clusters(op, static_cast<unsigned>(cut.parts), dim3(static_cast<unsigned>(blocks)),
+                    dim3(static_cast<unsigned>(threads)), norm.room.bytes, kernel, norm, args...);
+  };
+  // A block that shares its multiprocessor with few others has threads to spare.
+  const int leaves = blocks <= 2 * processors_here() ? 1 : most_leaves<v, T>;
+  const int kept = std::max(threads_for(1), threads_for(most_leaves<v, T>) * most_leaves<v, T>);  // by either
+  norm.room = room_of<v, T>(cut, backward ? kept * leaf_pixels<v, T> : 0, by_channel);
+  if (cut.across <= most_threads && cut.chunk <= cut.lanes * leaf_pixels<v, T> && norm.room.bytes <= most_shared())
+    return go(leaves == 2 ? kernels.two : kernels.one, threads_for(leaves));
+  cut.lanes = std::min(cut.lanes, std::max(1, most_threads / cut.across));
+  const int few = std::min((cut.across * cut.lanes + 31) / 32 * 32, most_threads);
+  norm.room = room_of<v, T>(cut, norm.addend == nullptr ? 0 : few * Share<v, 0, T>::n, by_channel);
+  go(kernels.read_again, few);
 }
 
 /// f(T{}, channels a thread) for the dtype, with as many as fit the last axis of x and where it and the others lie. Eight of bf16
@@ -276,8 +298,9 @@ void group_norm(const GroupNormSpec& spec, const Tensor& x, const Tensor& gamma,
     if (cpu::is_row_norm(spec, x))
       return over_rows<v>(op, rows_of<T>(spec, x, gamma, beta), row_kernel<v, few_lanes, T>, row_kernel<v, 32, T>, from,
                           to);
-    over_parts<v>(op, norm_of<v, T>(spec, x, gamma, beta), x.dim(0), false, false, forward_kernel<v, true, T>,
-                  forward_kernel<v, false, T>, from, to);
+    const Kernels<T, const T*, T*> kernels{forward_kernel<v, most_leaves<v, T>, T>, forward_kernel<v, 1, T>,
+                                           forward_kernel<v, 0, T>};
+    over_parts<v>(op, norm_of<v, T>(spec, x, gamma, beta), x.dim(0), false, false, kernels, from, to);
   };
   with_vectors(op, go, x, gamma, beta, y);
 }
@@ -293,14 +316,15 @@ void group_norm_vjp(const GroupNormSpec& spec, const Tensor& x, const Tensor& ga
     const std::int64_t parts = x.dim(0) * (rows ? 1 : norm.cut.parts);
     Tensor sums = parameters ? Tensor::empty({parts, x.dim(3), 2}, {DType::f64, Device::cuda}) : Tensor();
     Two* by_channel = parameters ? reinterpret_cast<Two*>(sums.mutable_device_data<double>()) : nullptr;
+    const Kernels<T, const T*, const T*, T*, Two*> kernels{vjp_kernel<v, most_leaves<v, T>, T>, vjp_kernel<v, 1, T>,
+                                                           vjp_kernel<v, 0, T>};
     const T *from = x.device_data<T>(), *back = g.device_data<T>();
     T* dx = grads.x.mutable_device_data<T>();
     if (rows)
       over_rows<v>(op, rows_of<T>(spec, x, gamma, beta), row_vjp_kernel<v, few_lanes, T>, row_vjp_kernel<v, 32, T>,
                    from, back, norm.addend, dx, by_channel);
     else
-      over_parts<v>(op, norm, x.dim(0), true, parameters, vjp_kernel<v, true, T>, vjp_kernel<v, false, T>, from, back,
-                    dx, by_channel);
+      over_parts<v>(op, norm, x.dim(0), true, parameters, kernels, from, back, dx, by_channel);
     if (parameters) add_parts<T>(op, parts, x.dim(3), by_channel, grads);
   };
   with_vectors(op, go, x, gamma, beta, g, addend.defined() ? addend : g, grads.x);

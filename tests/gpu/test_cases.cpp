@@ -194,6 +194,33 @@ BOOST_AUTO_TEST_CASE(group_norms_of_more_than_a_block) {
   }
 }
 
+/// Whose threads keep a leaf of sums each, and two: rows of 3 to 5 images, in bf16, and what comes back to them.
+BOOST_AUTO_TEST_CASE(group_norms_of_few_blocks_and_of_many) {
+  struct Image {
+    Shape x;
+    std::int64_t groups;
+  };
+  for (const auto& [x, groups] : {Image{{5, 8, 8, 32}, 8},
+                                  {{3, 16, 17, 20}, 2},      // 17 leaves a column
+                                  {{5, 3, 3, 48}, 4},        // two, of which the second is short
+                                  {{3, 16, 16, 640}, 2}}) {  // as many columns as threads may have
+    const auto normal = [groups = groups](const Tensors& in) {
+      return group_norm(in[0], in[1], in[2], groups, 1e-5, true);
+    };
+    const Case forward{.op = "group_norm", .inputs = {batched(x), {{x[3]}, 0.5, 1.5}, {{x[3]}}}, .run = normal};
+    Case back = forward;
+    back.inputs.push_back(batched(x));
+    back.run = [normal](const Tensors& in) {
+      return vjp([&](const Tensors& x) { return Tensors{normal({x[0], in[1], in[2]})}; }, {in[0]}).pull({in[3]})[0];
+    };
+    BOOST_TEST_CONTEXT(fmt::format("{}", x)) {
+      check_rows(forward, DType::bf16);
+      check_rows(back, DType::bf16);
+      check_numbers(forward, DType::bf16);
+    }
+  }
+}
+
 /// A mean that is thousands of deviations away, in groups of one and of many channels, and one number that is far from it as well,
 /// where sums begin.
 BOOST_AUTO_TEST_CASE(group_norms_far_from_zero) {
