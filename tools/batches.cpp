@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <regex>
 
 #include "autodiff/ops/concat.h"
 #include "tools/ranks.h"
@@ -13,10 +14,17 @@ namespace costate {
 
 using clock = std::chrono::steady_clock;
 
+/// A command without the options that no sample depends on.
+static std::string what_counts(const std::string& command) {
+  static const std::regex manners(" --(quiet|json|(threads|batch)[ =][^ ]+)(?= |$)");
+  return std::regex_replace(command, manners, "");
+}
+
 void BatchOptions::declare(Arguments& a) {
   a.option("--batch", size, "samples computed at once; the bits do not depend on it [16]");
   a.flag("--resume", resume,
-         "keep finished samples beside the .h5, as FILE.h5.part, and go on from there if the same command was stopped");
+         "keep finished samples beside the .h5, as FILE.h5.part, and go on from there if the same command was stopped; "
+         "--batch and --threads may be others");
 }
 
 void BatchOptions::check(const Common& common) const {
@@ -102,7 +110,8 @@ std::int64_t Batches::resume(const std::vector<Column>& columns) {
   } catch (const Error& e) {
     fail("{}\n--resume cannot go on from it: remove {}", e.what(), kept_);
   }
-  require(command == command_line(), "{}: was kept by another command: {}\nrun that one, or remove the file", kept_,
+  require(command && what_counts(*command) == what_counts(command_line()),
+          "{}: was kept by another command: {}\nrun that one, or remove the file", kept_,
           command.value_or("(it says none)"));
   const std::int64_t done = part[0].defined() ? part[0].dim(columns[0].axis) : -1;
   require(done > 0 && done <= samples_, "{}: holds no finished samples of this run; remove it", kept_);
