@@ -70,9 +70,11 @@ BOOST_AUTO_TEST_CASE(blocks_are_aligned_and_move) {
 BOOST_AUTO_TEST_CASE(free_blocks_are_found_again_and_can_be_released) {
   release_cached();
   const std::int64_t before = live();
-  const void* first = Block(12345, Device::cpu).data();
+  [[maybe_unused]] const void* first = Block(12345, Device::cpu).data();
   const Block again(12345, Device::cpu);
+#ifndef COSTATE_UNPOOLED  // under a sanitizer, which keeps a freed block apart
   BOOST_TEST(again.data() == first);
+#endif
   release_cached();
   BOOST_TEST(live() == before + static_cast<std::int64_t>(again.bytes()));
 }
