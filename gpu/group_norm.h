@@ -79,19 +79,19 @@ __device__ void with(bool known, const F& f) {
 }
 
 /// Pixels of a leaf: 128 bytes of them, 64 of f64 and bf16, or eight single numbers.
-template <int v, class T>
+template <class T>
 constexpr int leaf_pixels = sizeof(T) == 8 ? 4 : 8;
 /// Leaves that a thread may keep.
 template <int v, class T>
 constexpr int most_leaves = sizeof(T) == 2 && v == 4 ? 2 : 1;
 template <int v, class T>
-constexpr int most_held = leaf_pixels<v, T>* most_leaves<v, T>;
+constexpr int most_held = leaf_pixels<T>* most_leaves<v, T>;
 
 /// One block's share: v channels of leaves of n pixels. A thread keeps up to `held` leaves, which are all that it has; or if that is 0 it has
 /// one lane, and reads its pixels n at a time, half as many as could be kept.
 template <int v, int held, class T>
 struct Share {
-  static constexpr int leaves = held > 0 ? held : 1, n = held > 0 ? leaf_pixels<v, T> : most_held<v, T> / 2;
+  static constexpr int leaves = held > 0 ? held : 1, n = held > 0 ? leaf_pixels<T> : most_held<v, T> / 2;
   using C = decltype(widen(T{}));
   using In = Pack<T, v>;
   using Wide = Pack<C, v>;  ///< of du, which is kept as it was computed

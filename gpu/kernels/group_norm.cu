@@ -162,7 +162,7 @@ Cut cut_of(const GroupNormSpec& spec, const Tensor& x) {
   std::int64_t parts = 1;
   while (has_clusters() && parts < most_parts && across * pixels > parts * 1024) parts *= 2;
   const std::int64_t chunk = (pixels + parts - 1) / parts, most_rows = std::max<std::int64_t>(1, most_threads / across),
-                     lanes = std::clamp<std::int64_t>((chunk + leaf_pixels<v, T> - 1) / leaf_pixels<v, T>, 1,
+                     lanes = std::clamp<std::int64_t>((chunk + leaf_pixels<T> - 1) / leaf_pixels<T>, 1,
                                                       most_rows * most_leaves<v, T>),
                      halvings = std::countr_zero(static_cast<std::uint64_t>(std::gcd(width, v)));
   require(pixels * channels < std::int64_t{1} << 31 && x.dim(0) * (channels / set) * parts < std::int64_t{1} << 31,
@@ -229,8 +229,8 @@ void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward
   // A block that shares its multiprocessor with few others has threads to spare.
   const int leaves = blocks <= 2 * processors_here() ? 1 : most_leaves<v, T>;
   const int kept = std::max(threads_for(1), threads_for(most_leaves<v, T>) * most_leaves<v, T>);  // by either
-  norm.room = room_of<v, T>(cut, backward ? kept * leaf_pixels<v, T> : 0, by_channel);
-  if (cut.across <= most_threads && cut.chunk <= cut.lanes * leaf_pixels<v, T> && norm.room.bytes <= most_shared())
+  norm.room = room_of<v, T>(cut, backward ? kept * leaf_pixels<T> : 0, by_channel);
+  if (cut.across <= most_threads && cut.chunk <= cut.lanes * leaf_pixels<T> && norm.room.bytes <= most_shared())
     return go(leaves == 2 ? kernels.two : kernels.one, threads_for(leaves));
   cut.lanes = std::min(cut.lanes, std::max(1, most_threads / cut.across));
   const int few = std::min((cut.across * cut.lanes + 31) / 32 * 32, most_threads);

@@ -4,10 +4,10 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/slice.h"
 #include "core/kernels/conv2d_and_linear.h"
-#include "core/random.h"
 #include "gpu/group_ways.h"
 #include "gpu/runtime.h"
 #include "tests/gpu/coarse.h"
+#include "tests/gpu/rounded.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
@@ -23,12 +23,6 @@ struct Added {
 };
 
 constexpr ConvGeometry same{.top = 1, .bottom = 1, .left = 1, .right = 1};
-
-Tensor in(DType dtype, const Tensor& t) { return t.defined() ? Tensor::from(t.to_vector(), t.shape(), dtype) : t; }
-/// Numbers that bf16 holds, and so does TF32.
-Tensor rounded(const Shape& shape, std::uint64_t seed, DType dtype) {
-  return in(dtype, Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::bf16));
-}
 
 struct Operands {
   Tensor x, w, bias, side, side_w, side_bias;
@@ -59,7 +53,7 @@ void check(const Added& a, DType dtype) {
   const Operands here = operands(a, dtype);
   const Shape to = a.x.with(3, a.outputs);
   Tensor exact = Tensor::empty(to, DType::f64);
-  here.each([](const Tensor& t) { return in(DType::f64, t); }).run(cpu::conv2d_and_linear, exact);
+  here.each(in_f64).run(cpu::conv2d_and_linear, exact);
   Operands on = here.each(there);
   if (a.strip) on.side = slice(concat({on.side, on.x}, 3), 3, 0, a.side);
   const auto run = [&](const Operands& o) {
@@ -68,8 +62,7 @@ void check(const Added& a, DType dtype) {
     return y.to(Device::cpu);
   };
   const Tensor first = run(on);
-  const double off = relative_difference(in(DType::f64, first), exact),
-               bound = tolerance::ladder(dtype, 9 * a.x[3] + a.side);
+  const double off = relative_difference(in_f64(first), exact), bound = tolerance::ladder(dtype, 9 * a.x[3] + a.side);
   BOOST_TEST(off <= bound, off << " off, bound " << bound);
   const SecondRun turned;
   BOOST_TEST(same_bits(run(on), first), "depends on the order of threads");

@@ -10,11 +10,11 @@
 #include "core/kernels/attention.h"
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
-#include "core/random.h"
 #include "gpu/attention/ways.h"
 #include "gpu/group_ways.h"
 #include "gpu/runtime.h"
 #include "tests/gpu/coarse.h"
+#include "tests/gpu/rounded.h"
 #include "tests/gpu/second_run.h"
 #include "tests/support/inputs.h"
 #include "tests/tolerances.h"
@@ -54,12 +54,6 @@ std::vector<Convolved> convolutions() {
   return all;
 }
 
-Tensor in(DType dtype, const Tensor& t) { return Tensor::from(t.to_vector(), t.shape(), dtype); }
-Tensor in_f64(const Tensor& t) { return in(DType::f64, t); }
-/// Numbers that bf16 holds, and so does TF32.
-Tensor rounded(const Shape& shape, std::uint64_t seed, DType dtype = DType::bf16) {
-  return in(dtype, Tensor::from(normal_noise(seed, 0, 1, 0, shape).to_vector(), shape, DType::bf16));
-}
 Tensor there(const Shape& shape, DType dtype) { return Tensor::empty(shape, {dtype, Device::cuda}); }
 
 std::int64_t outputs(std::int64_t in, std::int64_t taps, std::int64_t stride, std::int64_t dilation,
@@ -205,15 +199,19 @@ struct Attended {
   double scale;  ///< in units of 1 / sqrt(width)
 };
 
-/// Of q, k, v and g: y, dq, dk and dv by warp groups where the chip has them and they do it, whatever way would be taken.
+/// Of q, k, v and g: y, dq, dk and dv by warp groups where the chip has them, whatever way would be taken; by products where a vjp is too wide.
 Tensors attended(const AttentionSpec& spec, const Tensors& in) {
   Tensors on;
   for (const Tensor& t : in) on.push_back(t.to(Device::cuda));
   const Tensor &q = on[0], &k = on[1], &v = on[2], &g = on[3];
   Tensor y = there(q.shape(), DType::bf16);
   AttentionGrads grads = AttentionGrads::room_for({q, k, v});
-  if (!cuda::attend_by_groups(spec, q, k, v, y)) cuda::attention(spec, q, k, v, y);
-  if (!cuda::attend_vjp_by_groups(spec, q, k, v, g, grads)) cuda::attention_vjp(spec, q, k, v, g, grads);
+  BOOST_TEST((cuda::attend_by_groups(spec, q, k, v, y) || cuda::attend_by_warps(spec, q, k, v, y)));
+  if (q.dim(2) / spec.heads > 160)
+    cuda::attention_vjp(spec, q, k, v, g, grads);
+  else
+    BOOST_TEST(
+        (cuda::attend_vjp_by_groups(spec, q, k, v, g, grads) || cuda::attend_vjp_by_warps(spec, q, k, v, g, grads)));
   Tensors out{y.to(Device::cpu)};
   for (const Tensor& t : grads.parts({q, k, v})) out.push_back(t.to(Device::cpu));
   return out;
