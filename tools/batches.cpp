@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <regex>
 
 #include "autodiff/ops/concat.h"
 #include "tools/ranks.h"
@@ -15,10 +14,7 @@ namespace costate {
 using clock = std::chrono::steady_clock;
 
 /// A command without the options that no sample depends on.
-static std::string what_counts(const std::string& command) {
-  static const std::regex manners(" --(quiet|json|(threads|batch)[ =][^ ]+)(?= |$)");
-  return std::regex_replace(command, manners, "");
-}
+static std::string what_counts(const std::string& command) { return without_options(command, "threads|batch"); }
 
 void BatchOptions::declare(Arguments& a) {
   a.option("--batch", size, "samples computed at once; the bits do not depend on it [16]");

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <regex>
 
 #include "core/kernels/conv2d.h"
 #include "core/kernels/matmul.h"
@@ -170,6 +171,12 @@ const std::string& command_line() { return stored_command_line(); }
 void set_command_line(int argc, char** argv) {
   stored_command_line() = "costate";
   for (int i = 1; i < argc; ++i) stored_command_line() += " " + quoted(argv[i]);
+}
+
+std::string without_options(const std::string& command, const std::string& names) {
+  const std::regex some(" --(quiet|json|(" + names +
+                        ")[ =]('[^']*'|\\\\'|[^ '\\\\])+)(?= |$)");  // as quoted() writes a word
+  return std::regex_replace(command, some, "");
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {

@@ -44,6 +44,9 @@ struct Common {
 /// result.
 const std::string& command_line();
 void set_command_line(int argc, char** argv);
+/// A command line without --quiet, --json and the options named ("threads|batch"), each with its value: what is left says
+/// whether a run that goes on is the run that was stopped.
+std::string without_options(const std::string& command, const std::string& names);
 
 /// A text table: right-aligned numbers under a heading, two spaces between columns.
 std::string text_table(const std::vector<std::vector<std::string>>& rows);

@@ -102,7 +102,21 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   BOOST_TEST((b.read("second/conv_in.weight").dtype() == costate::DType::f32));
   const auto o = run({"guide", "fashion-unet", "-n", "2", "--class", "3", "--steps", "4", "--loss", "norm", "--wrt",
                       "z", "--resume", half});
-  BOOST_TEST((o.code == 1 && o.err.find("--wrt") != std::string::npos), o.err);
+  BOOST_TEST((o.code == 1 && o.err.find("another command: costate guide fashion-unet") != std::string::npos), o.err);
+  const std::vector<std::string> again{
+      "guide", "fashion-unet", "-n", "1", "--steps", "1", "--out", (folder / "it's one.h5").string()};
+  const auto going_on = [&](const std::string& loss) {
+    auto words = again;
+    words.insert(words.end(), {"--loss", loss, "--iterations", "1", "--rate", "0.01"});
+    return words;
+  };
+  BOOST_REQUIRE(run(going_on("norm")).code == 0);
+  for (const std::string loss : {"norm", "mean"}) {
+    auto words = going_on(loss);
+    words.insert(words.end(), {"--resume", again.back(), "--quiet"});
+    const auto resumed = run(words);
+    BOOST_TEST((resumed.code == 0) == (loss == "norm"), resumed.err);
+  }
   const std::string samples = (folder / "samples.h5").string();
   BOOST_REQUIRE(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--out", samples}).code == 0);
   const auto other = run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--resume", samples});

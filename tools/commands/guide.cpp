@@ -24,6 +24,11 @@ struct Options {
   double rate = 0.05, momentum = 0;
 };
 
+/// A command without the options that a run may go on with others of.
+std::string what_counts(const std::string& command) {
+  return without_options(command, "iterations|rate|momentum|adjoint[a-z-]*|pictures|out|resume|threads");
+}
+
 /// A z that is optimised is one that the network is told.
 SamplingOptions sampling_of(const Options& o, const Free& free) {
   SamplingOptions sampling = o.sampling;
@@ -120,9 +125,13 @@ class Guide {
 
   void restore() {
     const Hdf5Reader file(o_.resume);
-    const auto wrt = file.text("", "wrt");
-    require(wrt.has_value(), "{}: was not written by guide, which alone --resume goes on from", o_.resume);
-    require(*wrt == o_.wrt, "{}: was written by guide with --wrt {}, not {}", o_.resume, *wrt, o_.wrt);
+    const std::string command = file.text("", "command").value_or("");
+    require(command.rfind("costate guide ", 0) == 0, "{}: was not written by guide, which alone --resume goes on from",
+            o_.resume);
+    require(what_counts(command) == what_counts(command_line()),
+            "{}: was written by another command: {}\nrun that one with --resume (others may be {}), or begin anew with "
+            "--start {}",
+            o_.resume, command, "--iterations, --rate, --momentum, --adjoint and what is written", o_.resume);
     work_->restore([&](const std::string& name) { return file.contains(name) ? file.read(name) : Tensor(); });
   }
 
@@ -176,8 +185,11 @@ Command guide_command() {
                 "--rate", o->rate,
                 "learning rate; a high one ends in pictures that please a classifier alone, so look at them [0.05]");
             a.option("--momentum", o->momentum, "of --optimiser sgd [0]");
-            a.option("--resume", o->resume,
-                     "goes on from the .h5 that an earlier run wrote, one that was stopped as well", "FILE.h5");
+            a.option(
+                "--resume", o->resume,
+                "goes on from the .h5 that the same command wrote, one that was stopped as well; --iterations, --rate, "
+                "--momentum and --adjoint may be others",
+                "FILE.h5");
             a.option("--pictures", o->shown, "rows of the .png, which shows the samples on their way [6]");
             return [o] { run_guide(*o); };
           }};
