@@ -130,4 +130,11 @@ Denoiser::Both Denoiser::both(const Tensor& y, const Level& at, const Tensors& p
   return {corrected, correct && eps_follows ? eps_of(corrected, y, at) : apply_mix(m.eps, "eps", at, y, out)};
 }
 
+void count_evaluations(Denoiser& d, std::int64_t& count) {
+  d.net = [inner = d.net, &count](const Tensor& x, const Level& at, const Tensors& p) {
+    ++count;
+    return inner(x, at, p);
+  };
+}
+
 }  // namespace costate

@@ -60,4 +60,7 @@ struct Denoiser {
   [[nodiscard]] Both both(const Tensor& y, const Level& at, const Tensors& p) const;  ///< of one evaluation
 };
 
+/// From now on counts the evaluations that go through d. `count` outlives d.
+void count_evaluations(Denoiser& d, std::int64_t& count);
+
 }  // namespace costate

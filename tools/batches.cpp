@@ -35,13 +35,6 @@ std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t aske
   return batching == Batching::all_at_once ? samples : std::min(asked, share);
 }
 
-void count_evaluations(Denoiser& d, std::int64_t& count) {
-  d.net = [inner = d.net, &count](const Tensor& x, const Level& at, const Tensors& p) {
-    ++count;
-    return inner(x, at, p);
-  };
-}
-
 std::int64_t most_evaluations(const Tensor& of_each) {
   const auto all = of_each.to_vector();
   return static_cast<std::int64_t>(*std::max_element(all.begin(), all.end()));

@@ -26,8 +26,6 @@ struct BatchOptions {
 /// The size of batches that changes no bit; such that every rank has one, where that is possible.
 std::int64_t batch_of(Batching batching, std::int64_t samples, std::int64_t asked);
 
-/// Counts the evaluations of the denoiser that go through it.
-void count_evaluations(Denoiser& d, std::int64_t& count);
 /// What is told as nfe: the evaluations of the sample that took most, from those of each (n). They differ where a method chooses
 /// its steps for each sample by itself.
 std::int64_t most_evaluations(const Tensor& of_each);

@@ -41,8 +41,7 @@ class Run {
   /// Of one sample: of --start's where that is given, else the model's own.
   [[nodiscard]] Shape sample_shape() const;
   [[nodiscard]] const Grid& grid() const { return course_.grid; }
-  [[nodiscard]] const Grid& told() const { return course_.told; }  ///< see SchedulerPlan
-  [[nodiscard]] const Grid& reached() const { return course_.reached; }
+  [[nodiscard]] const Course& course() const { return course_; }
   [[nodiscard]] const Stepper& stepper() const { return course_.stepper; }
 
   /// x_T (rows, ...) f64 of samples first ... first + rows - 1: from --start, or drawn by seed and sample.

@@ -177,6 +177,69 @@ BOOST_AUTO_TEST_CASE(noise_by_a_tree_and_from_a_record) {
   costate_close(m);
 }
 
+// As the command encodes; and what is found takes the sampler back, to the last bit.
+BOOST_AUTO_TEST_CASE(encoding_and_the_way_back) {
+  const Folder folder;
+  const std::string model = (folder / "problem.json").string(), data = (folder / "data.h5").string(),
+                    code = (folder / "code.h5").string();
+  costate::test::spill(model, problem);
+  const double x[] = {1.2, -0.9, -1.8, 0.4};
+  costate::Hdf5Writer file(data);
+  file.write("x", costate::Tensor::from({x, x + 4}, {2, 2}));
+  file.finish();
+  const costate_array given = {"x", x, 2, {2, 2}};
+  costate_model* m = nullptr;
+  BOOST_REQUIRE(costate_open(model.c_str(), nullptr, &m) == COSTATE_OK);
+  struct How {
+    const char *sampler, *states;
+    Words found;
+  };
+  for (const How& h : {How{"ddim", nullptr, {"x_T"}}, How{"o-belm", nullptr, {"x_T", "memory"}},
+                       How{"ddpm", nullptr, {"x_T", "noise"}}, How{"ddpm", "independent", {"x_T", "noise"}},
+                       How{"rk45", nullptr, {"x_T"}}}) {
+    Words words{"encode", model, "--in", data, "--steps", "5", "--seed", "3", "--sampler", h.sampler, "--out", code};
+    if (h.states != nullptr) words.insert(words.end(), {"--states", h.states});
+    const auto o = costate::test::run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    auto how = settings(5);
+    how.sampler = h.sampler, how.inputs = &given, how.input_count = 1;
+    costate_result *code_of = nullptr, *again = nullptr;
+    BOOST_REQUIRE_MESSAGE(costate_encode(m, &how, h.states, &code_of) == COSTATE_OK, costate_error());
+    const Hdf5Reader by_command(code);
+    std::vector<costate_array> back;
+    for (const auto& name : h.found) {
+      const costate_array* a = costate_result_find(code_of, name.c_str());
+      BOOST_REQUIRE_MESSAGE(a != nullptr, h.sampler << " has no " << name);
+      const auto values = by_command.read(name).to_vector();
+      BOOST_TEST(std::equal(values.begin(), values.end(), a->data), h.sampler << " finds another " << name);
+      back.push_back(*a);
+    }
+    how.inputs = back.data(), how.input_count = back.size();
+    BOOST_REQUIRE_MESSAGE(costate_sample(m, &how, &again) == COSTATE_OK, costate_error());
+    const double *there = costate_result_find(code_of, "round_trip")->data,
+                 *here = costate_result_find(again, "x")->data;
+    BOOST_TEST(std::equal(there, there + 4, here), h.sampler << " does not come back");
+    BOOST_TEST(std::equal(x, x + 4, costate_result_find(code_of, "x_0")->data));
+    if (std::string(h.sampler) == "o-belm")
+      for (int i = 0; i < 4; ++i) BOOST_TEST(std::abs(here[i] - x[i]) < 1e-12);
+    costate_result_free(code_of);
+    costate_result_free(again);
+  }
+  auto how = settings(5);
+  how.inputs = &given, how.input_count = 1;
+  costate_result* none = nullptr;
+  const auto refused = [&](const costate_sampling& how, const char* states, const char* why) {
+    BOOST_TEST(costate_encode(m, &how, states, &none) == COSTATE_FAILED);
+    BOOST_TEST(std::string(costate_error()).find(why) != std::string::npos, costate_error());
+  };
+  refused(how, "anterior", "posterior");
+  refused(settings(5), nullptr, "wants x");
+  const costate_array wide = {"x", x, 2, {1, 4}};
+  how.inputs = &wide;
+  refused(how, nullptr, "the model wants (n, ...)");
+  costate_close(m);
+}
+
 BOOST_AUTO_TEST_CASE(guidance_by_weights_its_rescaling_and_a_classifier) {
   const Folder folder;
   Both both(folder, "fashion-unet", "", false);

@@ -153,6 +153,13 @@ costate_status costate_sample(costate_model* model, const costate_sampling* samp
   return with_result(out, [&](costate_result& result) { costate::AskedSampling(model, sampling).sample(result); });
 }
 
+costate_status costate_encode(costate_model* model, const costate_sampling* sampling, const char* states,
+                              costate_result** out) {
+  return with_result(out, [&](costate_result& result) {
+    costate::AskedSampling(model, sampling, true).encode(text_or(states, "posterior"), result);
+  });
+}
+
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out) {
   return with_result(out, [&](costate_result& result) {

@@ -1,5 +1,5 @@
-// costate for C, and for whatever can call C: load a network, evaluate it, differentiate it, sample it, and differentiate
-// through the sampler.
+// costate for C, and for whatever can call C: load a network, evaluate it, differentiate it, sample it, encode with it, and
+// differentiate through the sampler.
 //
 // Every function that can fail returns a costate_status; what went wrong, where, and what to do stands in costate_error()
 // until the next call of this thread. Nothing is printed, no exception leaves the library, and no function ends the
@@ -92,7 +92,8 @@ typedef struct costate_sampling {
   double guidance;      // w of eps_null + w (eps_class - eps_null); 1: conditional only
   uint64_t seed;        // of x_T and of the noise on the way; sample i has the same bits whatever `count` is
   // Any of x_T (n, ...), class (n), z (n, ...) or one a step (steps, n, ...), z_null, the network's further inputs, guidance
-  // (steps) in place of one weight, and noise (k, n, ...) in place of the seed's, in the order in which samplers draw it.
+  // (steps) in place of one weight, noise (k, n, ...) in place of the seed's, in the order in which samplers draw it, and memory
+  // (m, n, ...), what a reversible sampler has beside an x_T that was encoded.
   const costate_array* inputs;
   size_t input_count;
   double guidance_rescale;  // share of what is guided that gets the conditional prediction's deviation back, 0 ... 1
@@ -107,6 +108,13 @@ typedef struct costate_sampling {
 // Result: x (n, ...), in the range of the data ([-1, 1] for pictures, as a rule), and x_T; of a latent pipeline, x is decoded
 // from latents (n, ...).
 costate_status costate_sample(costate_model* model, const costate_sampling* sampling, costate_result** out);
+
+// The way back: the noise that the sampler takes to x (n, ...) among the inputs, which may be pixels of a latent pipeline as well as
+// its latents. `states`: of samplers that draw noise and have no inverse, how the states between are made, "posterior" (NULL)
+// or "independent". Result: x_0, what was encoded; x_T; noise (k, n, ...), memory (m, n, ...) and z (n, ...) of samplers and
+// networks that have them; and round_trip, x_0 after the way back. costate_sample takes x_T, noise, memory and z as inputs.
+costate_status costate_encode(costate_model* model, const costate_sampling* sampling, const char* states,
+                              costate_result** out);
 
 // The gradient of L = <w, x_0> through the sampler: `w` as an input of the sampling, shaped like x_0; without it L is half the
 // squared norm of x_0. Any other loss: sample, and give its gradient at x_0 for w. Of a latent pipeline x_0 is latents, and L

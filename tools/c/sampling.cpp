@@ -7,6 +7,7 @@
 #include "autodiff/ops/scale.h"
 #include "autodiff/ops/slice.h"
 #include "autodiff/ops/sum.h"
+#include "tools/model/encoding.h"
 #include "tools/model/evaluation.h"
 #include "tools/model/grid.h"
 #include "tools/model/start.h"
@@ -18,7 +19,7 @@ const Model& model_of(const costate_model* m) {
   return m->model;
 }
 
-AskedSampling::AskedSampling(const costate_model* m, const costate_sampling* asked)
+AskedSampling::AskedSampling(const costate_model* m, const costate_sampling* asked, bool encodes)
     : model_(denoising_part(model_of(m))), space_(latent_space(model_)) {
   const costate_sampling defaults = COSTATE_SAMPLING_DEFAULTS;
   const costate_sampling& o = asked == nullptr ? defaults : *asked;
@@ -28,18 +29,23 @@ AskedSampling::AskedSampling(const costate_model* m, const costate_sampling* ask
                                  .steps = step_count("sample: steps", o.steps),
                                  .options = Config::parse(text_or(o.options, "{}"), "options of the sampler"),
                                  .correct = text_or(o.correct, ""),
-                                 .noise = text_or(o.noise, "fresh")});
+                                 .noise = text_or(o.noise, "fresh"),
+                                 .encodes = encodes});
   seed_ = o.seed;
-  x_T_ = take(given, "x_T");
+  x_T_ = take(given, encodes ? "x" : "x_T");
+  require(x_T_.defined() || !encodes, "costate_encode: wants x (n, ...) among the inputs");
   require(x_T_.defined() || o.count >= 1, "sample: count {}; give at least one sample", o.count);
   if (!x_T_.defined()) x_T_ = draw_start(model_, course_.grid, seed_, 0, o.count);
-  check_start(model_, x_T_, "x_T");
+  if (encodes)
+    x_T_ = as_samples(model_, space_, x_T_);
+  else
+    check_start(model_, x_T_, "x_T");
   if (o.classifier != nullptr) classifier_.emplace(o.classifier->model, o.classifier_scale, model_);
   read_inputs(std::move(given), o);
 }
 
 void AskedSampling::read_inputs(NamedTensors given, const costate_sampling& asked) {
-  std::vector<std::string> known = {"x_T", "class", "z", "z_null", "guidance", "noise", "w"};
+  std::vector<std::string> known = {"x_T", "class", "z", "z_null", "guidance", "noise", "memory", "w"};
   const Signature s = model_.is_exact() ? Signature() : model_.network->signature();
   const Tensor classes = take(given, "class");
   require(!classifier_ || (classes.defined() && classes.rank() == 1 && classes.dim(0) == x_T_.dim(0)),
@@ -58,6 +64,12 @@ void AskedSampling::read_inputs(NamedTensors given, const costate_sampling& aske
           "sample: noise has shape {}, not (k, {}, ...)", noise_.defined() ? noise_.shape() : Shape(), x_T_.dim(0));
   require(!noise_.defined() || asked.noise == nullptr, "sample: noise is recorded among the inputs; leave {} out",
           text_or(asked.noise, ""));
+  memory_ = take(given, "memory");
+  require(!memory_.defined() || course_.stepper.invert != nullptr,
+          "sample: memory is of reversible samplers; {} is none", course_.stepper.name);
+  require(!memory_.defined() || memory_.shape() == x_T_.shape().with_front(memory_.dim(0)),
+          "sample: memory has shape {}, not (m, ...) of {}", memory_.defined() ? memory_.shape() : Shape(),
+          x_T_.shape());
   w_ = take(given, "w");
   for (const auto& each : s.extra) {
     for (const std::string& name : {each.name, each.name + "_null"}) known.push_back(name);
@@ -84,11 +96,34 @@ void AskedSampling::sample(costate_result& result) const {
   const std::int64_t n = x_T_.dim(0), each = course_.stepper.batching == Batching::one_by_one ? 1 : n;
   const Tensor x_0 = by_groups(n, each, {0}, [&](std::int64_t first, std::int64_t rows) {
     const Conditioned c = conditioned(first, rows);
-    return Tensors{costate::sample(sampler(c, first, rows), slice(x_T_, 0, first, rows), c.p)};
+    const Sampler s = sampler(c, first, rows);
+    const Tensor x_T = slice(x_T_, 0, first, rows);
+    Tensors memory;
+    for (std::int64_t k = 0; memory_.defined() && k < memory_.dim(0); ++k)
+      memory.push_back(slice(memory_.rows(k, 1).reshaped(x_T_.shape()), 0, first, rows));
+    return Tensors{memory.empty() ? costate::sample(s, x_T, c.p) : decode(s, {s.start(x_T).y, memory}, c.p)};
   })[0];
   result.add("x", space_ ? space_->decode(x_0) : x_0);
   if (space_) result.add("latents", x_0);
   result.add("x_T", x_T_);
+}
+
+void AskedSampling::encode(const std::string& states, costate_result& result) const {
+  require(!w_.defined() && !memory_.defined(), "costate_encode: {} is for {}", w_.defined() ? "w" : "memory",
+          w_.defined() ? "costate_grad" : "costate_sample");
+  const Way way = way_from(states);
+  const std::int64_t n = x_T_.dim(0), each = course_.stepper.batching == Batching::one_by_one ? 1 : n;
+  const Tensors found = by_groups(n, each, {0, 1, 1, 0, 0}, [&](std::int64_t first, std::int64_t rows) {
+    const Tensor x_0 = slice(x_T_, 0, first, rows);
+    Condition condition = rows_of(condition_, first, rows);
+    if (!condition.z.defined()) condition.z = z_found_in(model_, x_0);
+    const Conditioned c = make_conditioned(model_, condition, rows, course_.grid);
+    const Encoding e = encoding_of(course_, sampler(c, first, rows), x_0, c.p, way);
+    return Tensors{e.x_T, e.noise, e.memory, condition.z_scheduled ? Tensor() : condition.z, e.back};
+  });
+  result.add("x_0", x_T_);
+  const char* names[] = {"x_T", "noise", "memory", "z", "round_trip"};
+  for (std::size_t i = 0; i < found.size(); ++i) result.add(names[i], found[i]);
 }
 
 /// <w, x_0>, or half the squared norm; of a latent pipeline of the pixels, unless w has the channels of latents.
@@ -104,6 +139,7 @@ Loss AskedSampling::loss() const {
 
 void AskedSampling::differentiate(const std::string& adjoint, const std::vector<std::string>& wrt,
                                   costate_result& result) const {
+  require(!memory_.defined(), "costate_grad: memory is for costate_sample");
   for (const auto& word : wrt)
     if (word != "x_T" && word != "z" && word != "theta") fail_unknown("gradient in", word, {"x_T", "z", "theta"});
   const auto asked = [&](const char* name) {

@@ -20,10 +20,13 @@ const Model& model_of(const costate_model* m);
 
 class AskedSampling {
  public:
-  AskedSampling(const costate_model* m, const costate_sampling* asked);
+  /// `encodes`: the inputs hold x in place of x_T.
+  AskedSampling(const costate_model* m, const costate_sampling* asked, bool encodes = false);
 
   /// x_0, and of a latent pipeline what it is decoded to.
   void sample(costate_result& result) const;
+  /// What takes the sampler to x, and x after the way back.
+  void encode(const std::string& states, costate_result& result) const;
   /// `wrt`: empty for all.
   void differentiate(const std::string& adjoint, const std::vector<std::string>& wrt, costate_result& result) const;
 
@@ -39,8 +42,9 @@ class AskedSampling {
   std::uint64_t seed_ = 0;
   std::optional<Classifier> classifier_;
   Condition condition_;
-  Tensor x_T_, noise_, labels_;  ///< labels: of the classifier
-  Tensor w_;                     ///< of the loss
+  Tensor x_T_;                      ///< or x_0, to be encoded
+  Tensor noise_, memory_, labels_;  ///< labels: of the classifier
+  Tensor w_;                        ///< of the loss
 };
 
 }  // namespace costate

@@ -1,21 +1,17 @@
 // costate encode: from data to the noise that a sampler takes back to it, and how far off the way back is.
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/concat.h"
 #include "io/atomic_file.h"
 #include "io/png.h"
-#include "solvers/encode.h"
 #include "tools/batches.h"
-#include "tools/model/inputs.h"
-#include "tools/model/latent.h"
+#include "tools/model/encoding.h"
 #include "tools/ranks.h"
 #include "tools/result.h"
 #include "tools/sampling.h"
@@ -51,16 +47,6 @@ const std::vector<Part> parts = {{{"x_0"}, &Encoded::x_0},
                                  {{"round_trip"}, &Encoded::back},
                                  {{"evaluations"}, &Encoded::evaluations}};
 
-/// Passes noise on and keeps what passes, in the order in which recorded noise is read.
-Noise recording(const Noise& noise, Tensors& draws) {
-  const auto seen = std::make_shared<std::set<std::tuple<int, int, bool>>>();
-  return [noise, seen, &draws](const Draw& draw, const Tensor& like) {
-    const Tensor z = noise(draw, like);
-    if (seen->emplace(draw.step, draw.part, draw.area).second) draws.push_back(z);
-    return z;
-  };
-}
-
 /// The pictures or data of --in, as the model has them.
 class Source {
  public:
@@ -82,73 +68,22 @@ class Source {
 };
 
 /// One batch there and back.
-class Encoding {
- public:
-  Encoding(const Options& o, const Model& model, const Run& run) : o_(o), model_(model), run_(run) {}
-
-  Encoded operator()(const Tensor& x_0, std::int64_t first, const Progress& progress) const {
-    const std::int64_t rows = x_0.dim(0);
-    Condition condition = run_.condition(first, rows);
-    Encoded found;
-    found.x_0 = x_0;
-    std::int64_t nfe = 0;
-    if (!condition.z_scheduled) found.z = condition.z;
-    if (!condition.z.defined() && encoder_) {
-      Inputs in;
-      in.x = as_taken(x_0, model_);
-      found.z = condition.z = (*encoder_)(in);
-    }
-    found.classes = condition.classes;
-    const Conditioned c = make_conditioned(model_, condition, rows, run_.grid());
-    Sampler sampler = run_.sampler(c, first, rows);
-    count_evaluations(sampler.denoiser, nfe);
-    const State start = there(sampler, x_0, c.p, progress);
-    found.evaluations = Tensor::full({rows}, static_cast<double>(nfe), DType::i32);
-    Tensors draws;
-    sampler.noise = recording(sampler.noise, draws);
-    found.x_T = start_of(sampler, start);
-    found.memory = stacked(start.memory);
-    found.back = decode(sampler, start, c.p);
-    found.noise = stacked(draws);
-    return found;
-  }
-
- private:
-  /// The state at the first level; the noise of a sampler that has no inverse becomes the sampler's.
-  [[nodiscard]] State there(Sampler& sampler, const Tensor& x_0, const Tensors& p, const Progress& progress) const {
-    if (sampler.stepper.invert || sampler.stepper.eta == 0) return encode(upwards(sampler), x_0, p, progress);
-    const Way way = o_.states == "posterior" ? Way::posterior : Way::independent;
-    const auto states = states_to(sampler, x_0, way, sampler.noise);
-    sampler.noise = recorded_noise(recover_noise(sampler, states, p, progress));
-    return sampler.start(states[0]);
-  }
-
-  /// The sampler with a network that is told what the scheduler says of the way up.
-  [[nodiscard]] Sampler upwards(Sampler sampler) const {
-    require(sampler.targets.empty(), "encode: this scheduler steps off its grid under --compat; leave it out");
-    if (run_.told().empty()) return sampler;
-    sampler.targets = run_.reached();
-    sampler.denoiser.net = [net = sampler.denoiser.net, grid = run_.grid(), told = run_.told()](
-                               const Tensor& x, const Level& at, const Tensors& p) {
-      const auto same = std::find_if(grid.begin(), grid.end(), [&](const Level& l) { return l.s() == at.s(); });
-      require(same != grid.end(), "encode: the network is asked at t = {}, which is no level of the grid", at.t);
-      return net(x, told[static_cast<std::size_t>(same - grid.begin())], p);
-    };
-    return sampler;
-  }
-
-  const Options& o_;
-  const Model& model_;
-  const Run& run_;
-  std::shared_ptr<const Network> encoder_ = encoder_of(model_);
-
-  /// Of networks that find the condition themselves.
-  static std::shared_ptr<const Network> encoder_of(const Model& model) {
-    if (model.is_exact() || model.network->signature().z.rank() != 1) return nullptr;
-    const auto parts = model.network->parts();
-    return std::find(parts.begin(), parts.end(), "encode") == parts.end() ? nullptr : model.network->part("encode");
-  }
-};
+Encoded there_and_back(const Options& o, const Model& model, const Run& run, const Tensor& x_0, std::int64_t first,
+                       const Progress& progress) {
+  const std::int64_t rows = x_0.dim(0);
+  Condition condition = run.condition(first, rows);
+  if (!condition.z.defined()) condition.z = z_found_in(model, x_0);
+  const Conditioned c = make_conditioned(model, condition, rows, run.grid());
+  const Encoding found = encoding_of(run.course(), run.sampler(c, first, rows), x_0, c.p, way_from(o.states), progress);
+  return {.x_0 = x_0,
+          .x_T = found.x_T,
+          .noise = found.noise,
+          .memory = found.memory,
+          .z = condition.z_scheduled ? Tensor() : condition.z,
+          .classes = condition.classes,
+          .back = found.back,
+          .evaluations = Tensor::full({rows}, static_cast<double>(found.evaluations), DType::i32)};
+}
 
 struct RoundTrip {
   double largest = 0, relative = 0, ulp = 0;
@@ -188,17 +123,11 @@ void write_picture(const std::string& file, const Model& model, const std::optio
 /// All samples of the source; on rank 0, elsewhere nothing.
 Encoded encode_all(const Options& o, const Model& model, const Source& source, const Run& run,
                    const std::optional<LatentSpace>& space, Batches& batches) {
-  const Encoding encoding(o, model, run);
   std::vector<Column> columns;
   for (const Part& part : parts) columns.push_back(part.column);
   const Tensors found = batches.run(columns, "encoding", [&](std::int64_t first, std::int64_t rows, const Progress& p) {
-    Tensor x = source.rows(run, first, rows);
-    require_finite(x, "encode, x");
-    if (space && x.dim(-1) != model.sample_shape()[-1]) x = space->encode(x);
-    const Shape each(x.shape().begin() + 1, x.shape().end()), want = model.sample_shape();
-    require(each.rank() == want.rank() && each[-1] == want[-1], "encode: x has samples of {}; the model wants {}", each,
-            want);
-    const Encoded e = encoding(x, first, p);
+    const Tensor x_0 = as_samples(model, space, source.rows(run, first, rows));
+    const Encoded e = there_and_back(o, model, run, x_0, first, p);
     Tensors of_batch;
     for (const Part& part : parts) of_batch.push_back(e.*part.value);
     return of_batch;
@@ -237,8 +166,7 @@ void run_encode(const Options& o) {
   o.common.apply();
   if (o.sampling.start.empty()) throw UsageError("encode: give --in FILE.png or FILE.h5");
   o.batches.check(o.common);
-  if (o.states != "posterior" && o.states != "independent")
-    throw UsageError("--states " + o.states + ": there are posterior and independent");
+  as_usage([&] { return way_from(o.states); });
   const Model model = o.common.load_to_sample();
   const auto space = latent_space(model);
   const Source source(o, space ? space->range : model.range, model.device);
