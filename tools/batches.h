@@ -5,6 +5,7 @@
 
 #include "solvers/stepper.h"
 #include "tools/common.h"
+#include "tools/sampling.h"
 
 namespace costate {
 
@@ -36,7 +37,9 @@ using Batch = std::function<Tensors(std::int64_t first, std::int64_t rows, const
 /// All samples of a run.
 class Batches {
  public:
-  Batches(const BatchOptions& options, const Common& common, std::int64_t samples, std::int64_t batch);
+  /// `more` are models that samples go through, too.
+  Batches(const BatchOptions& options, const Common& common, const SamplingOptions& sampling, std::int64_t samples,
+          std::int64_t batch, const std::vector<std::string>& more = {});
 
   /// The columns of all samples, on the host of rank 0; on others nothing.
   Tensors run(const std::vector<Column>& columns, const std::string& doing, const Batch& compute);
@@ -51,6 +54,7 @@ class Batches {
   const Common& common_;
   std::int64_t samples_, batch_;
   std::string kept_;            ///< the file; empty without --resume
+  std::string sources_;         ///< which it names
   std::vector<Tensors> parts_;  ///< rank 0's: what is done, in order
 };
 

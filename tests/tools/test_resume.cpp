@@ -2,9 +2,12 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 
+#include <fmt/format.h>
+
 #include "io/hdf5.h"
 #include "tests/support/inputs.h"
 #include "tests/tools/interrupted.h"
+#include "tools/model/files.h"
 
 namespace costate {
 namespace {
@@ -64,6 +67,7 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_taken_as_it_is) {
   {
     Hdf5Writer part(out + ".part");
     part.attribute("", "command", line);
+    part.attribute("", "sources", fmt::format("{:016x} fashion-unet\n", state_of_files("fashion-unet", true)));
     part.write("x_0", Tensor::full({2, 28, 28, 1}, 0.25, DType::f64));
     part.write("evaluations", Tensor::full({2}, 1, DType::i32));
     part.finish();
@@ -75,6 +79,38 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_taken_as_it_is) {
   test::spill(out + ".part", "no HDF5");
   const auto garbage = test::run(words);
   BOOST_TEST((garbage.code == 1 && garbage.err.find("remove " + out + ".part") != std::string::npos), garbage.err);
+}
+
+// The same words, but one of the files that they name is another: half of the samples would be of that one.
+BOOST_AUTO_TEST_CASE(other_files_under_the_same_names_are_refused) {
+  const Folder folder;
+  const auto file = [&](const std::string& name) { return (folder / name).string(); };
+  const auto write = [&](const std::string& name, double value) {
+    Hdf5Writer out(file(name));
+    out.write("x_T", Tensor::full({3, 1}, value, DType::f64));
+    out.finish();
+  };
+  const auto spill = [&](const std::string& name, const std::string& mean) {
+    test::spill(file(name), R"({"family": "gaussian", "mean": [)" + mean + R"(], "covariance": [[1]]})");
+  };
+  write("start.h5", 1), spill("m.json", "0");
+  const std::vector<std::string> words{"sample", file("m.json"), "--start", file("start.h5"), "--steps",
+                                       "100000", "--batch",      "1",       "--threads",      "1",
+                                       "--out",  file("x.h5"),   "--resume"};
+  auto all = words;
+  all.insert(all.begin(), command_path().string());
+  test::kill_once_kept(all, file("x.h5.part"));
+  const auto expect = [&](const std::string& changed) {
+    const auto o = test::run(words);
+    BOOST_TEST(o.code == 1);
+    BOOST_TEST(o.err.find(file(changed) + " has changed since") != std::string::npos, o.err);
+  };
+  const auto read_at = test::fs::last_write_time(file("start.h5"));
+  write("start.h5", 2);
+  expect("start.h5");
+  write("start.h5", 1), test::fs::last_write_time(file("start.h5"), read_at);
+  spill("m.json", "0.5");
+  expect("m.json");
 }
 
 // A program that draws stands still, so that the picture is half there when the signal comes.

@@ -173,7 +173,8 @@ void run_encode(const Options& o) {
   const Run run(source.sampling(), o.common, model);
   if (!space)
     for (const auto& file : o.common.outputs(".png")) require_images(model, file);
-  Batches batches(o.batches, o.common, run.count(), batch_of(run.stepper().batching, run.count(), o.batches.size));
+  Batches batches(o.batches, o.common, o.sampling, run.count(),
+                  batch_of(run.stepper().batching, run.count(), o.batches.size));
   const Encoded all = encode_all(o, model, source, run, space, batches);
   if (ranks().rank > 0) return;
   const RoundTrip off = round_trip(all.x_0, all.back);

@@ -174,8 +174,8 @@ void run_sample(const Options& o) {
   for (const auto& file : o.common.outputs(".png"))
     if (!beyond.space) require_images(model, file);
   const std::int64_t asked = batch_of(run.stepper().batching, run.count(), o.batches.size);
-  Batches batches(o.batches, o.common, run.count(),
-                  beyond.finer ? batch_of(beyond.finer->stepper.batching, run.count(), asked) : asked);
+  Batches batches(o.batches, o.common, o.sampling, run.count(),
+                  beyond.finer ? batch_of(beyond.finer->stepper.batching, run.count(), asked) : asked, o.finer);
   const auto start = std::chrono::steady_clock::now();
   const Samples s = draw(o, model, run, beyond, batches);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -84,7 +84,30 @@ ModelFiles from_folder(const fs::path& folder) {
   return from_component(folder);
 }
 
+std::vector<fs::path> files_of(const std::string& name, bool is_model) {
+  if (!is_model) return {name};
+  std::vector<fs::path> files;
+  if (fs::is_directory(name))
+    for (const auto& entry : fs::recursive_directory_iterator(name))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  const ModelFiles own = find_model_files(name, {});
+  files.insert(files.end(), {own.weights, own.config.where(), own.scheduler.where()});
+  return files;
+}
+
 }  // namespace
+
+std::uint64_t state_of_files(const std::string& name, bool is_model) {
+  std::uint64_t state = 0xcbf29ce484222325;  // FNV-1a, by words
+  const auto add = [&](std::uint64_t word) { state = (state ^ word) * 0x100000001b3; };
+  for (const auto& file : files_of(name, is_model)) {
+    if (!fs::exists(file)) continue;  // a configuration that was read from the weights' file, or none
+    add(fs::file_size(file));
+    add(static_cast<std::uint64_t>(fs::last_write_time(file).time_since_epoch().count()));
+  }
+  return state;
+}
 
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders;
