@@ -1,13 +1,16 @@
 // Workers that spin briefly for the next job, then sleep: a U-Net step is some hundred short jobs in a row.
 #include "core/parallel.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -38,8 +41,13 @@ void run_here(std::int64_t count, const std::function<void(std::int64_t)>& task)
 // who has joined. One of the two sees the other, so nobody waits for a worker that sleeps, and none comes too late.
 class Pool {
  public:
+  /// As many as the system starts, if it starts fewer.
   explicit Pool(int threads) : shares_(static_cast<std::size_t>(threads)) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(static_cast<std::size_t>(i)); });
+    workers_.reserve(shares_.size());
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(static_cast<std::size_t>(i)); });
+    } catch (const std::exception&) {
+    }
   }
   ~Pool() {
     stop_ = true;
@@ -134,24 +142,69 @@ class Pool {
   std::atomic<bool> stop_{false};
 };
 
-std::unique_ptr<Pool>& pool() {
-  static auto p = std::make_unique<Pool>(available_cores());
-  return p;
-}
+/// Whoever computes holds the pool that it began with, so the count may change meanwhile. A child process has none of its
+/// parent's workers: it leaves their pool as it is and makes one of as many when it first asks.
+class Current {
+ public:
+  static Current& get() {
+    static Current current;
+    return current;
+  }
+
+  std::shared_ptr<Pool> pool() {
+    const std::lock_guard lock(mutex_);
+    if (!pool_) pool_ = std::make_shared<Pool>(threads_);
+    return pool_;
+  }
+  void set(int threads) {
+    auto next = std::make_shared<Pool>(threads);
+    const std::lock_guard lock(mutex_);
+    threads_ = threads;
+    pool_.swap(next);
+  }
+
+ private:
+  Current() { ::pthread_atfork(before_fork, after_fork, in_child); }
+
+  static void before_fork() { get().mutex_.lock(); }
+  static void after_fork() { get().mutex_.unlock(); }
+  static void in_child() {
+    static auto& left_behind = *new std::vector<std::shared_ptr<Pool>>;
+    left_behind.push_back(std::move(get().pool_));
+    after_fork();
+  }
+
+  std::mutex mutex_;
+  std::shared_ptr<Pool> pool_;
+  int threads_ = available_cores();
+};
 
 }  // namespace
 
-int thread_count() { return pool()->size(); }
+int thread_count() { return Current::get().pool()->size(); }
 
 void set_thread_count(int n) {
   require(n >= 1, "threads: {} is not a positive number", n);
   require(!inside_task, "threads: the count cannot change inside a parallel task");
-  if (n != pool()->size()) pool() = std::make_unique<Pool>(n);
+  if (n != thread_count()) Current::get().set(n);
+}
+
+void in_this_thread(const std::function<void()>& work) {
+  const bool before = std::exchange(inside_task, true);
+  try {
+    work();
+  } catch (...) {
+    inside_task = before;
+    throw;
+  }
+  inside_task = before;
 }
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& task) {
-  if (count <= 1 || inside_task || pool()->size() == 1) return run_here(count, task);
-  pool()->run(count, task);
+  if (count <= 1 || inside_task) return run_here(count, task);
+  const auto pool = Current::get().pool();
+  if (pool->size() == 1) return run_here(count, task);
+  pool->run(count, task);
 }
 
 void parallel_ranges(std::int64_t size, std::int64_t grain,

@@ -1,6 +1,14 @@
 // The thread pool: every task once, the same cut at any thread count, exceptions, nesting.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -28,6 +36,25 @@ Cuts cuts(std::int64_t size, std::int64_t grain) {
   });
   std::sort(all.begin(), all.end());
   return all;
+}
+
+std::int64_t sum_below(std::int64_t n) {
+  std::atomic<std::int64_t> sum{0};
+  parallel_for(n, [&](std::int64_t i) { sum += i; });
+  return sum;
+}
+
+/// How a child process ends that leaves with what `work` returns.
+int child(const std::function<int()>& work) {
+  const pid_t id = ::fork();
+  if (id == 0) {
+    for (const int s : {SIGABRT, SIGSEGV, SIGALRM}) std::signal(s, SIG_DFL);
+    ::alarm(30);
+    std::exit(work());
+  }
+  int status = -1;
+  BOOST_REQUIRE(::waitpid(id, &status, 0) == id);
+  return status;
 }
 
 }  // namespace
@@ -106,6 +133,60 @@ BOOST_AUTO_TEST_CASE(refuses_counts_that_make_no_sense) {
                {"inside a parallel task"});
   BOOST_TEST(thread_count() == 2);
   set_thread_count(before);
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_cannot_be_started_are_done_without) {
+  const int status = child([] {
+    std::int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const auto bytes = static_cast<rlim_t>(pages * ::sysconf(_SC_PAGESIZE) + (std::int64_t{100} << 20));
+    const rlimit room{bytes, bytes};  // for the stacks of a few threads
+    ::setrlimit(RLIMIT_AS, &room);
+    set_thread_count(1000);
+    return thread_count() < 1000 && sum_below(1000) == 499500 ? 0 : 1;
+  });
+  BOOST_TEST(status == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_count_changes_while_another_thread_computes) {
+  const int status = child([] {
+    set_thread_count(2);
+    std::atomic<bool> begun{false}, changed{false};
+    std::atomic<std::int64_t> sum{0};
+    std::thread computing([&] {
+      parallel_for(100, [&](std::int64_t i) {
+        begun = true;
+        while (!changed) std::this_thread::yield();
+        sum += i;
+      });
+    });
+    while (!begun) std::this_thread::yield();
+    set_thread_count(3);
+    changed = true;
+    computing.join();
+    return sum == 4950 && thread_count() == 3 ? 0 : 1;
+  });
+  BOOST_TEST(status == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_computes_and_ends) {
+  set_thread_count(4);
+  BOOST_TEST(sum_below(100) == 4950);
+  BOOST_TEST(child([] { return 0; }) == 0);
+  BOOST_TEST(child([] { return thread_count() == 4 && sum_below(100) == 4950 ? 0 : 1; }) == 0);
+  BOOST_TEST(sum_below(100) == 4950);
+}
+
+BOOST_AUTO_TEST_CASE(in_this_thread_alone) {
+  set_thread_count(3);
+  const auto self = std::this_thread::get_id();
+  std::atomic<int> elsewhere{0};
+  const auto all = [&] { parallel_for(100, [&](std::int64_t) { elsewhere += std::this_thread::get_id() != self; }); };
+  in_this_thread(all);
+  BOOST_TEST(elsewhere == 0);
+  check_throws([] { return in_this_thread([] { fail("work failed"); }), 0; }, {"work failed"});
+  for (int round = 0; elsewhere == 0 && round < 100000; ++round) all();
+  BOOST_TEST(elsewhere > 0);  // not for good
 }
 
 BOOST_AUTO_TEST_CASE(a_layout_is_made_in_parallel_while_tasks_of_another_job_wait_for_it) {
