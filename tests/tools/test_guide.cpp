@@ -123,6 +123,35 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_its_file) {
   BOOST_TEST((other.code == 1 && other.err.find("not written by guide") != std::string::npos), other.err);
 }
 
+/// With the options of the sampler alone: the class, none included, and a z that was optimised are in the file.
+BOOST_AUTO_TEST_CASE(sample_makes_the_same_samples_of_a_result) {
+  const Folder folder;
+  const std::string guided = (folder / "guided.h5").string(), again = (folder / "again.h5").string();
+  using Words = std::vector<std::string>;
+  const auto expect_back = [&](const Words& how, const Words& more, const std::string& holds) {
+    Words words{"guide", "fashion-unet", "-n", "2", "--loss", "norm", "--iterations", "2", "--quiet", "--out", guided};
+    words.insert(words.end(), how.begin(), how.end());
+    words.insert(words.end(), more.begin(), more.end());
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    Words back{"sample", "fashion-unet", "--start", guided, "--out", again};
+    back.insert(back.end(), how.begin(), how.end());
+    const auto p = run(back);
+    BOOST_REQUIRE_MESSAGE(p.code == 0, p.err);
+    const Hdf5Reader found(guided);
+    BOOST_TEST(found.contains("class") == (holds == "class"), holds);
+    BOOST_TEST(found.contains("z") == (holds == "z"), holds);
+    BOOST_TEST(same_bits(Hdf5Reader(again).read("x"), found.read("x_0")), holds);
+  };
+  expect_back({"--steps", "3"}, {}, "class");
+  BOOST_TEST(Hdf5Reader(guided).read("class").to_vector() == std::vector<double>(2, 10));
+  expect_back({"--steps", "3"}, {"--class", "9,4"}, "class");
+  expect_back({"--steps", "3", "--guidance", "1.5"}, {"--class", "9", "--wrt", "x_T,z"}, "z");
+  expect_back({"--steps", "3", "--sampler", "ddpm", "--seed", "3"}, {"--class", "9", "--wrt", "z_t"}, "z");
+  const auto o = run({"sample", "fashion-unet", "--start", guided, "--class", "9", "--steps", "3"});
+  BOOST_TEST((o.code == 2 && o.err.find("--class 9: " + guided + " holds z") != std::string::npos), o.err);
+}
+
 // What is kept along the way is what a run of so many iterations ends with.
 BOOST_AUTO_TEST_CASE(a_killed_run_leaves_a_shorter_one) {
   const Folder folder;

@@ -59,6 +59,7 @@ class Guide {
     Condition condition = run_.condition(0, run_.count());
     if (free_.z_scheduled) condition = scheduled(model_, condition, run_.count(), steps);
     const Conditioned c = make_conditioned(model_, condition, run_.count(), run_.grid());
+    tell(condition, c);
     const Optimiser optimiser{
         .kind = as_usage([&] { return optimiser_from(o.optimiser); }), .rate = o.rate, .momentum = o.momentum};
     if (optimiser.kind == Optimiser::Kind::adam && o.momentum > 0)
@@ -116,10 +117,29 @@ class Guide {
       out.write("x_0", x_0);
       if (space_) out.write("pixels", space_->decode(x_0));
       out.write("x_T", work_->x_T());
+      if (classes_.defined()) out.write("class", classes_);
+      for (const auto& [i, name] : told_) out.write(name, work_->p()[i]);
+      for (const char* name : {"noise", "guidance"})
+        if (const Tensor given = run_.from_start(name); given.defined()) out.write(name, given);
       work_->save([&](const std::string& name, const Tensor& value) { out.write(name, value); });
       out.attribute("", "loss", loss);
       out.attribute("", "wrt", o_.wrt);
       out.finish();
+    }
+  }
+
+  /// Settles what --start is to read with x_T to make x_0 again: a class stands for the rows of z that come from it, unless these
+  /// are optimised, and the class "none" for guidance 0 that nobody asked for.
+  void tell(const Condition& condition, const Conditioned& c) {
+    if (model_.is_exact()) return;
+    const Signature s = model_.network->signature();
+    const bool rows = condition.classes.defined() && s.z.rank() == 1;  // of the label table
+    if (!(rows && free_.z)) classes_ = condition.classes;
+    if (classes_.defined() && condition.guidance == 0 && !o_.sampling.guidance)
+      classes_ = Tensor::full(classes_.shape(), static_cast<double>(s.classes - 1), DType::i32);
+    for (std::size_t i = 0; i < c.first_theta; ++i) {
+      const bool from_class = c.names[i] == "z" || (c.names[i] == "z_null" && !condition.z_null.defined());
+      if (free_.z || !rows || !from_class) told_.emplace_back(i, c.names[i]);
     }
   }
 
@@ -149,6 +169,8 @@ class Guide {
   std::optional<LatentSpace> space_;  // of a latent pipeline: losses and pictures are of the pixels
   Run run_;
   std::unique_ptr<LatentOptimisation> work_;
+  Tensor classes_;                                         // written for --start,
+  std::vector<std::pair<std::size_t, std::string>> told_;  // and which of the parameters, by their names there
   Tensors path_;
   double loss_ = 0;
   std::string warning_;
