@@ -17,6 +17,17 @@ Hdf5Writer result_file(const std::string& file, const Common& common) {
   return out;
 }
 
+void write_grid(Hdf5Writer& out, const Grid& grid) {
+  std::vector<double> t, alpha, sigma, s_hat;
+  for (const Level& l : grid)
+    t.push_back(l.t), alpha.push_back(l.alpha), sigma.push_back(l.sigma), s_hat.push_back(l.s());
+  const Shape levels{static_cast<std::int64_t>(t.size())};
+  out.write("grid_t", Tensor::from(t, levels));
+  out.write("grid_alpha", Tensor::from(alpha, levels));
+  out.write("grid_sigma", Tensor::from(sigma, levels));
+  out.write("grid_sigma_hat", Tensor::from(s_hat, levels));
+}
+
 Tensor to_picture(const Tensor& x, const ValueRange& range) { return range.convert(cast(x, DType::f64), unit_range()); }
 
 Tensor to_signed_colours(const Tensor& g) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "io/hdf5.h"
+#include "solvers/grid.h"
 #include "tools/common.h"
 #include "tools/model/evaluation.h"
 
@@ -11,6 +12,9 @@ namespace costate {
 
 /// An HDF5 file with the root attributes command, version, seed and model. Call finish() when all is written.
 Hdf5Writer result_file(const std::string& file, const Common& common);
+
+/// The levels, as --grid FILE reads them: grid_t, grid_alpha, grid_sigma, and beside them grid_sigma_hat = sigma / alpha.
+void write_grid(Hdf5Writer& out, const Grid& grid);
 
 /// Data of a range as picture values, f64.
 Tensor to_picture(const Tensor& x, const ValueRange& range);

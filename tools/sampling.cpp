@@ -118,6 +118,10 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
                         options.classifier_scale.value_or(1), model);
   if (options.start.empty()) return;
   read_start();
+  const bool rows_of_z = start_z_.defined() && !model.is_exact() && model.network->signature().z.rank() == 1;
+  if (rows_of_z && !options.classes.empty() && !classifier_)
+    throw UsageError(fmt::format("--class {}: {} holds z, which is taken in its place; leave --class out",
+                                 options.classes, options.start));
 }
 
 // Everything of the file but what a command asks for by its name; without x_T it brings conditions, and x_T is drawn.
@@ -134,19 +138,50 @@ void Run::read_start() {
   start_noise_ = optional_dataset(start, "noise");
   if (start_noise_.defined() && options_.noise == "tree")
     throw UsageError("--noise tree: " + options_.start + " brings recorded noise, which is taken in its place");
+  check_recorded(start);
   if (!start.contains(first)) {
     require(!start_memory_.defined(), "{}: holds the memory of a reversible sampler, but no x_T", options_.start);
-    return;
+    if (start_class_.defined()) return count_rows("class", start_class_.dim(0));
+    if (start_z_.defined()) return count_rows("z", start_z_.dim(z_is_scheduled() ? 1 : 0));
+    return count_rows(start_extra_.begin()->first, start_extra_.begin()->second.dim(0));
   }
   start_x_T_ = cast(start.read(first), DType::f64);
   const Shape want = model_.sample_shape();  // of an encoding it may be the pixels of a latent model
   require(start_x_T_.rank() == want.rank() + 1 && (options_.encodes || start_x_T_.dim(-1) == want[-1]),
           "{}: {} has shape {}; the model wants (n, ...) of {}", options_.start, first, start_x_T_.shape(), want);
   require(start_x_T_.size() > 0, "{}: {} has shape {} and holds nothing", options_.start, first, start_x_T_.shape());
-  if (options_.count.value_or(start_x_T_.dim(0)) != start_x_T_.dim(0))
+  count_rows(first, start_x_T_.dim(0));
+}
+
+void Run::count_rows(const std::string& name, std::int64_t rows) {
+  if (options_.count.value_or(rows) != rows)
     throw UsageError(fmt::format("-n {}: {} holds {} samples of {}; leave -n out, or give as many", *options_.count,
-                                 options_.start, start_x_T_.dim(0), first));
-  count_ = start_x_T_.dim(0);
+                                 options_.start, rows, name));
+  count_ = rows;
+}
+
+void Run::check_recorded(const Hdf5Reader& start) const {
+  if (!start_memory_.defined() && !start_noise_.defined()) return;
+  const std::string what = start_memory_.defined() ? "memory" : "noise", mine = course_.stepper.name,
+                    by = start.text("", "sampler").value_or(mine);
+  const bool has_levels = start.contains("grid_t") && start.contains("grid_alpha") && start.contains("grid_sigma");
+  const Grid& here = course_.grid;
+  const Grid there = has_levels ? read_grid(options_.start, model_, 1) : here;
+  const bool same_levels =
+      std::equal(there.begin(), there.end(), here.begin(), here.end(),
+                 [](const Level& a, const Level& b) { return a.t == b.t && a.alpha == b.alpha && a.sigma == b.sigma; });
+  if (by == mine && same_levels) return;
+  std::string give = by == mine ? "" : " --sampler " + by;
+  if (there.size() != here.size())
+    give += fmt::format(" --steps {}", there.size() - 1);
+  else if (!same_levels)
+    give += " --grid " + options_.start;
+  fail("{}: holds the {} of {} in {} steps; this is {} in {}{}: give{}", options_.start, what, by, there.size() - 1,
+       mine, here.size() - 1, there.size() == here.size() && !same_levels ? ", with other levels" : "", give);
+}
+
+bool Run::z_is_scheduled() const {  // (steps, n, ...)
+  return start_z_.defined() && !model_.is_exact() && start_z_.rank() == model_.network->signature().z.rank() + 2;
 }
 
 void Run::read_condition(const Hdf5Reader& start) {
@@ -160,9 +195,9 @@ void Run::read_condition(const Hdf5Reader& start) {
   start_guidance_ = optional_dataset(start, "guidance");
 }
 
-Tensor Run::rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const {
-  require(t.dim(0) == count_, "{}: a dataset has {} rows for {} samples (x_T has as many, or -n says it)",
-          options_.start, t.dim(0), count_);
+Tensor Run::rows_of(const std::string& name, const Tensor& t, std::int64_t first, std::int64_t rows) const {
+  require(t.rank() > 0 && t.dim(0) == count_, "{}: {} has shape {} for {} samples", options_.start, name, t.shape(),
+          count_);
   return t.rows(first, rows);
 }
 
@@ -178,7 +213,7 @@ Shape Run::sample_shape() const {
 }
 
 Tensor Run::x_T(std::int64_t first, std::int64_t rows) const {
-  return start_x_T_.defined() ? rows_of(start_x_T_, first, rows).to(model_.device)
+  return start_x_T_.defined() ? rows_of("x_T", start_x_T_, first, rows).to(model_.device)
                               : draw_start(model_, course_.grid, seed_, first, rows);
 }
 
@@ -189,9 +224,9 @@ Tensors Run::memory(std::int64_t first, std::int64_t rows) const {
   Tensors all;
   for (std::int64_t k = 0; k < start_memory_.dim(0); ++k) {
     const Tensor one = start_memory_.rows(k, 1);
-    all.push_back(
-        cast(rows_of(one.reshaped(Shape(one.shape().begin() + 1, one.shape().end())), first, rows), DType::f64)
-            .to(model_.device));
+    all.push_back(cast(rows_of("memory", one.reshaped(Shape(one.shape().begin() + 1, one.shape().end())), first, rows),
+                       DType::f64)
+                      .to(model_.device));
   }
   return all;
 }
@@ -205,26 +240,28 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
     return c;
   }
   const Signature s = model_.network->signature();
-  if (start_z_.defined() && start_z_.rank() == s.z.rank() + 2) {  // (steps, n, ...): scheduled
+  if (z_is_scheduled()) {
     require(start_z_.dim(0) == static_cast<std::int64_t>(course_.grid.size()) - 1 && start_z_.dim(1) == count_,
             "{}: z has shape {}; a scheduled condition wants ({}, {}, ...)", options_.start, start_z_.shape(),
             course_.grid.size() - 1, count_);
     c.z = slice(start_z_, 1, first, rows);
     c.z_scheduled = true;
   } else if (start_z_.defined()) {
-    c.z = rows_of(start_z_, first, rows);
+    c.z = rows_of("z", start_z_, first, rows);
   }
-  const auto null_rows = [&](const Tensor& t) { return t.dim(0) == 1 ? t : rows_of(t, first, rows); };
-  if (start_z_null_.defined()) c.z_null = null_rows(start_z_null_);
+  const auto null_rows = [&](const std::string& name, const Tensor& t) {
+    return t.rank() > 0 && t.dim(0) == 1 ? t : rows_of(name, t, first, rows);
+  };
+  if (start_z_null_.defined()) c.z_null = null_rows("z_null", start_z_null_);
   if (start_guidance_.defined() && !options_.guidance) c.guidance_steps = start_guidance_.to_vector();
   const bool said = options_.guidance || start_guidance_.defined() || !options_.classes.empty() ||
                     start_class_.defined() || start_z_.defined();
   if (options_.unconditional && !said && s.classes > 1 && s.null_class) c.guidance = 0;
   for (const auto& each : s.extra) {
     if (const auto at = start_extra_.find(each.name); at != start_extra_.end())
-      c.extra[each.name] = rows_of(at->second, first, rows);
+      c.extra[each.name] = rows_of(at->first, at->second, first, rows);
     if (const auto at = start_extra_.find(each.name + "_null"); at != start_extra_.end())
-      c.extra_null[each.name] = null_rows(at->second);
+      c.extra_null[each.name] = null_rows(at->first, at->second);
     require(!each.required || c.extra.count(each.name) != 0, "{}: also takes {} (n, ...) of {}; give it in --start",
             model_.name, each.name, each.shape);
   }
@@ -237,7 +274,7 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
 
 Tensor Run::labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const {
   if (!options_.classes.empty()) return repeat_labels(integer_list("--class", options_.classes), first, rows);
-  if (start_class_.defined()) return rows_of(start_class_, first, rows);
+  if (start_class_.defined()) return rows_of("class", start_class_, first, rows);
   std::vector<std::int64_t> all(static_cast<std::size_t>(classes));
   std::iota(all.begin(), all.end(), 0);
   return all.empty() ? Tensor() : repeat_labels(all, first, rows);

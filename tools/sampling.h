@@ -59,7 +59,12 @@ class Run {
  private:
   void read_start();
   void read_condition(const Hdf5Reader& start);
-  Tensor rows_of(const Tensor& t, std::int64_t first, std::int64_t rows) const;
+  /// Throws where noise or memory was recorded by another sampler or on other levels than this run's.
+  void check_recorded(const Hdf5Reader& start) const;
+  /// As many samples as `name` of --start has rows; -n may not say otherwise.
+  void count_rows(const std::string& name, std::int64_t rows);
+  [[nodiscard]] bool z_is_scheduled() const;
+  Tensor rows_of(const std::string& name, const Tensor& t, std::int64_t first, std::int64_t rows) const;
   /// The labels of a network or classifier with so many classes of its own; undefined if it has none and none are given.
   [[nodiscard]] Tensor labels(std::int64_t classes, std::int64_t first, std::int64_t rows) const;
 

@@ -132,6 +132,58 @@ BOOST_AUTO_TEST_CASE(evaluations_are_those_of_the_sample_that_took_most) {
   check({"encode", "--in", scene.file("x.h5")}, "code.h5");
 }
 
+/// What lies in the files goes on: the labels of samples, a code's levels; what was recorded elsewhere is refused.
+BOOST_AUTO_TEST_CASE(labels_and_levels_go_with_the_file) {
+  const Scene scene;
+  const std::string boots = scene.file("boots.h5"), code = scene.file("code.h5"), back = scene.file("back.h5");
+  const auto done = [](const Words& words) {
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  };
+  done({"sample", "fashion-unet", "-n", "2", "--class", "9,3", "--steps", "2", "--out", boots});
+  done({"encode", "fashion-unet", "--in", boots, "--sampler", "o-belm", "--steps", "3", "--out", code});
+  for (const auto& file : {boots, code})
+    BOOST_TEST(Hdf5Reader(file).read("class").to_vector() == (std::vector<double>{9, 3}));
+  const Words from{"sample", "fashion-unet", "--start", code, "--out", back};
+  for (const Words& levels : {Words{"--steps", "3"}, {"--grid", code}}) {
+    done(from + Words{"--sampler", "o-belm"} + levels);
+    BOOST_TEST(largest_difference(scene.read("back.h5", "x"), scene.read("boots.h5", "x")) < 1e-5);
+  }
+  done({"sample", "fashion-unet", "-n", "1", "--grid", back, "--sampler", "o-belm", "--out", scene.file("x.h5")});
+  BOOST_TEST(scene.read("x.h5", "grid_sigma").to_vector() == scene.read("code.h5", "grid_sigma").to_vector());
+  const auto refused = [&](const Words& how, const std::string& says) {
+    const auto o = run(from + how);
+    BOOST_TEST(o.code == 1, says);
+    BOOST_TEST(o.err.find(says) != std::string::npos, o.err);
+  };
+  refused({"--sampler", "o-belm"}, "memory of o-belm in 3 steps; this is o-belm in 25: give --steps 3");
+  refused({"--sampler", "bdia", "--steps", "3"}, "this is bdia in 3: give --sampler o-belm");
+  refused({"--sampler", "o-belm", "--steps", "3", "--grid", "lambda"}, "with other levels: give --grid " + code);
+  done({"encode", "fashion-unet", "--in", boots, "--sampler", "ddpm", "--steps", "3", "--out", code});
+  refused({"--sampler", "ddpm"}, "noise of ddpm in 3 steps; this is ddpm in 25: give --steps 3");
+}
+
+BOOST_AUTO_TEST_CASE(a_condition_says_how_many_samples_there_are) {
+  const Scene scene;
+  for (const bool scheduled : {false, true}) {
+    Hdf5Writer start(scene.file("start.h5"));
+    start.write("z", Tensor::zeros(scheduled ? Shape{2, 3, 128} : Shape{3, 128}, DType::f32));
+    start.finish();
+    const Words words{"sample", "fashion-unet", "--start", scene.file("start.h5"), "--steps", "2", "--json"};
+    const auto o = run(words);
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+    BOOST_TEST(nlohmann::json::parse(o.out)["samples"] == 3);
+    const auto two = run(words + Words{"-n", "2"});
+    BOOST_TEST((two.code == 2 && two.err.find("holds 3 samples of z") != std::string::npos), two.err);
+  }
+  Hdf5Writer start(scene.file("start.h5"));
+  start.write("x_T", Tensor::zeros({2, 28, 28, 1}, DType::f64));
+  start.write("class", Tensor::zeros({3}, DType::i32));
+  start.finish();
+  const auto o = run({"sample", "fashion-unet", "--start", scene.file("start.h5"), "--steps", "2"});
+  BOOST_TEST((o.code == 1 && o.err.find("class has shape (3) for 2 samples") != std::string::npos), o.err);
+}
+
 BOOST_AUTO_TEST_CASE(pictures) {
   const Scene scene;
   write_png(scene.file("in.png"), Tensor::full({28, 28, 1}, 0.25, DType::f64));

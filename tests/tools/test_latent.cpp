@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(text_without_noise_is_enough) {
   };
   BOOST_TEST(largest_difference(latents(text), latents(both)) == 0);
   const auto few = run({"sample", pipeline, "--start", text, "-n", "3"});
-  BOOST_TEST((few.code == 1 && few.err.find("2 rows for 3 samples") != std::string::npos), few.err);
+  BOOST_TEST((few.code == 2 && few.err.find("holds 2 samples of z") != std::string::npos), few.err);
   write(text, {{"xT", z}});
   const auto neither = run({"sample", pipeline, "--start", text});
   BOOST_TEST((neither.code == 1 && neither.err.find("holds no x_T") != std::string::npos), neither.err);

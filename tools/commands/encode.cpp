@@ -103,6 +103,7 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const E
   Hdf5Writer out = result_file(file, o.common);
   for (const auto& [column, value] : parts)
     if ((e.*value).defined()) out.write(column.name, e.*value);
+  write_grid(out, run.grid());
   out.attribute("", "sampler", run.stepper().name);
   out.attribute("", "nfe", most_evaluations(e.evaluations));
   out.attribute("", "largest_error", off.largest);

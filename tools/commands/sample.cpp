@@ -46,9 +46,11 @@ struct Samples {
   Tensor latents;      // what they were decoded from
   Tensor coarse;       // what they were refined from
   Tensor trajectory;   // (levels, n, ...) if asked for
+  Tensor z, classes;   // what the network was told
   Tensor evaluations;  // (n)
 };
-const std::vector<Column> columns = {{"x_0"}, {"latents"}, {"coarse"}, {"trajectory", 1}, {"evaluations"}};
+const std::vector<Column> columns = {{"x_0"}, {"latents"}, {"coarse"},     {"trajectory", 1},
+                                     {"z"},   {"class"},   {"evaluations"}};
 
 Samples draw_batch(const Options& o, const Model& model, const Run& run, const Beyond& beyond, std::int64_t first,
                    std::int64_t rows, const Progress& progress) {
@@ -56,7 +58,8 @@ Samples draw_batch(const Options& o, const Model& model, const Run& run, const B
   const auto after = [&](std::int64_t before) {
     return [&progress, before, all](std::int64_t done, std::int64_t) { report(progress, before + done, all); };
   };
-  const Conditioned c = make_conditioned(model, run.condition(first, rows), rows, run.grid());
+  const Condition condition = run.condition(first, rows);
+  const Conditioned c = make_conditioned(model, condition, rows, run.grid());
   Sampler sampler = run.sampler(c, first, rows);
   std::int64_t nfe = 0;
   count_evaluations(sampler.denoiser, nfe);
@@ -66,6 +69,8 @@ Samples draw_batch(const Options& o, const Model& model, const Run& run, const B
   const Tensor x_T = run.x_T(first, rows);
   const Tensors memory = run.memory(first, rows);
   Samples found;
+  if (!condition.z_scheduled) found.z = condition.z;
+  found.classes = condition.classes;
   found.x_0 = memory.empty() ? sample(sampler, x_T, c.p, after(0), each)
                              : decode(sampler, {sampler.start(x_T).y, memory}, c.p, after(0), each);
   found.evaluations = Tensor::full({rows}, static_cast<double>(nfe), DType::i32);
@@ -86,9 +91,9 @@ Samples draw(const Options& o, const Model& model, const Run& run, const Beyond&
   const Tensors all =
       batches.run(columns, "sampling", [&](std::int64_t first, std::int64_t rows, const Progress& progress) {
         const Samples s = draw_batch(o, model, run, beyond, first, rows, progress);
-        return Tensors{s.x_0, s.latents, s.coarse, s.trajectory, s.evaluations};
+        return Tensors{s.x_0, s.latents, s.coarse, s.trajectory, s.z, s.classes, s.evaluations};
       });
-  return all.empty() ? Samples() : Samples{all[0], all[1], all[2], all[3], all[4]};
+  return all.empty() ? Samples() : Samples{all[0], all[1], all[2], all[3], all[4], all[5], all[6]};
 }
 
 void write_h5(const std::string& file, const Options& o, const Run& run, const Samples& s) {
@@ -96,11 +101,9 @@ void write_h5(const std::string& file, const Options& o, const Run& run, const S
   out.write("x", s.trajectory.defined() ? s.trajectory : s.x_0);
   if (s.latents.defined()) out.write("latents", s.latents);
   if (s.coarse.defined()) out.write("coarse", s.coarse);
-  std::vector<double> t, s_hat;
-  for (const Level& l : run.grid()) t.push_back(l.t), s_hat.push_back(l.s());
-  const Shape levels{static_cast<std::int64_t>(t.size())};
-  out.write("grid_t", Tensor::from(t, levels));
-  out.write("grid_sigma_hat", Tensor::from(s_hat, levels));
+  if (s.z.defined()) out.write("z", s.z);
+  if (s.classes.defined()) out.write("class", s.classes);
+  write_grid(out, run.grid());
   out.write("evaluations", s.evaluations);
   out.attribute("", "nfe", most_evaluations(s.evaluations));
   out.attribute("", "sampler", run.stepper().name);
