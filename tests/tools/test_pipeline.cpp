@@ -57,6 +57,30 @@ BOOST_AUTO_TEST_CASE(info_tells_the_class_and_the_parts_that_are_not_run) {
   BOOST_TEST(sampled(folder, model).code == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_part_that_is_named_but_not_there_is_missed) {
+  const Folder folder;
+  const auto of = [&](const std::string& part) {
+    return pipeline(folder, conditional + "}",
+                    R"({"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"], ")" +
+                        part + R"(": ["diffusers", "A"]})");
+  };
+  const auto expect = [&](const test::Outcome& o, const std::string& text) {
+    BOOST_TEST(o.code == 1);
+    BOOST_TEST(o.err.find(text) != std::string::npos, o.err);
+  };
+  const auto without_vae = of("vae");
+  expect(sampled(folder, without_vae), "no " + (folder / "vae/config.json").string());
+  expect(sampled(folder, without_vae), "for latents alone name " + (folder / "unet").string());
+  expect(run({"convert", without_vae, "--out", (folder / "all.h5").string()}),
+         "convert " + (folder / "unet").string() + " and " + (folder / "vae").string());
+  const auto without_scheduler = of("scheduler");
+  expect(sampled(folder, without_scheduler), "no " + (folder / "scheduler/scheduler_config.json").string());
+  spill(folder / "ddim.json", R"({"_class_name": "DDIMScheduler", "clip_sample": false})");
+  const std::string start = (folder / "start.h5").string(), scheduler = (folder / "ddim.json").string();
+  BOOST_TEST(run({"sample", without_scheduler, "--start", start, "--steps", "2", "--scheduler", scheduler}).code == 0);
+  BOOST_TEST(run({"convert", without_scheduler, "--out", (folder / "all.h5").string()}).code == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_part_that_steers_is_refused_by_name) {
   const Folder folder;
   const auto model = pipeline(folder, conditional + "}",

@@ -21,10 +21,15 @@ bool is_among(const char* const (&names)[N], const std::string& name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
+/// The configuration of a part that is run here.
+fs::path config_of(const Pipeline& pipeline, const std::string& part) {
+  return pipeline.folder / part / (part == "scheduler" ? "scheduler_config.json" : "config.json");
+}
+
 }  // namespace
 
 std::optional<Pipeline> pipeline_of(const Model& model) {
-  Pipeline p{.folder = model.file.parent_path().parent_path(), .name = {}, .left_out = {}};
+  Pipeline p{.folder = model.file.parent_path().parent_path(), .name = {}, .parts = {}, .left_out = {}};
   std::error_code none;
   if (model.is_exact() || !fs::equivalent(model.name, p.folder, none)) return std::nullopt;
   const fs::path index = p.folder / "model_index.json";
@@ -34,9 +39,16 @@ std::optional<Pipeline> pipeline_of(const Model& model) {
   const auto parts = nlohmann::json::parse(config.dump());
   for (const auto& [part, of] : parts.items()) {  // [library, class], or [null, null] where it was left out
     const bool there = of.is_array() && of.size() == 2 && of[1].is_string();
-    if (there && !is_among(run_here, part)) p.left_out.push_back(part);
+    if (!there) continue;
+    p.parts.push_back(part);
+    if (!is_among(run_here, part)) p.left_out.push_back(part);
   }
   return p;
+}
+
+bool has_part(const Pipeline& pipeline, const std::string& part) {
+  const auto named = std::find(pipeline.parts.begin(), pipeline.parts.end(), part) != pipeline.parts.end();
+  return named || fs::exists(config_of(pipeline, part));
 }
 
 void require_samplable(const Pipeline& pipeline, const Model& model) {
@@ -50,6 +62,15 @@ void require_samplable(const Pipeline& pipeline, const Model& model) {
     require(!is_among(steering, part),
             "{}: {} steers the network by its part '{}', which is not supported; for the network without it name {}",
             model.name, pipeline.name, part, own);
+  for (const auto& [part, otherwise] :
+       {std::pair<std::string, std::string>{"scheduler", "give another with --scheduler"},
+        {"vae", "for latents alone name " + own}}) {
+    const fs::path file = config_of(pipeline, part);
+    const bool settled = part == "scheduler" && !model.scheduler().keys().empty();
+    require(settled || !has_part(pipeline, part) || fs::exists(file),
+            "{}: model_index.json names a part '{}', but there is no {}; complete the folder, or {}", model.name, part,
+            file.string(), otherwise);
+  }
   const Signature s = model.network->signature();
   const std::int64_t in = s.input[-1];
   require(s.out_channels == in || s.out_channels == 2 * in,

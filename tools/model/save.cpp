@@ -5,11 +5,16 @@
 #include "io/hdf5.h"
 #include "io/safetensors.h"
 #include "tools/model/model.h"
+#include "tools/model/pipeline.h"
 
 namespace costate {
 
 void save_model(const Model& model, const std::filesystem::path& file) {
   require(!model.is_exact(), "convert: {} is an exact problem; it has no weights to convert", model.name);
+  if (const auto pipeline = pipeline_of(model))
+    require(!has_part(*pipeline, "vae"),
+            "convert: {} is a pipeline of several networks, and a file holds one: convert {} and {}", model.name,
+            model.file.parent_path().string(), (pipeline->folder / "vae").string());
   const Checkpoint source = Checkpoint::open(model.file, model.key);
   const std::string config = model.config.dump();
   if (file.extension() == ".safetensors") {
