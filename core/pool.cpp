@@ -3,6 +3,8 @@
 // so a run that repeats itself asks the system for nothing, whatever sizes it mixes.
 #include "core/pool.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -135,6 +137,8 @@ class Keepers {
     const std::lock_guard lock(mutex_);
     for (const auto* one : all_) (*one)();
   }
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
  private:
   std::mutex mutex_;
@@ -156,9 +160,10 @@ class Pool {
     keepers(device_).give_back();  // to this pool
     if (void* p = try_to_take(bytes)) return p;
     const MemoryUse now = use();
-    fail("memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
-         format_bytes(static_cast<std::int64_t>(bytes)), name_of(device_), format_bytes(now.live),
-         format_bytes(now.peak));
+    throw OutOfMemory(fmt::format(
+        "memory: cannot allocate {} on {} ({} in use, {} at most so far); use a smaller batch, image or network",
+        format_bytes(static_cast<std::int64_t>(bytes)), name_of(device_), format_bytes(now.live),
+        format_bytes(now.peak)));
   }
 
   void give(void* p, std::size_t bytes) noexcept {
@@ -185,6 +190,8 @@ class Pool {
     const std::lock_guard lock(mutex_);
     use_.peak = use_.live;
   }
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
  private:
   /// Null where the device has none, and neither has this pool.
@@ -214,13 +221,35 @@ class Pool {
   MemoryUse use_;
 };
 
+void before_fork();
+void after_fork();
+
 template <std::size_t... i>
 std::array<Pool, device_count>& pools(std::index_sequence<i...>) {
-  static auto& all = *new std::array<Pool, device_count>{Pool(static_cast<Device>(i))...};
+  static auto& all = [&]() -> auto& {
+    ::pthread_atfork(before_fork, after_fork, after_fork);
+    return *new std::array<Pool, device_count>{Pool(static_cast<Device>(i))...};
+  }
+  ();
   return all;
 }
 
 Pool& pool(Device d) { return pools(std::make_index_sequence<device_count>())[static_cast<std::size_t>(d)]; }
+
+// A child process would find the locks that its parent's other threads held, and nobody to open them. Who gives back takes
+// the pool's after its own.
+void before_fork() {
+  for (std::size_t d = 0; d < device_count; ++d) {
+    keepers(static_cast<Device>(d)).lock();
+    pool(static_cast<Device>(d)).lock();
+  }
+}
+void after_fork() {
+  for (std::size_t d = 0; d < device_count; ++d) {
+    keepers(static_cast<Device>(d)).unlock();
+    pool(static_cast<Device>(d)).unlock();
+  }
+}
 
 }  // namespace
 

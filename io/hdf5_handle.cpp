@@ -24,13 +24,16 @@ herr_t keep_innermost(unsigned, const H5E_error2_t* error, void* text) {
 }  // namespace
 
 Lock::Lock() : lock_(*mutex()) {
-  static const bool once = [] {
-    H5open();
-    H5PLset_loading_state(0);
-    return true;
-  }();
-  static_cast<void>(once);
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // per thread in thread-safe builds, so on every entry
+  H5open();
+  H5PLget_loading_state(&plugins_);
+  H5PLset_loading_state(0);
+  H5Eget_auto2(H5E_DEFAULT, &printer_, &printer_data_);  // per thread in thread-safe builds
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+Lock::~Lock() {
+  H5Eset_auto2(H5E_DEFAULT, printer_, printer_data_);
+  H5PLset_loading_state(plugins_);
 }
 
 void renew_lock_in_child() { mutex() = new std::recursive_mutex; }

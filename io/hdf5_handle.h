@@ -11,14 +11,20 @@
 
 namespace costate::hdf5 {
 
-/// The one lock of the process, held as long as the object lives. Taking it first also switches off libhdf5's own error
-/// printing and its loading of filter plug-ins (code from a folder named by the environment).
+/// The one lock of the process, held as long as the object lives. Meanwhile libhdf5 prints no errors and loads no filter
+/// plug-ins (code from a folder named by the environment); then it does again what the program had it do.
 class Lock {
  public:
   Lock();
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock();
 
  private:
   std::unique_lock<std::recursive_mutex> lock_;
+  unsigned plugins_ = 0;
+  H5E_auto2_t printer_ = nullptr;
+  void* printer_data_ = nullptr;
 };
 
 /// For the child after fork: the lock it inherits is held by a thread that it does not have.

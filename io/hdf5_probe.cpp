@@ -13,10 +13,13 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "io/hdf5_handle.h"
 
 namespace costate::hdf5 {
 namespace {
+
+unsigned seconds_for(std::uint64_t file_size) { return static_cast<unsigned>(10 + file_size / 10'000'000); }
 
 // Quiet, without core files, and stopped when it runs away: damaged sizes make libhdf5 ask for any amount of memory.
 void limit_child(std::uint64_t file_size) {
@@ -36,7 +39,7 @@ void limit_child(std::uint64_t file_size) {
       pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + (std::uint64_t{1} << 30) + 16 * file_size;
   const rlimit memory{bytes, bytes};
   if (pages > 0) ::setrlimit(RLIMIT_AS, &memory);
-  ::alarm(static_cast<unsigned>(10 + file_size / 10'000'000));
+  ::alarm(seconds_for(file_size));
 }
 
 void send(int pipe, std::uint32_t index, std::string_view message) {
@@ -91,7 +94,8 @@ std::map<std::uint32_t, std::string> probe(const std::function<void(const Report
     renew_lock_in_child();
     limit_child(file_size);
     try {
-      work([&](std::uint32_t index, std::string_view message) { send(ends[1], index, message); });
+      in_this_thread(
+          [&] { work([&](std::uint32_t index, std::string_view message) { send(ends[1], index, message); }); });
     } catch (const std::exception& e) {
       send(ends[1], whole_file, e.what());
     }
@@ -106,6 +110,10 @@ std::map<std::uint32_t, std::string> probe(const std::function<void(const Report
   pid_t done = 0;
   while ((done = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
   }
+  require(done < 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM,
+          "{}: to check it took longer than {} s, so it is not read; is the machine or the disk very busy, or the file "
+          "damaged?",
+          where, seconds_for(file_size));
   // a host program that ignores SIGCHLD has no status to give; then the reports alone count
   const bool sound = done < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
   require(sound, "{}: is damaged so that libhdf5 fails on it; fetch it again", where);

@@ -4,9 +4,12 @@
 #include <hdf5.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <csignal>
 #include <thread>
+#include <tuple>
 
+#include "core/memory.h"
 #include "io/hdf5.h"
 #include "io_test.h"
 
@@ -262,6 +265,48 @@ BOOST_AUTO_TEST_CASE(damaged_files_of_the_old_format_never_crash) {
   BOOST_CHECK(Hdf5Reader(dir / "x.h5").read("a").to_vector() == (std::vector<double>{1, 2, 3}));
   damage(
       dir / "y.h5", read_text(dir / "x.h5"), [&] { read_all(dir / "y.h5"); }, {0xff}, 7);
+}
+
+BOOST_AUTO_TEST_CASE(the_programs_own_settings_of_libhdf5_stay) {
+  const Scratch dir;
+  const auto settings = [] {
+    unsigned plugins = 0;
+    H5E_auto2_t printer = nullptr;
+    void* data = nullptr;
+    H5PLget_loading_state(&plugins);
+    H5Eget_auto2(H5E_DEFAULT, &printer, &data);
+    return std::make_tuple(plugins, printer, data);
+  };
+  int own = 0;
+  H5open();
+  H5PLset_loading_state(1);
+  const auto count = [](hid_t, void* calls) { return ++*static_cast<int*>(calls), herr_t{0}; };
+  H5Eset_auto2(H5E_DEFAULT, count, &own);
+  const auto before = settings();
+  BOOST_CHECK(std::get<2>(before) == &own);
+  Hdf5Writer out(dir / "x.h5");
+  out.write("g/a", ramp({3}, DType::f32));
+  out.finish();
+  read_all(dir / "x.h5");
+  check_error([&] { static_cast<void>(Hdf5Reader(dir / "x.h5").read("b")); }, {"b"});
+  BOOST_CHECK(settings() == before);
+  BOOST_CHECK_EQUAL(own, 0);
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(files_of_the_old_format_are_read_while_others_take_memory) {
+  const Scratch dir;
+  const std::vector<float> v = {1, 2, 3};
+  write_foreign(dir / "x.h5", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, v.data(), {3});
+  std::atomic<bool> done{false};
+  std::vector<std::thread> busy(3);
+  for (auto& thread : busy)
+    thread = std::thread([&] {
+      while (!done) static_cast<void>(memory_use());
+    });
+  for (int i = 0; i < 40; ++i) BOOST_CHECK_NO_THROW(read_all(dir / "x.h5"));
+  done = true;
+  for (auto& thread : busy) thread.join();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
