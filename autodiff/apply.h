@@ -25,23 +25,23 @@
 namespace costate {
 
 template <class Op>
-concept Linear = requires(const Op& op, const Tensor& g, const Tensors& in) {
+concept LinearOp = requires(const Op& op, const Tensor& g, const Tensors& in) {
   op.transpose(g, in, 0);
 };
 template <class Op>
-concept Bilinear = requires {
+concept BilinearOp = requires {
   &Op::wrt0, &Op::wrt1;
 };
 template <class Op>
-concept Pointwise = requires(const Op& op, const Tensor& t) {
+concept PointwiseOp = requires(const Op& op, const Tensor& t) {
   op.slope(t, t), Op::slope_reads_output;
 };
 template <class Op>
-concept Composite = requires {
+concept CompositeOp = requires {
   &Op::spec;
 };
 template <class Op>
-concept Flat = requires {
+concept FlatOp = requires {
   requires Op::flat;
 };
 template <class Op>
@@ -91,14 +91,14 @@ class OpRule final : public Rule {
   [[nodiscard]] const char* name() const override { return Op::name; }
 
   [[nodiscard]] Wanted reads(const Wanted& wanted) const override {
-    if constexpr (Bilinear<Op>) {
+    if constexpr (BilinearOp<Op>) {
       Wanted factors(wanted.size() + 1, false);
       factors[0] = wanted[1], factors[1] = wanted[0];
       return factors;
-    } else if constexpr (Pointwise<Op>)
+    } else if constexpr (PointwiseOp<Op>)
       return {!Op::slope_reads_output, Op::slope_reads_output};
     else {
-      Wanted inputs(wanted.size() + 1, Composite<Op>);
+      Wanted inputs(wanted.size() + 1, CompositeOp<Op>);
       inputs.back() = false;
       return inputs;
     }
@@ -107,21 +107,21 @@ class OpRule final : public Rule {
   [[nodiscard]] Tensors vjp(const Tensors& in, const Tensors& out, const Tensors& gs, const Wanted& wanted,
                             Tensors& so_far) const override {
     const Tensor& g = gs[0];
-    if constexpr (Linear<Op>) {
+    if constexpr (LinearOp<Op>) {
       Tensors back(in.size());
       for (std::size_t i = 0; i < in.size(); ++i) {
         if (wanted[i]) back[i] = op_.transpose(g, in, static_cast<int>(i));
       }
       return back;
-    } else if constexpr (Bilinear<Op>) {
+    } else if constexpr (BilinearOp<Op>) {
       Tensors back{wanted[0] ? wrt0(g, in, so_far[0]) : Tensor(), wanted[1] ? op_.wrt1(g, in[0], in[1]) : Tensor()};
       for (std::size_t i = 2; i < in.size(); ++i)
         back.push_back(wanted[i] ? detail::added_cotangent(g, in[i].shape()) : Tensor());
       return back;
-    } else if constexpr (Pointwise<Op>) {
+    } else if constexpr (PointwiseOp<Op>) {
       return {detail::multiply(g, op_.slope(in[0], out[0]))};
     } else {
-      static_assert(Composite<Op>, "an op needs one of: transpose, wrt0 and wrt1, slope, spec, flat");
+      static_assert(CompositeOp<Op>, "an op needs one of: transpose, wrt0 and wrt1, slope, spec, flat");
       if constexpr (HasFastVjp<Op>) {
         Tensors all = in;
         all.push_back(g);
@@ -136,19 +136,19 @@ class OpRule final : public Rule {
   }
 
   [[nodiscard]] Tensors jvp(const Tensors& in, const Tensors& out, const Tensors& v) const override {
-    if constexpr (Linear<Op>) {
+    if constexpr (LinearOp<Op>) {
       Tensors full = v;
       for (std::size_t i = 0; i < in.size(); ++i) {
         if (!full[i].defined()) full[i] = Tensor::zeros(in[i].shape(), in[i].kind());
       }
       return {apply_again(full)};
-    } else if constexpr (Bilinear<Op>) {
+    } else if constexpr (BilinearOp<Op>) {
       Tensor sum = detail::sum_of(v[0].defined() ? apply_again({v[0], in[1]}) : Tensor(),
                                   v[1].defined() ? apply_again({in[0], v[1]}) : Tensor());
       for (std::size_t i = 2; i < in.size(); ++i)
         if (v[i].defined()) sum = detail::with_added(sum, v[i], out[0].shape());
       return {sum};
-    } else if constexpr (Pointwise<Op>) {
+    } else if constexpr (PointwiseOp<Op>) {
       return {detail::multiply(v[0], op_.slope(in[0], out[0]))};
     } else {
       return costate::jvp([this](const Tensors& t) { return Tensors{detail::run_spec(op_, t)}; }, in, v).second;
@@ -194,7 +194,7 @@ Tensor apply_op(const Op& op, const Tensors& in) {
       const ProfileScope scope(Op::name);
       return detail::run_forward(op, in);
     }();
-    if constexpr (Flat<Op>)
+    if constexpr (FlatOp<Op>)
       return out;
     else
       return tell(op, in, std::move(out));

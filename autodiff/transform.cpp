@@ -25,6 +25,7 @@ Vjp vjp(const Function& f, const Tensors& inputs, Wanted wanted) {
 }
 
 Tensors Vjp::run(const Tensors& g, bool consume) const {
+  require(tape_ != nullptr, "vjp: nothing was recorded to pull back through; make it with vjp(f, inputs)");
   require(!spent_, "vjp: pull_once was called before; the tape is gone");
   spent_ = consume;
   require(g.size() == out_.size(), "vjp: {} cotangents for {} outputs", g.size(), out_.size());

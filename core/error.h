@@ -15,6 +15,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The Error of a device that has no memory left: less work may do.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Throws Error with the formatted message.
 template <class... A>
 [[noreturn]] void fail(fmt::format_string<A...> format, A&&... args) {

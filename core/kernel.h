@@ -43,7 +43,7 @@ struct Kernel<void(A...)> {
   /// In a dry run, too: what has to happen there as well, like giving memory back.
   void always(Device device, A... args) const {
     auto* run = device == Device::cpu ? cpu : cuda;
-    require(run != nullptr, "{}: no {} kernel in this program (built without CUDA); use --device cpu", name,
+    require(run != nullptr, "{}: no {} kernel in this program (built without CUDA); use the CPU", name,
             name_of(device));
     run(args...);
   }

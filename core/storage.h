@@ -33,6 +33,9 @@ class Storage {
     return std::static_pointer_cast<const T>(slot);
   }
 
+  /// The bytes are about to be written anew, by who alone holds them.
+  void forget_derived() { derived_.clear(); }
+
  private:
   Block block_;
   void* data_;

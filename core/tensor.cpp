@@ -76,7 +76,9 @@ Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, Kind 
 }
 
 const void* Tensor::raw(DType want) const {
-  require(!ghost_, "tensor: internal error: a value that its derivative rule said it does not need was read");
+  require(!ghost_,
+          "tensor: a parameter has no values; give the layer its weights first (or a derivative rule read what it said "
+          "it does not need)");
   require(storage_ != nullptr, "tensor: an undefined tensor was read");
   require(want == dtype_, "tensor: holds {}, read as {}", name_of(dtype_), name_of(want));
   if (strip_) return dense().raw(want);
@@ -87,6 +89,7 @@ void* Tensor::mutable_raw(DType want) {
   const void* p = raw(want);
   require(storage_.use_count() == 1 && id_ == 0 && !storage_->borrowed() && !strip_,
           "tensor: written to after it was shared; tensors are immutable, make a new one");
+  storage_->forget_derived();
   return const_cast<void*>(p);
 }
 
@@ -150,8 +153,8 @@ Tensor Tensor::with_shape(const Shape& shape) const {
 }
 
 Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
-  require(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [{}, {}) is outside shape {}",
-          first, first + count, shape_);
+  require(rank() > 0 && first >= 0 && count >= 0 && first <= dim(0) && count <= dim(0) - first,
+          "rows: {} from {} on are outside shape {}", count, first, shape_);
   Tensor t = dense();
   t.shape_ = shape_.with(0, count);
   t.offset_ += dim(0) == 0 ? 0 : first * (size() / dim(0));
@@ -161,7 +164,9 @@ Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
 
 Tensor Tensor::strip(const Shape& shape, std::int64_t first, std::int64_t run, std::int64_t pitch) const {
   const std::int64_t lines = run > 0 ? shape.size() / run : 0;
-  require(first >= 0 && lines * run == shape.size() && (lines == 0 || first + (lines - 1) * pitch + run <= size()),
+  const std::int64_t rest = first < 0 ? -1 : size() - first;
+  require(rest >= 0 && lines * run == shape.size() &&
+              (lines == 0 || (run <= rest && (lines == 1 || (pitch > 0 && lines - 1 <= (rest - run) / pitch)))),
           "strip: {} elements of each {} from {} on are not {} of {}", run, pitch, first, shape, shape_);
   if (strip_ && lines > 0) {
     const std::int64_t within = first % strip_->run;

@@ -13,8 +13,8 @@ struct Slice {
   std::int64_t first, count;
 
   [[nodiscard]] Tensor forward(const Tensor& x) const {
-    require(first >= 0 && count >= 0 && first + count <= x.dim(axis), "{}: [{}, {}) is outside axis {} of {}", name,
-            first, first + count, axis, x.shape());
+    require(first >= 0 && count >= 0 && first <= x.dim(axis) && count <= x.dim(axis) - first,
+            "{}: {} from {} on are outside axis {} of {}", name, count, first, axis, x.shape());
     const std::int64_t step = row_major_steps(x.shape())[static_cast<std::size_t>(axis)];
     return x.strip(x.shape().with(axis, count), first * step, count * step, x.dim(axis) * step);
   }

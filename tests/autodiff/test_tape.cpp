@@ -248,6 +248,7 @@ BOOST_AUTO_TEST_CASE(wrong_calls_are_refused_in_a_sentence) {
   check_throws([&] { return at.pull({Tensor::zeros({4}, DType::f64)}); }, {"vjp", "(4)", "(5)"});
   check_throws([&] { return at.pull({Tensor::zeros({5}, DType::f32)}); }, {"vjp", "f32", "f64"});
   check_throws([&] { return at.pull({x, x}); }, {"vjp", "2 cotangents for 1 outputs"});
+  check_throws([] { return Vjp{}.pull({}); }, {"vjp", "nothing was recorded"});
   check_throws([&] { return jvp(f, {x}, {}); }, {"jvp", "0 tangents for 1 inputs"});
   check_throws([&] { return jvp(f, {x}, {x.reshaped({5, 1})}); }, {"jvp", "(5, 1)"});
   const auto mixed = vjp([](const Tensors& in) { return Tensors{sin(in[0])}; }, {x, i}, {true, false});

@@ -1,6 +1,8 @@
 // Cases of slice and its transpose, pad.
 #include "autodiff/ops/slice.h"
 
+#include <limits>
+
 #include "tests/cases/case.h"
 
 namespace costate {
@@ -31,6 +33,10 @@ CaseFile slice_case() {
       {"slice", "past the end",
        [] {
          return slice(Tensor::zeros({2, 3}), 1, 2, 2);
+       }},
+      {"slice", "more than can be counted",
+       [] {
+         return slice(Tensor::zeros({2, 3}), 1, 2, std::numeric_limits<std::int64_t>::max());
        }},
       {"slice", "a negative start",
        [] {

@@ -83,6 +83,7 @@ BOOST_AUTO_TEST_CASE(too_much_is_refused_and_leaves_the_counters_alone) {
   const std::int64_t before = live();
   check_throws([] { return Block(std::size_t{1} << 60, Device::cpu); }, {"memory", "cannot allocate", "TiB", "in use"});
   BOOST_TEST(live() == before);
+  BOOST_CHECK_THROW(Block(std::size_t{1} << 60, Device::cpu), OutOfMemory);
   check_throws([] { return Block(64, Device::cuda); }, {"cuda", "built without CUDA"});
   BOOST_TEST(memory_use(Device::cuda).live == 0);
 }
@@ -137,6 +138,13 @@ BOOST_AUTO_TEST_CASE(are_made_once_a_key_and_dropped_with_the_storage) {
     BOOST_TEST(live() == before + 256 + 2 * 1024);  // counted like any memory
   }
   BOOST_TEST(live() == before);
+}
+
+BOOST_AUTO_TEST_CASE(do_not_survive_the_bytes_that_they_were_made_of) {
+  Tensor t = Tensor::full({4}, 1, DType::f64);
+  BOOST_TEST((*numbers_of(t) == std::vector<double>{1, 1, 1, 1}));
+  t.mutable_data<double>()[2] = 5;
+  BOOST_TEST((*numbers_of(t) == std::vector<double>{1, 1, 5, 1}));
 }
 
 BOOST_AUTO_TEST_CASE(survive_a_maker_that_throws) {

@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(ghosts_have_everything_but_data) {
   const Tensor ghost = Tensor::zeros({2, 3}, DType::bf16).with_id(5).ghost();
   BOOST_TEST((ghost.defined() && ghost.is_ghost() && ghost.id() == 5));
   BOOST_TEST((ghost.shape() == Shape{2, 3} && ghost.dtype() == DType::bf16));
-  check_throws([&] { return ghost.to_vector(); }, {"does not need"});
+  check_throws([&] { return ghost.to_vector(); }, {"no values", "does not need"});
 }
 
 BOOST_AUTO_TEST_CASE(refuse_what_makes_no_sense) {
@@ -163,8 +163,15 @@ BOOST_AUTO_TEST_CASE(refuse_what_makes_no_sense) {
   check_throws([&] { return t.data<double>(); }, {"f32", "f64"});
   check_throws([&] { return t.item(); }, {"item", "(2, 3)"});
   check_throws([&] { return t.reshaped({4}); }, {"reshape", "(2, 3)", "(4)"});
-  check_throws([&] { return t.rows(1, 2); }, {"rows", "[1, 3)", "(2, 3)"});
+  check_throws([&] { return t.rows(1, 2); }, {"rows: 2 from 1 on", "(2, 3)"});
   check_throws([&] { return t.rows(-1, 1); }, {"rows", "(2, 3)"});
+  constexpr std::int64_t huge = std::numeric_limits<std::int64_t>::max();
+  check_throws([&] { return t.rows(1, huge); }, {"rows", "(2, 3)"});
+  check_throws([&] { return t.rows(huge, huge); }, {"rows", "(2, 3)"});
+  check_throws([&] { return t.strip({2, 1}, huge, 1, 3); }, {"strip", "(2, 3)"});
+  check_throws([&] { return t.strip({2, 1}, 0, 1, huge); }, {"strip", "(2, 3)"});
+  check_throws([&] { return t.strip({3, 1}, 0, 1, huge); }, {"strip", "(2, 3)"});
+  check_throws([&] { return t.strip({2, 1}, 3, 1, -3); }, {"strip", "(2, 3)"});
   check_throws([] { return Tensor::zeros({}).rows(0, 1); }, {"rows", "()"});
   check_throws([] { return Tensor().to_vector(); }, {"undefined"});
   check_throws([&] { return require_same("op", t, Tensor::zeros({3, 2})), 0; }, {"op: ", "(2, 3)", "(3, 2)"});
@@ -174,7 +181,7 @@ BOOST_AUTO_TEST_CASE(refuse_what_makes_no_sense) {
 }
 
 BOOST_AUTO_TEST_CASE(devices_and_kernels_that_are_not_built_say_so) {
-  check_throws([] { return Tensor::zeros({2}, {DType::f32, Device::cuda}); }, {"cuda", "built without CUDA", "cpu"});
+  check_throws([] { return Tensor::zeros({2}, {DType::f32, Device::cuda}); }, {"cuda", "built without CUDA", "CPU"});
   double out = 0;
   half_built(Device::cpu, Tensor::full({}, 1), out);
   BOOST_TEST(out == 2);
