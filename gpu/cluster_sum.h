@@ -1,4 +1,5 @@
-// The pieces of a product's terms, added up by the blocks that have them: a cluster has a tile of the result, each of its blocks a piece.
+// How a product's sums become its result: by way of shared memory, so that rows are written whole, and where the terms are in pieces
+// added up by the blocks that have them. A cluster has a tile of the result, each of its blocks a piece.
 #pragma once
 
 #include "gpu/gemm.h"
@@ -33,23 +34,38 @@ class ClusterSum {
     Tile::template visit<a_along_k, b_along_k>(sum, [&]<int n>(int row, int column, const float* values) {
       *reinterpret_cast<Pack<float, n>*>(sums_ + row * line + column) = Pack<float, n>::of(values);
     });
+    if (pieces_ == 1) {
+      __syncthreads();
+      write_share<4, 1>(c, p, problem, m0, n0, [](const float* mine, int) { return mine; });
+      return;
+    }
     cluster_arrive();
     cluster_wait();
-    constexpr int across = columns / width;
-    for (int i = rank_ * Tile::threads + static_cast<int>(threadIdx.x); i < rows * across;
-         i += pieces_ * Tile::threads) {
-      const int row = i / across, column = i % across * width;
-      if (m0 + row < p.m && n0 + column < p.n)
-        write_pieces<width, float>(c, p, problem, m0 + row, n0 + column, pieces_, [&](std::int64_t piece) {
-          return *reinterpret_cast<const Pack<float, width>*>(
-              of_block(sums_ + row * line + column, static_cast<unsigned>(piece)));
-        });
-    }
+    write_share<2, 4>(c, p, problem, m0, n0,
+                      [](const float* mine, int piece) { return of_block(mine, static_cast<unsigned>(piece)); });
     cluster_arrive_without_news();  // None may end while another reads its sums.
     cluster_wait();
   }
 
  private:
+  /// ... `count` words at a time, of `together` pieces; of(mine, piece) is where that piece's block has what lies at `mine`.
+  template <int count, int together, class Out, class Of>
+  __device__ void write_share(const Output<Out>& c, const Product& p, int problem, int m0, int n0, const Of& of) const {
+    constexpr int across = columns / width, all = rows * across;
+    const int step = pieces_ * Tile::threads;
+    for (int first = rank_ * Tile::threads + static_cast<int>(threadIdx.x); first < all; first += count * step) {
+      const auto place = [&](int i) {
+        const int word = first + i * step, m = m0 + word / across, n = n0 + word % across * width;
+        return ResultWord{problem, m, n, word < all && m < p.m && n < p.n};
+      };
+      write_words<width, count, together, float>(c, p, pieces_, place, [&](int i, int piece) {
+        const int word = first + i * step;
+        return *reinterpret_cast<const Pack<float, width>*>(
+            of(sums_ + word / across * line + word % across * width, piece));
+      });
+    }
+  }
+
   float* sums_;
   int rank_, pieces_;
 };

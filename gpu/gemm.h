@@ -22,20 +22,25 @@ struct Product {
   [[nodiscard]] constexpr Product turned() const { return {n, m, k, piece, folded, packed}; }
 };
 
-/// Sums from a row m, columns n on, with their part of bias and addend; those past `room` are left alone. The addend is read as the
-/// result is written.
+/// Adds neighbours to sums, as one word if that is allowed, else what lies within `room`.
 template <int width, class T, class Sum>
-__device__ void add_more(const Output<T>& c, int problem, int m, int n, int room, bool packed, Sum (&sum)[width]) {
-  const auto add = [&](const T* more) {
-    for (int i = 0; i < width; ++i)
-      if (i < room) sum[i] += static_cast<Sum>(widen(more[i]));
-  };
-  if (c.bias.data != nullptr) add(c.bias.at(problem, m, n));
-  if (c.addend == nullptr || room <= 0) return;
-  const T* more = c.addend + (c.start.of(problem) + m * c.addend_line + n);
-  if (width == 1 || !packed) return add(more);
-  const auto word = *reinterpret_cast<const Pack<T, width>*>(more);
-  for (int i = 0; i < width; ++i) sum[i] += static_cast<Sum>(word[i]);
+__device__ void add_words(const T* more, int room, bool packed, Sum (&sum)[width]) {
+  if (width > 1 && packed) {
+    if (room <= 0) return;
+    const auto word = *reinterpret_cast<const Pack<T, width>*>(more);
+    for (int i = 0; i < width; ++i) sum[i] += static_cast<Sum>(word[i]);
+    return;
+  }
+  for (int i = 0; i < width; ++i)
+    if (i < room) sum[i] += static_cast<Sum>(widen(more[i]));
+}
+template <int width, class T, class Sum>
+__device__ void add_bias(const Output<T>& c, int problem, int m, int n, const Product& p, Sum (&sum)[width]) {
+  add_words<width>(c.bias.at(problem, m, n), p.n - n, p.packed, sum);
+}
+template <int width, class T, class Sum>
+__device__ void add_addend(const Output<T>& c, int problem, int m, int n, const Product& p, Sum (&sum)[width]) {
+  add_words<width>(c.addend + (c.start.of(problem) + m * c.addend_line + n), p.n - n, p.packed, sum);
 }
 
 /// Writes as one word if that is allowed, else what lies within `room`.
@@ -49,19 +54,33 @@ __device__ void store(T* to, const Sum* from, int room, bool packed) {
     if (i < room) to[i] = narrow<T>(from[i]);
 }
 
-/// What a block has of C from (m0, n0) on, to its place, or to its piece's in `partial`.
+/// What a block has of C from (m0, n0) on, to its place, or to its piece's in `partial`. All bias is asked for at one time, and all of the
+/// addend, before anything is written: the compiler moves no load over a store, and each that waits by itself is some 700 cycles.
 template <class Tile, bool a_along_k, bool b_along_k, class Out, class Sum>
 __device__ void write(const Output<Out>& c, Sum* partial, const Product& p, int problem, int m0, int n0,
                       const Sum (&sum)[Tile::values]) {
-  const std::int64_t slice = std::int64_t{blockIdx.y} * gridDim.z + problem;
-  Tile::template visit<a_along_k, b_along_k>(sum, [&]<int width>(int row, int column, const Sum* values) {
-    const int m = m0 + row, n = n0 + column;
-    if (m >= p.m) return;
-    if (partial != nullptr) return store<width>(partial + (slice * p.m + m) * p.n + n, values, p.n - n, p.packed);
-    Sum all[width];
-    for (int i = 0; i < width; ++i) all[i] = values[i];
-    add_more(c, problem, m, n, p.n - n, p.packed, all);
-    store<width>(c.at(problem, m, n), all, p.n - n, p.packed);
+  Sum all[Tile::values];
+  const auto each = [&](const auto& f) {  // f(row, column, neighbours of all) for those that are there
+    int k = 0;
+    Tile::template visit<a_along_k, b_along_k>(sum, [&]<int width>(int row, int column, const Sum* values) {
+      Sum(&mine)[width] = *reinterpret_cast<Sum(*)[width]>(all + k);
+      k += width;
+      if (m0 + row < p.m) f(m0 + row, n0 + column, mine, values);
+    });
+  };
+  each([](int, int, auto& mine, const Sum* values) {
+    for (Sum& e : mine) e = *values++;
+  });
+  if (partial != nullptr) {
+    Sum* const to = partial + (std::int64_t{blockIdx.y} * gridDim.z + problem) * p.m * p.n;
+    return each([&]<int width>(int m, int n, Sum(&mine)[width], const Sum*) {
+      store<width>(to + std::int64_t{m} * p.n + n, mine, p.n - n, p.packed);
+    });
+  }
+  if (c.bias.data != nullptr) each([&](int m, int n, auto& mine, const Sum*) { add_bias(c, problem, m, n, p, mine); });
+  if (c.addend != nullptr) each([&](int m, int n, auto& mine, const Sum*) { add_addend(c, problem, m, n, p, mine); });
+  each([&]<int width>(int m, int n, Sum(&mine)[width], const Sum*) {
+    store<width>(c.at(problem, m, n), mine, p.n - n, p.packed);
   });
 }
 
@@ -115,18 +134,40 @@ __global__ void __launch_bounds__(Tile::threads, chunk_a == 1 || chunk_b == 1 ? 
   write<Tile, A::along_k, B::along_k>(c, partial, p, problem, m0, n0, sum);
 }
 
-/// Elements of c from (m, n) on: their words of each piece, added in order, with bias and addend.
-template <int width, class Sum, class T, class Word>
-__device__ void write_pieces(const Output<T>& c, const Product& p, int problem, int m, int n, std::int64_t pieces,
-                             const Word& word) {
-  Sum sum[width] = {};
-#pragma unroll 8  // so many loads are under way
-  for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    const Pack<Sum, width> more = word(piece);
-    for (int e = 0; e < width; ++e) sum[e] += more.v[e];
+/// Where in c a word begins; outside of it where there is none.
+struct ResultWord {
+  int problem, m, n;
+  bool inside;
+};
+
+/// Writes `count` words of c, the i-th at place(i): the sum, in order, of what word(i, piece) is for each piece, with bias and addend.
+/// Pieces are read `together` at a time, and all is read before anything is written.
+template <int width, int count, int together, class Sum, class T, class At, class Word>
+__device__ void write_words(const Output<T>& c, const Product& p, int pieces, const At& place, const Word& word) {
+  Sum sum[count][width] = {};
+  for (int first = 0; first < pieces; first += together) {
+    Pack<Sum, width> more[count][together];
+#pragma unroll
+    for (int i = 0; i < count; ++i)
+#pragma unroll
+      for (int k = 0; k < together; ++k)
+        if (first + k < pieces && place(i).inside) more[i][k] = word(i, first + k);
+#pragma unroll
+    for (int i = 0; i < count; ++i)
+#pragma unroll
+      for (int k = 0; k < together; ++k)
+        for (int e = 0; e < width && first + k < pieces; ++e) sum[i][e] += more[i][k].v[e];
   }
-  add_more(c, problem, m, n, p.n - n, p.packed, sum);
-  store<width>(c.at(problem, m, n), sum, p.n - n, p.packed);
+  const auto each = [&](const auto& f) {
+#pragma unroll
+    for (int i = 0; i < count; ++i)
+      if (const ResultWord at = place(i); at.inside) f(at, sum[i]);
+  };
+  if (c.bias.data != nullptr)
+    each([&](const ResultWord& at, auto& sum) { add_bias(c, at.problem, at.m, at.n, p, sum); });
+  if (c.addend != nullptr)
+    each([&](const ResultWord& at, auto& sum) { add_addend(c, at.problem, at.m, at.n, p, sum); });
+  each([&](const ResultWord& at, auto& sum) { store<width>(c.at(at.problem, at.m, at.n), sum, p.n - at.n, p.packed); });
 }
 
 /// c = the pieces of `partial` (piece, problem, m, n), `width` neighbours a thread.
@@ -136,10 +177,10 @@ __global__ void add_partials(Output<T> c, const Sum* partial, Product p, std::in
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x * width, all = problems * p.m * p.n;
   for (std::int64_t i = (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * width; i < all; i += stride) {
     const std::int64_t row = i / p.n;
-    const int problem = static_cast<int>(row / p.m), m = static_cast<int>(row % p.m), n = static_cast<int>(i % p.n);
-    write_pieces<width, Sum>(c, p, problem, m, n, pieces, [&](std::int64_t piece) {
-      return *reinterpret_cast<const Pack<Sum, width>*>(partial + piece * all + i);
-    });
+    const ResultWord at{static_cast<int>(row / p.m), static_cast<int>(row % p.m), static_cast<int>(i % p.n), true};
+    write_words<width, 1, 8, Sum>(
+        c, p, static_cast<int>(pieces), [&](int) { return at; },
+        [&](int, int piece) { return *reinterpret_cast<const Pack<Sum, width>*>(partial + piece * all + i); });
   }
 }
 
@@ -228,8 +269,12 @@ struct Tiles<bf16> {
 template <class Sum, class Out>
 bool may_pack(const Output<Out>& c, std::int64_t n) {
   constexpr int wide = 16 / sizeof(Sum);
-  return n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && aligned_16(c.data) &&
-         (c.addend == nullptr || (aligned_16(c.addend) && c.addend_line % wide == 0));
+  const auto begins_word = [](const Out* data) {
+    return reinterpret_cast<std::uintptr_t>(data) % (wide * sizeof(Out)) == 0;
+  };
+  return n % wide == 0 && c.start.divides_by(wide) && c.line % wide == 0 && begins_word(c.data) &&
+         begins_word(c.addend) && c.addend_line % wide == 0 && begins_word(c.bias.data) && c.bias.step % wide == 0 &&
+         c.bias.start.divides_by(wide);
 }
 
 /// Pieces of a product whose bits may depend on its own size and not only on k: as many as take the least time.

@@ -20,7 +20,7 @@ inline std::int64_t processors_here() {
 }
 
 /// The first line of every kernel: on compute capability 9.0 and later it is started as the one before it ends, and waits here until
-/// all work before it is done and seen. (Started any sooner, its blocks crowd where the other's have left room first: twice the time.)
+/// all work before it is done and seen. (Started any sooner, its blocks crowd where the other's have left room first: gpu/README.md.)
 __device__ inline void kernel_begins() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");

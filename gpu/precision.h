@@ -18,9 +18,9 @@ inline int generation() {
 /// Whether this device multiplies bf16 and TF32.
 inline bool has_tensor_cores() { return generation() >= 8; }
 
-/// Whether it has the instructions of gpu/ptx_sm90.h, and its code was built for them: 9.0 alone does. (Built for an older chip, the
+/// Whether it has the instructions of gpu/ptx_sm90.h, and its code was built for them: 9.0 alone does. (Built for any other chip, the
 /// kernels that have them are empty.)
-inline bool has_warp_groups() { return generation() == 9 && has_clusters(); }
+inline bool has_warp_groups() { return generation() == 9 && has_warp_group_code(); }
 
 /// Whether products of this type are TF32's.
 inline bool wants_tf32(const char* op, DType dtype) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/kernels/memory.h"
+#include "gpu/ptx_sm90.h"
 
 namespace costate::cuda {
 namespace {
@@ -28,12 +29,13 @@ std::string missing(cudaError_t found) {
   return found == cudaSuccess ? "this machine has no CUDA device" : cudaGetErrorString(found);
 }
 
-/// Is in the build for every chip that the kernels are in.
-__global__ void probe() {}
+constexpr int marked = 64, unmarked = 32;
+/// Is in the build for every chip that the kernels are in, and says whether they have what code for 9.0 alone may hold.
+__global__ void __launch_bounds__(warp_groups_here ? marked : unmarked) probe() {}
 
 struct Runtime {
   int device = 0;
-  bool clusters = false;
+  bool clusters = false, warp_groups = false;
   cudaStream_t stream{};
   cudaMemPool_t pool{};
 
@@ -52,6 +54,7 @@ struct Runtime {
             "-DCMAKE_CUDA_ARCHITECTURES={}{}",
             about.name, about.major, about.minor, about.major, about.minor);
     clusters = code.ptxVersion >= 90;
+    warp_groups = code.maxThreadsPerBlock == marked;
     check("device cuda", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
     keep_freed_memory();
   }
@@ -80,6 +83,7 @@ Watcher*& watcher() {
 int device() { return runtime().device; }
 
 bool has_clusters() { return runtime().clusters; }
+bool has_warp_group_code() { return runtime().warp_groups; }
 
 cudaStream_t stream() {
   // Every thread has a device of its own, the first one unless it says otherwise.

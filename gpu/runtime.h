@@ -13,6 +13,10 @@ int device();
 /// Whether blocks can form clusters: on this device, by the code that it runs.
 bool has_clusters();
 
+/// Whether that code was built for compute capability 9.0 alone (sm_90a): a build for 90 that other chips may run as well has none of
+/// gpu/ptx_sm90.h.
+bool has_warp_group_code();
+
 /// The stream that everything is queued on. Opens the device; throws where there is none.
 cudaStream_t stream();
 

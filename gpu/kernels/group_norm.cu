@@ -226,8 +226,8 @@ void over_parts(const char* op, Norm<T> norm, std::int64_t images, bool backward
     launch_clusters(op, static_cast<unsigned>(cut.parts), dim3(static_cast<unsigned>(blocks)),
                     dim3(static_cast<unsigned>(threads)), norm.room.bytes, kernel, norm, args...);
   };
-  // A block that shares its multiprocessor with few others has threads to spare.
-  const int leaves = blocks <= 2 * processors_here() ? 1 : most_leaves<v, T>;
+  // A block that shares its multiprocessor with no other has threads to spare.
+  const int leaves = blocks <= processors_here() ? 1 : most_leaves<v, T>;
   const int kept = std::max(threads_for(1), threads_for(most_leaves<v, T>) * most_leaves<v, T>);  // by either
   norm.room = room_of<v, T>(cut, backward ? kept * leaf_pixels<T> : 0, by_channel);
   if (cut.across <= most_threads && cut.chunk <= cut.lanes * leaf_pixels<T> && norm.room.bytes <= most_shared())

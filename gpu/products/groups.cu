@@ -1,6 +1,7 @@
 // Products by warp groups: two warps of a block have boxes of a factor each brought to shared memory, some steps ahead, and each group
 // multiplies 64 rows of the tile.
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "gpu/cluster_sum.h"
@@ -213,7 +214,7 @@ __global__ void __launch_bounds__(Tile::threads + feeding, Tile::blocks)
     for (int i = 0; i < (folds ? Tile::values : 0); ++i) sum[i] = total[i] + sum[i];
     const Product of_c = Tile::turned ? p.turned() : p;
     const int row = Tile::turned ? n0 : m0, column = Tile::turned ? m0 : n0;
-    if (folds || cluster.blocks == 1) {
+    if (partial != nullptr) {
       write<Tile, a_along_k, b_along_k>(c, partial, of_c, problem, row, column, sum);
     } else {
       __syncthreads();  // The products of all warps are over, and all copies have come that were for them: stages are free.
@@ -234,8 +235,13 @@ double cycles_of(std::int64_t each, std::int64_t steps) {
 double cycles_of_reading(std::int64_t sums) { return static_cast<double>(sums) / 340; }
 double cycles_of_adding(std::int64_t sums) { return 2000 + cycles_of_reading(sums); }
 
-/// How many clusters can have a multiprocessor for each of their blocks. One lies in a group of 16 or 18 of them, whose rest stays idle.
-std::int64_t clusters_alone(std::int64_t blocks) { return blocks == 1 ? processors : processors / 16 * (16 / blocks); }
+/// How many clusters can have a multiprocessor for each of their blocks. One lies in a group of 16 or 18 of them, whose rest stays idle, and
+/// has the room of the next power of two (forty of three blocks, a multiprocessor each, took an H200 two turns).
+std::int64_t clusters_alone(std::int64_t blocks) {
+  return blocks == 1
+             ? processors
+             : processors / 16 * (16 / static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(blocks))));
+}
 
 template <class Tile>
 std::int64_t tiles_of(const GroupProduct& p) {

@@ -153,7 +153,7 @@ struct cudaDeviceProp {
   int major = shim::capability(), minor = 0;
 };
 struct cudaFuncAttributes {
-  int ptxVersion = 90;
+  int ptxVersion = 90, maxThreadsPerBlock = 64;
 };
 enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization, cudaLaunchAttributeClusterDimension };
 struct cudaLaunchAttribute {
