@@ -1,7 +1,9 @@
 // Result tables as text, CSV and JSON, and the outputs of a study.
 #include "tools/table.h"
 
+#include <algorithm>
 #include <cmath>
+#include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +19,8 @@ nlohmann::ordered_json value_of(const std::string& text) {
 }
 
 nlohmann::ordered_json rows_of(const Table& t) {
+  for (auto name = t.columns.begin(); name != t.columns.end(); ++name)
+    require(std::find(t.columns.begin(), name, *name) == name, "table: two columns are called '{}'", *name);
   auto list = nlohmann::ordered_json::array();
   for (const auto& row : t.rows) {
     nlohmann::ordered_json object;
@@ -63,17 +67,29 @@ void deliver(const Common& common, const Findings& f) {
   const nlohmann::ordered_json document{{"study", f.study},           {"model", f.model},
                                         {"seed", common.seed},        {"summary", rows_of(f.summary)},
                                         {"rows", rows_of(f.details)}, {"notes", f.notes}};
-  for (const auto& file : common.outputs(".csv")) write_file(file, f.details.csv());
-  for (const auto& file : common.outputs(".json")) write_file(file, document.dump(2) + "\n");
-  for (const auto& file : common.outputs(".svg")) write_plot(file, f.panels, f.columns);
   if (common.json) {
     std::cout << document.dump(2) << "\n";
-    return;
+  } else {
+    std::cout << f.summary.text();
+    if (!f.verdict.empty()) std::cout << f.verdict << "\n";
+    for (const auto& note : f.notes) std::cout << note << "\n";
   }
-  std::cout << f.summary.text();
-  if (!f.verdict.empty()) std::cout << f.verdict << "\n";
-  for (const auto& note : f.notes) std::cout << note << "\n";
-  for (const auto& file : common.out) std::cout << "wrote " << file << "\n";
+  // What took long is lost to no file that cannot be written.
+  std::exception_ptr failure;
+  const auto write_all = [&](const std::string& extension, const auto& write) {
+    for (const auto& file : common.outputs(extension)) {
+      try {
+        write(file);
+        if (!common.json) std::cout << "wrote " << file << "\n";
+      } catch (const Error&) {
+        if (!failure) failure = std::current_exception();
+      }
+    }
+  };
+  write_all(".csv", [&](const std::string& file) { write_file(file, f.details.csv()); });
+  write_all(".json", [&](const std::string& file) { write_file(file, document.dump(2) + "\n"); });
+  write_all(".svg", [&](const std::string& file) { write_plot(file, f.panels, f.columns); });
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace costate

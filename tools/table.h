@@ -11,7 +11,7 @@
 
 namespace costate {
 
-/// Cells are texts; one that reads as a number is a number in JSON.
+/// Cells are texts; one that reads as a number is a number in JSON. No two columns have one name.
 struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows = {};
@@ -29,6 +29,7 @@ inline const std::vector<std::string> study_extensions = {".csv", ".json", ".svg
 
 /// Prints the summary and the table (or, with --json, one document {"study", "model", "seed", "summary", "rows": details, "notes"}), and writes
 /// the --out files: .csv and .json hold the details, .svg the panels.
+/// Where one of them cannot be written the others are, and the first failure is thrown at the end.
 struct Findings {
   std::string study, model;
   Table summary, details;

@@ -238,6 +238,9 @@ BOOST_AUTO_TEST_CASE(wrong_usage) {
   expect({"guide", "fashion-unet", "--loss", "norm", "--rate", "-1"}, "--rate -1");
   expect({"guide", "fashion-unet", "--loss", "norm", "--momentum", "1"}, "--momentum 1");
   expect({"train-classifier", "--out", "x.h5"}, "--images");
+  const auto unwritten =
+      run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--iterations", "1"});
+  BOOST_TEST(unwritten.out.find("nothing was written; add --out") != std::string::npos, unwritten.out);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -127,7 +128,7 @@ BOOST_AUTO_TEST_CASE(the_page_says_how_to_read_it) {
   const auto o = run({"study", "gradient", (folder / "mixture.json").string(), "--steps", "5,10", "--adjoint",
                       "checkpointed,adjointdeis-1,reversible", "--grid", "t"});
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
-  for (const char* part : {"How to read this", "of truth", "Stiffness: adjointdeis-1", "2 - e^|h|", "Order in x_T",
+  for (const char* part : {"How to read this", "true x_T", "Stiffness: adjointdeis-1", "2 - e^|h|", "Order in x_T",
                            "checkpointed     gradient of the sampler; order: exact", "Left out: reversible", "o-belm"})
     BOOST_TEST(o.out.find(part) != std::string::npos, part << " is not in\n" << o.out);
 }
@@ -144,6 +145,34 @@ BOOST_AUTO_TEST_CASE(gradients_of_a_network_against_double_precision) {
     BOOST_TEST(direct[of].get<double>() < 1e-3);
   }
   BOOST_TEST(row(found, "t", 3, "adjointdeis-1", 6)["own_x_T"].get<double>() > 1e-2);
+}
+
+BOOST_AUTO_TEST_CASE(every_number_of_a_summary_has_a_key) {
+  const auto o = run({"study", "gradient", "fashion-unet", "--steps", "2", "--adjoint", "checkpointed", "--json"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  const json found = json::parse(o.out), summary = found["summary"][0], detail = found["rows"][0];
+  BOOST_TEST(summary.size() == 14U);
+  for (const std::string of : {"x_T", "z", "theta"})
+    BOOST_TEST(std::abs(summary["own " + of].get<double>() / detail["own_" + of].get<double>() - 1) < 0.01);
+  BOOST_TEST(std::abs(summary["peak KiB"].get<double>() * 1024 - detail["peak_bytes"].get<double>()) <= 512);
+}
+
+// The table is printed and the .csv written, though the plot cannot be drawn.
+BOOST_AUTO_TEST_CASE(one_file_that_fails_takes_no_other_with_it) {
+  const Folder folder, programs;
+  const std::string gnuplot = (programs / "gnuplot").string(), path = std::getenv("PATH");
+  spill(gnuplot, "#!/bin/sh\nexit 1\n");
+  std::filesystem::permissions(gnuplot, std::filesystem::perms::owner_all);
+  setenv("PATH", ((programs / "").string() + ":" + path).c_str(), 1);
+  const std::string svg = (folder / "x.svg").string(), csv = (folder / "x.csv").string();
+  const auto o = run(
+      {"study", "gradient", "fashion-unet", "--steps", "1", "--adjoint", "checkpointed", "--out", svg, "--out", csv});
+  setenv("PATH", path.c_str(), 1);
+  BOOST_TEST(o.code == 1);
+  BOOST_TEST(o.err.find("x.svg: gnuplot failed") != std::string::npos, o.err);
+  BOOST_TEST(o.out.find("How to read this") != std::string::npos, o.out);
+  BOOST_TEST((o.out.find("wrote " + csv) != std::string::npos && o.out.find("wrote " + svg) == std::string::npos));
+  BOOST_TEST(lines(slurp(csv)) == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(morphs_by_latent_optimisation) {

@@ -107,6 +107,7 @@ class Guide {
     fmt::print("{:5}  loss {:.6g}\n", work_->losses().size(), loss_);
     if (!warning_.empty() && !o_.common.quiet) std::cerr << "warning: " << warning_ << "\n";
     for (const auto& file : o_.common.out) std::cout << "wrote " << file << "\n";
+    if (o_.common.out.empty()) std::cout << "nothing was written; add --out path.png or --out found.h5\n";
   }
 
  private:

@@ -119,8 +119,8 @@ class Study {
   [[nodiscard]] Findings findings() const {
     Findings f{.study = "gradient",
                .model = model_.name,
-               .summary = {{"grid", "N", "M", "adjoint", "of sampler: x_T", "z", "theta", "of truth: x_T", "z", "theta",
-                            "evaluations", "VJPs", "ms", "peak"}},
+               .summary = {{"grid", "N", "M", "adjoint", "own x_T", "own z", "own theta", "true x_T", "true z",
+                            "true theta", "evaluations", "VJPs", "ms", "peak KiB"}},
                .details = {{"grid", "steps", "adjoint_steps", "adjoint", "own_x_T", "own_z", "own_theta", "truth_x_T",
                             "truth_z", "truth_theta", "nfe", "vjps", "seconds", "peak_bytes", "note"}},
                .panels = panels(),
@@ -133,8 +133,9 @@ class Study {
           row.push_back(errors->count(of) != 0 ? cell(errors->at(of), "{:.2e}") : "-");
       }
       auto detail = row;
-      row.insert(row.end(), {std::to_string(r.gradient.nfe), std::to_string(r.gradient.vjps),
-                             cell(1e3 * r.seconds, "{:.1f}"), format_bytes(r.peak)});
+      row.insert(row.end(),
+                 {std::to_string(r.gradient.nfe), std::to_string(r.gradient.vjps), cell(1e3 * r.seconds, "{:.1f}"),
+                  fmt::format("{:.0f}", static_cast<double>(r.peak) / 1024)});
       detail.insert(detail.end(),
                     {std::to_string(r.gradient.nfe), std::to_string(r.gradient.vjps), cell(r.seconds, "{:.6g}"),
                      std::to_string(r.peak), r.refused.empty() ? r.gradient.warning : r.refused});
@@ -263,11 +264,11 @@ class Study {
     std::string text =
         "\nHow to read this. A sampler turns noise x_T into a sample x_0 in N steps; the table shows how well each "
         "method finds the\n"
-        "gradient of a loss of x_0: in x_T, in the condition z and in the weights theta. `of sampler` is the distance "
+        "gradient of a loss of x_0: in x_T, in the condition z and in the weights theta. `own` is the distance "
         "|g - g'| / |g'| from\n"
         "the gradient of those N steps themselves, which is what an optimiser that uses the sampler needs; 0 to "
         "rounding for exact\n"
-        "methods, whatever N is. `of truth` is the distance from the gradient of the ODE that infinitely many steps "
+        "methods, whatever N is. `true` is the distance from the gradient of the ODE that infinitely many steps "
         "would solve. A\n"
         "continuous adjoint solves an equation for the gradient in M steps of its own, so both its errors fall with "
         "the step; 1 means\n"
