@@ -47,7 +47,7 @@ std::vector<Adjoint> AdjointOptions::make() const {
   return as_usage([&] {
     nlohmann::json given = key_values("--adjoint-set", set);
     if (!states.empty()) given["states"] = states;
-    const auto list = word_list(names);
+    const auto list = words_of("--adjoint", names);
     if (list.empty()) throw UsageError("--adjoint: the list is empty");
     for (const auto& [key, value] : given.items()) {
       const bool known = std::any_of(list.begin(), list.end(), [&](auto& name) { return knows(type_of(name), key); });
@@ -61,13 +61,15 @@ std::vector<Adjoint> AdjointOptions::make() const {
       }
       all.push_back(make_adjoint(name, Config(own, "adjoint " + name)));
     }
+    if (steps) require_own_levels("--adjoint-steps", all);
+    if (!grid.empty()) require_own_levels("--adjoint-grid", all);
     return all;
   });
 }
 
 Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model) const {
-  const int count =
-      as_usage([&] { return step_count(steps ? "--adjoint-steps" : "--steps", steps.value_or(sampling.steps)); });
+  const int count = as_usage(
+      [&] { return step_count(steps ? "--adjoint-steps" : "--steps", steps.value_or(sampling.steps_or_default())); });
   if (!steps && grid.empty()) return {};
   if (is_grid_file(grid)) {
     if (steps) throw UsageError("--adjoint-steps: the file of --adjoint-grid says how many there are; give one");
@@ -78,6 +80,14 @@ Grid AdjointOptions::levels(const SamplingOptions& sampling, const Model& model)
     throw UsageError(
         "--adjoint-steps: the sampler's grid is a file; name one for the adjoint, too, with --adjoint-grid");
   return as_usage([&] { return grid_of(model, count, name); });
+}
+
+void require_own_levels(const std::string& option, const std::vector<Adjoint>& adjoints) {
+  if (std::none_of(adjoints.begin(), adjoints.end(), has_own_levels))
+    throw UsageError(
+        fmt::format("{}: {} goes back over the sampler's steps and takes none of its own; leave it out, or "
+                    "take a continuous adjoint (`costate list adjoints`)",
+                    option, adjoints.front().name));
 }
 
 bool has_own_levels(const Adjoint& adjoint) { return !adjoint.exact && adjoint.name != "endpoint-fisher"; }

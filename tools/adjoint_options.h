@@ -24,5 +24,7 @@ struct AdjointOptions {
 
 /// Whether the adjoint is solved on levels of its own.
 bool has_own_levels(const Adjoint& adjoint);
+/// Throws UsageError, naming the option that asks for such levels, where none of the adjoints has any.
+void require_own_levels(const std::string& option, const std::vector<Adjoint>& adjoints);
 
 }  // namespace costate

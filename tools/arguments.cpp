@@ -1,6 +1,7 @@
 // The options of subcommands, by CLI11.
 #include "tools/arguments.h"
 
+#include <algorithm>
 #include <charconv>
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -76,9 +77,17 @@ void Arguments::flag(const std::string& names, bool& value, const std::string& h
   app_of(app_).add_flag(names, value, help);
 }
 
+std::vector<std::string> words_of(const std::string& option, const std::string& text) {
+  auto words = word_list(text);
+  const auto commas = static_cast<std::size_t>(std::count(text.begin(), text.end(), ','));
+  if (!text.empty() && words.size() != commas + 1)
+    throw UsageError(option + " " + text + ": an item of the list is empty; leave its comma out");
+  return words;
+}
+
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text) {
   std::vector<std::int64_t> list;
-  for (const auto& word : word_list(text)) {
+  for (const auto& word : words_of(option, text)) {
     std::size_t used = 0;
     try {
       list.push_back(std::stoll(word, &used));

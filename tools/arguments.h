@@ -55,7 +55,9 @@ const std::vector<Command>& commands();
 /// The subcommands of `costate study`, from the files of tools/studies.
 const std::vector<Command>& studies();
 
-/// "a,b,c" as integers; throws UsageError, naming the option.
+/// "a,b,c" as words, none where the text is empty; throws UsageError, naming the option, for an empty one as in "a,,c".
+std::vector<std::string> words_of(const std::string& option, const std::string& text);
+/// The same as integers; throws UsageError, naming the option.
 std::vector<std::int64_t> integer_list(const std::string& option, const std::string& text);
 
 /// Runs `check`, which looks at values from the command line: its Error becomes a UsageError.

@@ -11,7 +11,7 @@ namespace costate {
 
 Free free_from(const std::string& list) {
   Free f;
-  for (const auto& word : word_list(list)) {
+  for (const auto& word : words_of("--wrt", list)) {
     if (word == "x_T")
       f.x_T = true;
     else if (word == "z")

@@ -79,7 +79,7 @@ std::vector<std::string> all_methods(std::vector<NoOrder>& left_out) {
 /// The names asked for, or all; an unknown one is a wrong command line.
 std::vector<std::string> chosen(const std::string& kind, const std::string& asked,
                                 const std::vector<std::string>& all) {
-  const auto names = word_list(asked);
+  const auto names = words_of("--" + kind, asked);
   for (const auto& name : names)
     if (std::find(all.begin(), all.end(), name) == all.end()) as_usage([&] { fail_unknown(kind, name, all); });
   return names.empty() ? all : names;
@@ -97,7 +97,7 @@ class Study {
  public:
   explicit Study(const OrderOptions& o)
       : o_(o), problem_(problem_of(o.common)), line_(exact_problem(Config::parse(normal, "study order"))) {
-    const auto asked = word_list(o.samplers);
+    const auto asked = words_of("--sampler", o.samplers);
     std::vector<std::shared_ptr<const OrderMethod>> methods;
     for (const auto& label : asked.empty() ? all_methods(found_.left_out) : asked)
       methods.push_back(std::make_shared<const OrderMethod>(as_usage([&] { return method_from(label); })));

@@ -19,6 +19,9 @@ Tensor optional_dataset(const Hdf5Reader& file, const std::string& name) {
   return file.contains(name) ? file.read(name) : Tensor();
 }
 
+/// Is it a file of levels, and not a name, or what levels are chosen by?
+bool has_levels(const std::string& grid) { return is_grid_file(grid) && !Hdf5Reader(grid).contains("ms_eps"); }
+
 /// --eta, --order and --set as one configuration.
 nlohmann::json stepper_options(const SamplingOptions& o) {
   nlohmann::json all = key_values("--set", o.set);
@@ -38,21 +41,24 @@ nlohmann::json stepper_options(const SamplingOptions& o) {
 nlohmann::json key_values(const std::string& option, const std::vector<std::string>& pairs) {
   nlohmann::json all = nlohmann::json::object();
   for (const auto& pair : pairs) {
+    const auto before = all.size();
     if (!set_key_value(all, pair)) throw UsageError(option + " " + pair + ": wants KEY=VALUE");
+    if (all.size() == before) throw UsageError(option + " " + pair + ": is given a value before; give it one");
   }
   return all;
 }
 
-void SamplingOptions::declare(Arguments& a, std::int64_t count_else, std::int64_t default_steps) {
+void SamplingOptions::declare(Arguments& a, std::int64_t count_else, std::int64_t steps_else) {
   default_count = count_else;
-  steps = default_steps;
+  default_steps = steps_else;
   if (!encodes)
     a.option("-n,--count", count, fmt::format("number of samples [as --start has, else {}]", default_count));
   a.option("--sampler", sampler,
            "see `costate list samplers` [the model's scheduler's, or ddim]; one that chooses its steps does so for "
            "each sample by itself, and nfe is of the sample that took most",
            "NAME");
-  a.option("--steps", steps, fmt::format("steps between noise and data [{}]", default_steps));
+  a.option("--steps", steps,
+           fmt::format("steps between noise and data [as the file of --grid has, else {}]", default_steps));
   a.option("--grid", grid,
            "which levels of noise the steps lead to: see `costate list grids`, or an .h5 file of levels, or of ms_eps "
            "to choose them by [the model's own]",
@@ -102,15 +108,20 @@ Run::Run(const SamplingOptions& options, const Common& common, const Model& mode
   if (count_ > most_samples) throw UsageError(fmt::format("-n {}: at most {}", count_, most_samples));
   if (!(options.guidance_rescale >= 0 && options.guidance_rescale <= 1))
     throw UsageError(fmt::format("--guidance-rescale {}: should be between 0 and 1", options.guidance_rescale));
+  const bool levels_given = has_levels(options.grid);  // a file that is not there is no wrong usage
   course_ = as_usage([&] {
     return make_course(model, {.sampler = options.sampler,
                                .grid = options.grid,
-                               .steps = step_count("--steps", options.steps),
+                               .steps = step_count("--steps", options.steps_or_default()),
                                .options = Config(stepper_options(options), "options of the sampler"),
                                .correct = options.correct,
                                .noise = options.noise,
                                .encodes = options.encodes});
   });
+  if (const auto levels = static_cast<std::int64_t>(course_.grid.size());
+      options.steps.value_or(levels - 1) != levels - 1 && levels_given)
+    throw UsageError(fmt::format("--steps {}: {} holds the levels of {} steps; leave --steps out, or give as many",
+                                 *options.steps, options.grid, levels - 1));
   if (options.classifier_scale && options.classifier.empty())
     throw UsageError("--classifier-scale: there is no classifier; name one with --classifier");
   if (!options.classifier.empty())
@@ -257,6 +268,9 @@ Condition Run::condition(std::int64_t first, std::int64_t rows) const {
   const bool said = options_.guidance || start_guidance_.defined() || !options_.classes.empty() ||
                     start_class_.defined() || start_z_.defined();
   if (options_.unconditional && !said && s.classes > 1 && s.null_class) c.guidance = 0;
+  if (c.guidance_rescale > 0 && c.guidance == 1 && c.guidance_steps.empty())
+    throw UsageError(fmt::format("--guidance-rescale {}: there is no guidance to rescale; give --guidance other than 1",
+                                 c.guidance_rescale));
   for (const auto& each : s.extra) {
     if (const auto at = start_extra_.find(each.name); at != start_extra_.end())
       c.extra[each.name] = rows_of(at->first, at->second, first, rows);

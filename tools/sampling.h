@@ -17,8 +17,8 @@ namespace costate {
 struct SamplingOptions {
   std::string sampler, grid, classes, start;  ///< empty: the model's own
   std::string noise = "fresh";
-  std::int64_t steps = 0, default_count = 1;
-  std::optional<std::int64_t> count, order;
+  std::int64_t default_steps = 1, default_count = 1;
+  std::optional<std::int64_t> steps, count, order;
   std::optional<double> eta, guidance;
   std::vector<std::string> set;  ///< KEY=VALUE
   double guidance_rescale = 0;
@@ -29,7 +29,8 @@ struct SamplingOptions {
   bool encodes = false;        ///< the --start file holds x, to be encoded, in place of x_T
   bool takes_memory = false;   ///< and may hold memory (m,n,...), the State's; others refuse it
 
-  void declare(Arguments& a, std::int64_t count_else, std::int64_t default_steps);
+  void declare(Arguments& a, std::int64_t count_else, std::int64_t steps_else);
+  [[nodiscard]] std::int64_t steps_or_default() const { return steps.value_or(default_steps); }
 };
 
 /// Everything about a run that does not depend on the batch.

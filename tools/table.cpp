@@ -64,9 +64,9 @@ std::string cell(double value, const char* format) {
 }
 
 void deliver(const Common& common, const Findings& f) {
-  const nlohmann::ordered_json document{{"study", f.study},           {"model", f.model},
-                                        {"seed", common.seed},        {"summary", rows_of(f.summary)},
-                                        {"rows", rows_of(f.details)}, {"notes", f.notes}};
+  const nlohmann::ordered_json document{
+      {"study", f.study},           {"model", f.model}, {"seed", common.seed}, {"summary", rows_of(f.summary)},
+      {"rows", rows_of(f.details)}, {"notes", f.notes}, {"out", common.out}};
   if (common.json) {
     std::cout << document.dump(2) << "\n";
   } else {

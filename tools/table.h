@@ -27,7 +27,7 @@ std::string cell(double value, const char* format = "{:.3g}");
 /// What --out of a study may end in.
 inline const std::vector<std::string> study_extensions = {".csv", ".json", ".svg"};
 
-/// Prints the summary and the table (or, with --json, one document {"study", "model", "seed", "summary", "rows": details, "notes"}), and writes
+/// Prints the summary and the table (or, with --json, one document {"study", "model", "seed", "summary", "rows": details, "notes", "out"}), and writes
 /// the --out files: .csv and .json hold the details, .svg the panels.
 /// Where one of them cannot be written the others are, and the first failure is thrown at the end.
 struct Findings {

@@ -61,6 +61,7 @@ BOOST_AUTO_TEST_CASE(sample_replays_a_code) {
                                {"ddim", "--eta", "0.1"},
                                {"sde-dpmpp-2m"}}) {
     for (const Words& more : {Words{}, {"--states", "independent"}}) {
+      if (!more.empty() && (sampler[0] == "o-belm" || sampler[0] == "edict" || sampler[0] == "rex")) continue;
       const Words method = Words{"--sampler"} + sampler + Words{"--steps", "20", "--out"};
       const auto there = scene.on_mixture(Words{"encode", "--in", scene.file("data.h5"), "--json"} + more + method +
                                           Words{scene.file("code.h5")});
@@ -151,6 +152,9 @@ BOOST_AUTO_TEST_CASE(labels_and_levels_go_with_the_file) {
   }
   done({"sample", "fashion-unet", "-n", "1", "--grid", back, "--sampler", "o-belm", "--out", scene.file("x.h5")});
   BOOST_TEST(scene.read("x.h5", "grid_sigma").to_vector() == scene.read("code.h5", "grid_sigma").to_vector());
+  const auto twice = run({"sample", "fashion-unet", "--grid", code, "--steps", "4"});
+  BOOST_TEST((twice.code == 2 && twice.err.find("--steps 4: " + code + " holds the levels of 3") != std::string::npos),
+             twice.err);
   const auto refused = [&](const Words& how, const std::string& says) {
     const auto o = run(from + how);
     BOOST_TEST(o.code == 1, says);
@@ -205,6 +209,9 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--states", "both"}), 2, "posterior");
   refused(scene.on_mixture({"encode", "--in", scene.file("none.h5")}), 1, "none.h5");
   refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", "shark"}), 1, "draws 2 times");
+  for (const std::string sampler : {"o-belm", "ddim"})
+    refused(scene.on_mixture({"encode", "--in", scene.file("data.h5"), "--sampler", sampler, "--states", "posterior"}),
+            2, "--states posterior: " + sampler);
   refused(scene.on_mixture({"sample", "--noise", "brownian"}), 2, "tree");
   for (const char* command : {"sample", "grad", "guide"})
     refused(scene.on_mixture({command, "--noise", "tree"}), 2, "ddim draws no noise; take a stochastic sampler");

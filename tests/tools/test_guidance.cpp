@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(rescaling_is_differentiated) {
 BOOST_AUTO_TEST_CASE(rescaling_wants_guidance_and_a_share) {
   const OneStep step;
   const auto alone = step.ask("sample", {"--guidance-rescale", "0.5"});
-  BOOST_TEST((alone.code == 1 && alone.err.find("no guidance to rescale") != std::string::npos), alone.err);
+  BOOST_TEST((alone.code == 2 && alone.err.find("no guidance to rescale") != std::string::npos), alone.err);
   for (const auto& [share, part] :
        {std::pair{"1.5", "between 0 and 1"}, {"-0.5", "between 0 and 1"}, {"nan", "finite"}}) {
     const auto o = step.ask("sample", {"--guidance", "2", "--guidance-rescale", share});

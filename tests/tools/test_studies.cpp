@@ -143,11 +143,12 @@ BOOST_AUTO_TEST_CASE(the_ideal_denoiser_has_no_error) {
 // Gradient descent by small steps goes down if the gradient is that of the loss. The morph's loss is twice the distance to the farther sample.
 BOOST_AUTO_TEST_CASE(morphs_descend_by_the_exact_gradient) {
   const auto morphs = [](std::vector<std::string> more) {
-    more.insert(more.begin(), {"optimisation", "fashion-unet", "-n", "1", "--steps", "3", "--adjoint-steps", "2",
-                               "--iterations", "2", "--optimiser", "sgd"});
+    more.insert(more.begin(),
+                {"optimisation", "fashion-unet", "-n", "1", "--steps", "3", "--iterations", "2", "--optimiser", "sgd"});
     return study(more);
   };
-  const json j = morphs({"--adjoint", "checkpointed,direct,adjointdeis-1", "--rate", "0.03,0.1", "--equation", "ODE"});
+  const json j = morphs({"--adjoint", "checkpointed,direct,adjointdeis-1", "--adjoint-steps", "2", "--rate", "0.03,0.1",
+                         "--equation", "ODE"});
   BOOST_REQUIRE(j["summary"].size() == 6U);
   BOOST_REQUIRE(j["rows"].size() == 6U * 3);
   const auto number = [](const json& row, const char* key) { return row[key].get<double>(); };

@@ -23,7 +23,7 @@ struct Options {
   Common common;
   SamplingOptions sampling;
   BatchOptions batches;
-  std::string states = "posterior";
+  std::string states;  ///< empty: posterior
 };
 
 /// What is found for some samples; undefined where there is none.
@@ -74,7 +74,8 @@ Encoded there_and_back(const Options& o, const Model& model, const Run& run, con
   Condition condition = run.condition(first, rows);
   if (!condition.z.defined()) condition.z = z_found_in(model, x_0);
   const Conditioned c = make_conditioned(model, condition, rows, run.grid());
-  const Encoding found = encoding_of(run.course(), run.sampler(c, first, rows), x_0, c.p, way_from(o.states), progress);
+  const Encoding found = encoding_of(run.course(), run.sampler(c, first, rows), x_0, c.p,
+                                     way_from(o.states.empty() ? "posterior" : o.states), progress);
   return {.x_0 = x_0,
           .x_T = found.x_T,
           .noise = found.noise,
@@ -167,11 +168,17 @@ void run_encode(const Options& o) {
   o.common.apply();
   if (o.sampling.start.empty()) throw UsageError("encode: give --in FILE.png or FILE.h5");
   o.batches.check(o.common);
-  as_usage([&] { return way_from(o.states); });
   const Model model = o.common.load_to_sample();
   const auto space = latent_space(model);
   const Source source(o, space ? space->range : model.range, model.device);
   const Run run(source.sampling(), o.common, model);
+  if (!o.states.empty()) {
+    as_usage([&] { return way_from(o.states); });
+    if (run.stepper().invert || run.stepper().eta == 0)
+      throw UsageError(fmt::format("--states {}: {} {}; leave it out, or take a sampler that draws noise", o.states,
+                                   run.stepper().name,
+                                   run.stepper().invert ? "goes back by its inverse" : "draws no noise"));
+  }
   if (!space)
     for (const auto& file : o.common.outputs(".png")) require_images(model, file);
   Batches batches(o.batches, o.common, o.sampling, run.count(),

@@ -36,7 +36,7 @@ struct Asked {
 
 Asked parse_wrt(const std::string& text) {
   Asked a;
-  for (const auto& word : word_list(text)) {
+  for (const auto& word : words_of("--wrt", text)) {
     if (word == "x_T" || word == "x")
       a.x_T = true;
     else if (word == "z")
@@ -98,10 +98,14 @@ class Job {
   }
 
   [[nodiscard]] nlohmann::ordered_json report_json() const {
-    nlohmann::ordered_json j{
-        {"model", model_.name},    {"sampler", run_.stepper().name}, {"steps", run_.grid().size() - 1},
-        {"samples", run_.count()}, {"dtype", o_.common.dtype},       {"device", o_.common.device},
-        {"seed", o_.common.seed}};
+    nlohmann::ordered_json j{{"model", model_.name},
+                             {"sampler", run_.stepper().name},
+                             {"steps", run_.grid().size() - 1},
+                             {"samples", run_.count()},
+                             {"dtype", o_.common.dtype},
+                             {"device", o_.common.device},
+                             {"seed", o_.common.seed},
+                             {"out", o_.common.out}};
     for (const auto& e : entries_) {
       nlohmann::ordered_json row{{"adjoint", e.adjoint},    {"loss", e.gradient.loss}, {"nfe", e.gradient.nfe},
                                  {"vjps", e.gradient.vjps}, {"seconds", e.seconds},    {"peak_bytes", e.peak}};

@@ -213,7 +213,8 @@ Command guide_command() {
                 "goes on from the .h5 that the same command wrote, one that was stopped as well; --iterations, --rate, "
                 "--momentum and --adjoint may be others",
                 "FILE.h5");
-            a.option("--pictures", o->shown, "rows of the .png, which shows the samples on their way [6]");
+            a.option("--pictures", o->shown,
+                     "times that the samples are looked at on their way: rows of the .png, losses told, .h5 kept [6]");
             return [o] { run_guide(*o); };
           }};
 }

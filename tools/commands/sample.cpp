@@ -127,8 +127,9 @@ std::optional<FinerScales> finer_scales(const Options& o, const Model& model) {
 /// A class-conditional model's classes stand in columns, everything else in a square.
 std::int64_t columns_of(const Options& o, const Model& model, std::int64_t count) {
   const Signature of = model.is_exact() ? Signature() : model.network->signature();
-  const auto listed = o.sampling.classes.empty() ? std::max<std::int64_t>(of.classes - (of.null_class ? 1 : 0), 0)
-                                                 : static_cast<std::int64_t>(word_list(o.sampling.classes).size());
+  const auto listed = o.sampling.classes.empty()
+                          ? std::max<std::int64_t>(of.classes - (of.null_class ? 1 : 0), 0)
+                          : static_cast<std::int64_t>(words_of("--class", o.sampling.classes).size());
   const auto square = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
   return std::clamp<std::int64_t>(o.columns ? *o.columns : listed > 1 ? listed : square, 1, count);
 }
@@ -171,6 +172,8 @@ void run_sample(const Options& o) {
   if (o.trajectory && o.common.outputs(".h5").empty())
     throw UsageError("--trajectory: the states are written to an .h5; add --out FILE.h5");
   if (o.columns && *o.columns < 1) throw UsageError(fmt::format("--columns {}: give a positive number", *o.columns));
+  if (o.columns && o.common.outputs(".png").empty())
+    throw UsageError(fmt::format("--columns {}: is of the picture; add --out FILE.png, or leave it out", *o.columns));
   const Model model = o.common.load_to_sample();
   const Run run(o.sampling, o.common, model);
   const Beyond beyond{latent_space(model), finer_scales(o, model)};

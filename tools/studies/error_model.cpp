@@ -181,7 +181,7 @@ Command error_model_study() {
           "  costate study error-model fashion-unet --data t10k-images-idx3-ubyte.gz --references 5000 --out error.csv",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->sampling.count = 8, o->sampling.steps = 20;
+            o->sampling.count = 8, o->sampling.default_steps = 20;
             o->common.declare(a, study_extensions);
             a.option("--data", o->data, "the data set: IDX images, .h5 with x (n,...), or a folder of .png", "FILE");
             a.option("--references", o->references, "how many data are used [1000]");

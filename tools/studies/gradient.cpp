@@ -81,17 +81,18 @@ class Study {
                                              .key = o.common.key})),
         loss_(make_loss(o.loss, model_, model_.sample_shape(), o.common, "")) {
     adjoints_ = o.adjoint.make();
+    if (!o.adjoint_steps.empty()) require_own_levels("--adjoint-steps", adjoints_);
     for (const auto& [option, list] : {std::pair{"--steps", o.steps}, {"--adjoint-steps", o.adjoint_steps}})
       for (const auto count : list.empty() ? std::vector<std::int64_t>() : integer_list(option, list))
         as_usage([&, name = option] { return step_count(name, count); });
     const auto grids_of = [&](const SchedulePtr& schedule) {
-      if (!o.grids.empty()) return word_list(o.grids);
+      if (!o.grids.empty()) return words_of("--grid", o.grids);
       if (!model_.is_exact()) return std::vector{model_.grid};
       return lambda_is_finite(*schedule) ? std::vector<std::string>{"lambda", "t"} : std::vector<std::string>{"t"};
     };
     if (o.schedules.empty())
       for (const auto& grid : grids_of(model_.schedule)) settings_.push_back({grid, grid, model_.schedule});
-    for (const auto& name : word_list(o.schedules)) {
+    for (const auto& name : words_of("--schedule", o.schedules)) {
       if (!model_.is_exact())
         throw UsageError("--schedule: " + model_.name + " is a network, and trained for its own; leave it out");
       const auto schedule = as_usage([&] { return schedule_named(name); });
@@ -356,7 +357,6 @@ Command gradient_study() {
         a.option("--guidance", o->sampling.guidance, "w of eps_null + w (eps_class - eps_null) [1]", "W");
         a.option("--loss", o->loss, loss_names, "NAME");
         o->sampling.count = 1;
-        o->sampling.steps = 1;
         return [o] { run_study(*o); };
       }};
 }

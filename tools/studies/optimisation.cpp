@@ -29,6 +29,10 @@ struct Options {
 void fill_in(Options& o) {
   if (o.preset != "steps" && o.preset != "rates")
     throw UsageError("--preset " + o.preset + ": there are steps and rates");
+  std::vector<Adjoint> adjoints;
+  for (const auto& name : words_of("--adjoint", o.adjoints))
+    adjoints.push_back(as_usage([&] { return make_adjoint(name); }));
+  if (!o.adjoint_steps.empty()) require_own_levels("--adjoint-steps", adjoints);
   const bool steps = o.preset == "steps";
   if (o.adjoint_steps.empty()) o.adjoint_steps = steps ? "20,15,10,5" : "20";
   if (o.rates.empty()) o.rates = steps ? "0.05" : "0.01,0.05,0.1";
@@ -68,7 +72,7 @@ Row mean_of(const Rows& seeds) {
 
 std::vector<double> number_list(const std::string& option, const std::string& text) {
   std::vector<double> all;
-  for (const auto& word : word_list(text)) {
+  for (const auto& word : words_of(option, text)) {
     char* end = nullptr;
     all.push_back(std::strtod(word.c_str(), &end));
     if (*end != 0 || !(all.back() > 0)) throw UsageError(option + " " + word + ": wants positive numbers");
@@ -95,7 +99,7 @@ class Study {
   }
 
   void compute() {
-    const auto equations = word_list(o_.equations), adjoints = word_list(o_.adjoints);
+    const auto equations = words_of("--equation", o_.equations), adjoints = words_of("--adjoint", o_.adjoints);
     const auto rates = number_list("--rate", o_.rates);
     const Progress progress = o_.common.progress("morphs");
     std::int64_t done = 0;
@@ -105,7 +109,7 @@ class Study {
       for (const auto& name : adjoints) {
         const Adjoint adjoint = as_usage([&] { return make_adjoint(name); });
         auto counts = integer_list("--adjoint-steps", o_.adjoint_steps);
-        if (!has_own_levels(adjoint)) counts = {o_.sampling.steps};
+        if (!has_own_levels(adjoint)) counts = {o_.sampling.steps_or_default()};
         for (const auto m : counts)
           for (const double rate : rates) rows_.push_back(optimise(equation, adjoint, static_cast<int>(m), rate));
         report(progress, ++done, static_cast<std::int64_t>(equations.size() * adjoints.size()));
@@ -173,7 +177,8 @@ class Study {
     c.p[0] = z_;
     problem.x_T = x_T_;
     problem.loss = [this](const Tensor& x) { return mean(twice_farther(x)); };
-    if (m != o_.sampling.steps) problem.adjoint_grid = AdjointOptions{.steps = m}.levels(o_.sampling, model_);
+    if (m != o_.sampling.steps_or_default())
+      problem.adjoint_grid = AdjointOptions{.steps = m}.levels(o_.sampling, model_);
     LatentOptimisation work(problem, c, {.x_T = true, .z = true}, adjoint,
                             {.kind = as_usage([&] { return optimiser_from(o_.optimiser); }), .rate = rate});
     Row row{
@@ -232,7 +237,7 @@ class Study {
         "as "
         "a share of\nthat of the sampler's own gradient at the same rate. `farther`: distance to the farther of A and "
         "B; `+-`: standard deviation of `after` over the seeds.\n";
-    for (const auto& equation : word_list(o_.equations)) {
+    for (const auto& equation : words_of("--equation", o_.equations)) {
       const Row* best = nullptr;
       for (const auto& r : rows_)
         if (r.equation == equation && std::isfinite(r.last) && (best == nullptr || r.last < best->last)) best = &r;
@@ -285,7 +290,7 @@ Command optimisation_study() {
         const auto o = std::make_shared<Options>();
         o->common.declare(a, study_extensions);
         o->sampling.count = 2;
-        o->sampling.steps = 20;
+        o->sampling.default_steps = 20;
         o->sampling.classes = "0,3,7,9";
         a.option("-n,--count", o->sampling.count, "number of pairs [2]");
         a.option("--steps", o->sampling.steps, "steps N of the sampler, DDIM [20]");

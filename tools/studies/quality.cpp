@@ -51,7 +51,7 @@ class Study {
   }
 
   void compute() {
-    const auto samplers = word_list(o_.samplers);
+    const auto samplers = words_of("--sampler", o_.samplers);
     const auto counts = integer_list("--steps", o_.steps);
     const Progress progress = o_.common.progress("quality");
     std::int64_t done = 0;
