@@ -231,6 +231,22 @@ BOOST_AUTO_TEST_CASE(a_trained_classifier_says_where_it_is_from) {
 }
 
 // Rows go there and back a few at a time: a large batch gives the bits of a small one, and needs no more memory than a part of it.
+BOOST_AUTO_TEST_CASE(whole_numbers_are_numbers_to_a_network) {
+  const Folder folder;
+  const std::string in = (folder / "in.h5").string();
+  const auto evaluated = [&](costate::DType dtype) {
+    Hdf5Writer out(in);
+    out.write("x", Tensor::full({1, 28, 28, 1}, 1, dtype));
+    out.write("g", Tensor::full({1, 28, 28, 1}, 2, dtype));
+    out.write("z", Tensor::full({1, 128}, 1, dtype));
+    out.write("t", Tensor::full({1}, 500, dtype));
+    out.finish();
+    return result(folder, {"eval", "fashion-unet", "--in", in, "--vjp", "--wrt", "x,z"});
+  };
+  const Hdf5Reader whole = evaluated(costate::DType::i32), real = evaluated(costate::DType::f64);
+  for (const char* name : {"y", "g_x", "g_z"}) BOOST_TEST(same_bits(whole.read(name), real.read(name)), name);
+}
+
 BOOST_AUTO_TEST_CASE(evaluations_have_the_same_bits_for_any_batch) {
   const Folder folder;
   const auto evaluate = [&](std::int64_t rows) {

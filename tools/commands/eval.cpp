@@ -54,9 +54,9 @@ Problem make_problem(const Options& o, const Model& model) {
     if (file.contains("g")) g = file.read("g");
     require(!o.vjp || g.defined(), "{}: --vjp needs the cotangent g in the input", o.in);
   }
-  const auto words = word_list(o.wrt);
+  const auto words = words_of("--wrt", o.wrt);
   as_usage([&] { check_wrt(words, differentiable_inputs(in, model.network->signature())); });
-  return {Evaluation(in, model, words), g.defined() ? as_taken(g, model) : g};
+  return {Evaluation(in, model, words), g.defined() ? as_real(g, model) : g};
 }
 
 /// Writing gradients needs shapes only: the weights of a large network, and what kernels hung on them, make room for the file.
@@ -156,6 +156,7 @@ void run_timing(const Options& o, const Problem& p, const Network& network) {
   if (o.vjp) j["peak_bytes"]["vjp"] = timings.back().peak;
   j["device"] = o.common.device;
   j["isa"] = instruction_set();
+  j["out"] = o.common.out;
   j["conv_calls"] = convolutions_of(forward);
   const auto ran = [&](const char* how) { return j["conv_calls"].contains(how); };
   const bool winograd = ran("F(4,3)") || ran("F(2,3)"), own = winograd || ran("direct");

@@ -61,6 +61,8 @@ Tensor as_taken(const Tensor& t, const Model& model) {
   return is_floating(t.dtype()) ? cast(t, model.dtype).to(model.device) : t;
 }
 
+Tensor as_real(const Tensor& t, const Model& model) { return cast(t, model.dtype).to(model.device); }
+
 Tensor as_labels(const Tensor& t, const std::string& where) {
   if (!t.defined() || t.dtype() == DType::i32) return t;
   for (const double label : t.to_vector())
@@ -81,14 +83,15 @@ Inputs make_inputs(const NamedTensors& given, const Model& model, const std::str
   refuse_unknown(given, s, where);
   require(find("x").defined(), "{}: holds no x (n, ...)", where);
   Inputs in;
-  in.x = as_taken(find("x"), model);
+  in.x = as_real(find("x"), model);
   in.t = numbers("t");
   in.alpha = numbers("alpha");
   in.sigma = numbers("sigma");
   in.classes = as_labels(find("class"), where);
-  if (find("z").defined()) in.z = as_taken(find("z"), model);
+  if (find("z").defined()) in.z = as_real(find("z"), model);
   for (const auto& each : s.extra)
-    if (find(each.name).defined()) in.extra[each.name] = as_taken(find(each.name), model);
+    if (const Tensor given = find(each.name); given.defined())
+      in.extra[each.name] = each.differentiable ? as_real(given, model) : as_taken(given, model);
   check(in, model, where);
   derive_level(in, model);
   return in;

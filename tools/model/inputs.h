@@ -16,6 +16,9 @@ using NamedTensors = std::map<std::string, Tensor>;
 /// In the model's dtype and on its device; indices as they are, on the host.
 Tensor as_taken(const Tensor& t, const Model& model);
 
+/// The same of what no indices are: whole numbers, too, as those of images, become the model's dtype.
+Tensor as_real(const Tensor& t, const Model& model);
+
 /// Labels (n) as i32; throws, beginning with `where`, for what are no whole numbers.
 Tensor as_labels(const Tensor& t, const std::string& where);
 
