@@ -107,6 +107,18 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   for (const std::string threads : {"0", "-1", "1025", "100000"})
     expect(run({"info", "fashion-unet", "--threads", threads}), 2, {"--threads " + threads, "1 to 1024"});
   expect(run({"sample", "fashion-unet", "--columns", "0"}), 2, {"--columns 0"});
+  expect(run({"sample", "fashion-unet", "--columns", "2", "--out", "x.h5"}), 2, {"--columns 2", "--out FILE.png"});
+  expect(run({"sample", "fashion-unet", "--guidance-rescale", "0.5"}), 2, {"--guidance-rescale 0.5", "--guidance"});
+  expect(run({"sample", "fashion-unet", "--class", "1,,2"}), 2, {"--class 1,,2", "empty"});
+  expect(run({"grad", "fashion-unet", "--wrt", "x_T,"}), 2, {"--wrt x_T,", "empty"});
+  expect(run({"sample", "fashion-unet", "--set", "eta=0.2", "--set", "eta=0.5"}), 2, {"--set eta=0.5", "before"});
+  for (const std::string command : {"grad", "study gradient", "study optimisation"}) {
+    std::vector<std::string> words{"fashion-unet", "--adjoint", "checkpointed,direct", "--adjoint-steps", "3"};
+    if (command != "grad") words.insert(words.begin(), command.substr(6));
+    words.insert(words.begin(), command.substr(0, command.find(' ')));
+    expect(run(words), 2, {"--adjoint-steps: checkpointed goes back over the sampler's steps"});
+  }
+  expect(run({"grad", "fashion-unet", "--adjoint-grid", "t"}), 2, {"--adjoint-grid: checkpointed"});
   expect(run({"sample", "fashion-unet", "--classifier-scale", "2"}), 2, {"--classifier-scale", "--classifier"});
   expect(run({"sample", "fashion-unet", "--finer-steps", "2"}), 2, {"--finer-steps", "--finer"});
   expect(run({"sample", "fashion-unet", "--class", ""}), 2, {"--class", "empty"});
@@ -145,7 +157,8 @@ BOOST_AUTO_TEST_CASE(work_that_cannot_be_done_exits_with_1_and_says_why) {
   expect(run({"info", "fashion-unit"}), 1, {"fashion-unit", "did you mean fashion-unet"});
   expect(run({"sample", "fashion-unet", "--device", "cuda"}), 1, {"cuda", "without CUDA"});
   expect(run({"sample", "fashion-unet", "--class", "3,11", "-n", "2", "--steps", "1"}), 1, {"class 11", "0 to 10"});
-  expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", "--start", "/nowhere.h5"}), 1, {"/nowhere.h5"});
+  for (const std::string option : {"--start", "--grid"})
+    expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "1", option, "/nowhere.h5"}), 1, {"/nowhere.h5"});
   expect(run({"sample", "fashion-unet", "--class", "3", "-n", "1", "--steps", "1", "--classifier", "fashion-unet"}), 1,
          {"fashion-unet: is no classifier", "(1, 28, 28, 1)"});
   expect(run({"sample", "fashion-unet", "-n", "1", "--steps", "2", "--guidance", "1e300"}), 1, {"step 1", "guidance"});
@@ -196,6 +209,7 @@ BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
   const json grad = json::parse(
       run({"grad", "fashion-unet", "--class", "8", "--steps", "2", "--adjoint", "checkpointed,direct", "--json"}).out);
   BOOST_TEST(grad["adjoints"].size() == 2U);
+  BOOST_TEST((grad.contains("out") && timing.contains("out")));
   BOOST_TEST(grad["adjoints"][0]["relative_error"]["x_T"] == 0);
 }
 
@@ -219,6 +233,9 @@ BOOST_AUTO_TEST_CASE(an_exact_problem_says_which_schedule_it_has) {
   const std::string misspelt = (folder / "misspelt.json").string();
   costate::test::spill(misspelt, R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "shedule": {}})");
   expect(run({"sample", misspelt}), 1, {"misspelt.json", "'shedule'", "schedule"});
+  costate::test::spill(misspelt,
+                       R"({"family": "gaussian", "mean": [0], "covariance": [[1]], "sampling": {"finall": "first"}})");
+  expect(run({"sample", misspelt}), 1, {"sampling", "finall", "final"});
   BOOST_TEST(facts["grid"] == "lambda");
   BOOST_TEST(facts["prediction"] == "epsilon");
   costate::test::spill(file,

@@ -47,6 +47,11 @@ void settle_sampling(Model& m) {
   const bool pure = m.schedule->level(m.schedule->t_max).alpha == 0;  // lambda is infinite there, and eps is x
   m.prediction = prediction_from(m.config.text("prediction", pure ? "flow" : "epsilon"));
   const Config s = m.config.object("sampling");
+  // Configurations as they are published for DDIM and score_sde, with a `model`, have a `sampling` of other keys.
+  if (!m.config.has("model"))
+    check_options(
+        s.where(), s,
+        {"grid", "final", "offset", "prior_mean", "time_scale", "time_offset", "unit_input", "sigma_data", "range"});
   m.grid = s.text("grid", m.schedule->steps() > 0 ? "trailing" : pure ? "t" : "lambda");
   m.end = s.choice("final", "zero", {"zero", "first"}) == "zero" ? FinalLevel::zero : FinalLevel::first;
   m.offset = static_cast<int>(s.integer("offset", 0));
