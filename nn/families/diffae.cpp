@@ -54,7 +54,7 @@ struct DiffAe {
     if (part == "latent") return (*latent)(in);
     const std::int64_t n = in.x.dim(0);
     require(in.z.defined() && in.z.shape() == Shape{n, code}, "diffae: wants a semantic code z ({}, {}), got {}", n,
-            code, in.z.defined() ? to_string(in.z.shape()) : "none; `--part encode` finds one from an image");
+            code, in.z.defined() ? to_string(in.z.shape()) : "none; its part encode finds one from an image");
     Inputs without_code = in;
     without_code.z = {};
     return unet(in.x, embedding(per_row("times", in.t, n), without_code, in.x.kind()), silu(in.z));

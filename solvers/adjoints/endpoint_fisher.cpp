@@ -36,7 +36,7 @@ Forward without_vjps(const GradientProblem& problem, bool clean) {
   refuse_adjoint_grid(problem, "endpoint-fisher");
   require_ode(problem, "endpoint-fisher");
   for (const bool asked : problem.wrt_p)
-    require(!asked, "endpoint-fisher: has a gradient in x_T only; ask for no others (--wrt x_T), or take checkpointed");
+    require(!asked, "endpoint-fisher: has a gradient in x_T only; ask for no others, or take checkpointed");
   adjoint_levels(problem, "endpoint-fisher");
   require(!clean || problem.sampler.grid.back().sigma > 0,
           "endpoint-fisher: F is infinite at sigma = 0; take end = noisy, or end the grid above it");

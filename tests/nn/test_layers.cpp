@@ -131,4 +131,11 @@ BOOST_AUTO_TEST_CASE(convolution_takes_a_vector_a_sample) {
   BOOST_TEST(largest_difference(layer(x, shift).to_vector(), apart.to_vector()) < 1e-14);
 }
 
+BOOST_AUTO_TEST_CASE(a_layer_without_weights_says_so) {
+  const Conv2d layer(2, 3, 3);
+  BOOST_CHECK_EXCEPTION(layer(waves({2, 4, 4, 2}, DType::f32, 3)), Error, [](const Error& e) {
+    return std::string(e.what()).find("a parameter has no values") != std::string::npos;
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -128,6 +128,21 @@ BOOST_AUTO_TEST_CASE(includes_never_point_upwards) {
   BOOST_TEST(seen > 200);  // the search itself works
 }
 
+// Who calls the library has no command line.
+BOOST_AUTO_TEST_CASE(texts_of_the_library_name_no_option_of_the_command) {
+  for (const char* room : {"core", "autodiff", "nn", "solvers", "io", "tools/model", "tools/c"})
+    for (const auto& file : files_in(room)) {
+      if (!is_cpp(file)) continue;
+      for (const auto& line : lines_of(text_of(root / file))) {
+        const auto code = line.substr(0, line.find("//"));
+        const auto quote = code.find('"'), option = code.find("--", quote == std::string::npos ? code.size() : quote);
+        const bool named = option != std::string::npos && option + 2 < code.size() &&
+                           std::islower(static_cast<unsigned char>(code[option + 2])) != 0;
+        BOOST_TEST(!named, file << ": " << line);
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(included_files_exist) {
   for (const auto& file : files_in("")) {
     if (!is_cpp(file)) continue;

@@ -271,6 +271,48 @@ BOOST_AUTO_TEST_CASE(guidance_by_weights_its_rescaling_and_a_classifier) {
   costate_close(classifier);
 }
 
+BOOST_AUTO_TEST_CASE(the_header_is_of_the_librarys_version) {
+  const std::string header = std::to_string(COSTATE_VERSION_MAJOR) + "." + std::to_string(COSTATE_VERSION_MINOR) + ".";
+  BOOST_TEST(std::string(costate_version()).rfind(header, 0) == 0U, costate_version());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_wrong_is_named) {
+  const Folder folder;
+  const std::string exact = (folder / "problem.json").string();
+  costate::test::spill(exact, problem);
+  costate_model *points = nullptr, *net = nullptr;
+  BOOST_REQUIRE_MESSAGE(costate_open(exact.c_str(), nullptr, &points) == COSTATE_OK, costate_error());
+  BOOST_REQUIRE_MESSAGE(costate_open("fashion-unet", nullptr, &net) == COSTATE_OK, costate_error());
+  costate_result* none = nullptr;
+  const auto told = [&](costate_status status, costate_status want, const std::string& why) {
+    BOOST_TEST(status == want, costate_error());
+    BOOST_TEST(std::string(costate_error()).find(why) != std::string::npos, costate_error());
+  };
+  auto how = settings(2);
+  how.count = std::int64_t{1} << 50;
+  told(costate_sample(points, &how, &none), COSTATE_OUT_OF_MEMORY, "cannot allocate");
+  const double label = 7, t = 300;
+  const std::vector<double> image(784);
+  const costate_array one = {"class", &label, 1, {1}};
+  how = settings(2);
+  how.count = 3, how.inputs = &one, how.input_count = 1;
+  told(costate_sample(net, &how, &none), COSTATE_FAILED, "class has shape (1) for 3 samples");
+  costate_array in[] = {{"x", image.data(), 4, {1, 28, 28, 1}},
+                        {"t", &t, 1, {1}},
+                        {"class", &label, 1, {1}},
+                        {"g", image.data(), 4, {1, 28, 28, 1}}};
+  told(costate_vjp(net, nullptr, in, 4, "", &none), COSTATE_FAILED, "wrt \"\"");
+  told(costate_vjp(net, nullptr, in, 4, "x,,theta", &none), COSTATE_FAILED, "wrt \"x,,theta\"");
+  told(costate_vjp(net, nullptr, in, 4, "x, t", &none), COSTATE_FAILED, "gradient in 't'");
+  BOOST_TEST(costate_vjp(net, nullptr, in, 4, " x, theta ", &none) == COSTATE_OK, costate_error());
+  BOOST_TEST(costate_result_find(none, "g_theta/conv_in.weight") != nullptr);
+  costate_result_free(none);
+  in[0].shape[0] = std::int64_t{1} << 50;
+  told(costate_eval(net, nullptr, in, 3, &none), COSTATE_FAILED, "(1125899906842624, 28, 28, 1) is too large");
+  costate_close(net);
+  costate_close(points);
+}
+
 // DDPM with clipped x_0, as its scheduler_config.json says.
 BOOST_AUTO_TEST_CASE(a_folder_with_a_scheduler_samples_as_in_the_command) {
   const Folder folder;

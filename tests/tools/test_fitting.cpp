@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(of_two_networks_one_must_be_chosen) {
   write(file, entries);
   const auto told = run({"info", file});
   BOOST_TEST(told.code == 1);
-  BOOST_TEST(told.err.find("first.net, second.net; say which by --key") != std::string::npos, told.err);
+  BOOST_TEST(told.err.find("first.net, second.net; say which by its key") != std::string::npos, told.err);
   BOOST_TEST(run({"info", file, "--key", "second.net"}).code == 0);
 }
 

@@ -6,6 +6,7 @@
 #include "core/random.h"
 #include "io/hdf5.h"
 #include "tests/tools/command.h"
+#include "tools/model/conditioned.h"
 
 using namespace costate;
 using costate::test::Folder;
@@ -100,6 +101,17 @@ BOOST_AUTO_TEST_CASE(rescaling_is_differentiated) {
   double slope = 0;
   for (std::size_t i = 0; i < g.size(); ++i) slope += g[i] * d[i];
   BOOST_TEST(std::abs(quotient / slope - 1) < 1e-6, quotient << " and " << slope);
+}
+
+BOOST_AUTO_TEST_CASE(a_network_without_its_parameters_says_so) {
+  const Model model = load_model("fashion-unet");
+  Condition sneaker;
+  sneaker.classes = repeat_labels({7}, 0, 1);
+  const Conditioned net = make_conditioned(model, sneaker, 1);
+  const Level at{500, alpha, sigma};
+  const Tensor x = Tensor::zeros({1, 28, 28, 1}, DType::f32);
+  const auto asks_for_p = [](const Error& e) { return std::string(e.what()).find("takes the p") != std::string::npos; };
+  BOOST_CHECK_EXCEPTION(net.denoiser.net(x, at, {}), Error, asks_for_p);
 }
 
 BOOST_AUTO_TEST_CASE(rescaling_wants_guidance_and_a_share) {

@@ -1,7 +1,10 @@
 // Copies in and out; everything crosses as double.
 #include "tools/c/arrays.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <sstream>
 
 #include "autodiff/ops/cast.h"
 
@@ -30,8 +33,9 @@ Tensor tensor_of(const costate_array& a) {
           COSTATE_MAX_RANK);
   std::int64_t count = 1;
   for (int i = 0; i < a.rank; ++i) {
-    require(a.shape[i] >= 0 && a.shape[i] <= (std::int64_t{1} << 56) / std::max<std::int64_t>(count, 1),
-            "costate: array {} has the extent {}", name, a.shape[i]);
+    require(a.shape[i] >= 0, "costate: array {} has the extent {}", name, a.shape[i]);
+    require(a.shape[i] <= (std::int64_t{1} << 56) / std::max<std::int64_t>(count, 1),
+            "costate: array {} of ({}) is too large", name, fmt::join(a.shape, a.shape + a.rank, ", "));
     count *= a.shape[i];
   }
   require(a.data != nullptr || count == 0, "costate: array {} has no data", name);
@@ -43,6 +47,18 @@ Tensor tensor_of(const costate_array& a) {
 }  // namespace
 
 std::string text_or(const char* text, const char* otherwise) { return text == nullptr ? otherwise : text; }
+
+std::vector<std::string> names_in(const char* wrt) {
+  std::vector<std::string> names;
+  if (wrt == nullptr) return names;
+  std::istringstream list(std::string(wrt) + ',');
+  for (std::string name; std::getline(list, name, ',');) {
+    const auto first = name.find_first_not_of(' ');
+    require(first != std::string::npos, "costate: wrt \"{}\" holds a name that is empty; NULL asks for all", wrt);
+    names.push_back(name.substr(first, name.find_last_not_of(' ') - first + 1));
+  }
+  return names;
+}
 
 NamedTensors tensors_of(const costate_array* arrays, std::size_t count) {
   require(arrays != nullptr || count == 0, "costate: {} inputs at NULL", count);

@@ -22,6 +22,8 @@ struct costate_result {
 namespace costate {
 
 std::string text_or(const char* text, const char* otherwise);
+/// The names of a list of gradients, "x, theta"; of NULL none, which asks for all.
+std::vector<std::string> names_in(const char* wrt);
 /// By name, f64, but labels i32. Throws for arrays that are none, and for a name that comes twice.
 NamedTensors tensors_of(const costate_array* arrays, std::size_t count);
 /// Takes the tensor of a name out; undefined where there is none.

@@ -10,7 +10,6 @@
 
 #include "autodiff/ops/cast.h"
 #include "core/parallel.h"
-#include "core/spec.h"
 #include "tools/c/sampling.h"
 #include "tools/model/describe.h"
 #include "tools/model/evaluation.h"
@@ -19,13 +18,13 @@ using costate::cast;
 using costate::DType;
 using costate::model_of;
 using costate::NamedTensors;
+using costate::names_in;
 using costate::require;
 using costate::take;
 using costate::Tensor;
 using costate::Tensors;
 using costate::tensors_of;
 using costate::text_or;
-using costate::word_list;
 
 namespace {
 
@@ -51,6 +50,9 @@ costate_status guarded(Work&& work) noexcept {
     return COSTATE_OK;
   } catch (const std::bad_alloc&) {
     set_error("out of memory; use a smaller batch, image or network");
+    return COSTATE_OUT_OF_MEMORY;
+  } catch (const costate::OutOfMemory& e) {
+    set_error(e.what());
     return COSTATE_OUT_OF_MEMORY;
   } catch (const std::exception& e) {
     set_error(e.what());
@@ -78,7 +80,7 @@ void evaluate(const costate_model* m, const char* part, NamedTensors inputs, con
   costate::Model model = model_of(m);
   require(!model.is_exact(), "eval: {} is an exact problem, not a network", model.name);
   if (part != nullptr) model.network = model.network->part(part);
-  const costate::Evaluation at(make_inputs(inputs, model, "inputs"), model, word_list(text_or(wrt, "")));
+  const costate::Evaluation at(make_inputs(inputs, model, "inputs"), model, names_in(wrt));
   const auto outcome = at.run(*model.network, g.defined() ? cast(g, model.dtype) : g);
   costate::require_finite(outcome.y, "eval, y");
   result.add("y", outcome.y);
@@ -163,8 +165,7 @@ costate_status costate_encode(costate_model* model, const costate_sampling* samp
 costate_status costate_grad(costate_model* model, const costate_sampling* sampling, const char* adjoint,
                             const char* wrt, costate_result** out) {
   return with_result(out, [&](costate_result& result) {
-    costate::AskedSampling(model, sampling)
-        .differentiate(text_or(adjoint, "checkpointed"), word_list(text_or(wrt, "")), result);
+    costate::AskedSampling(model, sampling).differentiate(text_or(adjoint, "checkpointed"), names_in(wrt), result);
   });
 }
 

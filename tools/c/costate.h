@@ -28,6 +28,10 @@ typedef enum costate_status {
   COSTATE_OUT_OF_MEMORY = 2  // a smaller batch or image may do
 } costate_status;
 
+// Of this header; costate_version() tells the library's.
+#define COSTATE_VERSION_MAJOR 0
+#define COSTATE_VERSION_MINOR 1
+
 #define COSTATE_MAX_RANK 6
 
 // An array with a name. In what is passed in, `data` is the caller's and is only read; in results it lives as long as the
@@ -46,7 +50,7 @@ typedef struct costate_result costate_result;
 const char* costate_version(void);
 // What the last call of this thread that failed had to say; "" after one that did not.
 const char* costate_error(void);
-// Threads that evaluations use, the calling one included; n >= 1. Results do not depend on it.
+// Threads that evaluations use, the calling one included; n >= 1, and fewer if the system starts fewer. Results do not depend on it.
 costate_status costate_set_threads(int n);
 
 // How a model is opened. Start from COSTATE_OPEN_DEFAULTS; NULL texts are left out.

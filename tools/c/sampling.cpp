@@ -48,6 +48,11 @@ void AskedSampling::read_inputs(NamedTensors given, const costate_sampling& aske
   std::vector<std::string> known = {"x_T", "class", "z", "z_null", "guidance", "noise", "memory", "w"};
   const Signature s = model_.is_exact() ? Signature() : model_.network->signature();
   const Tensor classes = take(given, "class");
+  const auto check_rows = [n = x_T_.dim(0)](const char* name, const Tensor& t, int axis) {
+    require(!t.defined() || (t.rank() > axis && t.dim(axis) == n), "sample: {} has shape {} for {} samples", name,
+            t.defined() ? t.shape() : Shape(), n);
+  };
+  check_rows("class", classes, 0);
   require(!classifier_ || (classes.defined() && classes.rank() == 1 && classes.dim(0) == x_T_.dim(0)),
           "sample: a classifier guides towards class ({}); give it among the inputs", x_T_.dim(0));
   if (classifier_) labels_ = classes;
@@ -55,6 +60,7 @@ void AskedSampling::read_inputs(NamedTensors given, const costate_sampling& aske
   if (takes_labels || !classifier_) condition_.classes = classes;
   condition_.z = take(given, "z");
   condition_.z_scheduled = condition_.z.defined() && !model_.is_exact() && condition_.z.rank() == s.z.rank() + 2;
+  check_rows("z", condition_.z, condition_.z_scheduled ? 1 : 0);
   condition_.z_null = take(given, "z_null");
   condition_.guidance = asked.guidance;
   condition_.guidance_rescale = asked.guidance_rescale;
@@ -73,7 +79,10 @@ void AskedSampling::read_inputs(NamedTensors given, const costate_sampling& aske
   w_ = take(given, "w");
   for (const auto& each : s.extra) {
     for (const std::string& name : {each.name, each.name + "_null"}) known.push_back(name);
-    if (const Tensor t = take(given, each.name); t.defined()) condition_.extra[each.name] = t;
+    if (const Tensor t = take(given, each.name); t.defined()) {
+      check_rows(each.name.c_str(), t, 0);
+      condition_.extra[each.name] = t;
+    }
     if (const Tensor t = take(given, each.name + "_null"); t.defined()) condition_.extra_null[each.name] = t;
   }
   if (!given.empty()) fail_unknown("input of sampling", given.begin()->first, known);

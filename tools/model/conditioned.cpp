@@ -121,6 +121,8 @@ struct Guidance {
 Net network_net(const Model& model, const Telling& how, const Told& told, const Told& null, const Guidance& guidance) {
   return [base = model.network, how, told, null, guidance](const Tensor& x, const Level& at, const Tensors& p) {
     Told with = told, without = null;
+    require(p.size() >= with.values.size() + without.values.size(),
+            "network: {} parameters; it takes the p that came with it (Conditioned)", p.size());
     const auto middle = p.begin() + static_cast<std::ptrdiff_t>(with.values.size()),
                rest = middle + static_cast<std::ptrdiff_t>(without.values.size());
     with.values.assign(p.begin(), middle);
@@ -145,7 +147,7 @@ bool labels_become_z(const Signature& s) { return s.z.rank() == 1 && (s.classes 
 void check_condition(const Model& model, const Condition& c, std::int64_t rows) {
   const Signature s = model.network->signature();
   if (c.classes.defined()) {
-    require(s.classes > 0 || s.any_label, "{}: takes no class; leave --class out", model.name);
+    require(s.classes > 0 || s.any_label, "{}: takes no class; leave the class out", model.name);
     require(c.classes.shape() == Shape{rows}, "class: {} labels for {} samples", c.classes.size(), rows);
     for (std::int64_t i = 0; s.classes > 0 && i < rows; ++i) {  // labels that are embedded like a time have no bound
       const auto label = c.classes.data<std::int32_t>()[i];
@@ -159,13 +161,12 @@ void check_condition(const Model& model, const Condition& c, std::int64_t rows) 
   }
   const bool has_z = c.z.defined() || (c.classes.defined() && labels_become_z(s));
   require(has_z || s.z.rank() == 0 || !s.needs_condition,
-          "{}: is conditional; give it {}z (n, ...) of {} in the file of --start (encode: --in)", model.name,
+          "{}: is conditional; give it {}z (n, ...) of {} among the inputs", model.name,
           labels_become_z(s) ? "a class, or " : "", s.z);
   for (const auto& each : s.extra)
     require(each.name != "timestep_cond" || c.extra.count(each.name) != 0 || !pipeline_of(model),
             "{}: its pipeline tells the network the guidance weight w it was distilled with: give timestep_cond (n, "
-            "...) of "
-            "{}, sinusoids of 1000 (w - 1), in the file of --start",
+            "...) of {}, sinusoids of 1000 (w - 1), among the inputs",
             model.name, each.shape);
   require(c.classes.defined() || has_z || (s.classes == 0 && !s.any_label) || !s.needs_condition, "{}: wants a class",
           model.name);

@@ -25,7 +25,7 @@ Noise recording(const Noise& noise, Tensors& draws) {
 
 /// The sampler with a network that is told what the scheduler says of the way up.
 Sampler upwards(const Course& course, Sampler sampler) {
-  require(sampler.targets.empty(), "encode: this scheduler steps off its grid under --compat; leave it out");
+  require(sampler.targets.empty(), "encode: this scheduler steps off its grid under compat; leave that out");
   if (course.told.empty()) return sampler;
   sampler.targets = course.reached;
   sampler.denoiser.net = [net = sampler.denoiser.net, grid = course.grid, told = course.told](

@@ -97,7 +97,7 @@ std::vector<std::pair<std::string, Tensor>> theta_by_key(const Model& model, con
 void require_finite(const Tensor& t, const std::string& what) {
   const std::int64_t at = first_non_finite(t);
   require(at < 0,
-          "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try --dtype f64",
+          "{}: NaN or infinity, first at flat index {} of shape {}; check the weights and inputs, or try dtype f64",
           what, at, t.shape());
 }
 

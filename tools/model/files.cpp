@@ -1,6 +1,7 @@
 // From a MODEL to the files it is made of: folders in diffusers' layouts, single checkpoints, bundled names.
 #include "tools/model/files.h"
 
+#include <dlfcn.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -112,11 +113,16 @@ std::uint64_t state_of_files(const std::string& name, bool is_model) {
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders;
   if (const char* own = std::getenv("COSTATE_MODELS")) folders.emplace_back(own);
+  Dl_info library{};  // or the program that it is linked into
+  ::dladdr(reinterpret_cast<const void*>(&model_folders), &library);
+  for (const fs::path file : {library.dli_fname == nullptr ? "" : library.dli_fname, "/proc/self/exe"}) {
+    std::error_code ignored;
+    const fs::path folder = fs::canonical(file, ignored).parent_path();
+    for (const char* up : {"..", "../.."})  // of bin/ or lib/, and of lib/x86_64-linux-gnu/
+      if (!folder.empty()) folders.push_back((folder / up / "share/costate/models").lexically_normal());
+  }
   folders.emplace_back(COSTATE_MODELS_BUILD);
   folders.emplace_back(COSTATE_MODELS_INSTALL);
-  std::error_code ignored;  // an installation that was moved: share/ beside the program's bin/
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  if (!program.empty()) folders.push_back(program.parent_path().parent_path() / "share" / "costate" / "models");
   return folders;
 }
 

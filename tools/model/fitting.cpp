@@ -62,7 +62,7 @@ Fitting fit_network(const Config& config, const Checkpoint& checkpoint, bool sea
       } catch (const Error&) {  // not these
       }
     }
-    require(found.size() <= 1, "{}: tensors of a network lie below each of {}; say which by --key",
+    require(found.size() <= 1, "{}: tensors of a network lie below each of {}; say which by its key",
             checkpoint.path().string(), fmt::join(found, ", "));
     if (found.empty()) continue;
     fitting.note = fmt::format("of these those below '{}', as only they fit a network{}{}", found[0],

@@ -148,7 +148,7 @@ double flow_shift(const Config& c, double otherwise, const Keys& types) {
   const std::string type = c.choice("time_shift_type", "exponential", types);
   if (!c.flag("use_dynamic_shifting", false)) return otherwise;
   require(c.has("mu"),
-          "{}: use_dynamic_shifting = true wants mu, which depends on the size of the pictures: --set mu=...",
+          "{}: use_dynamic_shifting = true wants mu, which depends on the size of the pictures; set it",
           c.where());
   const double mu = c.number("mu", 0);
   return type == "exponential" ? std::exp(mu) : mu;

@@ -13,7 +13,7 @@ SchedulerPlan plan_of(const Config& c, bool compat, const Schedule& schedule, in
       c.choice("variance_type", "fixed_small",
                {"fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned_range"});
   if (compat && variance == "fixed_large_log")
-    c.unsupported("variance_type", "the library has NaN there; leave --compat out, or take fixed_large");
+    c.unsupported("variance_type", "the library has NaN there; leave compat out, or take fixed_large");
   const bool large = variance.rfind("fixed_large", 0) == 0;
   SchedulerPlan plan;
   plan.sampler = "ddpm";

@@ -14,7 +14,7 @@ SchedulerClass dpmsolver_sde_scheduler() {
           .keys = ve_keys() + Keys{"noise_sampler_seed"},
           .arguments = {"s_noise"},
           .read = [sde](const Config& c, bool compat) {
-            refuse_set(c, "noise_sampler_seed", "supported: null; give --seed");
+            refuse_set(c, "noise_sampler_seed", "supported: null; give a seed");
             return ve_scheduler(sde, c, compat);
           }};
 }

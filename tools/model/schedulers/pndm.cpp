@@ -9,7 +9,7 @@ using namespace diffusers;
 SchedulerPlan plan_of(const Config& c, bool compat, const Schedule& schedule, int steps) {
   SchedulerPlan plan = index_plan(c, schedule, steps, c.flag("set_alpha_to_one", false), compat);
   const bool plms = c.flag("skip_prk_steps", false);
-  require(!compat || plms || steps >= 4, "{}: skip_prk_steps = false with --compat wants 4 steps or more", c.where());
+  require(!compat || plms || steps >= 4, "{}: skip_prk_steps = false under compat wants 4 steps or more", c.where());
   plan.sampler = steps == 1 ? "ddim" : plms ? "plms" : "pndm";
   if (steps == 1) return plan;
   nlohmann::json options;
