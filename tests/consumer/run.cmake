@@ -15,6 +15,15 @@ step(${CMAKE_COMMAND} --build ${WORK}/build)
 step(${WORK}/build/consumer)
 step(${WORK}/build/consumer_c)
 
+# A model that lies in the installation alone, which is not where CMake was told that it would be.
+file(COPY_FILE ${WORK}/prefix/share/costate/models/fashion-unet.h5 ${WORK}/prefix/share/costate/models/moved.h5)
+step(${WORK}/prefix/bin/costate info moved)
+file(RENAME ${WORK}/build/libplugin.so ${WORK}/prefix/${LIBDIR}/libplugin.so)
+step(${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=${WORK}/prefix/${LIBDIR} ${WORK}/build/plugged moved)
+
+# Configured only: a build would be the whole library again.
+step(${CMAKE_COMMAND} -S ${SOURCE}/embedded -B ${WORK}/embedded -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCOSTATE_SOURCE=${ROOT})
+
 # And without CMake: a C compiler with what pkg-config says.
 find_program(PKG_CONFIG pkg-config)
 if(NOT PKG_CONFIG OR NOT C_COMPILER)

@@ -2,7 +2,7 @@
 #
 # The library is C++ inside: a C program links its run time as well. Paths follow from where the .pc file lies, so that an
 # installation may be moved.
-set(pc_libraries "-lfmt -lhwy -lpng -lz -pthread -lstdc++ -lm")
+set(pc_libraries "-lfmt -lhwy -lpng -lz -ldl -pthread -lstdc++ -lm")
 foreach(library IN LISTS HDF5_C_LIBRARIES)
   string(PREPEND pc_libraries "${library} ")
 endforeach()
