@@ -62,9 +62,8 @@ void require_samplable(const Pipeline& pipeline, const Model& model) {
     require(!is_among(steering, part),
             "{}: {} steers the network by its part '{}', which is not supported; for the network without it name {}",
             model.name, pipeline.name, part, own);
-  for (const auto& [part, otherwise] :
-       {std::pair<std::string, std::string>{"scheduler", "give another with --scheduler"},
-        {"vae", "for latents alone name " + own}}) {
+  for (const auto& [part, otherwise] : {std::pair<std::string, std::string>{"scheduler", "give another scheduler"},
+                                        {"vae", "for latents alone name " + own}}) {
     const fs::path file = config_of(pipeline, part);
     const bool settled = part == "scheduler" && !model.scheduler().keys().empty();
     require(settled || !has_part(pipeline, part) || fs::exists(file),
