@@ -20,7 +20,8 @@ class LogLinear final : public Schedule {
     slope_ = std::log(most_ / least_) / t_max;
   }
   [[nodiscard]] double log_alpha(double) const override { return 0; }
-  [[nodiscard]] double sigma(double t) const override { return least_ * std::exp(slope_ * t); }
+  /// The last one is the number that was given, which exp and log miss by rounding.
+  [[nodiscard]] double sigma(double t) const override { return t == t_max ? most_ : least_ * std::exp(slope_ * t); }
   [[nodiscard]] double t_of_lambda(double lambda) const override { return (-lambda - std::log(least_)) / slope_; }
   [[nodiscard]] double prior_std() const override { return most_; }
   [[nodiscard]] double f(double) const override { return 0; }

@@ -15,7 +15,10 @@ class Ve final : public Schedule {
     read_times(c, 0, 1);
   }
   [[nodiscard]] double log_alpha(double) const override { return 0; }
-  [[nodiscard]] double sigma(double t) const override { return sigma_min_ * std::exp(log_ratio_ * t); }
+  /// At t = 1 the number that was given, which exp and log miss by rounding: bounds on sigma (S_max) are compared with it.
+  [[nodiscard]] double sigma(double t) const override {
+    return t == 1 ? sigma_max_ : sigma_min_ * std::exp(log_ratio_ * t);
+  }
   [[nodiscard]] double t_of_lambda(double lambda) const override {
     return (-lambda - std::log(sigma_min_)) / log_ratio_;
   }

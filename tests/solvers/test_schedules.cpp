@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(discrete_levels_of_edm_and_smalldiffusion) {
   check_digits(iddpm->sigma(499), 1.0123896, 8);
   check_digits(iddpm->sigma(0), 0.0064254, 5);
   const auto log_linear = schedule_of(R"({"type": "log_linear"})");
-  BOOST_TEST(log_linear->sigma(199) == 10, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(log_linear->sigma(199) == 10);
   BOOST_TEST(log_linear->sigma(0) == 0.02);
   for (const auto& schedule : {iddpm, log_linear}) {
     for (const double t : {0.0, 0.5, 17.0, 150.25})
@@ -147,6 +147,32 @@ BOOST_AUTO_TEST_CASE(flow_matching_begins_at_pure_noise) {
   BOOST_TEST((make_grid("t", *flow, 5).front().alpha == 0));
   check_throws([&] { make_grid("lambda", *flow, 5); }, {"lambda", "infinite"});
   check_throws([] { schedule_of(R"({"type": "flow", "t_max": 1.5})"); }, {"flow", "1.5"});
+}
+
+// A bound on sigma, such as S_max, may be the schedule's own end.
+BOOST_AUTO_TEST_CASE(ends_that_are_given_are_reached) {
+  for (const double most : {50.0, 348.0, 1380.0, 7.3}) {
+    const auto ve = schedule_of(fmt::format(R"({{"type": "ve", "sigma_min": 0.01, "sigma_max": {}}})", most));
+    const auto log_linear =
+        schedule_of(fmt::format(R"({{"type": "log_linear", "sigma_min": 0.01, "sigma_max": {}}})", most));
+    BOOST_TEST((ve->sigma(0) == 0.01 && log_linear->sigma(0) == 0.01));
+    BOOST_TEST((ve->sigma(1) == most && log_linear->sigma(199) == most), "sigma_max " << most);
+  }
+}
+
+// Between the last index with signal and pure noise ln alpha would fall from a number to -infinity.
+BOOST_AUTO_TEST_CASE(nothing_is_interpolated_beside_pure_noise) {
+  const auto zero = schedule_of(R"({"type": "ddpm", "rescale_betas_zero_snr": true})");
+  BOOST_TEST(zero->level(999).alpha == 0);
+  BOOST_TEST(zero->t_of_lambda(-INFINITY) == 999);
+  for (const double t : {998.0, 997.5, 500.25, 0.0})
+    BOOST_TEST(std::abs(zero->t_of_lambda(zero->lambda(t)) - t) < 1e-9, "t = " << t);
+  check_throws([&] { return zero->level(998.5).alpha; }, {"998.5", "index 998", "pure noise at 999"});
+  check_throws([&] { return zero->t_of_lambda(zero->lambda(998) - 0.1); }, {"index 998", "pure noise", "S_max"});
+  // Churn that leads there: it moved the state and left the level where it was.
+  Sampler churned = sampler_of(mixture(), "edm", {zero->level(998), zero->level(500)}, R"({"S_churn": 10})", zero);
+  churned.noise = fresh_noise(1, 0);
+  check_throws([&] { return churned.step(0, {row_of({1, 2}), {}}, mixture().p); }, {"S_max"});
 }
 
 BOOST_AUTO_TEST_CASE(ddpm_between_its_steps) {
