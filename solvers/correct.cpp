@@ -1,11 +1,16 @@
-// Clipping as two rectifiers; the threshold of each sample from its sorted magnitudes.
+// Clipping as two rectifiers; the threshold of each sample from one or two of its magnitudes.
 #include "solvers/correct.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #include "autodiff/ops/arithmetic.h"
 #include "autodiff/ops/relu.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/rows.h"
+#include "autodiff/ops/sum.h"
 #include "autodiff/transform.h"
 #include "core/spec.h"
 
@@ -14,12 +19,50 @@ namespace {
 
 Tensor clipped(const Tensor& x, double range) { return relu(x + range) - relu(x - range) - range; }
 
-/// Quantile of sorted values, linear between them (as numpy and torch have it).
-double quantile(const std::vector<double>& sorted, double ratio) {
-  const double place = ratio * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const auto above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+/// A quantile as a combination of two entries of the list.
+struct Quantile {
+  std::array<std::size_t, 2> entries{};
+  std::array<double, 2> weights{};
+  double value = 0;
+};
+
+/// Of the magnitudes of values, linear between neighbours in size (as numpy and torch have it): with q_k the k-th smallest |v|
+/// and place = ratio (n - 1) = k + f, it is (1 - f) q_k + f q_(k+1), whose derivative in v goes to those two, with their signs.
+Quantile quantile_of_magnitudes(const double* values, std::size_t count, double ratio) {
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  const auto smaller = [values](std::size_t a, std::size_t b) { return std::abs(values[a]) < std::abs(values[b]); };
+  const double place = ratio * static_cast<double>(count - 1), part = place - std::floor(place);
+  const auto kth = order.begin() + static_cast<std::ptrdiff_t>(place);
+  std::nth_element(order.begin(), kth, order.end(), smaller);
+  const std::size_t k = *kth, next = kth + 1 == order.end() ? k : *std::min_element(kth + 1, order.end(), smaller);
+  const double a = values[k], b = values[next];
+  return {.entries = {k, next},
+          .weights = {std::copysign(1 - part, a), std::copysign(part, b)},
+          .value = std::abs(a) + part * (std::abs(b) - std::abs(a))};
+}
+
+/// The threshold of each sample, (n, 1 ...): the quantile, kept between 1 and `most`, where it is a number.
+Tensor thresholds(const Tensor& x_0, double ratio, double most) {
+  const std::vector<double> all = stop_gradient(x_0).to_vector();
+  const auto n = static_cast<std::size_t>(x_0.dim(0)), row = n == 0 ? 0 : all.size() / n;
+  std::vector<double> entries, weights, bounds;
+  for (std::size_t i = 0; i < n; ++i) {
+    const Quantile q = quantile_of_magnitudes(all.data() + i * row, row, ratio);
+    const bool inside = q.value > 1 && q.value < most;
+    for (std::size_t k = 0; k < 2; ++k) {
+      entries.push_back(static_cast<double>(i * row + q.entries[k]));
+      weights.push_back(inside ? q.weights[k] : 0);
+    }
+    bounds.push_back(inside ? 0 : std::clamp(q.value, 1.0, most));
+  }
+  const Kind kind = x_0.kind();
+  const std::int64_t rows = x_0.dim(0);
+  const Tensor index = Tensor::from(entries, {2 * rows}, Kind{DType::i32, kind.device});
+  const Tensor picked = reshape(gather_rows(reshape(x_0, {x_0.size(), 1}), index), {rows, 2});
+  const Tensor s =
+      sum_to(picked * Tensor::from(weights, {rows, 2}, kind), {rows, 1}) + Tensor::from(bounds, {rows, 1}, kind);
+  return reshape(s, Shape(std::vector<std::int64_t>(static_cast<std::size_t>(x_0.rank()), 1)).with(0, rows));
 }
 
 }  // namespace
@@ -32,20 +75,7 @@ Correction clipping(double range) {
 Correction dynamic_thresholding(double ratio, double most) {
   require(ratio > 0 && ratio <= 1 && most >= 1,
           "dynamic thresholding: ratio = {} should be in (0, 1], most = {} at least 1", ratio, most);
-  return [ratio, most](const Tensor& x_0, const Level&) {
-    auto all = stop_gradient(x_0).to_vector();
-    for (double& v : all) v = std::abs(v);
-    const std::int64_t n = x_0.dim(0), row = x_0.size() / std::max<std::int64_t>(n, 1);
-    std::vector<double> inverse;
-    for (std::int64_t i = 0; i < n; ++i) {
-      std::vector<double> sample(all.begin() + i * row, all.begin() + (i + 1) * row);
-      std::sort(sample.begin(), sample.end());
-      inverse.push_back(1 / std::clamp(quantile(sample, ratio), 1.0, most));
-    }
-    std::vector<std::int64_t> extents(static_cast<std::size_t>(x_0.rank()), 1);
-    extents[0] = n;
-    return clipped(x_0 * Tensor::from(inverse, Shape(extents.data(), extents.data() + extents.size()), x_0.kind()), 1);
-  };
+  return [ratio, most](const Tensor& x_0, const Level&) { return clipped(x_0 / thresholds(x_0, ratio, most), 1); };
 }
 
 Correction correction_from(const std::string& spec) {

@@ -56,6 +56,26 @@ BOOST_AUTO_TEST_CASE(clipping_and_dynamic_thresholding) {
                          .pull({Tensor::full(x.shape(), 1, DType::f64)})[0];
   check_near(slope, {0, 1, 1, 0, 1, 1, 1, 1}, 0);
   check_throws([] { dynamic_thresholding(1.5); }, {"ratio = 1.5"});
+  // The quantile moves with the two entries that it lies between (at the ratio 0.4 of four: 0.8 and 0.2 of the second and third in size),
+  // and not where it is held at 1 or `most`.
+  for (const double ratio : {0.4, 0.5, 1.0})
+    for (const double most : {2.0, 1e300}) {
+      const auto total = [&](const Tensor& in) {
+        return inner(dynamic_thresholding(ratio, most)(in, at), Tensor::from({3, -1, 2, 5, 1, -2, 4, 7}, {2, 4}));
+      };
+      const Tensor wide = Tensor::from({-3, -1.5, 1.25, 2.2, 0.1, 0.2, -0.9, 0.4}, {2, 4});
+      const auto found = value_and_grad([&](const Tensors& in) { return total(in[0]); }, {wide}).second[0].to_vector();
+      for (std::size_t i = 0; i < 8; ++i) {
+        const auto moved = [&](double h) {
+          auto values = wide.to_vector();
+          values[i] += h;
+          return total(Tensor::from(values, {2, 4})).item();
+        };
+        const double difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+        BOOST_TEST(std::abs(found[i] - difference) < 1e-8,
+                   "ratio " << ratio << ", most " << most << ", entry " << i << ": " << found[i] << ", " << difference);
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_network_sees_its_own_dtype) {
