@@ -77,6 +77,15 @@ void require_finite(const std::string& name, const GradientProblem& problem, con
   }
 }
 
+/// The sampler's own derivative, but for that of the steps it chose: to a tape they are numbers.
+std::string chosen_steps_warning(const std::string& name, const Stepper& stepper) {
+  return fmt::format(
+      "{}: {} chooses its steps by its errors, and this is the gradient with the steps held as they were; that of the "
+      "sampler differs from it by what the tolerance leaves, and is none where a step is refused. Take smaller rtol, "
+      "atol, or a sampler that steps on its grid",
+      name, stepper.name);
+}
+
 Tensor or_zero(const Tensor& t, const Tensor& like) {
   return t.defined() ? t : Tensor::zeros(like.shape(), like.kind());
 }
@@ -91,10 +100,12 @@ Adjoint make_adjoint(const std::string& name, const Config& options) {
     check_options("adjoint " + name, options, type.options);
     Adjoint adjoint = type.make(options);
     adjoint.name = name;
-    adjoint.forward = [name, forward = adjoint.forward](const GradientProblem& problem) {
+    adjoint.forward = [name, exact = adjoint.exact, forward = adjoint.forward](const GradientProblem& problem) {
       Forward run = forward(problem);
-      run.pull = [name, problem, x_0 = stop_gradient(run.x_0), pull = run.pull](const Tensor& a_0) {
+      run.pull = [name, exact, problem, x_0 = stop_gradient(run.x_0), pull = run.pull](const Tensor& a_0) {
         Pulled back = pull(a_0);
+        const Stepper& stepper = problem.sampler.stepper;
+        if (exact && stepper.evaluations == 0) back.warning = chosen_steps_warning(name, stepper);
         require_finite(name, problem, x_0, back);
         return back;
       };

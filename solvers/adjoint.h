@@ -55,7 +55,9 @@ struct Gradient {
   Tensor x_T = {};                 ///< undefined if not asked for
   Tensors p = {};                  ///< undefined where not asked for
   std::int64_t nfe = 0, vjps = 0;  ///< of a group; the most where they differ
-  std::string warning = {};        ///< that the grid makes this adjoint unstable, with the remedy; empty if it does not
+  std::string warning =
+      {};  ///< why the gradient may be off (a grid that makes the adjoint unstable, step sizes that depend on
+           ///< the state), with the remedy; empty if nothing speaks for that
 };
 
 /// Cotangents of x_T and p; undefined where not asked for, or zero.

@@ -306,6 +306,13 @@ BOOST_AUTO_TEST_CASE(warnings_and_divergence) {
     BOOST_TEST(coarse.warning.find(part) != std::string::npos, coarse.warning);
   BOOST_TEST(gradient_of("adjointdeis-1", on_mixture(problem, "ddim", 20), problem).warning.empty());
   BOOST_TEST(gradient_of("checkpointed", on_mixture(problem, "ddim", 5, "t"), problem).warning.empty());
+  // Steps that a sampler chooses by its errors are numbers to a tape.
+  for (const char* chooses : {"rk45", "tsit5", "dpm-adaptive-2"})
+    for (const char* exact : {"direct", "checkpointed"}) {
+      const Gradient g = gradient_of(exact, on_mixture(problem, chooses, 5, "t"), problem);
+      for (const char* part : {exact, chooses, "chooses its steps", "rtol"})
+        BOOST_TEST(g.warning.find(part) != std::string::npos, g.warning);
+    }
   // A network whose derivative overflows: the cotangent does, the run forward does not.
   Sampler sampler = on_mixture(problem, "ddim", 6);
   sampler.denoiser.net = [&](const Tensor& x, const Level&, const Tensors&) {

@@ -116,14 +116,21 @@ class Job {
     return j;
   }
 
-  /// That the grid makes adjoints unstable: in full for the first, the others by name.
+  /// Why gradients may be off: a reason once, with the first adjoint that it holds for, the others by name.
   void warn() const {
-    std::string text;
+    std::vector<std::pair<std::string, std::string>> said;  // what follows the adjoint's name, and the line
     for (const auto& e : entries_) {
-      if (e.gradient.warning.empty()) continue;
-      text += text.empty() ? "warning: " + e.gradient.warning : "; this holds for " + e.adjoint + " too";
+      const std::string& text = e.gradient.warning;
+      if (text.empty()) continue;
+      const std::string reason = text.substr(text.find(':'));
+      const auto known = std::find_if(said.begin(), said.end(), [&](const auto& s) { return s.first == reason; });
+      if (known == said.end())
+        said.emplace_back(reason, "warning: " + text);
+      else
+        known->second += "; this holds for " + e.adjoint + " too";
     }
-    if (!text.empty() && !o_.common.quiet) std::cerr << text << "\n";
+    for (const auto& [reason, line] : said)
+      if (!o_.common.quiet) std::cerr << line << "\n";
   }
 
   [[nodiscard]] std::string report_text() const {
