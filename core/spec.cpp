@@ -1,17 +1,32 @@
 // Names with options, and lists, in one word.
 #include "core/spec.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 namespace costate {
+
+namespace {
+
+/// A number that C writes and JSON does not: .5, 5., -.5
+bool reads_as_number(const std::string& text, double& number) {
+  const char* const end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && last == end && text.find('.') != std::string::npos;
+}
+
+}  // namespace
 
 bool set_key_value(nlohmann::json& object, const std::string& pair) {
   const auto equals = pair.find('=');
   if (equals == std::string::npos) return false;
   const std::string value = pair.substr(equals + 1);
   const auto parsed = nlohmann::json::parse(value, nullptr, false);
-  object[pair.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+  double number = 0;
+  object[pair.substr(0, equals)] = !parsed.is_discarded()           ? parsed
+                                   : reads_as_number(value, number) ? nlohmann::json(number)
+                                                                    : nlohmann::json(value);
   return true;
 }
 

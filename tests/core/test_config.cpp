@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "core/config.h"
+#include "core/spec.h"
 #include "tests/core/throws.h"
 
 namespace costate {
@@ -64,6 +65,14 @@ BOOST_AUTO_TEST_CASE(read_the_infinities_that_python_writes) {
   BOOST_TEST(c.number("low", 0) == -INFINITY);
   BOOST_TEST(c.number("top", 0) == INFINITY);
   BOOST_TEST(c.text("say", "") == "a \" -Infinity");
+}
+
+BOOST_AUTO_TEST_CASE(numbers_on_command_lines_may_begin_or_end_with_the_point) {
+  const Config options = parse_spec("sampler", "ge:mu=.3:gamma=2.:a=-.5e1:b=1.2.3:c=.x:d=inf.").options;
+  BOOST_TEST(options.number("mu", 0) == 0.3);
+  BOOST_TEST(options.number("gamma", 0) == 2);
+  BOOST_TEST(options.number("a", 0) == -5);
+  for (const char* text : {"b", "c", "d"}) BOOST_TEST(!options.text(text, "").empty(), text);
 }
 
 BOOST_AUTO_TEST_CASE(refuse_what_is_no_object) {

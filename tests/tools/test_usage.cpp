@@ -129,6 +129,7 @@ BOOST_AUTO_TEST_CASE(wrong_command_lines_exit_with_2_and_the_nearest_name) {
   expect(run({"sample", "fashion-unet", "--out", "x.jpg"}), 2, {"x.jpg", ".png"});
   expect(run({"list", "sampler"}), 2, {"samplers"});
   expect(run({"list", "samplers", "dpmpp2m"}), 2, {"dpmpp-2m"});
+  expect(run({"list", "samplers", "sde-dpmpp"}), 2, {"sde-dpmpp-1"});
   expect(run({"eval", "fashion-unet", "--repeat", "1", "--wrt", "x"}), 2, {"--wrt x", "--vjp"});
   expect(run({"guide", "fashion-unet", "-n", "1", "--steps", "1", "--loss", "norm", "--momentum", "0.9"}), 2,
          {"--momentum 0.9", "sgd"});
@@ -193,6 +194,12 @@ BOOST_AUTO_TEST_CASE(json_is_one_document_and_nothing_else) {
   BOOST_TEST(timing["forward_ms"]["min"].get<double>() > 0);
   BOOST_TEST(timing["vjp_ms"]["median"].get<double>() > 0);
   BOOST_TEST(timing["peak_bytes"]["vjp"].get<std::int64_t>() > timing["peak_bytes"]["forward"].get<std::int64_t>());
+  // A sampler with orders, by its name without one.
+  for (const auto& [name, orders] : {std::pair{"deis", 3}, {"unipc", 3}, {"lms", 6}, {"dpm", 3}, {"heun", 1}}) {
+    const auto rows = json::parse(run({"list", "samplers", name, "--json"}).out);
+    BOOST_TEST(static_cast<int>(rows.size()) == orders, name << ": " << rows.dump());
+    BOOST_TEST(run({"list", "samplers", name}).out.find(rows.back()["sampler"]) != std::string::npos, name);
+  }
   BOOST_TEST(json::parse(run({"list", "--json"}).out).contains("samplers"));
   std::map<std::string, std::string> noise;
   for (const auto& s : json::parse(run({"list", "samplers", "--json"}).out)) noise[s["sampler"]] = s["stochastic"];

@@ -97,11 +97,14 @@ std::string words(const Table& t) {
   return text;
 }
 
-/// All that is said of the one name in a table: a line each.
+/// All that is said of the names in a table: a line each, and an empty one between two names.
 std::string facts(const Table& t) {
   std::string text;
-  for (std::size_t i = 0; i < t.rows[0].size(); ++i)
-    if (!t.rows[1][i].empty()) text += fmt::format("{:<18}  {}\n", t.rows[0][i], t.rows[1][i]);
+  for (std::size_t r = 1; r < t.rows.size(); ++r) {
+    if (r > 1) text += "\n";
+    for (std::size_t i = 0; i < t.rows[0].size(); ++i)
+      if (!t.rows[r][i].empty()) text += fmt::format("{:<18}  {}\n", t.rows[0][i], t.rows[r][i]);
+  }
   return text;
 }
 
@@ -120,15 +123,24 @@ struct Options {
   std::string topic, name;
 };
 
-/// The table with one name alone; throws, with the nearest, where there is none of it.
-Table only(const Table& t, const std::string& name) {
+/// A sampler that has orders, by its name without one: `sample` takes it, and its rows are NAME-1, NAME-2 ...
+bool has_order(const std::string& row, const std::string& name) {
+  for (const auto& type : steppers())
+    for (const int order : type.orders)
+      if (type.name == name && row == fmt::format("{}-{}", name, order)) return true;
+  return false;
+}
+
+/// The table with one name alone, or the orders of a sampler; throws, with the nearest, where there is none of it.
+Table only(const Table& t, const std::string& topic, const std::string& name) {
+  Table found{{t.rows[0]}, t.shown};
   std::vector<std::string> names;
   for (std::size_t r = 1; r < t.rows.size(); ++r) {
-    if (t.rows[r][0] == name) return {{t.rows[0], t.rows[r]}, t.shown};
     names.push_back(t.rows[r][0]);
+    if (names.back() == name || (topic == "samplers" && has_order(names.back(), name))) found.rows.push_back(t.rows[r]);
   }
-  as_usage([&] { fail_unknown(t.rows[0][0], name, names); });
-  return {};
+  if (found.rows.size() == 1) as_usage([&] { fail_unknown(t.rows[0][0], name, names); });
+  return found;
 }
 
 void run_list(const Options& o) {
@@ -140,7 +152,7 @@ void run_list(const Options& o) {
   const char* gap = "";
   for (const auto& [topic, make] : topics()) {
     if (!o.topic.empty() && o.topic != topic) continue;
-    const Table table = o.name.empty() ? make() : only(make(), o.name);
+    const Table table = o.name.empty() ? make() : only(make(), topic, o.name);
     if (o.common.json)
       j[topic] = as_json(table);
     else
