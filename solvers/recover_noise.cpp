@@ -5,6 +5,7 @@
 #include "autodiff/ops/concat.h"
 #include "autodiff/ops/reshape.h"
 #include "solvers/encode.h"
+#include "solvers/forward.h"
 
 namespace costate {
 namespace {
@@ -72,11 +73,10 @@ Tensor with_front(const Tensor& t) { return reshape(t, t.shape().with_front(1));
 
 std::vector<Tensor> states_to(const Sampler& sampler, const Tensor& x_0, Way way, const Noise& noise) {
   std::vector<Tensor> x;
-  const auto noised = [&](std::size_t k) {
-    const Level& at = sampler.grid[k];
-    return at.alpha * x_0 + at.sigma * noise({.step = static_cast<int>(k) - 1}, x_0);
+  const auto noised_at = [&](std::size_t k) {
+    return noised(x_0, noise({.step = static_cast<int>(k) - 1}, x_0), sampler.grid[k]);
   };
-  x.push_back(noised(0));
+  x.push_back(noised_at(0));
   Sampler knowing = sampler;
   knowing.denoiser = {.net = [x_0](const Tensor&, const Level&, const Tensors&) { return x_0; },
                       .prediction = Prediction::sample,
@@ -85,7 +85,7 @@ std::vector<Tensor> states_to(const Sampler& sampler, const Tensor& x_0, Way way
   State state = sampler.start(x[0]);
   for (int i = 0; i + 1 < sampler.steps(); ++i) {
     if (way == Way::independent) {
-      x.push_back(noised(static_cast<std::size_t>(i) + 1));
+      x.push_back(noised_at(static_cast<std::size_t>(i) + 1));
     } else {
       state = knowing.step(i, state, {});
       x.push_back(sampler.x_at(i + 1, state));

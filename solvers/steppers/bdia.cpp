@@ -5,7 +5,7 @@ namespace costate {
 namespace {
 
 /// Published: x' = gamma x_before + (A - gamma A_b) x + (B - gamma B_b) eps, where A x + B eps is DDIM from x to the next
-/// level and A_b x + B_b eps back to the one before. With c = gamma a_before / a' in the canonical state:
+/// level and A_b x + B_b eps back to the one before. With c = gamma alpha_before / alpha' in the canonical state:
 ///   y' = y + c (y_before - y) + ((s' - s) - c (s_before - s)) eps
 TwoStep coefficients(double gamma, const Step& step) {
   const Level& before = step.grid[static_cast<std::size_t>(step.index) - 1];

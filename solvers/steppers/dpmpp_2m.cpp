@@ -4,7 +4,7 @@
 namespace costate {
 namespace {
 
-/// Published: x' = (g'/g) x - a' (e^-h - 1) D with D = (1 + 1/(2r)) m - 1/(2r) m_before and r = h_before / h: the slope of
+/// Published: x' = (sigma'/sigma) x - alpha' (e^-h - 1) D with D = (1 + 1/(2r)) m - 1/(2r) m_before and r = h_before / h: the slope of
 /// m is weighted as if it acted from the middle of the step. `weights: exact` integrates the straight line through the
 /// two instead ("taylor" in the authors' code); the two differ by O(h^3).
 Weights weights(Form form, bool exact, const Step& step, std::size_t count) {

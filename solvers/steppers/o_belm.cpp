@@ -4,8 +4,9 @@
 namespace costate {
 namespace {
 
-/// Published: x' = d2 d3 / d1 a' eps + (d2 / d1)^2 a' / a_before x_before + (d1 - d2) d3 / d1^2 a' / a x with s_before, s, s'
-/// of sigma / alpha and d1 = s - s_before, d2 = s' - s, d3 = s' - s_before; in the canonical state the alphas are gone.
+/// Published: x' = d2 d3 / d1 alpha' eps + (d2 / d1)^2 alpha' / alpha_before x_before + (d1 - d2) d3 / d1^2 alpha' / alpha x
+/// with s_before, s, s' of sigma / alpha and d1 = s - s_before, d2 = s' - s, d3 = s' - s_before; in the canonical state the
+/// alphas are gone.
 TwoStep coefficients(const Step& step) {
   const double before = step.grid[static_cast<std::size_t>(step.index) - 1].s();
   const double d1 = step.from().s() - before, d2 = step.to().s() - step.from().s(), d3 = step.to().s() - before;

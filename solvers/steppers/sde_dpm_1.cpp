@@ -7,8 +7,8 @@
 namespace costate {
 namespace {
 
-/// Published: x' = (a'/a) x - 2 g' (e^h - 1) eps + g' sqrt(e^2h - 1) z; y' = y + 2 (s' - s) eps + sqrt(s^2 - s'^2) z. The step
-/// to s = 0, where that noise is of the size of the data's, is the denoised state.
+/// Published: x' = (alpha'/alpha) x - 2 sigma' (e^h - 1) eps + sigma' sqrt(e^2h - 1) z;
+/// y' = y + 2 (s' - s) eps + sqrt(s^2 - s'^2) z. The step to s = 0, where that noise is of the size of the data's, is the denoised state.
 State advance(const Step& step, const State& state) {
   const double from = step.from().s(), to = step.to().s();
   const Tensor eps = step.denoiser.eps(state.y, step.from(), step.p);
