@@ -12,6 +12,11 @@
 namespace costate {
 namespace {
 
+/// Cov[x_0 | x] where it is one number for all elements.
+bool is_one_number(const Covariance& c, const Step& step) {
+  return c.from == Covariance::From::ms_eps || step.from().alpha == 0;
+}
+
 /// E|eps|^2 / d at the level that the step leaves.
 double listed(const Covariance& c, const Step& step) {
   const auto& list = c.ms_eps;
@@ -22,6 +27,16 @@ double listed(const Covariance& c, const Step& step) {
           "analytic: {} values of ms_eps for {} steps; give one a step, or one for every time of a discrete schedule",
           list.size(), step.grid.size() - 1);
   return list[static_cast<std::size_t>(t)];
+}
+
+double number(const Covariance& c, const Step& step) {
+  if (step.from().alpha > 0) return std::pow(step.from().s(), 2) * (1 - listed(c, step));
+  require(
+      c.data_variance > 0,
+      "analytic: the step from pure noise, t = {}, needs the variance of the data: give data_variance, or begin at a "
+      "level with alpha > 0, such as t_max = 0.999 of flow matching",
+      step.from().t);
+  return c.data_variance;
 }
 
 Tensor in_range(const Tensor& c, double clip) { return relu(c) - relu(c - clip); }
@@ -45,7 +60,7 @@ bool draws_last(const Step& step) {
 }  // namespace
 
 std::vector<std::string> covariance_options(const std::vector<std::string>& more) {
-  std::vector<std::string> all = {"covariance", "ms_eps", "clip", "last_pixels"};
+  std::vector<std::string> all = {"covariance", "ms_eps", "clip", "data_variance", "last_pixels"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -60,11 +75,13 @@ Covariance covariance_from(const Config& options) {
                                               : From::npr,
                      .ms_eps = options.numbers("ms_eps"),
                      .clip = options.number("clip", 1),
+                     .data_variance = options.number("data_variance", 0),
                      .pixels = options.number("last_pixels", 0)};
   require((c.from == From::ms_eps) == has_list, "{}: covariance = {} and ms_eps go together: {}", options.where(), from,
           has_list ? "leave ms_eps out" : "give the list ms_eps");
-  require(c.clip > 0 && c.pixels >= 0, "{}: wants clip > 0 and last_pixels >= 0, got {} and {}", options.where(),
-          c.clip, c.pixels);
+  require(c.clip > 0 && c.data_variance >= 0 && c.pixels >= 0,
+          "{}: wants clip > 0, data_variance >= 0 and last_pixels >= 0, got {}, {} and {}", options.where(), c.clip,
+          c.data_variance, c.pixels);
   return c;
 }
 
@@ -75,8 +92,8 @@ Tensor add_optimal_noise(const Covariance& c, const Step& step, const Tensor& me
   const double most = c.pixels > 0 && draws_last(step)
                           ? std::pow(c.pixels * 2 / 255 * std::sqrt(M_PI / 2) / step.to().alpha, 2)
                           : INFINITY;
-  if (c.from == Covariance::From::ms_eps) {
-    const double cov = std::clamp(std::pow(step.from().s(), 2) * (1 - listed(c, step)), 0.0, c.clip);
+  if (is_one_number(c, step)) {
+    const double cov = std::clamp(number(c, step), 0.0, c.clip);
     return lincomb(1, mean, std::sqrt(std::min(most, variance + weight * weight * cov)), step.normal(mean));
   }
   constexpr double tiny = 1e-30;  // where both are 0 the root still has a slope

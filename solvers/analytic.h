@@ -12,11 +12,13 @@ namespace costate {
 ///   eps      s^2 (1 - eps^2), element by element, without any statistics
 ///   sn       s^2 (v - eps^2), of a network whose second half v is E[eps^2 | x]
 ///   npr      s^2 v, where v is E[(eps - eps(x))^2 | x]  (Bao et al. 2022, "Estimating the optimal covariance")
-/// clipped to [0, `clip`]; 1 is right for data in [-1, 1].
+/// clipped to [0, `clip`]; 1 is right for data in [-1, 1]. At pure noise, which says nothing of x_0, it is Cov[x_0] itself,
+/// and all four are infinity times 0 (s^2 (1 - E|eps|^2 / d) -> Cov[x_0] as s grows): option `data_variance`.
 struct Covariance {
   enum class From { ms_eps, eps, sn, npr } from = From::eps;
   std::vector<double> ms_eps = {};
   double clip = 1;
+  double data_variance = 0;  ///< of an element of x_0, for steps from pure noise; 0: not known
   double pixels = 0;  ///< the last noise that is drawn is of at most so many of 255 values, on average; 0: as it comes
 };
 std::vector<std::string> covariance_options(const std::vector<std::string>& more = {});

@@ -1,7 +1,6 @@
 // The sampling loop.
 #include "solvers/sampler.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "autodiff/ops/add.h"
@@ -12,12 +11,12 @@
 namespace costate {
 namespace {
 
-/// The first-order limit of every method where lambda(from) is -infinity.
-State leave_pure_noise(const Step& step, double eta, const State& state) {
+/// With x_0 held over the step. See Stepper::fresh.
+State leave_pure_noise(const Step& step, double fresh, const State& state) {
   const double s = step.to().s();
   const auto [x_0, eps] = step.denoiser.both(state.y, step.from(), step.p);
-  const Tensor y = eta < 1 ? lincomb(1, x_0, s * std::sqrt((1 - eta) * (1 + eta)), eps) : x_0;
-  return {eta > 0 ? lincomb(1, y, eta * s, step.normal(y)) : y, {}};
+  const Tensor y = fresh < 1 ? lincomb(1, x_0, s * std::sqrt((1 - fresh) * (1 + fresh)), eps) : x_0;
+  return {fresh > 0 ? lincomb(1, y, fresh * s, step.normal(y)) : y, {}};
 }
 
 /// The grid as step `index` sees it.
@@ -64,11 +63,10 @@ State Sampler::step(int index, const State& state, const Tensors& p, LateCheck& 
   const Tensors own = parameters(index, p);
   const Grid moved = targets.empty() ? Grid() : with_target(grid, targets, index);
   const Step step = at(index, own, targets.empty() ? grid : moved);
-  State next = step.from().alpha == 0 && !stepper.leaves_pure_noise
-                   ? leave_pure_noise(step, std::min(stepper.eta, 1.0), state)
-               : step.from().sigma == 0 ? leave_clean_end(step, state)
-               : step.to().alpha == 0   ? enter_pure_noise(step, step.from(), state)
-                                        : stepper.advance(step, state);
+  State next = step.from().alpha == 0 && !stepper.leaves_pure_noise ? leave_pure_noise(step, stepper.fresh, state)
+               : step.from().sigma == 0                             ? leave_clean_end(step, state)
+               : step.to().alpha == 0                               ? enter_pure_noise(step, step.from(), state)
+                                                                    : stepper.advance(step, state);
   if (repeats && step.to().s() == step.from().s()) next.memory = state.memory;
   check(next, step, state, "", late);
   if (!targets.empty()) next.y = scale(next.y, step.to().scale() / grid[static_cast<std::size_t>(index) + 1].scale());

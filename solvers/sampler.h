@@ -24,10 +24,10 @@ struct Sampler {
 
   [[nodiscard]] int steps() const { return static_cast<int>(grid.size()) - 1; }
   [[nodiscard]] Tensors parameters(int index, const Tensors& p) const { return p_of_step ? p_of_step(index, p) : p; }
-  /// One step: from level `index` to level `index + 1`. Whatever the method, a step from pure noise (alpha = 0, an
-  /// infinite step in lambda) is its first-order limit y' = x_0 + s' (sqrt(1 - eta^2) eps + eta z); upwards (encoding) the
-  /// step to pure noise is y' = eps, and the one from sigma = 0 is Euler's with eps at the level it goes to. Throws if a
-  /// NaN or an infinity comes out, naming the step.
+  /// One step: from level `index` to level `index + 1`. From pure noise (alpha = 0, an infinite step in lambda) it is of
+  /// first order, y' = x_0 + s' (sqrt(1 - f^2) eps + f z) with f = Stepper::fresh, but for methods that take it themselves
+  /// (Stepper::leaves_pure_noise); upwards (encoding) the step to pure noise is y' = eps, and the one from sigma = 0 is Euler's
+  /// with eps at the level it goes to. Throws if a NaN or an infinity comes out, naming the step.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p) const;
   /// The same, thrown when `late` looks next or is told to finish.
   [[nodiscard]] State step(int index, const State& state, const Tensors& p, LateCheck& late) const;

@@ -124,6 +124,7 @@ Stepper make_singlestep(Form form, int order, const Config& options) {
                                   : std::min(order, 2),
           .evaluations = order,
           .eta = choice.eta,
+          .fresh = choice.eta,
           .advance = [choice](const Step& step, const State& state) { return advance(choice, step, state); }};
 }
 

@@ -65,11 +65,16 @@ struct Stepper {
   int order = 1;
   int evaluations = 1;  ///< of the network, per step; 0: as many as a tolerance asks for
   double eta = 0;       ///< share of fresh noise: 0 solves the probability-flow ODE, 1 the reverse SDE
+  /// The same in the step from pure noise, y' = x_0 + s' (sqrt(1 - fresh^2) eps + fresh z). A step of the SDE with x_0 held
+  /// keeps (s'/s)^(1 + eta^2) of y = x_0 + s eps, hence s' (s'/s)^(eta^2) eps: nothing from s = infinity, whatever eta > 0.
+  /// Ancestral splits keep sqrt(1 - eta^2) s' eps from anywhere: eta.
+  double fresh = eta > 0 ? 1 : 0;
   /// Short steps tend to dy/ds = (1 + eta^2) eps + noise of variance eta^2 d(s^2), which continuous adjoints rely on. Churn
   /// and Langevin steps do not.
   bool solves_sde = true;
   Batching batching = Batching::any;
-  bool leaves_pure_noise = false;  ///< takes the step from alpha = 0 itself, where others are given their limit
+  bool leaves_pure_noise =
+      false;  ///< takes the step from alpha = 0 itself, where others are given the one that `fresh` says
   std::function<State(const Step& step, const State& state)> advance = {};
   /// Where the method has an algebraic inverse: the state before a step from the one after it, memory included. Advancing
   /// what comes out gives back what went in, at every index.

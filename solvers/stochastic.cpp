@@ -21,7 +21,7 @@ Tensor add_noise(const Step& step, const Tensor& y, double up, int part) {
 
 DataStep data_step(const Level& from, const Level& to, double eta) {
   const double q = to.s() / from.s();
-  const double up = q == 0 || eta == 0 ? 0 : to.s() * std::sqrt(-std::expm1(2 * eta * std::log(q)));
+  const double up = eta == 0 ? 0 : to.s() * std::sqrt(-std::expm1(2 * eta * std::log(q)));
   return {std::pow(q, 1 + eta), up, -(1 + eta) * std::log(q)};
 }
 
@@ -35,7 +35,7 @@ Stepper with_eta(const Config& options, Stepper like,
                  std::function<State(double eta, const Step& step, const State& state)> advance) {
   const double eta = eta_from(options);
   if (eta > 0) like.order = 1;
-  like.eta = eta;
+  like.eta = like.fresh = eta;
   like.advance = [eta, advance = std::move(advance)](const Step& step, const State& state) {
     return advance(eta, step, state);
   };
@@ -45,6 +45,7 @@ Stepper with_eta(const Config& options, Stepper like,
 Stepper with_squared_eta(const Config& options, Stepper like,
                          std::function<State(double eta, const Step& step, const State& state)> advance) {
   Stepper stepper = with_eta(options, std::move(like), std::move(advance));
+  stepper.fresh = stepper.eta > 0 ? 1 : 0;
   stepper.eta = std::sqrt(stepper.eta);
   return stepper;
 }

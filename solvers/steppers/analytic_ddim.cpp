@@ -20,13 +20,16 @@ State advance(const Covariance& covariance, double eta, const Step& step, const 
 
 StepperType analytic_ddim_stepper() {
   return {.name = "analytic-ddim",
-          .summary = "DDIM with the optimal variance; covariance ms_eps, eps, sn or npr; eta is DDIM's own noise",
+          .summary =
+              "DDIM with the optimal variance; covariance ms_eps, eps, sn or npr; data_variance for pure noise; eta is "
+              "DDIM's own noise",
           .reference = "Bao et al. 2022, \"Analytic-DPM\", theorem 1; \"Estimating the optimal covariance\", theorem 2",
           .options = covariance_options({"eta"}),
           .make = [](const Config& options) {
             const double eta = eta_from(options, 0);
             return Stepper{.eta = 1,
                            .solves_sde = false,  // the optimal variance is of second order in the step
+                           .leaves_pure_noise = true,
                            .advance = [c = covariance_from(options), eta](const Step& step, const State& state) {
                              return advance(c, eta, step, state);
                            }};

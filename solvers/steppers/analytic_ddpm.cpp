@@ -18,11 +18,13 @@ State advance(const Covariance& covariance, const Step& step, const State& state
 
 StepperType analytic_ddpm_stepper() {
   return {.name = "analytic-ddpm",
-          .summary = "DDPM with the optimal variance; covariance ms_eps, eps, sn or npr",
+          .summary = "DDPM with the optimal variance; covariance ms_eps, eps, sn or npr; data_variance for pure noise",
           .reference = "Bao et al. 2022, \"Analytic-DPM\", theorem 1; \"Estimating the optimal covariance\", theorem 2",
           .options = covariance_options(),
           .make = [](const Config& options) {
-            return Stepper{.eta = 1, .advance = [c = covariance_from(options)](const Step& step, const State& state) {
+            return Stepper{.eta = 1,
+                           .leaves_pure_noise = true,
+                           .advance = [c = covariance_from(options)](const Step& step, const State& state) {
                              return advance(c, step, state);
                            }};
           }};

@@ -7,8 +7,8 @@
 namespace costate {
 namespace {
 
-/// Published: x' = a' x_0 + sqrt(g'^2 - v) eps + sqrt(v) z with v = eta^2 beta~, (a, g) = (alpha, sigma) before and
-/// (a', g') after the step. On every linear schedule v / a'^2 = eta^2 s'^2 (1 - s'^2 / s^2) = w^2, and x_0 = y - s eps,
+/// Published: x' = alpha' x_0 + sqrt(sigma'^2 - v) eps + sqrt(v) z with v = eta^2 beta~, (alpha, sigma) before and
+/// (alpha', sigma') after the step. On every linear schedule v / alpha'^2 = eta^2 s'^2 (1 - s'^2 / s^2) = w^2, and x_0 = y - s eps,
 /// so
 ///   y' = y + (sqrt(s'^2 - w^2) - s) eps + w z.
 State advance(double eta, const Step& step, const State& state) {
@@ -36,6 +36,7 @@ StepperType ddim_stepper() {
             require(eta >= 0 && eta <= 1, "ddim: eta = {} should be between 0 and 1", eta);
             return Stepper{.order = 1,
                            .eta = eta,
+                           .fresh = eta,
                            .advance = [eta](const Step& step, const State& state) { return advance(eta, step, state); },
                            .tableau = eta == 0 ? &find_tableau("euler") : nullptr};
           }};

@@ -22,12 +22,14 @@ Tensor add_learned_noise(const Step& step, const Tensor& mean, const Tensor& v, 
 }
 
 /// The mean of q(x' | x, x_0) is y' = q y + (1 - q) x_0 with q = (s' / s)^2. Its variance (small) is s'^2 (1 - q); large is
-/// that of the forward step from s' to s, (a / a')^2 (s^2 - s'^2) in y. No noise in the step to s = 0, unless `final_noise`
-/// asks for the large one there too (diffusers, where its last t is not 0).
+/// that of the forward step from s' to s, (alpha / alpha')^2 (s^2 - s'^2) in y. No noise in the step to s = 0, unless `final_noise`
+/// asks for the large one there too (diffusers, where its last t is not 0). From pure noise (s infinite) q = 0, and the two
+/// are s'^2 and (sigma / alpha')^2.
 State advance(Variance variance, bool final_noise, const Step& step, const State& state) {
   const Level &from = step.from(), &to = step.to();
   const DataStep d = data_step(from, to, 1);
-  const double large = from.alpha / to.alpha * std::sqrt((from.s() - to.s()) * (from.s() + to.s()));
+  const double large = from.alpha == 0 ? from.sigma / to.alpha
+                                       : from.alpha / to.alpha * std::sqrt((from.s() - to.s()) * (from.s() + to.s()));
   const auto [x_0, eps, v] = find_all(step.denoiser, state.y, from, step.p);
   const Tensor mean = lincomb(d.keep, state.y, 1 - d.keep, x_0);
   if (to.s() == 0 && !(final_noise && variance == Variance::large)) return {mean, {}};
@@ -60,10 +62,11 @@ StepperType ddpm_stepper() {
             const bool final_noise = options.flag("final_noise", false);
             const bool released = discretization_from(options) == Discretization::score_sde;
             require(!released || variance != Variance::learned, "ddpm: score_sde has no learned variance");
-            return Stepper{.eta = 1, .advance = [=](const Step& step, const State& state) {
-                             return released ? as_released(variance == Variance::large, step, state)
-                                             : advance(variance, final_noise, step, state);
-                           }};
+            return Stepper{
+                .eta = 1, .leaves_pure_noise = !released, .advance = [=](const Step& step, const State& state) {
+                  return released ? as_released(variance == Variance::large, step, state)
+                                  : advance(variance, final_noise, step, state);
+                }};
           }};
 }
 

@@ -34,10 +34,21 @@ Denoiser evaluated_at(const Denoiser& d, const Tensor& y, const Level& at, const
   return seen;
 }
 
+/// From pure noise, where y is x / sigma and s^ infinite: y^ = (y + S_noise sqrt(gamma (2 + gamma)) z) / (1 + gamma), and
+/// Euler's y' = x_0 + (s' / s^) (s^ y^ - x_0) is x_0 + s' y^.
+State leave_pure_noise(const Churn& c, double gamma, const Step& step, const Tensor& y) {
+  const Denoiser unaware = c.late && gamma > 0 ? evaluated_at(step.denoiser, y, step.from(), step.p) : step.denoiser;
+  const Tensor hat = gamma == 0 ? y
+                                : lincomb(1 / (1 + gamma), y, c.noise * std::sqrt(gamma * (2 + gamma)) / (1 + gamma),
+                                          step.extra_normal(y));
+  return {lincomb(1, unaware.x0(hat, step.from(), step.p), step.to().s(), hat), {}};
+}
+
 /// s^ = s (1 + gamma), gamma = min(S_churn / N, sqrt(2) - 1) where S_min <= s <= S_max; y^ = y + S_noise sqrt(s^^2 - s^2) z.
 State advance(const Churn& c, const Step& step, const State& state) {
   const double s = step.from().s(), n = static_cast<double>(step.grid.size() - 1);
   const double gamma = s >= c.low && s <= c.high ? std::min(c.churn / n, std::sqrt(2) - 1) : 0;
+  if (step.from().alpha == 0) return leave_pure_noise(c, gamma, step, state.y);
   if (gamma == 0) return {solve(c, step, state.y, step.from()), {}};
   const Level hat = step.at_lambda(-std::log(s * (1 + gamma)));
   const Denoiser unaware = c.late ? evaluated_at(step.denoiser, state.y, step.from(), step.p) : step.denoiser;
@@ -73,6 +84,7 @@ StepperType edm_stepper() {
                            .evaluations = kind == "euler" ? 1 : 2,
                            .eta = c.churn > 0 ? 1.0 : 0.0,
                            .solves_sde = c.churn == 0,
+                           .leaves_pure_noise = true,
                            .advance = [c](const Step& step, const State& state) { return advance(c, step, state); }};
           }};
 }

@@ -7,13 +7,15 @@
 namespace costate {
 namespace {
 
-/// What the corrector draws has the parts below `times`, the predictor's come after.
+/// What the corrector draws has the parts below `times`, the predictor's come after. Pure noise is drawn from what the
+/// corrector would keep: there it has nothing to do, and Sampler takes a predictor's step that does not take it itself.
 State advance(const Langevin& corrector, const Stepper& predictor, const Step& step, const State& state) {
   const Noise after = [&](Draw draw, const Tensor& like) {
     draw.part += corrector.times;
     return step.noise(draw, like);
   };
-  return predictor.advance(step.with(after), {langevin(corrector, step, state.y).y, state.memory});
+  const Tensor y = step.from().alpha == 0 ? state.y : langevin(corrector, step, state.y).y;
+  return predictor.advance(step.with(after), {y, state.memory});
 }
 
 // Options that the predictor is given, where they are.
@@ -37,8 +39,10 @@ Stepper make(const Config& options) {
           name);
   return {.evaluations = predictor->evaluations > 0 ? predictor->evaluations + corrector.times : 0,
           .eta = 1,
+          .fresh = predictor->fresh,
           .solves_sde = false,
           .batching = predictor->batching == Batching::any ? batching_of(corrector) : predictor->batching,
+          .leaves_pure_noise = predictor->leaves_pure_noise,
           .advance = [=](const Step& step, const State& state) { return advance(corrector, *predictor, step, state); }};
 }
 

@@ -46,8 +46,15 @@ struct Sa {
     return step.grid.size() - 1 - static_cast<std::size_t>(step.index);
   }
 
+  /// In data form with x_0 held: q = 0, and the noise of level s' is fresh if tau > 0 there, else eps, which is y itself.
+  [[nodiscard]] State leave_pure_noise(const Step& step, const Tensor& y) const {
+    const Tensor z = tau == 0 ? y : step.normal(y);
+    return {lincomb(1, step.denoiser.x0(y, step.from(), step.p), step.to().s(), tau_at(step.from()) > 0 ? z : y), {}};
+  }
+
   /// Memory: the corrected state at the level before, the noise of the step from there, values.
   [[nodiscard]] State advance(const Step& step, const State& state) const {
+    if (step.from().alpha == 0) return leave_pure_noise(step, state.y);
     const Tensor newest = field(form, step, state.y, step.from());
     Tensor y = state.y;
     Tensors values;
@@ -87,7 +94,7 @@ Stepper make(const Config& options) {
   for (const std::size_t order : {sa.predictor, sa.corrector})
     require(order >= 1 && order <= 4, "sa: predictor and corrector are orders from 1 to 4, not {}", order);
   require(sa.tau >= 0 && sa.tau <= 1, "sa: tau = {} should be between 0 and 1", sa.tau);
-  return {.order = 1, .eta = sa.tau, .advance = [sa](const Step& step, const State& state) {
+  return {.order = 1, .eta = sa.tau, .leaves_pure_noise = true, .advance = [sa](const Step& step, const State& state) {
             return sa.advance(step, state);
           }};
 }
