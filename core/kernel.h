@@ -3,7 +3,7 @@
 // A kernel's functions share one signature, so its columns cannot drift apart. The functions of the second column are declared
 // weak: where nothing that is linked defines them, they are null, and calling one throws the kernel's name. Which devices there
 // are is thus decided when a program is linked, and the library is the same for all. Nothing outside this file, core/device.h,
-// the kernels and gpu/ mentions a device by name.
+// core/memory.cpp, the kernels and gpu/ mentions a device by name.
 #pragma once
 
 #include "core/device.h"

@@ -12,4 +12,7 @@ void* take_from_pool(Device d, std::size_t bytes);
 /// `bytes` as they were asked for.
 void give_to_pool(Device d, void* p, std::size_t bytes) noexcept;
 
+/// Off: every block is one of the device's own and goes back at once, for what watches its ends. Builds with a sanitizer start so.
+void set_pooling(bool on);
+
 }  // namespace costate

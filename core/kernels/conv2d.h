@@ -6,9 +6,7 @@
 
 namespace costate {
 
-/// y[n,i,j,co] = bias[co] + sum_{a,b,ci} x[n, i*stride + a*dilation - top, j*stride + b*dilation - left, ci] w[a,b,ci,co] + addend[n,i,j,co]
-/// x (n,h,w,cin), w (kh,kw,cin/groups,cout), bias (cout) or a row an image (n,cout) or undefined, addend (as y, or undefined), y (n,oh,ow,cout). Positions outside x count as zero. Output channels
-/// [k*cout/groups, (k+1)*cout/groups) read input channels [k*cin/groups, (k+1)*cin/groups).
+/// Strides, dilation of the taps, zeros around x, groups of channels.
 struct ConvGeometry {
   std::int64_t stride_h = 1, stride_w = 1;
   std::int64_t dilation_h = 1, dilation_w = 1;
@@ -42,6 +40,13 @@ namespace cuda {
 [[gnu::weak]] decltype(cpu::conv2d_dw) conv2d_dw;
 }  // namespace cuda
 
+/// y[n,i,j,co] = bias[co] + addend[n,i,j,co]
+///               + sum_{a,b,ci} x[n, i*stride + a*dilation - top, j*stride + b*dilation - left, ci] w[a,b,ci,co]
+/// x (n,h,w,cin): positions outside count as zero
+/// w (kh,kw,cin/groups,cout): output channels [k*cout/groups, (k+1)*cout/groups) read input channels [k*cin/groups, (k+1)*cin/groups)
+/// bias (cout), or a row an image (n,cout), or undefined
+/// addend as y, or undefined
+/// y (n,oh,ow,cout)
 /// The callers (autodiff/ops/conv2d*) have checked shapes, dtypes (f32, f64 or, but for dw on the CPU, bf16) and allocated the output.
 inline constexpr Kernel<void(const ConvGeometry&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, Tensor&)>
     conv2d_kernel{"conv2d", cpu::conv2d, cuda::conv2d};

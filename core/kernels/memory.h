@@ -36,8 +36,6 @@ inline constexpr Kernel<void()> open_kernel{"device", cpu::open, cuda::open};
 /// Aligned raw memory, or a null pointer where none is left.
 inline constexpr Kernel<void(std::size_t, void*&)> allocate_kernel{"allocate", cpu::allocate, cuda::allocate};
 inline constexpr Kernel<void(void*)> release_kernel{"release", cpu::release, cuda::release};
-/// Off: every block is one of allocate_kernel's and goes back at once, for what watches its ends. Builds with a sanitizer start so.
-void set_pooling(bool on);
 /// After the work queued before it. The host's side may be used at once when they return.
 inline constexpr Kernel<void(const void*, void*, std::size_t)> to_host_kernel{"to_host", cpu::to_host, cuda::to_host};
 inline constexpr Kernel<void(const void*, void*, std::size_t)> from_host_kernel{"from_host", cpu::from_host,

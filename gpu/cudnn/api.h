@@ -149,7 +149,7 @@ inline constexpr Element element_of<Raw> = Element::descriptor;
 template <>
 inline constexpr Element element_of<char> = Element::character;
 
-constexpr int success = 0, not_supported = 3000;  ///< the latter begins a thousand of its own
+constexpr int success = 0;
 
 /// What is called in the library.
 struct Functions {

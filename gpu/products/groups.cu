@@ -255,15 +255,16 @@ double time_apart(const GroupProduct& p) {
   return cycles_of<Tile>(pieces_of(tiles_of<Tile>(p) * pieces, processors), p.piece) +
          (pieces > 1 ? cycles_of_adding(p.problems * p.m * p.n * pieces) : 0);
 }
-/// An estimate until it is measured: each multiprocessor reads the sums of its clusters at its share of the speed at which that kernel has the
-/// chip write and read all of them.
+/// The blocks of a cluster read each other's sums at some 4 bytes a cycle each, more slowly than that kernel reads memory, and are spared its
+/// launch, which for little work is longer than the time above counts: small tiles gain, large ones lose.
 template <class Tile>
 double time_together(const GroupProduct& p) {
   const std::int64_t pieces = pieces_of(p.steps, p.piece);
   if (pieces > Cluster::most) return std::numeric_limits<double>::infinity();
   const std::int64_t each = pieces_of(tiles_of<Tile>(p), clusters_alone(pieces)),
                      sums = std::min<std::int64_t>(p.m, Tile::m) * std::min<std::int64_t>(p.n, Tile::n);
-  return cycles_of<Tile>(each, p.piece) + cycles_of_reading(processors * each * sums);
+  constexpr double launch = 3000;
+  return cycles_of<Tile>(each, p.piece) + static_cast<double>(each * sums) - launch;
 }
 template <class Tile>
 double time_folded(const GroupProduct& p) {

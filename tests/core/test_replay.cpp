@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/kernels/memory.h"
 #include "core/layout.h"
+#include "core/pool.h"
 #include "core/replay.h"
 
 namespace costate {

@@ -10,6 +10,7 @@
 
 #include "core/kernels/memory.h"
 #include "core/memory.h"
+#include "core/pool.h"
 #include "core/tensor.h"
 #include "gpu/ptx.h"
 #include "gpu/ptx_groups.h"

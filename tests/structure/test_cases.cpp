@@ -23,12 +23,13 @@ std::string text_of(const fs::path& path) {
   return text.str();
 }
 
-/// C++ files of the library's rooms.
+/// C++ files of the library.
 std::vector<fs::path> library() {
   std::vector<fs::path> found;
-  for (const char* room : {"core", "autodiff", "nn", "solvers", "io"}) {
+  for (const char* room : {"core", "autodiff", "nn", "solvers", "io", "gpu", "tools/model", "tools/c"}) {
     for (const auto& entry : fs::recursive_directory_iterator(root / room)) {
-      if (entry.path().extension() == ".h" || entry.path().extension() == ".cpp") found.push_back(entry.path());
+      const auto kind = entry.path().extension();
+      if (kind == ".h" || kind == ".cpp" || kind == ".cu") found.push_back(entry.path());
     }
   }
   BOOST_TEST(found.size() > 150U);
