@@ -152,6 +152,29 @@ BOOST_AUTO_TEST_CASE(sample_makes_the_same_samples_of_a_result) {
   BOOST_TEST((o.code == 2 && o.err.find("--class 9: " + guided + " holds z") != std::string::npos), o.err);
 }
 
+// The weights that were found are a model: its samples are those that the run ended with.
+BOOST_AUTO_TEST_CASE(tuned_weights_are_a_model) {
+  const Folder folder;
+  const std::string tuned = (folder / "tuned.safetensors").string(), found = (folder / "found.h5").string(),
+                    again = (folder / "again.h5").string();
+  const std::vector<std::string> how{"-n", "1", "--class", "3", "--steps", "2", "--seed", "4"};
+  std::vector<std::string> words{"guide", "fashion-unet", "--loss", "norm",   "--wrt",
+                                 "theta", "--iterations", "2",      "--rate", "0.01"};
+  words.insert(words.end(), how.begin(), how.end());
+  words.insert(words.end(), {"--out", tuned, "--out", found});
+  const auto o = run(words);
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.err);
+  words = {"sample", tuned, "--out", again};
+  words.insert(words.end(), how.begin(), how.end());
+  const auto sampled = run(words);
+  BOOST_REQUIRE_MESSAGE(sampled.code == 0, sampled.err);
+  const Hdf5Reader a(found), b(again);
+  BOOST_TEST(same_bits(a.read("x_0"), b.read("x")));
+  BOOST_TEST((a.read("x_0").to_vector() != std::vector<double>(784)));
+  const auto refused = run({"guide", "fashion-unet", "--loss", "norm", "--out", tuned});
+  BOOST_TEST((refused.code == 2 && refused.err.find("add theta") != std::string::npos), refused.err);
+}
+
 // What is kept along the way is what a run of so many iterations ends with.
 BOOST_AUTO_TEST_CASE(a_killed_run_leaves_a_shorter_one) {
   const Folder folder;

@@ -47,6 +47,8 @@ class Guide {
         run_(sampling_of(o, free_), o.common, model_) {
     if (o.loss.empty()) throw UsageError(std::string("--loss: give one of ") + loss_names);
     if (o.shown < 1) throw UsageError(fmt::format("--pictures {}: give at least one", o.shown));
+    if (!free_.theta && !o.common.outputs(".safetensors").empty())
+      throw UsageError("--out FILE.safetensors holds the model with its new weights: add theta to --wrt");
     if (o.iterations < 1) throw UsageError(fmt::format("--iterations {}: give at least one", o.iterations));
     if (!(o.rate > 0)) throw UsageError(fmt::format("--rate {}: should be positive", o.rate));
     if (!(o.momentum >= 0 && o.momentum < 1))
@@ -60,6 +62,7 @@ class Guide {
     if (free_.z_scheduled) condition = scheduled(model_, condition, run_.count(), steps);
     const Conditioned c = make_conditioned(model_, condition, run_.count(), run_.grid());
     tell(condition, c);
+    first_theta_ = c.first_theta;
     const Optimiser optimiser{
         .kind = as_usage([&] { return optimiser_from(o.optimiser); }), .rate = o.rate, .momentum = o.momentum};
     if (optimiser.kind == Optimiser::Kind::adam && o.momentum > 0)
@@ -98,6 +101,12 @@ class Guide {
       const auto width = pixels.dim(2);
       write_png(file, tile(to_picture(pixels, space_ ? space_->range : model_.range), static_cast<int>(run_.count()), 2,
                            static_cast<int>(std::max<std::int64_t>(1, 84 / width))));
+    }
+    for (const auto& file : o_.common.outputs(".safetensors")) {
+      Model tuned = model_;
+      const auto& p = work_->p();
+      tuned.network = model_.network->with(Tensors(p.begin() + static_cast<std::ptrdiff_t>(first_theta_), p.end()));
+      save_model(tuned, file);
     }
     for (const auto& file : o_.common.outputs(".json")) write_file(file, report_json().dump(2) + "\n");
     if (o_.common.json) {
@@ -166,6 +175,7 @@ class Guide {
 
   const Options& o_;
   Free free_;
+  std::size_t first_theta_ = 0;  // among the parameters
   Model model_;
   std::optional<LatentSpace> space_;  // of a latent pipeline: losses and pictures are of the pixels
   Run run_;
@@ -194,14 +204,17 @@ Command guide_command() {
           "  costate guide fashion-unet -n 4 --seed 2 --loss class:7 --rate 0.03 --out shoes.h5 --out shoes.png",
           [](Arguments& a) {
             const auto o = std::make_shared<Options>();
-            o->common.declare(a, {".h5", ".png", ".json"});
+            o->common.declare(a, {".h5", ".safetensors", ".png", ".json"});
             o->sampling.unconditional = true;
             o->sampling.declare(a, 1, 10);
             o->adjoint.declare(a, false);
             a.option("--loss", o->loss, loss_names, "NAME");
             a.option("--loss-classifier", o->classifier,
                      "the MODEL that --loss class and features ask [fashion-classifier]", "MODEL");
-            a.option("--wrt", o->wrt, "what is optimised: x_T, z, z_t (a z for every step), theta [x_T]", "LIST");
+            a.option("--wrt", o->wrt,
+                     "what is optimised: x_T, z, z_t (a z for every step), theta, which --out FILE.safetensors makes a "
+                     "model of [x_T]",
+                     "LIST");
             a.option("--iterations", o->iterations, "steps of the optimiser [30]");
             a.option("--optimiser", o->optimiser, "adam or sgd [adam]", "NAME");
             a.option(

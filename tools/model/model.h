@@ -78,7 +78,8 @@ Model with_schedule(Model problem, const Config& schedule);
 std::vector<std::string> bundled_models();
 
 /// Writes the model as one file: .h5 (weights, configuration, schedule) or .safetensors (weights; configuration as metadata).
-/// Tensors are written as they lay in the file they came from, bit for bit.
+/// Tensors are written as they lay in the file they came from, bit for bit; those whose values are no longer what was read (`network`
+/// is another `with` values: trained, averaged) as they are now.
 void save_model(const Model& model, const std::filesystem::path& file);
 
 /// The library's version, "0.1.0".
