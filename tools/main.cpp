@@ -72,6 +72,14 @@ std::string plain(std::string said) {
   return said;
 }
 
+/// What the library says of its inputs, with the option that brings them.
+std::string with_option(std::string said) {
+  constexpr std::string_view place = "among the inputs";
+  if (const auto at = said.find(place); at != std::string::npos)
+    said.insert(at + place.size(), ", which are the datasets of --start FILE.h5 (encode: of --in)");
+  return said;
+}
+
 /// The action, refused to several processes where it does not share its work among them.
 std::function<void()> for_ranks(const costate::Command& command, std::function<void()> action) {
   if (command.among_ranks || costate::ranks().count == 1) return action;
@@ -145,7 +153,7 @@ costate::Ending ending_of(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return {failed, said("out of memory; use a smaller batch, image or network")};
   } catch (const std::exception& e) {
-    return {failed, said(e.what())};
+    return {failed, said(with_option(e.what()))};
   }
 }
 
