@@ -164,9 +164,9 @@ Tensor Tensor::rows(std::int64_t first, std::int64_t count) const {
 
 Tensor Tensor::strip(const Shape& shape, std::int64_t first, std::int64_t run, std::int64_t pitch) const {
   const std::int64_t lines = run > 0 ? shape.size() / run : 0;
-  const std::int64_t rest = first < 0 ? -1 : size() - first;
-  require(rest >= 0 && lines * run == shape.size() &&
-              (lines == 0 || (run <= rest && (lines == 1 || (pitch > 0 && lines - 1 <= (rest - run) / pitch)))),
+  const std::int64_t rest = first < 0 ? 0 : size() - first;
+  const bool inside = lines == 0 || (run <= rest && (lines == 1 || (pitch > 0 && lines - 1 <= (rest - run) / pitch)));
+  require(first >= 0 && lines * run == shape.size() && inside,
           "strip: {} elements of each {} from {} on are not {} of {}", run, pitch, first, shape, shape_);
   if (strip_ && lines > 0) {
     const std::int64_t within = first % strip_->run;

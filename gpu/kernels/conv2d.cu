@@ -11,6 +11,7 @@
 #include "gpu/winograd.h"
 
 namespace costate::cuda {
+
 Convolution::Convolution(const ConvGeometry& g, const Tensor& x, const Tensor& weights, const Tensor& y) {
   const auto n = [](std::int64_t extent) { return static_cast<int>(extent); };
   require(x.size() / x.dim(0) < std::int64_t{1} << 31 && y.size() / y.dim(0) < std::int64_t{1} << 31 &&

@@ -102,6 +102,7 @@ BOOST_AUTO_TEST_CASE(strips_lie_in_the_tensor_they_are_of) {
   BOOST_TEST((both.strip({1, 3}, 3, 3, 9).data<double>() == t.data<double>() + 4));
   BOOST_TEST(t.strip({1, 3}, 5, 3, 4).data<double>() == t.data<double>() + 5);  // of one line: dense
   BOOST_TEST(t.strip({0, 2}, 0, 2, 4).size() == 0);
+  BOOST_TEST(Tensor::zeros({2, 0, 9}).strip({2, 0, 3}, 3, 3, 9).size() == 0);  // from behind the end of nothing
   BOOST_TEST((both.ghost().strip({3, 1}, 1, 1, 3).shape() == Shape{3, 1}));
   Tensor alone = Tensor::from({0, 1, 2, 3}, {2, 2}).strip({2, 1}, 1, 1, 2);
   check_throws([&] { return alone.mutable_data<double>(); }, {"immutable"});
