@@ -37,8 +37,8 @@ State encode(const Sampler& sampler, const Tensor& x_0, const Tensors& p, const 
           sampler.stepper.name);
   const Tensor y_0 = scale(x_0, 1 / sampler.grid.back().scale());
   if (sampler.stepper.invert) return invert_steps(sampler, y_0, p, progress);
-  require(sampler.stepper.eta == 0, "encode: sampler {} draws noise; take a deterministic one, such as ddim or o-belm",
-          sampler.stepper.name);
+  require(can_encode(sampler.stepper),
+          "encode: sampler {} draws noise; take a deterministic one, such as ddim or o-belm", sampler.stepper.name);
   return solve_upwards(sampler, y_0, p, progress);
 }
 

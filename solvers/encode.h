@@ -5,6 +5,9 @@
 
 namespace costate {
 
+/// Whether `encode` takes the stepper: it has an inverse, or draws no noise.
+inline bool can_encode(const Stepper& s) { return s.invert != nullptr || s.eta == 0; }
+
 /// The state at the grid's first level that leads to x_0 (n, ...). A stepper with an inverse takes its steps back, so
 /// that `decode` returns x_0 but for rounding; the state's memory (a second copy, or the next state) is part of it. Any
 /// other deterministic stepper runs over the grid upwards: an ODE solution of its order, and decoding has its error

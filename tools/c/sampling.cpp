@@ -100,10 +100,15 @@ Sampler AskedSampling::sampler(const Conditioned& c, std::int64_t first, std::in
   return sampler;
 }
 
+Tensors AskedSampling::over_rows(const std::vector<int>& axes,
+                                 const std::function<Tensors(std::int64_t first, std::int64_t rows)>& f) const {
+  const std::int64_t n = x_T_.dim(0);
+  return by_groups(n, course_.stepper.batching == Batching::one_by_one ? 1 : n, axes, f);
+}
+
 void AskedSampling::sample(costate_result& result) const {
   require(!w_.defined(), "costate_sample: w is for costate_grad");
-  const std::int64_t n = x_T_.dim(0), each = course_.stepper.batching == Batching::one_by_one ? 1 : n;
-  const Tensor x_0 = by_groups(n, each, {0}, [&](std::int64_t first, std::int64_t rows) {
+  const Tensor x_0 = over_rows({0}, [&](std::int64_t first, std::int64_t rows) {
     const Conditioned c = conditioned(first, rows);
     const Sampler s = sampler(c, first, rows);
     const Tensor x_T = slice(x_T_, 0, first, rows);
@@ -121,8 +126,7 @@ void AskedSampling::encode(const std::string& states, costate_result& result) co
   require(!w_.defined() && !memory_.defined(), "costate_encode: {} is for {}", w_.defined() ? "w" : "memory",
           w_.defined() ? "costate_grad" : "costate_sample");
   const Way way = way_from(states);
-  const std::int64_t n = x_T_.dim(0), each = course_.stepper.batching == Batching::one_by_one ? 1 : n;
-  const Tensors found = by_groups(n, each, {0, 1, 1, 0, 0}, [&](std::int64_t first, std::int64_t rows) {
+  const Tensors found = over_rows({0, 1, 1, 0, 0}, [&](std::int64_t first, std::int64_t rows) {
     const Tensor x_0 = slice(x_T_, 0, first, rows);
     Condition condition = rows_of(condition_, first, rows);
     if (!condition.z.defined()) condition.z = z_found_in(model_, x_0);

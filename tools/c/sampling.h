@@ -1,8 +1,10 @@
 // What a costate_sampling asks for, as samplers and adjoints take it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tools/c/arrays.h"
 #include "tools/model/classifier.h"
@@ -35,6 +37,9 @@ class AskedSampling {
   [[nodiscard]] Conditioned conditioned(std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Sampler sampler(const Conditioned& c, std::int64_t first, std::int64_t rows) const;
   [[nodiscard]] Loss loss() const;
+  /// by_groups over all samples: one by one where each has steps of its own, else at once.
+  [[nodiscard]] Tensors over_rows(const std::vector<int>& axes,
+                                  const std::function<Tensors(std::int64_t first, std::int64_t rows)>& f) const;
 
   Model model_;
   std::optional<LatentSpace> space_;

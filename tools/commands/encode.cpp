@@ -174,7 +174,7 @@ void run_encode(const Options& o) {
   const Run run(source.sampling(), o.common, model);
   if (!o.states.empty()) {
     as_usage([&] { return way_from(o.states); });
-    if (run.stepper().invert || run.stepper().eta == 0)
+    if (can_encode(run.stepper()))
       throw UsageError(fmt::format("--states {}: {} {}; leave it out, or take a sampler that draws noise", o.states,
                                    run.stepper().name,
                                    run.stepper().invert ? "goes back by its inverse" : "draws no noise"));

@@ -40,7 +40,7 @@ Sampler upwards(const Course& course, Sampler sampler) {
 /// The state at the first level; the noise of a sampler that has no inverse becomes the sampler's.
 State there(const Course& course, Sampler& sampler, const Tensor& x_0, const Tensors& p, Way way,
             const Progress& progress) {
-  if (sampler.stepper.invert || sampler.stepper.eta == 0) return encode(upwards(course, sampler), x_0, p, progress);
+  if (can_encode(sampler.stepper)) return encode(upwards(course, sampler), x_0, p, progress);
   const auto states = states_to(sampler, x_0, way, sampler.noise);
   sampler.noise = recorded_noise(recover_noise(sampler, states, p, progress));
   return sampler.start(states[0]);
