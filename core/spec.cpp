@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 namespace costate {
 
@@ -43,13 +42,13 @@ Spec parse_spec(const std::string& kind, const std::string& text) {
 }
 
 std::vector<std::string> word_list(const std::string& text) {
-  std::vector<std::string> words;
-  std::string word;
-  for (const char c : text + ",") {
-    if (c != ',')
-      word += c;
-    else if (!word.empty())
-      words.push_back(std::exchange(word, {}));
+  if (text.empty()) return {};
+  std::vector<std::string> words(1);
+  for (const char c : text) {
+    if (c == ',')
+      words.emplace_back();
+    else
+      words.back() += c;
   }
   return words;
 }

@@ -19,7 +19,7 @@ Spec parse_spec(const std::string& kind, const std::string& text);
 /// Sets a key of an object from "KEY=VALUE". False where there is no "=".
 bool set_key_value(nlohmann::json& object, const std::string& pair);
 
-/// The words of "A,B,C"; empty ones are left out.
+/// The words of "A,B,C", those that are empty as well; of "" none.
 std::vector<std::string> word_list(const std::string& text);
 
 }  // namespace costate

@@ -79,8 +79,7 @@ void Arguments::flag(const std::string& names, bool& value, const std::string& h
 
 std::vector<std::string> words_of(const std::string& option, const std::string& text) {
   auto words = word_list(text);
-  const auto commas = static_cast<std::size_t>(std::count(text.begin(), text.end(), ','));
-  if (!text.empty() && words.size() != commas + 1)
+  if (std::find(words.begin(), words.end(), "") != words.end())
     throw UsageError(option + " " + text + ": an item of the list is empty; leave its comma out");
   return words;
 }

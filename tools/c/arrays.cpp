@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "autodiff/ops/cast.h"
+#include "core/spec.h"
 
 void costate_result::add(const std::string& name, const costate::Tensor& value) {
   if (!value.defined()) return;
@@ -49,13 +49,13 @@ Tensor tensor_of(const costate_array& a) {
 std::string text_or(const char* text, const char* otherwise) { return text == nullptr ? otherwise : text; }
 
 std::vector<std::string> names_in(const char* wrt) {
-  std::vector<std::string> names;
-  if (wrt == nullptr) return names;
-  std::istringstream list(std::string(wrt) + ',');
-  for (std::string name; std::getline(list, name, ',');) {
+  if (wrt == nullptr) return {};
+  auto names = word_list(wrt);
+  if (names.empty()) names.emplace_back();  // of ""
+  for (std::string& name : names) {
     const auto first = name.find_first_not_of(' ');
     require(first != std::string::npos, "costate: wrt \"{}\" holds a name that is empty; NULL asks for all", wrt);
-    names.push_back(name.substr(first, name.find_last_not_of(' ') - first + 1));
+    name = name.substr(first, name.find_last_not_of(' ') - first + 1);
   }
   return names;
 }
